@@ -1,0 +1,52 @@
+# Two commands do all set-up on a machine with Python 3.11 or 3.12:
+#   make demo   swap the two sample portraits both ways; results and a contact sheet in demo/
+#   make test   lint, types and tests
+# Either works first, and offline once it has run.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+
+.PHONY: help demo test lint types unit bench venv clean
+
+help:
+	@sed -n '1,4s/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/.installed
+	$(BIN)/sosie demo --out demo --overwrite
+
+test: lint types unit
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.installed
+	$(BIN)/sosie bench
+
+venv: $(VENV)/.installed-dev
+
+# The stamps are newer than what they were made from, so that nothing is asked of the network again.
+$(VENV)/.python: scripts/make_venv.py
+	$(PYTHON) scripts/make_venv.py $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.python constraints.txt pyproject.toml
+	$(INSTALL) --only-binary :all: --requirement constraints.txt
+	$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed constraints-dev.txt
+	$(INSTALL) --only-binary :all: --requirement constraints-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,79 @@
+"""Sosie swaps faces in photos and film.
+
+    import sosie
+
+    result = sosie.swap_image("me.jpg", "photo.jpg")    # paths or RGB arrays
+    sosie.swap_video("me.jpg", "film.mp4", "out.mp4")
+
+The names below are loaded at their first use, so that `import sosie` itself loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sosie.errors import (
+        InputError,
+        InterruptedSwapError,
+        NoFaceError,
+        OutputError,
+        SosieError,
+        UnavailableError,
+        UsageError,
+    )
+    from sosie.options import SwapOptions
+    from sosie.pipeline import swap_image, swap_video
+    from sosie.types import Face, ImageResult, Pose, Progress, SwapReport
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Face",
+    "ImageResult",
+    "InputError",
+    "InterruptedSwapError",
+    "NoFaceError",
+    "OutputError",
+    "Pose",
+    "Progress",
+    "SosieError",
+    "SwapOptions",
+    "SwapReport",
+    "UnavailableError",
+    "UsageError",
+    "__version__",
+    "swap_image",
+    "swap_video",
+]
+
+_HOME = {
+    "Face": "types",
+    "ImageResult": "types",
+    "InputError": "errors",
+    "InterruptedSwapError": "errors",
+    "NoFaceError": "errors",
+    "OutputError": "errors",
+    "Pose": "types",
+    "Progress": "types",
+    "SosieError": "errors",
+    "SwapOptions": "options",
+    "SwapReport": "types",
+    "UnavailableError": "errors",
+    "UsageError": "errors",
+    "swap_image": "pipeline",
+    "swap_video": "pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'sosie' has no attribute {name!r}")
+    value = getattr(import_module(f"sosie.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

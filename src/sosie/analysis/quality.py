@@ -1,0 +1,32 @@
+"""How good a picture of a face is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from sosie import geometry
+from sosie.analysis.analyser import to_8_bit
+from sosie.analysis.search import square_matrix
+from sosie.analysis.topology import region_of
+from sosie.types import Face, Pixels
+
+_SIDE_PX = 192
+
+
+def sharpness(pixels: Pixels, face: Face) -> float:
+    """How much fine detail a face shows, from 0: below about 0.05 blurred, from about 0.08 sharp.
+
+    pixels: RGB, H x W x 3, uint8 or uint16. The upright square around the landmarks is brought to
+    192 x 192 grey pixels, so that the detail that counts is that of the face's own scale, however
+    large the picture; a face of fewer pixels has none at this scale and is blurred. The result is
+    std(g - G(g)) / std(g), with g the grey values and G a Gaussian of 1.5 pixels: the share of the
+    contrast that is finer than about a fortieth of the face, whatever the light.
+    """
+    region = region_of(face.landmarks)
+    matrix = square_matrix(region.x, region.y, region.size_px, region.roll_deg, _SIDE_PX)
+    square = geometry.crop(to_8_bit(pixels), matrix, _SIDE_PX)
+    grey = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine = grey - cv2.GaussianBlur(grey, (0, 0), 1.5)
+    contrast = float(grey.std())
+    return float(fine.std()) / contrast if contrast > 0 else 0.0

@@ -1,0 +1,133 @@
+"""Which of the faces are to be swapped: `largest`, `all`, or positions from the left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sosie.analysis.track import TrackedFace
+from sosie.errors import NoFaceError
+from sosie.options import SwapOptions
+from sosie.types import Face
+
+MIN_FACE_PX = 24
+"""Longer side of the landmarks' bounds below which a face has too little to swap."""
+
+_OUTGROWN = 2.0
+
+
+def select_faces(faces: Sequence[Face], spec: str) -> list[Face]:
+    """The faces of a photo that `spec` names, in the order from left to right or as named.
+
+    faces: sorted from left to right, as `Analyser.analyse` returns them. spec: as
+    `SwapOptions.faces`. `all` leaves out faces that are too small, unless all are.
+    Raises NoFaceError where there is none, the position does not exist, or the face is too small,
+    and UsageError for a spec that cannot be meant.
+    """
+    positions = SwapOptions(faces=spec).face_positions()
+    if not faces:
+        raise NoFaceError("No face was found: choose a picture that shows one larger and clearer.")
+    if positions is not None:
+        missing = [position for position in positions if position >= len(faces)]
+        if missing:
+            raise NoFaceError(_no_such_position(missing[0], len(faces)))
+        chosen = [faces[position] for position in dict.fromkeys(positions)]
+    elif spec == "all":
+        chosen = [face for face in faces if face.size_px >= MIN_FACE_PX] or list(faces)
+    else:
+        chosen = [max(faces, key=lambda face: face.size_px)]
+    smallest = min(chosen, key=lambda face: face.size_px)
+    if smallest.size_px < MIN_FACE_PX:
+        raise NoFaceError(
+            f"The face is too small: {smallest.size_px:.0f} px, and at least {MIN_FACE_PX} px are "
+            f"needed; use a larger picture."
+        )
+    return chosen
+
+
+class TrackSelector:
+    """The same choice over the tracks of a film. Feed it every frame's faces in order.
+
+    `all` takes every face. `largest` takes one person a scene: at first the one whose face is the
+    largest over the frames known ahead. Another takes over only when its face covers more than
+    twice the area, or when it comes into sight after the chosen one has gone. So nobody who stands
+    by is swapped for the moment in which the chosen one turns away.
+    A position counts from the left at the moment when the scene's first faces are seen, and stays
+    with its person from then on, wherever they go. Who comes later takes the position of somebody
+    who has gone, the one last seen nearest, or else the next number. Faces below MIN_FACE_PX keep
+    their place in this but are not swapped.
+    """
+
+    def __init__(self, spec: str) -> None:
+        self._positions = SwapOptions(faces=spec).face_positions()
+        self._all = spec == "all"
+        self._scene = -1
+        self._chosen: TrackedFace | None = None
+        self._known: set[int] = set()
+        self._seats: list[TrackedFace] = []
+
+    def choose(self, faces: Sequence[TrackedFace]) -> tuple[TrackedFace, ...]:
+        """Those of a frame's faces that are to be swapped."""
+        if faces and faces[0].scene != self._scene:
+            self._scene = faces[0].scene
+            self._chosen, self._known, self._seats = None, set(), []
+        if self._all:
+            chosen = list(faces)
+        elif self._positions is None:
+            chosen = self._largest(faces)
+        else:
+            self._take_seats(faces)
+            present = {face.track: face for face in faces}
+            seats = [self._seats[p] for p in self._positions if p < len(self._seats)]
+            chosen = [present[seat.track] for seat in seats if seat.track in present]
+        self._known.update(face.track for face in faces)
+        return tuple(face for face in chosen if face.face.size_px >= MIN_FACE_PX)
+
+    def _largest(self, faces: Sequence[TrackedFace]) -> list[TrackedFace]:
+        if not faces:
+            return []
+        held = self._chosen
+        first = max(faces, key=lambda face: face.prominence)
+        if held is None:
+            self._chosen = first
+        else:
+            present = {face.track: face for face in faces}
+            self._chosen = present.get(held.track, held)
+            newcomers = [face for face in faces if face.track not in self._known]
+            if held.track not in present and newcomers:
+                self._chosen = max(newcomers, key=lambda face: face.prominence)
+            elif first.prominence > _OUTGROWN * _area(self._chosen.face):
+                self._chosen = first
+        return [face for face in faces if face.track == self._chosen.track]
+
+    def _take_seats(self, faces: Sequence[TrackedFace]) -> None:
+        present = {face.track: face for face in faces}
+        taken = {seat.track for seat in self._seats}
+        for face in sorted(faces, key=lambda face: face.face.centre):
+            if face.track in taken:
+                continue
+            free = [i for i, seat in enumerate(self._seats) if seat.track not in present]
+            if free:
+                nearest = min(free, key=lambda i: _apart(self._seats[i].face, face.face))
+                self._seats[nearest] = face
+            else:
+                self._seats.append(face)
+        self._seats = [present.get(seat.track, seat) for seat in self._seats]
+
+
+def _no_such_position(position: int, count: int) -> str:
+    found = "only 1 face was" if count == 1 else f"only {count} faces were"
+    return (
+        f"Position {position} was asked for, but {found} found; positions count from the left, "
+        f"beginning with 0."
+    )
+
+
+def _area(face: Face) -> float:
+    width, height = face.box[2:] - face.box[:2]
+    return float(width * height)
+
+
+def _apart(a: Face, b: Face) -> float:
+    return float(np.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]))

@@ -1,0 +1,52 @@
+"""What the command line's parser does not do by itself: several values after one flag, times."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sosie.errors import UsageError
+
+_TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
+
+
+def spread_sources(arguments: Sequence[str]) -> list[str]:
+    """The arguments of `sosie swap` with `-s` repeated before each of several source photos.
+
+    `-s me1.jpg me2.jpg -t film.mp4` becomes `-s me1.jpg -s me2.jpg -t film.mp4`. The first value
+    is taken as it stands; those after it end at the next argument that starts with a dash, so that
+    a further photo with such a name is given as `./-me.jpg`.
+    """
+    if not arguments or arguments[0] != "swap":
+        return list(arguments)
+    spread: list[str] = []
+    flag: str | None = None
+    awaits_value = False
+    for position, argument in enumerate(arguments):
+        if awaits_value:
+            awaits_value = False
+        elif argument == "--":
+            return spread + list(arguments[position:])
+        elif argument in ("-s", "--source"):
+            flag, awaits_value = argument, True
+        elif argument.startswith("--source=") or re.match(r"-s[^-]", argument):
+            flag = "--source"
+        elif argument.startswith("-") and argument != "-":
+            flag = None
+        elif flag:
+            spread.append(flag)
+        spread.append(argument)
+    return spread
+
+
+def parse_time(text: str) -> float:
+    """Seconds from `90`, `90.5`, `1:30` or `00:01:30.5`. Raises UsageError on anything else."""
+    match = _TIME.fullmatch(text.strip())
+    if match:
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        within = (seconds < 60 or not match[2]) and (minutes < 60 or not match[1])
+        if within:
+            return hours * 3600 + minutes * 60 + seconds
+    raise UsageError(
+        f"{text!r} is no time; give seconds such as 90.5, or a timecode such as 1:30 or 00:01:30.5."
+    )

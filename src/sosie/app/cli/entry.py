@@ -1,0 +1,98 @@
+"""The edge of the command line: arguments in, one sentence and an exit code out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import sosie
+from sosie.app.cli.arguments import spread_sources
+from sosie.app.cli.bench import bench
+from sosie.app.cli.demo import demo
+from sosie.app.cli.doctor import doctor
+from sosie.app.cli.inspect import inspect
+from sosie.app.cli.output import print_json
+from sosie.app.cli.swap import swap
+from sosie.app.faults import describe_fault
+from sosie.errors import InterruptedSwapError, SosieError
+
+_TYPER_INTERRUPTED = 130
+"""The exit code that typer makes of Ctrl-C; Sosie's own is `InterruptedSwapError.exit_code`."""
+
+app = typer.Typer(
+    name="sosie",
+    help="Swap faces in photos and film.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (swap, inspect, bench, doctor, demo):
+    app.command()(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"sosie {sosie.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print Sosie's version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code: 0 done, 1 error, 2 usage, 3 no face, 4 interrupted.
+
+    arguments: what follows the program's name; None takes those of the process.
+    """
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. An error is one sentence on stderr; where
+    `--json` was given it is a JSON object on stdout as well."""
+    as_json = "--json" in arguments
+    try:
+        command = typer.main.get_command(app)
+        code = command.main(spread_sources(arguments), prog_name="sosie", standalone_mode=False)
+    except typer.TyperException as error:
+        return _fail(_sentence(error.format_message()), error.exit_code, as_json)
+    except SosieError as error:
+        return _fail(str(error), error.exit_code, as_json)
+    except KeyboardInterrupt:
+        code = _TYPER_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SosieError.exit_code
+    except Exception as error:
+        return _fail(describe_fault(error), SosieError.exit_code, as_json)
+    if code == _TYPER_INTERRUPTED:
+        return _fail("Interrupted.", InterruptedSwapError.exit_code, as_json)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, exit_code: int, as_json: bool) -> int:
+    if message:
+        print(f"sosie: {message}", file=sys.stderr)
+    if as_json:
+        print_json({"error": message, "exit_code": exit_code})
+    return exit_code
+
+
+def _sentence(message: str) -> str:
+    """Typer's message of a wrong argument, on one line and with its full stop."""
+    line = " ".join(message.split())
+    return line if line.endswith((".", "?", "!")) or not line else line + "."

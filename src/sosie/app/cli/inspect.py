@@ -1,0 +1,83 @@
+"""`sosie inspect`: the faces of a photo, or the people and scenes of a film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sosie.app.cli.output import film_progress, print_json
+from sosie.app.targets import require_kind
+from sosie.errors import NoFaceError
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="Photo or film.", show_default=False)],
+    landmarks: Annotated[
+        bool, typer.Option("--landmarks", help="With --json: all 478 landmarks of a photo's faces.")
+    ] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+) -> None:
+    """Show the faces of a photo, or the people and scenes of a film."""
+    kind = require_kind(path)
+    from sosie.app.inspection import inspect_film, inspect_photo
+
+    if kind == "photo":
+        found = inspect_photo(path, landmarks, threads)
+        lines = photo_lines(found)
+    else:
+        with film_progress(path.name) as on_progress:
+            found = inspect_film(path, threads, on_progress)
+        lines = film_lines(found)
+    if as_json:
+        print_json(found)
+    else:
+        print("\n".join(lines))
+    if not (found["faces"] if found["kind"] == "photo" else found["tracks"]):
+        raise typer.Exit(NoFaceError.exit_code)
+
+
+def photo_lines(found: dict[str, Any]) -> list[str]:
+    """A line for the photo and one for each face, from left to right."""
+    size = f"{found['width']} x {found['height']}, {found['bits']} bits"
+    return [
+        f"{found['path']}: {size}, {_count(found['faces'], 'face')}",
+        *map(_face_line, found["faces"]),
+    ]
+
+
+def film_lines(found: dict[str, Any]) -> list[str]:
+    """A line for the film, one for its scenes and one for each person in a scene."""
+    fps = f"{found['fps']:g} fps" if found["fps"] else "no stated rate"
+    length = f"{found['frames']} frames, {found['duration_s']:.2f} s"
+    starts = ", ".join(f"{scene['start_s']:.2f}" for scene in found["scenes"])
+    return [
+        f"{found['path']}: {found['width']} x {found['height']}, {fps}, {length}",
+        f"  {_count(found['scenes'], 'scene')} from {starts} s",
+        *map(_track_line, found["tracks"]),
+    ]
+
+
+def _face_line(face: dict[str, Any]) -> str:
+    x0, y0, x1, y1 = face["box"]
+    pose = ", ".join(f"{angle} {degrees:.0f}" for angle, degrees in face["pose"].items())
+    return (
+        f"  face {face['position']}: {x0:.0f},{y0:.0f} to {x1:.0f},{y1:.0f}, "
+        f"{face['size_px']:.0f} px, {pose}, "
+        f"sharpness {face['sharpness']:.3f}, score {face['score']:.2f}"
+    )
+
+
+def _track_line(track: dict[str, Any]) -> str:
+    ranges = track["pose"].items()
+    pose = ", ".join(f"{angle} {low:.0f} to {high:.0f}" for angle, (low, high) in ranges)
+    return (
+        f"  face {track['number']}: {track['first_s']:.2f} to {track['last_s']:.2f} s, "
+        f"{track['frames']} frames, mean {track['mean_size_px']:.0f} px, {pose}"
+    )
+
+
+def _count(things: list[Any], name: str) -> str:
+    return f"{len(things)} {name}" + ("" if len(things) == 1 else "s")

@@ -1,0 +1,57 @@
+"""From a swapped crop to a patch of the frame: mask, colour, restore, blend, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sosie.compose import blend, colour, restore
+from sosie.compose.mask import face_mask, face_size_px
+from sosie.geometry import scale_of
+from sosie.types import Crop, FloatArray, Patch, Pixels, SwappedCrop
+
+
+@dataclass(frozen=True)
+class ComposeOptions:
+    """blend: multiband, poisson or alpha. colour: light, match or none. feather: width of the
+    mask's soft edge as a share of the face's size."""
+
+    blend: str
+    colour: str
+    feather: float
+
+
+def compose(frame: Pixels, crop: Crop, swapped: SwappedCrop, options: ComposeOptions) -> Patch:
+    """The part of `frame` (RGB uint8 or uint16, h x w x 3) that the swap changes."""
+    mask = face_mask(crop, swapped, options.feather)
+    top = np.float32(255 if frame.dtype == np.uint8 else 65535)
+    lit = _lit(crop, swapped, mask, crop.pixels.astype(np.float32) / top, options.colour)
+    box = restore.window(crop, frame.shape)
+    x0, y0, x1, y1 = box
+    target = frame[y0:y1, x0:x1].astype(np.float32) / top
+    ours = restore.to_window(crop, box, lit)
+    mask = restore.to_window(crop, box, mask)
+    size_px = face_size_px(crop) / scale_of(crop.matrix)
+    if options.blend == "multiband":
+        joined = blend.multiband(ours, target, mask, size_px)
+    elif options.blend == "poisson":
+        joined = blend.poisson(ours, target, mask)
+    else:
+        joined = blend.alpha(ours, target, mask)
+    return restore.as_patch(frame, box, joined, mask)
+
+
+def _lit(
+    crop: Crop, swapped: SwappedCrop, mask: FloatArray, target: FloatArray, how: str
+) -> FloatArray:
+    """The swapped pixels in the target's light; its own parts have that light already."""
+    if how == "none":
+        return swapped.pixels
+    weight = mask * (1 - swapped.own)
+    if how == "light":
+        lit = colour.transfer_light(swapped.pixels, target, weight, face_size_px(crop))
+    else:
+        lit = colour.match_moments(swapped.pixels, target, weight)
+    own = swapped.own[..., None]
+    return np.asarray(lit * (1 - own) + swapped.pixels * own, np.float32)

@@ -1,0 +1,154 @@
+"""One face of one frame: cropped, swapped, composed; and aimed better from frame to frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from sosie import aim, face_mesh
+from sosie.analysis import occlusion
+from sosie.analysis.analyser import Analyser
+from sosie.analysis.topology import region_of
+from sosie.compose import restore
+from sosie.compose.composer import ComposeOptions, compose
+from sosie.face_shape import Points
+from sosie.geometry import align_matrix, crop, transform_points, warp
+from sosie.methods import load_method
+from sosie.methods.base import Source
+from sosie.options import SwapOptions
+from sosie.types import Crop, Face, FloatArray, Patch, Pixels
+
+# Around the landmarks, as shares of the face's size: what a window holds, and what a draft needs
+# for the landmark network to see the head around the face.
+_WINDOW_MARGIN = 0.15
+_DRAFT_MARGIN = 0.5
+# A draft is only read, by a network that looks at 192 px.
+_DRAFT_FACE_PX = 144
+_FIRST_DRAFTS = 2
+# In a film the aim follows slowly, from every third frame: it depends on the source, not the frame.
+_DRAFT_EVERY = 3
+_FOLLOW = 0.4
+# What is in front of the face is averaged over about this many frames, so that it does not flicker.
+_VISIBLE_FRAMES = 4
+
+
+@dataclass
+class FaceMemory:
+    """What is carried from frame to frame for one face of a film."""
+
+    correction: Points = field(default_factory=aim.no_correction)
+    visible: FloatArray | None = None
+    source: int | None = None
+    frames: int = 0
+
+
+class Engine:
+    """The swap of single faces with fixed sources and options.
+
+    seconds: busy time of the stages `swap` and `compose` so far, drafts included.
+    """
+
+    def __init__(
+        self, sources: Sequence[tuple[Pixels, Face]], options: SwapOptions, analyser: Analyser
+    ) -> None:
+        """sources: each photo's pixels (RGB, uint8 or uint16) and the face in it."""
+        self._swapper = load_method(options.method)(options)
+        self._compose = ComposeOptions(options.blend, options.colour, options.mask_feather)
+        self._analyser = analyser
+        self._prepared = self._swapper.prepare(
+            [
+                Source(pixels, face, occlusion.visible_face(pixels, face.landmarks))
+                for pixels, face in sources
+            ]
+        )
+        self.seconds = {"swap": 0.0, "compose": 0.0}
+
+    def patch(self, pixels: Pixels, face: Face, memory: FaceMemory, seen: bool = True) -> Patch:
+        """The part of a frame (RGB, uint8 or uint16) that the swap of one face changes.
+
+        memory: of this face; a new one for a photo. seen: False where the face's landmarks are
+        bridged, so that nothing is learned from them.
+        """
+        visible = self._visible(pixels, face, memory)
+        if seen:
+            self._aim(pixels, face, memory)
+        memory.frames += 1
+        return self._patch(pixels, face, memory, visible)
+
+    def _patch(
+        self, pixels: Pixels, face: Face, memory: FaceMemory, visible: FloatArray | None
+    ) -> Patch:
+        started = time.perf_counter()
+        seen = self._crop(pixels, face, memory, visible)
+        memory.source = self._swapper.choose(self._prepared, seen, memory.source)
+        swapped = self._swapper.swap(self._prepared, [replace(seen, source=memory.source)])[0]
+        between = time.perf_counter()
+        patch = compose(pixels, seen, swapped, self._compose)
+        self.seconds["swap"] += between - started
+        self.seconds["compose"] += time.perf_counter() - between
+        return patch
+
+    def _crop(
+        self, pixels: Pixels, face: Face, memory: FaceMemory, visible: FloatArray | None
+    ) -> Crop:
+        card = self._swapper.card
+        if card.template is None or card.size_px is None:
+            x0, y0, x1, y1 = _window(face, _WINDOW_MARGIN, pixels.shape)
+            matrix = np.array([[1.0, 0, -x0], [0, 1.0, -y0]])
+            part = pixels[y0:y1, x0:x1]
+        else:
+            matrix = align_matrix(face.points5, card.template, card.size_px)
+            part = crop(pixels, matrix, card.size_px)
+        landmarks = transform_points(face.landmarks, matrix)
+        shown = np.ones(part.shape[:2], np.float32)
+        if visible is not None:
+            to_crop = occlusion.view_matrix(landmarks)
+            shown = occlusion.place_view(visible, to_crop, part.shape[1], part.shape[0])
+        aimed = aim.aim_at(landmarks, memory.correction)
+        return Crop(part, matrix, landmarks, aimed, shown, face)
+
+    def _visible(self, pixels: Pixels, face: Face, memory: FaceMemory) -> FloatArray:
+        view = occlusion.face_view(pixels, face.landmarks)
+        if memory.visible is not None:
+            view = memory.visible + (view - memory.visible) / min(memory.frames, _VISIBLE_FRAMES)
+        memory.visible = view
+        return view
+
+    def _aim(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
+        """Draft the swap in small, read it, and correct the aim."""
+        first = memory.frames == 0
+        if not first and memory.frames % _DRAFT_EVERY:
+            return
+        x0, y0, x1, y1 = _window(face, _DRAFT_MARGIN, pixels.shape)
+        scale = min(1.0, _DRAFT_FACE_PX / face.size_px)
+        matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
+        width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
+        small = warp(pixels, matrix, width, height)
+        points = transform_points(face.landmarks, matrix)
+        there = replace(
+            face,
+            landmarks=points,
+            points5=transform_points(face.points5, matrix),
+            box=np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]),
+        )
+        for _ in range(_FIRST_DRAFTS if first else 1):
+            draft = small.copy()
+            restore.paste(draft, self._patch(small, there, memory, memory.visible))
+            read = self._analyser.landmarks(draft, region_of(points))
+            missing = None if read is None else aim.missed(points, read.landmarks)
+            if missing is None:
+                return
+            memory.correction = memory.correction + missing * (1.0 if first else _FOLLOW)
+
+
+def _window(face: Face, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 around a face's landmarks, whole pixels, inside the frame."""
+    points = face.landmarks[: face_mesh.SURFACE_POINTS, :2]
+    low, high = points.min(0), points.max(0)
+    pad = margin * float((high - low).max()) + 4
+    x0, y0 = np.clip(np.floor(low - pad), 0, (shape[1] - 1, shape[0] - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(high + pad) + 1, (x0 + 1, y0 + 1), (shape[1], shape[0])).astype(int)
+    return int(x0), int(y0), int(x1), int(y1)

@@ -1,0 +1,40 @@
+"""Point numbers of the 478-point face mesh, for all parts of Sosie.
+
+The numbering is MediaPipe's: 468 points of the surface, then five for each iris (centre, then
+four of the rim). Right and left are the subject's own.
+"""
+
+from __future__ import annotations
+
+SURFACE_POINTS = 468
+POINTS = 478
+
+# fmt: off
+# Rings, in order around: the outline of the face, the lids, and both edges of the lips. The eyes'
+# and the inner lips' rings start at one corner, go along the lower side and return along the upper.
+OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+        152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81,
+              80, 191)
+OUTER_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39,
+              40, 185)
+RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
+LEFT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
+NOSE = (1, 2, 4, 5, 48, 98, 278, 327)
+# fmt: on
+RIGHT_IRIS = (468, 469, 470, 471, 472)
+LEFT_IRIS = (473, 474, 475, 476, 477)
+
+
+def fan(ring: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Triangles that fill a ring which runs along its lower side and back along its upper side."""
+    half = len(ring) // 2
+    lower = ring[: half + 1]
+    upper = (ring[0], *reversed(ring[half + 1 :]), ring[half])
+    strip = []
+    for k in range(half):
+        strip.append((upper[k], lower[k + 1], lower[k]))
+        strip.append((upper[k], upper[k + 1], lower[k + 1]))
+    return [t for t in strip if len(set(t)) == 3]

@@ -1,0 +1,136 @@
+"""A statistical model of the face mesh: where a face's shape ends and its expression begins.
+
+Landmarks are brought to one pose and size (canonical coordinates), where a face is the mean plus
+K principal directions. Expression is told from identity by a linear reading of expression weights
+and by the covariance of one person's faces. The file `face_shape.npz` is made by
+`tools/fit_face_shape.py`; it holds no picture. Its card is `face_shape.json`.
+
+Canonical coordinates: x to the image's right, y down, z away from the camera; the root mean square
+distance of the points from their weighted centre is about 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie import face_mesh
+
+Points = NDArray[np.float64]
+
+# Ridge of the expression's posterior, in the variance of an expression weight that the linear
+# reading cannot explain: small, since what is left in would be seen as another expression.
+_NOISE = 1e-3
+
+
+@dataclass(frozen=True)
+class FaceShape:
+    """The mesh and its statistics.
+
+    triangles: int32, T x 3, of the surface, clockwise as seen; holes at the eyes and the mouth.
+    mirror: int32, 478: the point on the other side of the face.
+    mean: 478 x 3, canonical and symmetric.
+    stability: 478, sums to 1: weights of the points when a face is brought to canonical
+        coordinates; high where neither expression nor pose moves them.
+    basis: K x 1434, orthonormal rows: principal directions of shape.
+    expression: K x E: coefficients -> changes of E expression weights (0..1 each).
+    within: K x K: covariance of the coefficients over faces of one person.
+    """
+
+    triangles: NDArray[np.int32]
+    mirror: NDArray[np.int32]
+    mean: Points
+    stability: Points
+    basis: Points
+    expression: Points
+    within: Points
+
+    def expression_change(self, change: Points) -> Points:
+        """The part of a change of shape (478 x 3, canonical) that is a change of expression.
+
+        The most probable change of one person's face that reads as the same change of expression
+        weights: Sigma W (W' Sigma W + s I)^-1 W' y, with Sigma = `within`, W = `expression`.
+        """
+        coefficients = self.basis @ change.ravel()
+        weights = self.expression
+        reading = weights.T @ coefficients
+        spread = self.within @ weights
+        explained = spread @ np.linalg.solve(
+            weights.T @ spread + _NOISE * np.eye(weights.shape[1]), reading
+        )
+        return (explained @ self.basis).reshape(-1, 3)
+
+
+@cache
+def face_shape() -> FaceShape:
+    """The shipped model, read once."""
+    with (
+        (resources.files("sosie") / "face_shape.npz").open("rb") as stream,
+        np.load(stream, allow_pickle=False) as z,
+    ):
+        return FaceShape(
+            triangles=z["triangles"].astype(np.int32),
+            mirror=z["mirror"].astype(np.int32),
+            mean=z["mean"].astype(np.float64),
+            stability=z["stability"].astype(np.float64) / z["stability"].sum(),
+            basis=z["basis"].astype(np.float64),
+            expression=z["expression"].astype(np.float64),
+            within=z["within"].astype(np.float64),
+        )
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """A face in canonical coordinates, and the way back.
+
+    points: 478 x 3. rotation: 3 x 3, orthogonal; scale: pixels a canonical unit. A canonical
+    vector v is `v @ rotation * scale` in the picture's pixels.
+    """
+
+    points: Points
+    rotation: Points
+    scale: float
+
+    def to_picture(self, vectors: Points) -> Points:
+        """Canonical vectors, N x 3, in pixels of the picture."""
+        return vectors @ self.rotation * self.scale
+
+
+def canonicalise(landmarks: NDArray[Any], shape: FaceShape) -> Canonical:
+    """Bring landmarks (478 x 3, pixels) onto the mean face by a 3D similarity.
+
+    Weighted least squares by singular values (Umeyama, "Least-squares estimation of
+    transformation parameters between two point patterns", 1991, eq. 40 to 43).
+    """
+    weights = shape.stability
+    points = np.asarray(landmarks, np.float64)
+    points = points - weights @ points
+    centre = weights @ shape.mean
+    u, s, vt = np.linalg.svd((points * weights[:, None]).T @ (shape.mean - centre))
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * sign) @ vt
+    scale = float(s @ sign) / max(float(weights @ (points * points).sum(1)), 1e-12)
+    return Canonical(scale * points @ rotation + centre, rotation.T, 1 / max(scale, 1e-12))
+
+
+def distance_to(points: tuple[int, ...], shape: FaceShape) -> Points:
+    """Distance of every mesh point from the nearest of `points` on the mean face, canonical."""
+    apart = shape.mean[:, None] - shape.mean[list(points)][None]
+    return np.asarray(np.sqrt((apart**2).sum(2)).min(1))
+
+
+def smoothstep(x: Points, low: float, high: float) -> Points:
+    """0 below `low`, 1 above `high`, and a cubic without kinks between."""
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))
+
+
+@cache
+def distance_from_contour() -> Points:
+    """Distance of every mesh point from the outline of the mean face, canonical, 478."""
+    return distance_to(face_mesh.OVAL, face_shape())

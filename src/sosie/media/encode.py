@@ -1,0 +1,373 @@
+"""Writes a film anew: changed frames encoded, everything else as it was."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+from av.codec.context import Flags
+from av.error import FFmpegError
+from av.filter import Graph
+from av.video.format import VideoFormat
+
+from sosie.errors import OutputError, UnavailableError, UsageError
+from sosie.media.encoders import (
+    ENCODERS,
+    Encoder,
+    choose_encoder,
+    container_format,
+    encoding_format,
+)
+from sosie.media.hdr import HdrMetadata
+from sosie.media.output import full_disk
+from sosie.media.planes import has_alpha, is_rgb
+from sosie.media.probe import Orientation, open_input
+from sosie.media.source import FilmSource, NativeFrame
+from sosie.media.tracks import Tracks, copy_words, moved_chapters
+
+# Written by the container itself; as words they would be those of the old file.
+_OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER"})
+# The words that MP4 has places for; it drops others unless told to write them as free keys.
+_MP4_TAGS = frozenset(
+    (
+        *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"),
+        *("copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"),
+        *("network", "keywords", "episode_sort", "season_number", "media_type", "hd_video"),
+        *("gapless_playback", "compilation", "track", "disc", "creation_time", "timecode"),
+    )
+)
+# In frames. Containers round timestamps to milliseconds, which is less.
+_AVI_SLACK = Fraction(1, 4)
+_BT709_MATRIX = 1
+_LIMITED_RANGE, _FULL_RANGE = 1, 2
+
+
+class FilmWriter:
+    """Writes a film with changed frames.
+
+    Every other stream, the chapters, the metadata, the colour tags, the rotation and the sample
+    aspect are kept; what a container cannot hold is converted or left out, and `notes` says so.
+    Frames keep their timestamps; those of a part of a film move so that its first frame is at 0.
+
+    Give the frames to `write` in order, then `close`; or, after an interruption, `close_partial`.
+    As a context manager it closes at a normal end, and lets go of the file at an exception.
+
+    Raises UsageError on an unknown codec, preset, crf or extension, or a codec that the container
+    cannot hold; UnavailableError where the codec is not there or does not start; OutputError where
+    the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        film: FilmSource,
+        path: Path,
+        codec: str | None,
+        crf: int,
+        preset: str,
+        threads: int | None,
+    ) -> None:
+        encoder = choose_encoder(path, codec, crf, preset)
+        self.path = path
+        self._film = film
+        self._notes: list[str] = []
+        self._started = self._flushed = self._closed = False
+        self._constant = path.suffix.lower() == ".avi"
+        self._last_position = -1
+        self._end_time = Fraction(0)
+        start, end = film.span_s
+        self._shift = Fraction(0) if start is None else film.first_time
+        low = None if start is None else film.first_time
+        high = None if end is None else film.origin + Fraction(end)
+        self._source = open_input(film.path)
+        try:
+            with self._explained():
+                self._output = self._open_output(container_format(path))
+            self._tracks = Tracks(self._source, self._output, film.path, self._shift, (low, high))
+            self._turn = self._needs_turning()
+            video = next(s for s in self._source.streams if s.index == film.stream_index)
+            for stream in self._source.streams:
+                if stream is video:
+                    self._video = self._add_video(video, encoder, crf, preset, threads)
+                else:
+                    self._tracks.add(stream)
+            chapters = moved_chapters(self._source.chapters(), self._shift, (low, high))
+            self._output.set_chapters(chapters)
+            if chapters and path.suffix.lower() == ".avi":
+                self._notes.append("An .avi holds no chapters: they were left out.")
+        except BaseException:
+            self._source.close()
+            raise
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what could not be kept as it was."""
+        return (*self._notes, *self._tracks.notes)
+
+    def write(self, frame: NativeFrame) -> None:
+        """Encodes a frame. It must not be changed afterwards."""
+        native = frame.native
+        native.pts -= round(self._shift / native.time_base)
+        if self._constant:
+            self._check_constant(native)
+        if self._graph is not None:
+            self._graph.push(native)
+            native = self._graph.pull()
+        if native.format.name != self._format:
+            native = self._film.converter.reformat(native, self._format)
+        self._end_time = (native.pts + (native.duration or 0)) * native.time_base
+        native.pict_type = 0  # as it was encoded before, which must not decide how it is now
+        with self._explained():
+            self._start()
+            self._mux(self._video.encode(native))
+
+    def close(self) -> None:
+        """Writes what the encoder still holds and the rest of all tracks, and ends the file."""
+        self._end(partial=False)
+
+    def close_partial(self) -> None:
+        """Ends the file after the last frame written, so that it plays: sound and subtitles are cut
+        there too."""
+        self._end(partial=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._let_go()
+
+    def _end(self, partial: bool) -> None:
+        if self._closed:
+            return
+        try:
+            self._finish(partial)
+        except Exception:
+            self._let_go()
+            raise
+
+    def _finish(self, partial: bool) -> None:
+        with self._explained():
+            self._start()
+            # After Ctrl-C in the middle of `close`, `close_partial` takes up where that was.
+            if not self._flushed:
+                self._flushed = True
+                self._mux(self._video.encode(None))
+            self._tracks.write_until(self._end_time if partial else None)
+            self._tracks.finish()
+            self._closed = True
+            self._output.close()
+            self._source.close()
+
+    def _let_go(self) -> None:
+        self._closed = True
+        with suppress(FFmpegError):
+            self._output.close()
+        self._source.close()
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        self._started = True
+        self._output.start_encoding()
+        self._tracks.start()
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            self._tracks.write_until(packet.dts * packet.time_base)
+            self._output.mux(packet)
+
+    def _open_output(self, container: str) -> Any:
+        words = {
+            key.lower() if key.lower() in _MP4_TAGS else key: value
+            for key, value in self._source.metadata.items()
+            if key not in _OWN_TAGS
+        }
+        options = {}
+        if container in ("mp4", "mov") and not _MP4_TAGS.issuperset(words):
+            options["movflags"] = "use_metadata_tags"
+        output = av.open(
+            str(self.path.absolute()),
+            "w",
+            format=container,
+            container_options=options,
+            metadata_errors="surrogateescape",
+        )
+        output.metadata.update(words)
+        return output
+
+    def _needs_turning(self) -> bool:
+        """Whether pixels must be turned, because the container has no mark for that: AVI has none
+        at all, Matroska none for mirroring."""
+        turn, extension = self._film.orientation, self.path.suffix.lower()
+        if extension in (".mkv", ".webm"):
+            return turn.is_mirrored
+        return extension == ".avi" and turn != Orientation()
+
+    def _add_video(
+        self, source: Any, encoder: Encoder, crf: int, preset: str, threads: int | None
+    ) -> Any:
+        film, first = self._film, self._film.first
+        self._graph = _turning_graph(film) if self._turn else None
+        width, height = first.width, first.height
+        if self._turn:
+            width, height = film.info.width, film.info.height
+        alpha = has_alpha(first.format.name, first)
+        self._format, notes = encoding_format(encoder, film.native_format, width, height, alpha)
+        self._notes += notes
+        if encoder.fixed:
+            self._notes.append(f"crf and preset have no meaning for {encoder.name}.")
+        rate = self._rate(source)
+        options = self._encoder_options(encoder, crf, preset)
+        try:
+            video = self._output.add_stream(encoder.name, rate=rate, options=options)
+        except ValueError as error:
+            fits = [n for n in ENCODERS if n in self._output.supported_codecs]
+            raise UsageError(
+                f"A {self.path.suffix} film cannot hold {encoder.name}; choose one of "
+                f"{', '.join(fits)}, or another extension."
+            ) from error
+        context = video.codec_context
+        context.width, context.height, context.pix_fmt = width, height, self._format
+        self._clock = 1 / rate if self._constant else Fraction(source.time_base)
+        context.time_base = video.time_base = self._clock
+        if encoder.finest_clock and self._clock.denominator > encoder.finest_clock:
+            context.time_base = video.time_base = Fraction(1, encoder.finest_clock)
+            self._notes.append(
+                f"{encoder.name} counts time in 1/{encoder.finest_clock} s: the film's timestamps, "
+                f"in {self._clock} s, were rounded to that."
+            )
+        context.thread_count = threads or 0
+        context.flags |= Flags.frame_duration
+        if encoder.name == "libx264" and first.interlaced_frame:
+            context.flags |= Flags.interlaced_dct
+        if source.sample_aspect_ratio:
+            self._keep_aspect(context, encoder)
+        self._tag_colours(context)
+        if film.display_matrix is not None and not self._turn:
+            video.set_display_matrix(film.display_matrix)
+        if self._constant:
+            context.max_b_frames = 0  # AVI has no place for the order in which frames are shown
+        copy_words(source, video)
+        if encoder.name in ("libvpx", "libvpx-vp9") and self._format.startswith("yuva"):
+            video.metadata["alpha_mode"] = "1"
+        self._open_encoder(context, encoder)
+        return video
+
+    def _encoder_options(self, encoder: Encoder, crf: int, preset: str) -> dict[str, str]:
+        options = encoder.options(crf, preset)
+        metadata = HdrMetadata.of(self._film.first)
+        if metadata.dynamic:
+            self._notes.append(
+                "The film's HDR metadata from scene to scene (HDR10+ or Dolby Vision) was left out."
+            )
+        hdr = metadata.options(encoder.name)
+        if hdr is None:
+            self._notes.append(
+                f"{encoder.name} does not keep the film's HDR mastering metadata: "
+                f"choose libx264 or libx265 to keep it."
+            )
+            return options
+        for name, value in hdr.items():
+            options[name] = f"{options[name]}:{value}" if name in options else value
+        return options
+
+    def _keep_aspect(self, context: Any, encoder: Encoder) -> None:
+        aspect = self._film.info.sample_aspect
+        as_stored = self._film.orientation.swap and not self._turn
+        context.sample_aspect_ratio = 1 / aspect if as_stored else aspect
+        if aspect != 1 and not encoder.aspect and self.path.suffix.lower() in (".mkv", ".webm"):
+            self._notes.append(
+                f"The film's pixels are {aspect.numerator}:{aspect.denominator}, not square, and "
+                f"{encoder.name} in {self.path.suffix} does not say so: write a .mp4 to keep that."
+            )
+
+    def _rate(self, source: Any) -> Fraction:
+        rate = self._film.info.fps or Fraction(25)
+        base = source.base_rate
+        # The average of a few frames may be off; a clock that fits all of them is not.
+        return Fraction(base) if self._constant and base and base <= 4 * rate else rate
+
+    def _check_constant(self, native: Any) -> None:
+        """Refuses frames that are not on the even clock of an AVI."""
+        first = self._film.first_time - self._shift
+        position = (native.pts * native.time_base - first) / self._clock
+        off_beat = abs(position - round(position)) > _AVI_SLACK
+        if off_beat or round(position) <= self._last_position:
+            raise OutputError(
+                f"{self.path} cannot be written: .avi holds a constant frame rate only, and the "
+                f"film's is variable; write a .mp4 or .mkv."
+            )
+        self._last_position = round(position)
+
+    def _tag_colours(self, context: Any) -> None:
+        first = self._film.first
+        context.color_primaries = int(first.color_primaries)
+        context.color_trc = int(first.color_trc)
+        if is_rgb(first.format.name) and not is_rgb(self._format):
+            context.colorspace, context.color_range = _BT709_MATRIX, _LIMITED_RANGE
+        else:
+            context.colorspace = int(first.colorspace)
+            full = first.format.name.startswith("yuvj")  # the format says so, the tag need not
+            context.color_range = _FULL_RANGE if full else int(first.color_range)
+
+    def _open_encoder(self, context: Any, encoder: Encoder) -> None:
+        if encoder.name == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # it writes to the terminal unless told not to
+        try:
+            context.open()
+        except FFmpegError as error:
+            raise UnavailableError(
+                f"The codec {encoder.name} does not start here ({error.strerror}): it may need "
+                f"hardware or a driver that is absent; choose another, such as libx264."
+            ) from error
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """FFmpeg's errors while writing as OutputError."""
+        try:
+            yield
+        except FFmpegError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OutputError(full_disk(self.path)) from error
+            raise OutputError(
+                f"{self.path} could not be written ({error.strerror}); "
+                f"check the folder, or write another kind of file."
+            ) from error
+
+
+def _turning_graph(film: FilmSource) -> Any:
+    """A filter that makes frames upright."""
+    first, turn = film.first, film.orientation
+    graph = Graph()
+    nodes = [
+        graph.add_buffer(
+            width=first.width,
+            height=first.height,
+            format=VideoFormat(film.native_format, first.width, first.height),
+            time_base=first.time_base,
+        )
+    ]
+    if turn.swap:
+        nodes.append(graph.add("transpose", "cclock_flip"))
+    if turn.mirror_x:
+        nodes.append(graph.add("hflip"))
+    if turn.mirror_y:
+        nodes.append(graph.add("vflip"))
+    nodes.append(graph.add("buffersink"))
+    graph.link_nodes(*nodes)
+    graph.configure()
+    return graph

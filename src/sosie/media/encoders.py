@@ -1,0 +1,209 @@
+"""The video encoders that are offered, and what each understands by crf and preset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.codec.codec import Codec, PixFmtLoss, UnknownCodecError, find_best_pix_fmt_of_list
+from av.video.format import VideoFormat
+
+from sosie.errors import UnavailableError, UsageError
+from sosie.options import nearest
+
+PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow"),
+)
+"""Speed presets, fastest first; each encoder has its own numbers for them."""
+
+_CONTAINERS = {
+    ".mp4": ("mp4", "libx264"),
+    ".m4v": ("mp4", "libx264"),
+    ".mov": ("mov", "libx264"),
+    ".mkv": ("matroska", "libx264"),
+    ".webm": ("webm", "libvpx-vp9"),
+    ".avi": ("avi", "mpeg4"),
+}
+FILM_EXTENSIONS = tuple(_CONTAINERS)
+"""Extensions of the films that can be written."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder of FFmpeg.
+
+    options: crf and preset -> its own options. max_crf: the largest crf; None where it has no such
+    scale. even: whether it takes even sizes only where chroma is subsampled. alpha: whether what
+    it writes carries transparency. aspect: whether it carries the sample aspect. fixed: whether
+    crf and preset mean nothing to it. finest_clock: the most ticks a second that it counts in.
+    """
+
+    name: str
+    options: Callable[[int, str], dict[str, str]]
+    max_crf: int | None = None
+    even: bool = True
+    alpha: bool = False
+    aspect: bool = True
+    fixed: bool = False
+    finest_clock: int | None = None
+
+
+def _x264(crf: int, preset: str) -> dict[str, str]:
+    return {"crf": str(crf), "preset": preset}
+
+
+def _x265(crf: int, preset: str) -> dict[str, str]:
+    # x265 writes to the terminal unless told not to.
+    return {"crf": str(crf), "preset": preset, "x265-params": "log-level=none"}
+
+
+def _vpx(crf: int, preset: str) -> dict[str, str]:
+    speed = {"ultrafast": 8, "superfast": 6, "veryfast": 5, "faster": 4, "fast": 3, "medium": 2}
+    return {
+        "crf": str(crf),
+        "b": "0",
+        "deadline": "good",
+        "cpu-used": str(min(speed.get(preset, 1), 5)),
+        "row-mt": "1",
+    }
+
+
+def _vp8(crf: int, preset: str) -> dict[str, str]:
+    # VP8 has no constant quality without a bit rate: one so high that crf alone decides.
+    options = _vpx(max(crf, 4), preset) | {"b": "100M"}
+    del options["row-mt"]
+    return options
+
+
+def _svt_av1(crf: int, preset: str) -> dict[str, str]:
+    return {"crf": str(crf), "preset": str(12 - PRESETS.index(preset))}
+
+
+def _no_options(_crf: int, _preset: str) -> dict[str, str]:
+    return {}
+
+
+def _mpeg4(crf: int, _preset: str) -> dict[str, str]:
+    # Quantiser 1..31. About the same look as crf of H.264, found by eye: 18 -> 3.
+    quantiser = str(max(1, min(31, round(crf / 6))))
+    return {"qmin": quantiser, "qmax": quantiser}
+
+
+def _nvenc(crf: int, preset: str) -> dict[str, str]:
+    speed = max(1, min(7, PRESETS.index(preset) - 1))
+    return {"rc": "vbr", "cq": str(crf), "b": "0", "preset": f"p{speed}"}
+
+
+ENCODERS = {
+    encoder.name: encoder
+    for encoder in (
+        Encoder("libx264", _x264, 51),
+        Encoder("libx264rgb", _x264, 51, even=False),
+        Encoder("libx265", _x265, 51),
+        Encoder("libvpx-vp9", _vpx, 63, even=False, alpha=True, aspect=False),
+        Encoder("libvpx", _vp8, 63, even=False, alpha=True, aspect=False),
+        Encoder("libsvtav1", _svt_av1, 63, aspect=False),
+        Encoder("mpeg4", _mpeg4, even=False, finest_clock=60_000),
+        Encoder("prores_ks", _no_options, even=False, alpha=True, fixed=True),
+        Encoder("ffv1", _no_options, even=False, alpha=True, fixed=True),
+        Encoder("h264_nvenc", _nvenc, 51),
+        Encoder("hevc_nvenc", _nvenc, 51),
+        Encoder("av1_nvenc", _nvenc, 63, aspect=False),
+    )
+}
+"""Encoders by FFmpeg's name."""
+
+
+def container_format(path: Path) -> str:
+    """FFmpeg's name of the container that the extension of `path` means. Raises UsageError."""
+    extension = path.suffix.lower()
+    if extension not in _CONTAINERS:
+        raise UsageError(
+            f"{path} has no extension of a film that can be written: "
+            f"{nearest(extension, FILM_EXTENSIONS)}."
+        )
+    return _CONTAINERS[extension][0]
+
+
+def choose_encoder(path: Path, codec: str | None, crf: int, preset: str) -> Encoder:
+    """The encoder to write `path` with.
+
+    Raises UsageError on an unknown codec or preset (naming the nearest) or a crf out of the
+    codec's range, UnavailableError where this installation of FFmpeg has no such encoder.
+    """
+    container_format(path)
+    name = codec or _CONTAINERS[path.suffix.lower()][1]
+    encoder = ENCODERS.get(name)
+    if encoder is None:
+        raise UsageError(f"Unknown codec {name!r}: {nearest(name, ENCODERS)}.")
+    if preset not in PRESETS:
+        raise UsageError(f"Unknown preset {preset!r}: {nearest(preset, PRESETS)}.")
+    if encoder.max_crf is not None and not 0 <= crf <= encoder.max_crf:
+        raise UsageError(f"crf of {name} must be between 0 and {encoder.max_crf}, not {crf}.")
+    if not is_available(name):
+        raise UnavailableError(
+            f"The codec {name} is not in the installed FFmpeg (package av {av.__version__}); "
+            f"choose one of {', '.join(filter(is_available, ENCODERS))}."
+        )
+    return encoder
+
+
+def is_available(name: str) -> bool:
+    """Whether the installed FFmpeg has this encoder. It may still lack its hardware."""
+    try:
+        return bool(Codec(name, "w").is_encoder)
+    except UnknownCodecError:
+        return False
+
+
+def encoding_format(
+    encoder: Encoder, native: str, width: int, height: int, alpha: bool
+) -> tuple[str, list[str]]:
+    """The pixel format to encode a film of `native` in, and notes on what that loses.
+
+    The film's own where the encoder takes it; else the one that loses least. Odd sizes, which
+    4:2:0 cannot hold in most encoders, are kept in 4:4:4.
+    """
+    offered = [f.name for f in Codec(encoder.name, "w").video_formats or () if _usable(f, encoder)]
+    odd = encoder.even and (width % 2 or height % 2)
+    fitting = [name for name in offered if not (odd and _is_subsampled(name))]
+    if not fitting:
+        raise UsageError(
+            f"{encoder.name} cannot encode {width} x {height} pixels, an odd size; "
+            f"choose libx264, or libvpx-vp9 for .webm."
+        )
+    if native in fitting:
+        return native, []
+    best, loss = find_best_pix_fmt_of_list(fitting, native, alpha)
+    name = str(getattr(best, "name", best))
+    notes = []
+    if odd and _is_subsampled(native):
+        notes.append(
+            f"The film's size, {width} x {height}, is odd: it was kept by encoding "
+            f"chroma in full resolution ({name}), which some players do not show."
+        )
+    for flag, text in (
+        (PixFmtLoss.DEPTH, "all of the film's bits a colour"),
+        (PixFmtLoss.ALPHA, "the film's transparency"),
+        (PixFmtLoss.RESOLUTION, "all of the film's chroma resolution"),
+        (PixFmtLoss.CHROMA, "the film's colours"),
+    ):
+        if loss & flag:
+            notes.append(f"{encoder.name} does not keep {text}: it was encoded as {name}.")
+    return name, notes
+
+
+def _usable(format_: VideoFormat, encoder: Encoder) -> bool:
+    """Whether frames of this format are in memory, and mean what the encoder writes."""
+    components = format_.components
+    if not components or format_.name.endswith("msble"):
+        return False
+    return encoder.alpha or not any(c.is_alpha for c in components)
+
+
+def _is_subsampled(name: str) -> bool:
+    format_ = VideoFormat(name, 64, 64)
+    return any(c.width < 64 or c.height < 64 for c in format_.components)

@@ -1,0 +1,354 @@
+"""Films: frames out, and, through `FilmWriter`, the film with changed frames back.
+
+    with open_film("in.mp4") as film, film.writer(path) as writer:
+        for frame in film.frames():
+            frame.paste(change(frame.to_rgb()))
+            writer.write(frame)
+
+A frame stays in the planes that were decoded: only samples under a patch ever change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.stream import Discard
+
+from sosie.errors import InputError, UsageError
+from sosie.media.damage import MISSING_S, cut_short, damaged, declared_end, missing_from_s
+from sosie.media.encode import FilmWriter
+from sosie.media.output import StrPath
+from sosie.media.planes import Colours, Converter, bit_depth, native_format
+from sosie.media.probe import (
+    MIN_SIDE_PX,
+    FilmInfo,
+    Orientation,
+    codec_name,
+    film_info,
+    film_origin,
+    opened,
+    video_stream,
+)
+from sosie.media.source import FilmSource
+from sosie.types import Patch, Pixels
+
+# A time typed with six decimals means the frame that it was read from.
+_TIME_SLACK = Fraction(1, 1_000_000)
+# Containers find key frames by decoding time, which may lie this much before the time shown.
+_SEEK_EARLIER_S = 2
+
+
+class FilmFrame:
+    """One frame.
+
+    index: from 0, counted from the first frame that is read. time_s: since the film's start.
+    pts, time_base: the frame's own timestamp, in the film's clock. width, height: upright.
+    native: the decoded frame, as stored.
+    """
+
+    __slots__ = ("_film", "index", "native", "pts", "time_base", "time_s")
+
+    def __init__(self, film: FilmSource, native: Any, index: int) -> None:
+        self._film = film
+        self.native = native
+        self.index = index
+        self.pts: int = native.pts
+        self.time_base: Fraction = native.time_base
+        self.time_s = float(self.pts * self.time_base - film.origin)
+
+    @property
+    def width(self) -> int:
+        return self._film.info.width
+
+    @property
+    def height(self) -> int:
+        return self._film.info.height
+
+    def to_rgb(self) -> Pixels:
+        """The frame upright: RGB, h x w x 3, uint8; uint16 in 0..65535 where the film has more than
+        8 bits a colour."""
+        return self._film.orientation.upright(self._film.converter.to_rgb(self.native))
+
+    def paste(self, patch: Patch) -> None:
+        """Writes the pixels under the patch's mask into this frame, and nothing else.
+
+        Raises ValueError where the patch is not wholly inside the frame, its mask is not of its
+        pixels' shape, or its depth is not the frame's.
+        """
+        height, width = patch.mask.shape
+        if patch.pixels.shape != (height, width, 3):
+            raise ValueError(f"pixels of {patch.pixels.shape} do not fit a mask of {height, width}")
+        if patch.pixels.dtype != (np.uint16 if bit_depth(self.native) > 8 else np.uint8):
+            raise ValueError(f"a patch of {patch.pixels.dtype} does not fit the frame's depth")
+        if min(patch.x, patch.y) < 0 or patch.x + width > self.width:
+            raise ValueError("the patch is not inside the frame")
+        if patch.y + height > self.height:
+            raise ValueError("the patch is not inside the frame")
+        turn = self._film.orientation
+        x, y = turn.stored_corner(patch.x, patch.y, (width, height), (self.width, self.height))
+        stored = Patch(x, y, turn.stored(patch.pixels), turn.stored(patch.mask))
+        self._film.converter.paste(self.native, stored)
+
+
+class Film:
+    """An open film. Made by `open_film`; close it, or use it as a context manager.
+
+    source: all that is known of it. span_s: start and end of the part that is read, seconds since
+    the film's start, None for no limit.
+    """
+
+    def __init__(
+        self, path: Path, start_s: float | None, end_s: float | None, threads: int | None
+    ) -> None:
+        _check_span(start_s, end_s)
+        self.path = path
+        self.span_s = (start_s, end_s)
+        self._threads = threads or 0
+        with opened(path) as container:
+            stream = video_stream(container, path)
+            self._origin = film_origin(container)
+            missing = missing_from_s(stream, path, self._origin)
+            if missing is not None and (end_s is None or end_s > missing):
+                raise InputError(cut_short(path, missing))
+            first, rest = self._peek()
+            self._pending: tuple[Any, Iterator[Any]] | None = (first, rest)
+            orientation, matrix = _orientation(first)
+            self.source = FilmSource(
+                path=path,
+                info=film_info(path, container, stream, first, orientation),
+                stream_index=stream.index,
+                span_s=self.span_s,
+                origin=self._origin,
+                first_time=first.pts * first.time_base,
+                first=first,
+                orientation=orientation,
+                display_matrix=matrix,
+                native_format=native_format(first),
+                converter=Converter(Colours.of(first, str(path))),
+            )
+        if min(self.info.width, self.info.height) < MIN_SIDE_PX:
+            self.close()
+            raise InputError(
+                f"{path} is {self.info.width} x {self.info.height} pixels, too small for a face; "
+                f"use a film of at least {MIN_SIDE_PX} pixels a side."
+            )
+
+    @property
+    def info(self) -> FilmInfo:
+        """What the film is."""
+        return self.source.info
+
+    @property
+    def expected_frames(self) -> int | None:
+        """How many frames the part that is read has, about; None where that is unknown."""
+        start, end = self.span_s
+        total, duration, fps = self.info.frame_count, self.info.duration_s, self.info.fps
+        if total is None or (start is None and end is None):
+            return total
+        if duration is None or not fps:
+            return None
+        length = min(end if end is not None else duration, duration) - (start or 0)
+        return max(1, min(total, round(length * fps)))
+
+    def frames(self) -> Iterator[FilmFrame]:
+        """The frames in order. May be called again: each call reads the film anew.
+
+        Raises InputError where the film is damaged, cut short, or changes its size, with the time.
+        """
+        if self._pending is not None:
+            first, rest = self._pending
+            self._pending = None
+            source: Iterator[Any] = chain([first], rest)
+        else:
+            source = self._decode()
+        for index, native in enumerate(source):
+            if native.format.name != self.source.native_format:
+                native = self.source.converter.reformat(native, self.source.native_format)
+            yield FilmFrame(self.source, native, index)
+
+    def writer(
+        self,
+        path: StrPath,
+        codec: str | None = None,
+        crf: int = 18,
+        preset: str = "veryfast",
+        threads: int | None = None,
+    ) -> FilmWriter:
+        """A writer of this film with changed frames: see `sosie.media.encode.FilmWriter`."""
+        return FilmWriter(self.source, Path(path), codec, crf, preset, threads)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        if self._pending is not None:
+            # The generator, once collected, closes its container; do it now instead.
+            self._pending[1].close()  # type: ignore[attr-defined]
+            self._pending = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _peek(self) -> tuple[Any, Iterator[Any]]:
+        frames = self._decode()
+        first = next(frames, None)
+        if first is None:
+            start = self.span_s[0]
+            if start:
+                raise UsageError(f"{self.path} has no frame at {start} s or later; start earlier.")
+            raise InputError(f"{self.path} has no frames; export it again.")
+        return first, frames
+
+    def _decode(self) -> Iterator[Any]:
+        """Decoded frames inside the span, all of one size, in order."""
+        start, end = self.span_s
+        lowest = None if start is None else self._origin + Fraction(start) - _TIME_SLACK
+        highest = None if end is None else self._origin + Fraction(end) - _TIME_SLACK
+        size: tuple[int, int] | None = None
+        for frame in _timed(self._decode_from(start)):
+            time = frame.pts * frame.time_base
+            if highest is not None and time >= highest:
+                return
+            if size is None:
+                size = (frame.width, frame.height)
+            elif size != (frame.width, frame.height):
+                raise InputError(
+                    f"{self.path} changes from {size[0]} x {size[1]} to {frame.width} x "
+                    f"{frame.height} pixels at {float(time - self._origin):.2f} s; split it there, "
+                    f"or convert it to one size first."
+                )
+            if lowest is None or time >= lowest:
+                yield frame
+
+    def _decode_from(self, start_s: float | None) -> Iterator[Any]:
+        """Decoded frames from a key frame at or before `start_s`."""
+        earlier = _SEEK_EARLIER_S
+        while start_s is not None and start_s > earlier:
+            frames = self._decode_at(self._origin + Fraction(start_s) - earlier)
+            first = next(frames, None)
+            # Some containers land after the time that was asked for.
+            if first is not None and (first.time or 0.0) - float(self._origin) <= start_s:
+                yield first
+                yield from frames
+                return
+            frames.close()  # type: ignore[attr-defined]
+            earlier *= 8
+        yield from self._decode_at(None)
+
+    def _decode_at(self, seek: Fraction | None) -> Iterator[Any]:
+        with opened(self.path) as container:
+            stream = video_stream(container, self.path)
+            for other in container.streams:
+                if other.index != stream.index:
+                    other.discard = Discard.all
+            stream.thread_type = "AUTO"
+            stream.thread_count = self._threads
+            if seek is not None:
+                with suppress(FFmpegError):  # no index to seek by: the film is read from its start
+                    container.seek(int(seek / stream.time_base), stream=stream)
+            yield from self._decode_packets(container, stream)
+
+    def _decode_packets(self, container: Any, stream: Any) -> Iterator[Any]:
+        end = Fraction(0)
+        decoded = False
+        decoder = _decoder(stream)
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except FFmpegError as error:
+                raise InputError(damaged(self.path, end - self._origin)) from error
+            # In a broadcast stream the mark stands for a glitch, which the decoder conceals.
+            if packet.is_corrupt and decoded and container.format.name != "mpegts":
+                raise InputError(cut_short(self.path, float(end - self._origin)))
+            try:
+                frames = decoder.decode(packet)
+            except FFmpegError as error:
+                if not decoded:
+                    continue  # recordings may begin between key frames
+                raise InputError(damaged(self.path, end - self._origin)) from error
+            if packet.pts is not None:
+                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+            decoded = decoded or bool(frames)
+            yield from frames
+        declared = declared_end(container, stream)
+        if decoded and declared is not None and end < declared - MISSING_S:
+            raise InputError(cut_short(self.path, float(end - self._origin)))
+
+
+def open_film(
+    path: StrPath,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    threads: int | None = None,
+) -> Film:
+    """Opens a film, or the part of it from `start_s` up to, without, `end_s`.
+
+    start_s, end_s: seconds since the film's start; a frame counts by its own timestamp. threads:
+    of the decoder; None uses all. Raises InputError where the file is absent, unreadable, cut
+    short, has no video stream or no frames, UsageError where no frame lies in the part, or
+    its end is not after its start.
+    """
+    return Film(Path(path), start_s, end_s, threads)
+
+
+def _decoder(stream: Any) -> Any:
+    """What decodes a stream: the stream itself, but for VP8 and VP9 with transparency, which
+    FFmpeg's own decoders leave out."""
+    name = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(codec_name(stream))
+    marks = [stream.metadata.get(key) for key in ("alpha_mode", "ALPHA_MODE")]
+    if name is None or "1" not in marks:
+        return stream
+    decoder = av.CodecContext.create(name, "r")
+    decoder.thread_count = stream.thread_count
+    return decoder
+
+
+def _check_span(start_s: float | None, end_s: float | None) -> None:
+    start = 0.0 if start_s is None else start_s
+    if not (math.isfinite(start) and start >= 0):
+        raise UsageError(f"start must be 0 seconds or more, not {start_s}.")
+    if end_s is not None and not (math.isfinite(end_s) and end_s > start):
+        raise UsageError(f"end ({end_s} s) must come after start ({start} s).")
+
+
+def _timed(frames: Iterator[Any]) -> Iterator[Any]:
+    """Frames with a timestamp each, strictly rising: what encoders and containers need. Where a
+    film has none, or one that does not rise, it goes by the frame before."""
+    last: int | None = None
+    step = 1
+    for frame in frames:
+        if frame.pts is None:
+            frame.pts = 0 if last is None else last + step
+        elif last is not None and frame.pts <= last:
+            frame.pts = last + 1
+        step = max(frame.duration or step, 1)
+        last = frame.pts
+        yield frame
+
+
+def _orientation(frame: Any) -> tuple[Orientation, tuple[int, ...] | None]:
+    """How a frame is turned for display, and the display matrix that says so."""
+    with suppress(KeyError, ValueError):  # ValueError: side data of a kind that PyAV does not know
+        data = bytes(frame.side_data["DISPLAYMATRIX"])
+        matrix = tuple(int(value) for value in np.frombuffer(data, np.int32))
+        return Orientation.from_matrix(matrix), matrix
+    return Orientation(), None

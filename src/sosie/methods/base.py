@@ -1,0 +1,55 @@
+"""The contract of a swapping method: a card that states facts, and a swapper that does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sosie.types import Crop, Face, FloatArray, Pixels, SwappedCrop
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source photo: its pixels (RGB uint8 or uint16), the face chosen in it, and what of that
+    face is visible (float32, h x w, 0..1, 0 where something lies in front of it)."""
+
+    pixels: Pixels
+    face: Face
+    visible: FloatArray
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is to be known of a method.
+
+    template: alignment template of its crops (a name in `sosie.geometry.TEMPLATES`), or None for
+        an axis-aligned window of the frame at the frame's own resolution.
+    size_px: side of the square crop; with template None it has no meaning and is None.
+    """
+
+    name: str
+    summary: str
+    licence: str
+    paper: str
+    template: str | None
+    size_px: int | None
+
+
+class Swapper(Protocol):
+    """A method at work. It holds no state between calls but what its constructor was given."""
+
+    card: Card
+
+    def prepare(self, sources: Sequence[Source]) -> Any:
+        """Everything that depends on the source photos alone, computed once."""
+
+    def choose(self, prepared: Any, crop: Crop, before: int | None = None) -> int:
+        """Which of the source photos suits a crop best: its position among them.
+
+        before: the choice for this face in the frame before; it is kept unless another is clearly
+        better, so that a film does not waver between two.
+        """
+
+    def swap(self, prepared: Any, crops: Sequence[Crop]) -> list[SwappedCrop]:
+        """One result a crop, in the same order."""

@@ -1,0 +1,108 @@
+"""The options of a swap: one documented dataclass for the CLI, the Python API and saved JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sosie.errors import UsageError
+
+BLENDS = ("multiband", "poisson", "alpha")
+COLOURS = ("light", "match", "none")
+
+
+def nearest(value: str, known: Iterable[str]) -> str:
+    """A sentence part that names the known values and the one nearest to `value`."""
+    known = list(known)
+    close = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"choose one of {', '.join(known)}{hint}"
+
+
+@dataclass(frozen=True)
+class SwapOptions:
+    """Every option of `sosie swap`.
+
+    method: name in `sosie.methods.TABLE`.
+    faces: which faces of the target: `largest`, `all`, or positions counted from the left, `0,2`.
+    shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
+    blend: `multiband`, `poisson` or `alpha`.
+    colour: `light` moves the target's low-frequency light onto the face, `match` its mean and
+        deviation, `none` keeps the source's colours.
+    mask_feather: width of the mask's soft edge as a share of the face's size, 0..0.5.
+    start_s, end_s: part of a film to swap and write, in seconds.
+    codec: video encoder, as FFmpeg names it; None takes the one that fits the output's container.
+    crf: constant rate factor of the encoder, 0 (best) to 63.
+    preset: speed preset of the encoder.
+    threads: processor threads; None uses all.
+    provider: execution provider for networks: `cpu`, `cuda`, `coreml`, ...
+    overwrite: replace an existing output.
+    """
+
+    method: str = "mesh"
+    faces: str = "largest"
+    shape: float = 1.0
+    blend: str = "multiband"
+    colour: str = "light"
+    mask_feather: float = 0.02
+    start_s: float | None = None
+    end_s: float | None = None
+    codec: str | None = None
+    crf: int = 18
+    preset: str = "veryfast"
+    threads: int | None = None
+    provider: str = "cpu"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("blend", self.blend, BLENDS)
+        _one_of("colour", self.colour, COLOURS)
+        _in_range("shape", self.shape, 0, 1)
+        _in_range("mask_feather", self.mask_feather, 0, 0.5)
+        _in_range("crf", self.crf, 0, 63)
+        if self.threads is not None:
+            _in_range("threads", self.threads, 1, 1024)
+        start = self.start_s or 0.0
+        if not (math.isfinite(start) and start >= 0):
+            raise UsageError(f"start must be 0 seconds or more, not {self.start_s}.")
+        if self.end_s is not None and not self.end_s > start:
+            raise UsageError(f"end ({self.end_s} s) must come after start ({start} s).")
+        self.face_positions()
+
+    def face_positions(self) -> tuple[int, ...] | None:
+        """Positions from the left, or None where `faces` is `largest` or `all`."""
+        if self.faces in ("largest", "all"):
+            return None
+        try:
+            positions = tuple(int(part) for part in self.faces.split(","))
+        except ValueError:
+            positions = (-1,)
+        if min(positions) < 0:
+            raise UsageError(
+                f"faces must be 'largest', 'all' or positions from the left such as 0,2, "
+                f"not {self.faces!r}."
+            )
+        return positions
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SwapOptions:
+        """Options from a saved JSON object. Raises UsageError on an unknown key."""
+        names = [f.name for f in dataclasses.fields(cls)]
+        for key in values:
+            if key not in names:
+                raise UsageError(f"Unknown option {key!r}: {nearest(key, names)}.")
+        return cls(**values)
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"Unknown {name} {value!r}: {nearest(value, known)}.")
+
+
+def _in_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UsageError(f"{name} must be between {low} and {high}, not {value}.")

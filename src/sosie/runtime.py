@@ -1,0 +1,208 @@
+"""ONNX Runtime behind one door: the only module that imports `onnxruntime`.
+
+A provider is named as on the command line (`cpu`, `cuda`, ...). A session runs on the provider
+that was asked for or is not created: ONNX Runtime's own fallback to the processor is an error here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie.errors import InputError, UnavailableError, UsageError
+from sosie.options import nearest
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "qnn": "QNNExecutionProvider",
+    "webgpu": "WebGpuExecutionProvider",
+    "xnnpack": "XnnpackExecutionProvider",
+}
+
+_INSTALL = {
+    "cuda": "pip install onnxruntime-gpu",
+    "tensorrt": "pip install onnxruntime-gpu",
+    "directml": "pip install onnxruntime-directml",
+    "openvino": "pip install onnxruntime-openvino",
+    "qnn": "pip install onnxruntime-qnn",
+}
+
+_ERRORS_ONLY = 4
+"""ONNX Runtime's log level for fatal messages alone: what matters is raised here."""
+
+
+class Session:
+    """A network ready to run on `provider`.
+
+    inputs, outputs: name -> shape, with None for a free dimension.
+    """
+
+    def __init__(self, session: Any, provider: str) -> None:
+        self._session = session
+        self.provider = provider
+        self.inputs = {value.name: _shape(value.shape) for value in session.get_inputs()}
+        self.outputs = {value.name: _shape(value.shape) for value in session.get_outputs()}
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs by name. Raises InputError where the names are not those of `self.inputs`."""
+        if set(inputs) != set(self.inputs):
+            raise InputError(
+                f"The network takes the inputs {', '.join(sorted(self.inputs))}, "
+                f"not {', '.join(sorted(inputs)) or 'none'}."
+            )
+        values = self._session.run(list(self.outputs), dict(inputs))
+        return dict(zip(self.outputs, values, strict=True))
+
+
+def available_providers() -> list[str]:
+    """Names of the providers that the installed ONNX Runtime was built with, the fastest first.
+
+    Being built in does not mean that the driver is there: `probe_provider` finds that out.
+    """
+    import onnxruntime
+
+    built = onnxruntime.get_available_providers()
+    names = {full: name for name, full in PROVIDERS.items()}
+    return [names[full] for full in built if full in names]
+
+
+def require_provider(provider: str) -> None:
+    """Return if networks can be asked to run on `provider`.
+
+    Raises UsageError on a name that Sosie does not know and UnavailableError where the installed
+    ONNX Runtime lacks it. Loads nothing for `cpu`, which is always there.
+    """
+    if provider not in PROVIDERS:
+        raise UsageError(f"Unknown provider {provider!r}: {nearest(provider, PROVIDERS)}.")
+    if provider == "cpu":
+        return
+    built = available_providers()
+    if provider not in built:
+        remedy = _INSTALL.get(provider)
+        advice = f"run `{remedy}`" if remedy else "install a build of onnxruntime that has it"
+        raise UnavailableError(
+            f"The provider {provider!r} is not in the installed onnxruntime "
+            f"(it has {', '.join(built)}): {advice}, or choose one of those."
+        )
+
+
+def create_session(
+    model: str | Path | bytes, provider: str = "cpu", threads: int | None = None
+) -> Session:
+    """A session for an ONNX model, given as a path or as the file's bytes.
+
+    threads: processor threads inside one operator; None uses all.
+    Raises UsageError or UnavailableError (see `require_provider`; also where the provider is built
+    in but does not start, for want of a driver), and InputError where the model cannot be read.
+    """
+    return _open(model, provider, threads, {})
+
+
+def probe_provider(provider: str) -> None:
+    """Run a tiny generated network on `provider` and check its result.
+
+    Raises UnavailableError with the reason where that does not work.
+    """
+    # Without this entry a provider may leave every node to the processor and still seem to work.
+    entries = {} if provider == "cpu" else {"session.disable_cpu_ep_fallback": "1"}
+    session = _open(_sum_model(), provider, 1, entries)
+    values = np.arange(4, dtype=np.float32).reshape(1, 4)
+    try:
+        result = session.run({"a": values, "b": values + 1})["sum"]
+    except Exception as error:
+        raise UnavailableError(_not_started(provider, error)) from error
+    if not np.array_equal(result, 2 * values + 1):
+        raise UnavailableError(f"The provider {provider!r} computes a wrong result: do not use it.")
+
+
+def _open(
+    model: str | Path | bytes, provider: str, threads: int | None, entries: dict[str, str]
+) -> Session:
+    require_provider(provider)
+    if not isinstance(model, bytes) and not Path(model).is_file():
+        raise InputError(f"The model {model} does not exist.")
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = _ERRORS_ONLY
+    settings.intra_op_num_threads = threads or os.cpu_count() or 1
+    for key, value in entries.items():
+        settings.add_session_config_entry(key, value)
+    full = PROVIDERS[provider]
+    content = model if isinstance(model, bytes) else str(model)
+    try:
+        session = onnxruntime.InferenceSession(
+            content, settings, providers=[full], enable_fallback=0
+        )
+    except Exception as error:
+        if provider != "cpu":
+            raise UnavailableError(_not_started(provider, error)) from error
+        name = "given as bytes" if isinstance(model, bytes) else str(model)
+        raise InputError(f"The model {name} cannot be read: {_first_line(error)}.") from error
+    if full not in session.get_providers():
+        raise UnavailableError(
+            f"The provider {provider!r} is built into onnxruntime but did not start: check its "
+            f"driver and libraries, or use the provider 'cpu'."
+        )
+    return Session(session, provider)
+
+
+def _not_started(provider: str, error: Exception) -> str:
+    return (
+        f"The provider {provider!r} did not run the network ({_first_line(error)}): check its "
+        f"driver and libraries, or use the provider 'cpu'."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(". ")
+
+
+def _shape(dimensions: list[Any]) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in dimensions)
+
+
+def _sum_model() -> bytes:
+    """The ONNX file of `sum = a + b` on float32 tensors of 1 x 4, written field by field.
+
+    The numbers are the field numbers of onnx.proto (ModelProto, GraphProto, NodeProto, ...).
+    """
+    dimensions = b"".join(_message(1, _integer(1, size)) for size in (1, 4))
+    tensor_type = _message(1, _integer(1, 1) + _message(2, dimensions))
+
+    def value(name: bytes) -> bytes:
+        return _message(1, name) + _message(2, tensor_type)
+
+    node = _message(1, b"a") + _message(1, b"b") + _message(2, b"sum") + _message(4, b"Add")
+    graph = (
+        _message(1, node)
+        + _message(2, b"probe")
+        + _message(11, value(b"a"))
+        + _message(11, value(b"b"))
+        + _message(12, value(b"sum"))
+    )
+    return _integer(1, 8) + _message(7, graph) + _message(8, _integer(2, 13))
+
+
+def _message(field: int, content: bytes) -> bytes:
+    """A length-delimited protobuf field of fewer than 16,384 bytes."""
+    size = len(content)
+    length = bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7])
+    return bytes([field << 3 | 2]) + length + content
+
+
+def _integer(field: int, number: int) -> bytes:
+    """A protobuf field that holds an integer below 128."""
+    return bytes([field << 3, number])

@@ -1,0 +1,187 @@
+"""The records that flow through Sosie. All are frozen; arrays in them are never written to.
+
+Pixels are RGB, height x width x 3, uint8 (uint16 for deep colour). Coordinates are in pixels
+of the frame, x to the right and y down, with (0, 0) the centre of the top left pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+Pixels = NDArray[Any]
+"""RGB, H x W x 3, uint8 in 0..255 or uint16 in 0..65535."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Head rotation in degrees: `yaw` > 0 looks to the image's right, `pitch` > 0 looks down,
+    `roll` > 0 tilts clockwise as seen in the image."""
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one frame.
+
+    box: x0, y0, x1, y1 of the face's landmarks (not of the hair), float32, 4.
+    points5: eye centre (image left, image right), nose tip, mouth corners (left, right) for an
+        upright face, float32, 5 x 2: the order of the alignment templates.
+    landmarks: float32, 478 x 3, numbered as in `sosie.face_mesh`; x and y in pixels of the frame,
+        z in the same unit with smaller values nearer to the camera.
+    score: confidence that this is a face, 0..1.
+    """
+
+    box: FloatArray
+    points5: FloatArray
+    landmarks: FloatArray
+    pose: Pose
+    score: float
+
+    @property
+    def size_px(self) -> float:
+        """The longer side of the box."""
+        return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Middle of the box: x, y."""
+        return float(self.box[0] + self.box[2]) / 2, float(self.box[1] + self.box[3]) / 2
+
+
+@dataclass(frozen=True)
+class Crop:
+    """What a method sees of one face.
+
+    pixels: RGB, h x w x 3, in the frame's depth (uint8 or uint16).
+    matrix: frame -> crop, float64, 2 x 3 (a similarity; a shift where the card has no template).
+    landmarks: the face's landmarks in crop coordinates, float32, 478 x 3.
+    aim: the landmarks that the swapped face is to have, but for its identity: those of the face,
+        or, where an earlier result was found to miss them, corrected for that.
+    visible: float32, h x w, 0..1: 0 where something lies in front of the face.
+    face: the face in frame coordinates.
+    source: which of several source photos to use; None leaves the choice to the method.
+    """
+
+    pixels: Pixels
+    matrix: NDArray[np.float64]
+    landmarks: FloatArray
+    aim: FloatArray
+    visible: FloatArray
+    face: Face
+    source: int | None = None
+
+
+@dataclass(frozen=True)
+class SwappedCrop:
+    """What a method returns for one crop, in the crop's own frame.
+
+    pixels: RGB float32, h x w x 3, in 0..1; undefined where `mask` is 0.
+    mask: float32, h x w, 0..1: where the method vouches for its pixels.
+    own: float32, h x w, 0..1: where they are the target's own, moved, and need no new light.
+    """
+
+    pixels: FloatArray
+    mask: FloatArray
+    own: FloatArray
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A rectangle of a frame that a swap changes.
+
+    x, y: the top left pixel of the rectangle in the frame.
+    pixels: RGB, h x w x 3, in the frame's depth. Where `mask` is 0 they equal the target.
+    mask: bool, h x w: which pixels are to be written. Pixels outside are left alone to the bit.
+    """
+
+    x: int
+    y: int
+    pixels: Pixels
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person's face through successive frames of one shot.
+
+    number: from 0, unique in a film.
+    faces: frame index -> face; an index between first and last is present, bridged if need be.
+    """
+
+    number: int
+    faces: dict[int, Face]
+
+
+@dataclass(frozen=True)
+class FaceReport:
+    """One swapped face of a photo, as the JSON report has it."""
+
+    box: tuple[float, float, float, float]
+    score: float
+    pose: Pose
+    source: int
+
+
+@dataclass(frozen=True)
+class SkippedFrame:
+    """A frame of a film in which nothing was swapped, and why."""
+
+    index: int
+    time_s: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class SwapReport:
+    """What a swap did: the JSON report of the command line.
+
+    frames, swapped_frames: 1 and 0 or 1 for a photo. faces: faces swapped, over all frames.
+    seconds: wall-clock time by stage and in all (`total`). fps: frames over total seconds.
+    """
+
+    target: str
+    output: str
+    method: str
+    frames: int
+    swapped_frames: int
+    face_count: int
+    faces: tuple[FaceReport, ...] = ()
+    tracks: int = 0
+    skipped: tuple[SkippedFrame, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    fps: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Handed to `on_progress` after each frame of a film. total is None where unknown."""
+
+    done: int
+    total: int | None
+    fps: float
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds left at the present speed, None where unknown."""
+        if self.total is None or self.fps <= 0:
+            return None
+        return max(0, self.total - self.done) / self.fps
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What `swap_image` returns: the picture (RGB or RGBA, the target's depth), the faces that
+    were found in the target and swapped, and the report."""
+
+    image: Pixels
+    faces: tuple[Face, ...]
+    report: SwapReport

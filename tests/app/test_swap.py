@@ -1,0 +1,182 @@
+"""`sosie swap` on photos, films and folders: what a user finds afterwards."""
+
+from __future__ import annotations
+
+import json
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+def film_frames(path):
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def difference(a, b):
+    return np.abs(a.astype(int) - b.astype(int)).max(axis=2)
+
+
+def test_a_photo_changes_in_its_face_and_nowhere_else(sosie, hopper_path, small_path, tmp_path):
+    output = tmp_path / "out.png"
+    result = sosie("swap", "-s", hopper_path, "-t", small_path, "-o", output)
+    assert result.code == 0, result.err
+    assert result.err == ""
+    assert result.out.startswith(f"{output}: 1 face swapped in ")
+    changed = difference(pixels(output), pixels(small_path))
+    rows, columns = np.nonzero(changed)
+    assert np.count_nonzero(changed > 8) > 1500
+    assert rows.min() > 20
+    assert rows.max() < 230
+    assert columns.min() > 60
+    assert columns.max() < 240
+    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
+
+
+def test_the_json_report_of_a_photo(sosie, hopper_path, small_path, tmp_path):
+    output = tmp_path / "out.png"
+    result = sosie("swap", "-s", hopper_path, "-t", small_path, "-o", output, "--json")
+    assert result.code == 0, result.err
+    report = result.json
+    assert report["target"] == str(small_path)
+    assert report["output"] == str(output)
+    assert report["method"] == "mesh"
+    assert (report["frames"], report["swapped_frames"], report["face_count"]) == (1, 1, 1)
+    (face,) = report["faces"]
+    x0, y0, x1, y1 = face["box"]
+    assert 90 < x0 < x1 < 220
+    assert 40 < y0 < y1 < 200
+    assert face["source"] == 0
+    assert set(face["pose"]) == {"yaw", "pitch", "roll"}
+    assert report["seconds"]["total"] > 0
+
+
+def test_options_reach_the_swap(sosie, hopper_path, small_path, tmp_path):
+    for name, options in (("none", ["--colour", "none"]), ("light", ["--blend", "alpha"])):
+        output = tmp_path / f"{name}.png"
+        assert sosie("swap", "-s", hopper_path, "-t", small_path, "-o", output, *options).code == 0
+    assert difference(pixels(tmp_path / "none.png"), pixels(tmp_path / "light.png")).max() > 8
+
+
+def test_several_sources_after_one_flag(sosie, hopper_path, small_path, film_path, tmp_path):
+    """The portrait itself is the nearer in pose, so that it is the one taken."""
+    output = tmp_path / "out.mp4"
+    result = sosie(
+        "swap",
+        "-s",
+        hopper_path,
+        small_path,
+        "-t",
+        small_path,
+        "-o",
+        tmp_path / "out.png",
+        "--json",
+    )
+    assert result.code == 0, result.err
+    assert result.json["faces"][0]["source"] == 1
+    assert not output.exists()
+
+
+def test_a_film_is_swapped_in_every_frame(sosie, hopper_path, film_path, tmp_path):
+    output = tmp_path / "out.mp4"
+    result = sosie("swap", "-s", hopper_path, "-t", film_path, "-o", output, "--json")
+    assert result.code == 0, result.err
+    assert result.err == ""
+    report = result.json
+    assert (report["frames"], report["swapped_frames"], report["tracks"]) == (12, 12, 1)
+    assert report["skipped"] == []
+    assert report["fps"] > 0
+    before, after = film_frames(film_path), film_frames(output)
+    assert len(after) == 12
+    for old, new in zip(before, after, strict=True):
+        face = difference(old, new)[80:160, 90:160]
+        assert face.mean() > 8
+
+
+def test_a_part_of_a_film_by_timecodes(sosie, hopper_path, film_path, tmp_path):
+    output = tmp_path / "part.mkv"
+    times = ["--start", "0:00.12", "--end", "00:00:00.32"]
+    result = sosie("swap", "-s", hopper_path, "-t", film_path, "-o", output, *times)
+    assert result.code == 0, result.err
+    assert "5 of 5 frames swapped" in result.out
+    assert len(film_frames(output)) == 5
+
+
+def test_a_folder_with_good_and_bad_files(
+    sosie, hopper_path, small_path, film_path, scenery, tmp_path
+):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(small_path.read_bytes())
+    (folder / "b.mp4").write_bytes(film_path.read_bytes())
+    (folder / "c.jpg").write_bytes(b"no picture at all")
+    Image.fromarray(scenery).save(folder / "d.png")
+    (folder / "notes.txt").write_text("notes")
+    output = tmp_path / "results" / "today"
+    result = sosie("swap", "-s", hopper_path, "-t", folder, "-o", output, "--json")
+    assert result.code == 1
+    report = result.json
+    assert [done["output"] for done in report["swapped"]] == [
+        str(output / "a.png"),
+        str(output / "b.mp4"),
+    ]
+    codes = {failure["target"]: failure["exit_code"] for failure in report["failed"]}
+    assert codes == {str(folder / "c.jpg"): 1, str(folder / "d.png"): 3}
+    assert report["ignored"] == [str(folder / "notes.txt")]
+    assert report["exit_code"] == 1
+    assert sorted(path.name for path in output.iterdir()) == ["a.png", "b.mp4"]
+    assert result.err.count("sosie: ") == 2
+
+
+def test_a_folder_where_only_faces_are_missing_is_exit_code_3(
+    sosie, hopper_path, small_path, scenery, tmp_path
+):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(small_path.read_bytes())
+    Image.fromarray(scenery).save(folder / "b.png")
+    result = sosie("swap", "-s", hopper_path, "-t", folder, "-o", tmp_path / "out")
+    assert result.code == 3
+    assert "1 of 2 swapped" in result.out
+
+
+def test_overwrite_replaces_and_its_absence_does_not(sosie, hopper_path, small_path, tmp_path):
+    output = tmp_path / "out.png"
+    output.write_text("mine")
+    command = ["swap", "-s", hopper_path, "-t", small_path, "-o", output]
+    result = sosie(*command)
+    assert result.code == 1
+    assert "--overwrite" in result.err
+    assert output.read_text() == "mine"
+    assert sosie(*command, "--overwrite").code == 0
+    assert pixels(output).shape == (288, 288, 3)
+
+
+def test_python_takes_the_options_that_the_command_line_takes(
+    sosie, hopper_path, small_path, tmp_path
+):
+    import sosie as package
+
+    output = tmp_path / "out.png"
+    arguments = ["--blend", "alpha", "--colour", "match", "--shape", "0.5"]
+    assert sosie("swap", "-s", hopper_path, "-t", small_path, "-o", output, *arguments).code == 0
+    options = package.SwapOptions.from_dict(
+        json.loads('{"blend": "alpha", "colour": "match", "shape": 0.5}')
+    )
+    result = package.swap_image(hopper_path, small_path, options)
+    np.testing.assert_array_equal(result.image, pixels(output))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tif"])
+def test_the_extension_decides_the_format(sosie, hopper_path, small_path, tmp_path, suffix):
+    output = tmp_path / f"out{suffix}"
+    assert sosie("swap", "-s", hopper_path, "-t", small_path, "-o", output).code == 0
+    with Image.open(output) as picture:
+        assert picture.format in {".jpg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}[suffix]

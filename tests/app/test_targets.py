@@ -1,0 +1,72 @@
+"""What a file is, told by its content and only then by its name."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from sosie.app.targets import files_in, kind_of, require_kind
+from sosie.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    """A photo, a film, a sound file and a text, each under a name that says something else."""
+    folder = tmp_path_factory.mktemp("samples")
+    Image.new("RGB", (32, 32)).save(folder / "photo.txt", "PNG")
+    with av.open(str(folder / "film.jpg"), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(str(folder / "sound"), "w", format="wav") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        sound.sample_rate, sound.time_base = 8000, Fraction(1, 8000)
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    (folder / "notes.doc").write_text("a text that FFmpeg takes for a screen\n" * 20)
+    (folder / "empty").write_bytes(b"")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("photo.txt", "photo"), ("sound", None), ("notes.doc", None), ("empty", None)],
+)
+def test_content_decides(samples, name, kind):
+    assert kind_of(samples / name) == kind
+
+
+def test_a_film_is_known_by_its_content(samples, tmp_path):
+    film = tmp_path / "recording"
+    film.write_bytes((samples / "film.jpg").read_bytes())
+    assert kind_of(film) == "film"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("broken.JPG", "photo"), ("broken.mkv", "film")])
+def test_a_broken_file_is_what_its_name_says(tmp_path, name, kind):
+    path = tmp_path / name
+    path.write_bytes(b"\x00" * 100)
+    assert kind_of(path) == kind
+
+
+def test_other_files_are_refused_with_what_would_do(samples):
+    with pytest.raises(InputError, match=r"neither a photo nor a film .*; give a picture"):
+        require_kind(samples / "notes.doc")
+    with pytest.raises(InputError, match=r"absent\.png does not exist"):
+        require_kind(samples / "absent.png")
+
+
+def test_files_of_a_folder_are_sorted_without_hidden_ones_and_folders(tmp_path):
+    for name in ("b.png", "a.mp4", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / "inner.png").mkdir()
+    assert [path.name for path in files_in(tmp_path)] == ["a.mp4", "b.png"]

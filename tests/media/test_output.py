@@ -1,0 +1,181 @@
+"""Results appear whole under their name or not at all, and nothing of the user's is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from sosie.errors import OutputError, UsageError
+from sosie.media.output import atomic_output, check_output
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_under_the_final_name_only_at_the_end(tmp_path: Path) -> None:
+    with atomic_output(tmp_path / "out.mp4") as pending:
+        pending.path.write_bytes(b"film")
+        assert pending.path.parent == tmp_path
+        assert pending.path.name.startswith(".")
+        assert pending.path.suffix == ".mp4"
+        assert not (tmp_path / "out.mp4").exists()
+    assert (tmp_path / "out.mp4").read_bytes() == b"film"
+    assert names(tmp_path) == ["out.mp4"]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt()])
+def test_an_exception_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)), atomic_output(tmp_path / "out.mp4") as pending:
+        pending.path.write_bytes(b"half")
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_an_exception_leaves_the_earlier_result(tmp_path: Path) -> None:
+    (tmp_path / "out.png").write_bytes(b"old")
+    with pytest.raises(ValueError, match="x"), atomic_output(tmp_path / "out.png", True) as pending:
+        pending.path.write_bytes(b"half")
+        raise ValueError("x")
+    assert (tmp_path / "out.png").read_bytes() == b"old"
+
+
+def test_partial_results_get_names_that_say_so(tmp_path: Path) -> None:
+    for expected in ("out.partial.mp4", "out.partial-2.mp4"):
+        with pytest.raises(KeyboardInterrupt), atomic_output(tmp_path / "out.mp4") as pending:
+            pending.path.write_bytes(expected.encode())
+            assert pending.keep_partial() == tmp_path / expected
+            raise KeyboardInterrupt
+    assert names(tmp_path) == ["out.partial-2.mp4", "out.partial.mp4"]
+    assert (tmp_path / "out.partial.mp4").read_bytes() == b"out.partial.mp4"
+
+
+def test_keeping_nothing_is_no_partial_result(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), atomic_output(tmp_path / "out.mp4") as pending:
+        assert pending.keep_partial() is None
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+
+
+def test_a_partial_result_kept_without_an_exception_is_not_committed(tmp_path: Path) -> None:
+    with atomic_output(tmp_path / "out.mp4") as pending:
+        pending.path.write_bytes(b"half")
+        pending.keep_partial()
+    assert names(tmp_path) == ["out.partial.mp4"]
+
+
+def test_a_new_file_is_as_readable_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    with atomic_output(tmp_path / "out.png") as pending:
+        pending.path.write_bytes(b"x")
+    assert (tmp_path / "out.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_replaced_file_keeps_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "out.png").write_bytes(b"old")
+    (tmp_path / "out.png").chmod(0o640)
+    with atomic_output(tmp_path / "out.png", overwrite=True) as pending:
+        pending.path.write_bytes(b"new")
+    assert (tmp_path / "out.png").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "out.png").read_bytes() == b"new"
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"disk is full.*free some space"),
+        atomic_output(tmp_path / "out.png") as pending,
+    ):
+        pending.path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert names(tmp_path) == []
+
+
+def test_a_full_disk_met_in_writing(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    with (
+        pytest.raises(OutputError, match="disk is full"),
+        atomic_output(tmp_path / "out.png") as pending,
+    ):
+        pending.path.unlink()
+        pending.path.symlink_to("/dev/full")
+        pending.path.write_bytes(b"x")
+    assert names(tmp_path) == []
+
+
+def test_an_output_created_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match="meanwhile"),
+        atomic_output(tmp_path / "out.png") as pending,
+    ):
+        pending.path.write_bytes(b"mine")
+        (tmp_path / "out.png").write_bytes(b"theirs")
+    assert (tmp_path / "out.png").read_bytes() == b"theirs"
+    assert names(tmp_path) == ["out.png"]
+
+
+def test_an_existing_output_needs_overwrite(tmp_path: Path) -> None:
+    (tmp_path / "out.png").write_bytes(b"old")
+    with pytest.raises(OutputError, match=r"exists already.*--overwrite"):
+        check_output(tmp_path / "out.png")
+    assert check_output(tmp_path / "out.png", overwrite=True) == tmp_path / "out.png"
+
+
+def test_output_equal_to_an_input_by_any_spelling(tmp_path: Path) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(b"x")
+    (tmp_path / "link.png").symlink_to(photo)
+    os.link(photo, tmp_path / "hard.png")
+    (tmp_path / "sub").mkdir()
+    for spelling in (
+        photo,
+        tmp_path / "link.png",
+        tmp_path / "hard.png",
+        tmp_path / "sub/../a.png",
+    ):
+        with pytest.raises(UsageError, match="also an input"):
+            check_output(spelling, [tmp_path / "other.png", photo], overwrite=True)
+
+
+def test_output_equal_to_an_input_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="also an input"):
+        check_output(tmp_path / "a.png", [tmp_path / "a.png"])
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real.png").write_bytes(b"old")
+    (tmp_path / "link.png").symlink_to(tmp_path / "real.png")
+    with atomic_output(tmp_path / "link.png", overwrite=True) as pending:
+        pending.path.write_bytes(b"new")
+    assert (tmp_path / "link.png").is_symlink()
+    assert (tmp_path / "real.png").read_bytes() == b"new"
+
+
+def test_folders_and_devices_are_no_outputs(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="is a folder"):
+        check_output(tmp_path, overwrite=True)
+    with pytest.raises(OutputError, match="not a regular file"):
+        check_output("/dev/null", overwrite=True)
+    with pytest.raises(OutputError, match=r"does not exist; create it"):
+        check_output(tmp_path / "absent" / "out.png")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="not a folder"):
+        check_output(tmp_path / "file" / "out.png")
+
+
+def test_an_unwritable_folder(tmp_path: Path, as_nobody: None) -> None:
+    folder = Path("/usr") if os.getuid() == 0 else tmp_path / "closed"
+    if os.getuid() != 0:
+        folder.mkdir(mode=0o500)
+    with pytest.raises(OutputError, match=r"cannot be written to; check its permissions"):
+        check_output(folder / "out.png")
+
+
+def test_a_folder_that_refuses_only_when_written_to() -> None:
+    if not Path("/proc/self").exists():
+        pytest.skip("no /proc on this system")
+    with pytest.raises(OutputError), atomic_output("/proc/out.png"):
+        pass

@@ -1,0 +1,163 @@
+"""Bad films are refused with a sentence on what to do, before or in the work."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from sosie.errors import InputError
+from sosie.media.video import FilmFrame, open_film
+
+# Bad input.
+
+
+def refused(path: Path, *words: str, read: bool = False) -> None:
+    with pytest.raises(InputError) as caught, open_film(path) as film:
+        for frame in film.frames() if read else ():
+            assert isinstance(frame, FilmFrame)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_absent_empty_folder_text_and_picture(tmp_path: Path) -> None:
+    refused(tmp_path / "absent.mp4", "does not exist")
+    refused(tmp_path, "is a folder")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    refused(tmp_path / "empty.mp4", "is empty")
+    (tmp_path / "text.mp4").write_bytes(b"no film at all but words " * 99)
+    refused(tmp_path / "text.mp4", "not a film")
+    (tmp_path / "note.txt").write_text("words that one decoder would make into a picture\n" * 99)
+    refused(tmp_path / "note.txt", "not a film")
+    (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n#EXT-X-ENDLIST\n")
+    refused(tmp_path / "list.mp4", "not a film")
+
+
+def test_a_picture_is_not_a_film(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("a.png", "a.jpg"):
+        Image.new("RGB", (64, 64)).save(tmp_path / name)
+        refused(tmp_path / name, "a picture and not a film")
+
+
+def test_a_film_without_permission(tmp_path: Path, as_nobody: None) -> None:
+    if not Path("/etc/shadow").exists():
+        pytest.skip("no file that is closed to others")
+    refused(Path("/etc/shadow"), "check its permissions")
+
+
+def write_audio(path: Path, cover: bool) -> None:
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=48000)
+        if cover:
+            picture = container.add_stream("png", rate=1)
+            picture.width, picture.height, picture.pix_fmt = 64, 64, "rgb24"
+            picture.disposition = av.stream.Disposition.attached_pic
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")
+            container.mux(picture.encode(frame))
+            container.mux(picture.encode())
+        for number in range(20):
+            samples = np.zeros((2, 1024), np.float32)
+            chunk = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+            chunk.sample_rate, chunk.pts = 48000, 1024 * number
+            container.mux(sound.encode(chunk))
+        container.mux(sound.encode())
+
+
+def test_no_video_stream(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.m4a", cover=False)
+    refused(tmp_path / "a.m4a", "no video stream", "only audio")
+    write_audio(tmp_path / "b.mp4", cover=True)
+    refused(tmp_path / "b.mp4", "no video stream", "cover art")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("none.mkv", "no frames"), ("none.avi", "no frames"), ("none.mp4", "no video stream")],
+)
+def test_zero_frames(tmp_path: Path, name: str, words: str) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height = 64, 64
+        container.start_encoding()
+    refused(path, words)
+
+
+def cut(path: Path, share: float) -> Path:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+def noisy(make_clip: Any, name: str, **values: Any) -> Path:
+    options = {"crf": "10"} if values.get("codec", "libx264") != "mpeg4" else {}
+    path: Path = make_clip(name, frames=100, options=options, gop=25, **values)
+    return path
+
+
+def test_an_mp4_without_its_index(make_clip: Any) -> None:
+    refused(cut(noisy(make_clip, "film.mp4"), 0.7), "cannot be read", "cut short")
+
+
+@pytest.mark.parametrize("flags", ["faststart", "frag_keyframe+empty_moov+default_base_moof"])
+def test_an_mp4_cut_short_says_how_far_it_goes(make_clip: Any, flags: str) -> None:
+    path = noisy(make_clip, "film.mp4", container_options={"movflags": flags})
+    refused(cut(path, 0.6), "cut short", "pictures end at", "--end", read=True)
+
+
+def test_the_part_that_is_there_can_be_used(make_clip: Any) -> None:
+    path = cut(noisy(make_clip, "film.mp4", container_options={"movflags": "faststart"}), 0.6)
+    with open_film(path, None, 1.0) as film:
+        assert len(list(film.frames())) == 25
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.avi"])
+def test_other_films_cut_short(make_clip: Any, name: str) -> None:
+    values = {"codec": "mpeg4"} if name.endswith("avi") else {}
+    refused(cut(noisy(make_clip, name, **values), 0.6), "cut short", "--end", read=True)
+
+
+def test_corrupt_packets(make_clip: Any) -> None:
+    path = noisy(make_clip, "film.mp4")
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    position, size = packets[60]
+    data[position : position + size] = bytes([255]) * size
+    path.write_bytes(bytes(data))
+    refused(path, "is damaged at", " s and cannot be read further", read=True)
+
+
+def write_two_sizes(path: Path) -> Path:
+    """A stream that changes its size half-way, as broadcasts and calls do."""
+    raw = b""
+    for size in ((160, 120), (96, 64)):
+        encoder = av.CodecContext.create("libx264", "w")
+        encoder.width, encoder.height, encoder.pix_fmt = *size, "yuv420p"
+        encoder.framerate, encoder.time_base = Fraction(25), Fraction(1, 25)
+        for number in range(25):
+            frame = av.VideoFrame(*size, "yuv420p")
+            for plane in frame.planes:
+                np.frombuffer(plane, np.uint8)[:] = 60 + number
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            raw += b"".join(bytes(packet) for packet in encoder.encode(frame))
+        raw += b"".join(bytes(packet) for packet in encoder.encode())
+    path.write_bytes(raw)
+    return path
+
+
+def test_a_change_of_size_says_when(tmp_path: Path) -> None:
+    path = write_two_sizes(tmp_path / "film.h264")
+    refused(path, "changes from 160 x 120 to 96 x 64", "at 1.00 s", "split it there", read=True)
+
+
+def test_tiny_films(make_clip: Any) -> None:
+    refused(make_clip(size=(64, 14)), "64 x 14", "at least 16")

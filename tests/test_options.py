@@ -1,0 +1,88 @@
+"""The options dataclass refuses what cannot be meant, and says what can."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sosie.errors import UsageError
+from sosie.methods import TABLE, load_method
+from sosie.options import BLENDS, COLOURS, SwapOptions, nearest
+
+
+def test_nearest_lists_all_and_suggests_the_closest():
+    assert nearest("possion", BLENDS) == (
+        "choose one of multiband, poisson, alpha (did you mean 'poisson'?)"
+    )
+    assert nearest("zzz", BLENDS) == "choose one of multiband, poisson, alpha"
+
+
+@given(st.sampled_from(BLENDS + COLOURS), st.data())
+def test_nearest_survives_one_wrong_letter(name, data):
+    position = data.draw(st.integers(0, len(name) - 1))
+    assert f"did you mean {name!r}?" in nearest(
+        name[:position] + "_" + name[position + 1 :], BLENDS + COLOURS
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"blend": "multi-band"}, "Unknown blend 'multi-band'.*did you mean 'multiband'"),
+        ({"colour": "lite"}, "Unknown colour 'lite'.*did you mean 'light'"),
+        ({"shape": 1.5}, "shape must be between 0 and 1, not 1.5"),
+        ({"shape": float("nan")}, "shape must be between"),
+        ({"mask_feather": -0.1}, "mask_feather must be between 0 and 0.5"),
+        ({"crf": 64}, "crf must be between 0 and 63"),
+        ({"threads": 0}, "threads must be between 1 and"),
+        ({"start_s": -1.0}, "start must be 0 seconds or more"),
+        ({"start_s": float("inf")}, "start must be 0 seconds or more"),
+        ({"start_s": 5.0, "end_s": 5.0}, "must come after start"),
+        ({"end_s": float("nan")}, "must come after start"),
+        ({"faces": "first"}, "faces must be 'largest', 'all' or positions"),
+        ({"faces": "0,-1"}, "faces must be"),
+        ({"faces": ""}, "faces must be"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(values, message):
+    with pytest.raises(UsageError, match=message):
+        SwapOptions(**values)
+
+
+def test_positions_of_faces():
+    assert SwapOptions().face_positions() is None
+    assert SwapOptions(faces="all").face_positions() is None
+    assert SwapOptions(faces="0, 2").face_positions() == (0, 2)
+
+
+def test_options_survive_json():
+    options = SwapOptions(faces="all", shape=0.5, start_s=1.5, codec="libx265", overwrite=True)
+    assert SwapOptions.from_dict(json.loads(json.dumps(dataclasses.asdict(options)))) == options
+
+
+def test_an_unknown_key_names_the_nearest():
+    with pytest.raises(
+        UsageError, match=r"Unknown option 'mask_fether'.*did you mean 'mask_feather'"
+    ):
+        SwapOptions.from_dict({"mask_fether": 0.1})
+
+
+def test_every_option_is_documented():
+    documented = SwapOptions.__doc__ or ""
+    for field in dataclasses.fields(SwapOptions):
+        assert field.name in documented.replace(":", ",").replace("\n", ",").replace(" ", "").split(
+            ","
+        )
+
+
+def test_the_default_method_is_in_the_table():
+    assert SwapOptions().method in TABLE
+
+
+def test_an_unknown_method_names_the_nearest():
+    with pytest.raises(UsageError, match=r"Unknown method 'mash'.*did you mean 'mesh'"):
+        load_method("mash")

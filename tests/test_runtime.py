@@ -1,0 +1,99 @@
+"""Sessions run where they were asked to run, or not at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from sosie import runtime
+from sosie.errors import InputError, UnavailableError, UsageError
+
+
+def test_the_processor_is_available_and_works():
+    assert "cpu" in runtime.available_providers()
+    runtime.probe_provider("cpu")
+
+
+def test_a_session_runs_by_the_names_of_its_inputs():
+    session = runtime.create_session(runtime._sum_model(), threads=1)
+    assert session.provider == "cpu"
+    assert session.inputs == {"a": (1, 4), "b": (1, 4)}
+    assert session.outputs == {"sum": (1, 4)}
+    a = np.float32([[1, 2, 3, 4]])
+    b = np.float32([[10, 20, 30, 40]])
+    np.testing.assert_array_equal(session.run({"b": b, "a": a})["sum"], a + b)
+
+
+def test_a_session_reads_a_file(tmp_path):
+    path = tmp_path / "sum.onnx"
+    path.write_bytes(runtime._sum_model())
+    assert runtime.create_session(path).outputs == {"sum": (1, 4)}
+
+
+def test_wrong_input_names_are_refused():
+    session = runtime.create_session(runtime._sum_model())
+    with pytest.raises(InputError, match="takes the inputs a, b, not a, x"):
+        session.run({"a": np.zeros((1, 4), np.float32), "x": np.zeros((1, 4), np.float32)})
+
+
+def test_an_unknown_provider_names_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'cuda'"):
+        runtime.create_session(runtime._sum_model(), "cuda0")
+
+
+def test_a_provider_that_is_not_built_in_is_an_error_and_no_fallback():
+    absent = [name for name in runtime.PROVIDERS if name not in runtime.available_providers()]
+    assert absent, "an ONNX Runtime with every provider is not expected"
+    for name in absent:
+        with pytest.raises(UnavailableError, match=f"{name!r} is not in the installed onnxruntime"):
+            runtime.create_session(runtime._sum_model(), name)
+
+
+def test_a_provider_that_does_not_start_is_an_error_and_no_fallback(monkeypatch):
+    monkeypatch.setitem(runtime.PROVIDERS, "cuda", "AbsentExecutionProvider")
+    monkeypatch.setattr(runtime, "available_providers", lambda: ["cuda", "cpu"])
+    with pytest.warns(UserWarning), pytest.raises(UnavailableError, match="did not run"):
+        runtime.create_session(runtime._sum_model(), "cuda")
+
+
+def test_a_session_on_another_provider_is_refused(monkeypatch):
+    """What ONNX Runtime does where a driver is missing: a session on the processor instead."""
+    real = onnxruntime.InferenceSession
+
+    def session_on_the_processor(content, settings, providers, **_):
+        return real(content, settings, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session_on_the_processor)
+    monkeypatch.setattr(runtime, "available_providers", lambda: ["cuda", "cpu"])
+    with pytest.raises(
+        UnavailableError, match="'cuda' is built into onnxruntime but did not start"
+    ):
+        runtime.create_session(runtime._sum_model(), "cuda")
+
+
+def test_a_wrong_result_fails_the_probe(monkeypatch):
+    monkeypatch.setattr(runtime.Session, "run", lambda self, inputs: {"sum": inputs["a"]})
+    with pytest.raises(UnavailableError, match="wrong result"):
+        runtime.probe_provider("cpu")
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", runtime._sum_model()[:-20]])
+def test_a_broken_model_is_named(tmp_path, content):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"broken\.onnx"):
+        runtime.create_session(path)
+
+
+def test_an_absent_model_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"absent\.onnx does not exist"):
+        runtime.create_session(tmp_path / "absent.onnx")
+
+
+def test_asking_for_the_processor_does_not_load_onnxruntime(run_python):
+    loaded = run_python(
+        "import sys, sosie.runtime; sosie.runtime.require_provider('cpu');"
+        "print('onnxruntime' in sys.modules)"
+    )
+    assert loaded.strip() == "False"
