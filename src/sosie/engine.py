@@ -8,22 +8,22 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sosie import aim, face_mesh
+from sosie import aim, face_mesh, geometry
 from sosie.analysis import occlusion
 from sosie.analysis.analyser import Analyser
 from sosie.analysis.topology import region_of
 from sosie.compose import restore
 from sosie.compose.composer import ComposeOptions, compose
 from sosie.face_shape import Points
-from sosie.geometry import align_matrix, crop, transform_points, warp
+from sosie.geometry import align_matrix, transform_points, warp
 from sosie.methods import load_method
 from sosie.methods.base import Source
 from sosie.options import SwapOptions
-from sosie.types import Crop, Face, FloatArray, Patch, Pixels
+from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
 
 # Around the landmarks, as shares of the face's size: what a window holds, and what a draft needs
 # for the landmark network to see the head around the face.
-_WINDOW_MARGIN = 0.15
+_WINDOW_MARGIN = 0.04
 _DRAFT_MARGIN = 0.5
 # A draft is only read, by a network that looks at 192 px.
 _DRAFT_FACE_PX = 144
@@ -31,8 +31,9 @@ _FIRST_DRAFTS = 2
 # In a film the aim follows slowly, from every third frame: it depends on the source, not the frame.
 _DRAFT_EVERY = 3
 _FOLLOW = 0.4
-# What is in front of the face is averaged over about this many frames, so that it does not flicker.
-_VISIBLE_FRAMES = 4
+# What is in front of the face is looked for in every other frame, and averaged over about this many
+# looks, so that it does not flicker.
+_VISIBLE_VIEWS = 3
 
 
 @dataclass
@@ -40,7 +41,7 @@ class FaceMemory:
     """What is carried from frame to frame for one face of a film."""
 
     correction: Points = field(default_factory=aim.no_correction)
-    visible: FloatArray | None = None
+    visible: FloatArray = field(default_factory=occlusion.all_visible)
     source: int | None = None
     frames: int = 0
 
@@ -48,7 +49,8 @@ class FaceMemory:
 class Engine:
     """The swap of single faces with fixed sources and options.
 
-    seconds: busy time of the stages `swap` and `compose` so far, drafts included.
+    seconds: busy time so far of the stages `aim` (what is in front of the face, and the drafts),
+    `swap` and `compose`.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class Engine:
                 for pixels, face in sources
             ]
         )
-        self.seconds = {"swap": 0.0, "compose": 0.0}
+        self.seconds = {"aim": 0.0, "swap": 0.0, "compose": 0.0}
 
     def patch(self, pixels: Pixels, face: Face, memory: FaceMemory, seen: bool = True) -> Patch:
         """The part of a frame (RGB, uint8 or uint16) that the swap of one face changes.
@@ -72,28 +74,27 @@ class Engine:
         memory: of this face; a new one for a photo. seen: False where the face's landmarks are
         bridged, so that nothing is learned from them.
         """
-        visible = self._visible(pixels, face, memory)
+        times = [time.perf_counter()]
+        self._look(pixels, face, memory)
         if seen:
             self._aim(pixels, face, memory)
         memory.frames += 1
-        return self._patch(pixels, face, memory, visible)
-
-    def _patch(
-        self, pixels: Pixels, face: Face, memory: FaceMemory, visible: FloatArray | None
-    ) -> Patch:
-        started = time.perf_counter()
-        seen = self._crop(pixels, face, memory, visible)
-        memory.source = self._swapper.choose(self._prepared, seen, memory.source)
-        swapped = self._swapper.swap(self._prepared, [replace(seen, source=memory.source)])[0]
-        between = time.perf_counter()
-        patch = compose(pixels, seen, swapped, self._compose)
-        self.seconds["swap"] += between - started
-        self.seconds["compose"] += time.perf_counter() - between
+        times.append(time.perf_counter())
+        crop, swapped = self._swapped(pixels, face, memory)
+        times.append(time.perf_counter())
+        patch = compose(pixels, crop, swapped, self._compose)
+        times.append(time.perf_counter())
+        for stage, start, end in zip(self.seconds, times, times[1:], strict=False):
+            self.seconds[stage] += end - start
         return patch
 
-    def _crop(
-        self, pixels: Pixels, face: Face, memory: FaceMemory, visible: FloatArray | None
-    ) -> Crop:
+    def _swapped(self, pixels: Pixels, face: Face, memory: FaceMemory) -> tuple[Crop, SwappedCrop]:
+        crop = self._crop(pixels, face, memory)
+        memory.source = self._swapper.choose(self._prepared, crop, memory.source)
+        crop = replace(crop, source=memory.source)
+        return crop, self._swapper.swap(self._prepared, [crop])[0]
+
+    def _crop(self, pixels: Pixels, face: Face, memory: FaceMemory) -> Crop:
         card = self._swapper.card
         if card.template is None or card.size_px is None:
             x0, y0, x1, y1 = _window(face, _WINDOW_MARGIN, pixels.shape)
@@ -101,21 +102,21 @@ class Engine:
             part = pixels[y0:y1, x0:x1]
         else:
             matrix = align_matrix(face.points5, card.template, card.size_px)
-            part = crop(pixels, matrix, card.size_px)
+            part = geometry.crop(pixels, matrix, card.size_px)
         landmarks = transform_points(face.landmarks, matrix)
-        shown = np.ones(part.shape[:2], np.float32)
-        if visible is not None:
-            to_crop = occlusion.view_matrix(landmarks)
-            shown = occlusion.place_view(visible, to_crop, part.shape[1], part.shape[0])
+        to_view = occlusion.view_matrix(landmarks)
+        shown = occlusion.place_view(memory.visible, to_view, part.shape[1], part.shape[0])
         aimed = aim.aim_at(landmarks, memory.correction)
         return Crop(part, matrix, landmarks, aimed, shown, face)
 
-    def _visible(self, pixels: Pixels, face: Face, memory: FaceMemory) -> FloatArray:
+    def _look(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
+        """What of the face is visible."""
+        if memory.frames % 2:
+            return
         view = occlusion.face_view(pixels, face.landmarks)
-        if memory.visible is not None:
-            view = memory.visible + (view - memory.visible) / min(memory.frames, _VISIBLE_FRAMES)
+        if memory.frames:
+            view = memory.visible + (view - memory.visible) / min(memory.frames, _VISIBLE_VIEWS)
         memory.visible = view
-        return view
 
     def _aim(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
         """Draft the swap in small, read it, and correct the aim."""
@@ -136,7 +137,8 @@ class Engine:
         )
         for _ in range(_FIRST_DRAFTS if first else 1):
             draft = small.copy()
-            restore.paste(draft, self._patch(small, there, memory, memory.visible))
+            crop, swapped = self._swapped(small, there, memory)
+            restore.paste(draft, compose(small, crop, swapped, self._compose))
             read = self._analyser.landmarks(draft, region_of(points))
             missing = None if read is None else aim.missed(points, read.landmarks)
             if missing is None:

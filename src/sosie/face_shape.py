@@ -12,7 +12,7 @@ distance of the points from their weighted centre is about 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
@@ -56,14 +56,14 @@ class FaceShape:
         The most probable change of one person's face that reads as the same change of expression
         weights: Sigma W (W' Sigma W + s I)^-1 W' y, with Sigma = `within`, W = `expression`.
         """
-        coefficients = self.basis @ change.ravel()
-        weights = self.expression
-        reading = weights.T @ coefficients
-        spread = self.within @ weights
-        explained = spread @ np.linalg.solve(
-            weights.T @ spread + _NOISE * np.eye(weights.shape[1]), reading
-        )
-        return (explained @ self.basis).reshape(-1, 3)
+        explained = self._expressive @ (self.basis @ change.ravel())
+        return np.asarray((explained @ self.basis).reshape(-1, 3))
+
+    @cached_property
+    def _expressive(self) -> Points:
+        spread = self.within @ self.expression
+        reading = self.expression.T @ spread + _NOISE * np.eye(self.expression.shape[1])
+        return np.asarray(spread @ np.linalg.solve(reading, self.expression.T))
 
 
 @cache

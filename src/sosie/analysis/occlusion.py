@@ -47,6 +47,11 @@ def visible_face(pixels: Pixels, landmarks: FloatArray) -> FloatArray:
     return place_view(view, view_matrix(landmarks), pixels.shape[1], pixels.shape[0])
 
 
+def all_visible() -> FloatArray:
+    """The view of a face with nothing in front of it."""
+    return np.ones((_SIDE_PX, _SIDE_PX), np.float32)
+
+
 def face_view(pixels: Pixels, landmarks: FloatArray) -> FloatArray:
     """The visible share on an upright picture of the face: float32, 128 x 128, 0..1.
 

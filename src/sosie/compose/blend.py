@@ -85,7 +85,7 @@ def _solve(fixed: FloatArray, known: FloatArray) -> FloatArray:
         coarse = cv2.resize(fixed, size, interpolation=cv2.INTER_AREA)
         coarse = coarse / np.maximum(coarse_known, 1e-6)[..., None]
         coarse *= (coarse_known > 0)[..., None]
-        start = _solve(coarse, (coarse_known > 0).astype(np.float32))
+        start: NDArray[Any] = _solve(coarse, (coarse_known > 0).astype(np.float32))
         start = cv2.resize(start, (width, height), interpolation=cv2.INTER_LINEAR)
     else:
         total = max(float(known.sum()), 1e-6)

@@ -10,7 +10,7 @@ from sosie.types import FloatArray
 # Light is what varies over more than this share of the face; features are smaller.
 _LIGHT_SIGMA = 0.2
 # The light is worked out on a picture of about this size: it has no detail.
-_LIGHT_PX = 96
+_LIGHT_PX = 48
 # Added to both sides of a ratio of colours, so that black does not become infinitely bright.
 _FLOOR = 0.04
 _MAX_GAIN = 4.0

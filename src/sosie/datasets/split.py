@@ -8,3 +8,17 @@ import hashlib
 def is_held_out(identity: str) -> bool:
     """True for one identity in five, by the hash of its name. Nothing is fitted on those people."""
     return int(hashlib.sha256(identity.encode()).hexdigest(), 16) % 5 == 0
+
+
+def identity_of(group: str, name: str) -> str:
+    """The person in a picture of the project's data, as the file's name tells.
+
+    group: `lfw`, `celeba`, `youtube`, `hires` or `clips`; name: the picture's name in its archive.
+    LFW and YouTube Faces name the same people alike, so a person is one identity in both. Whether
+    somebody is in CelebA too, which numbers people, cannot be told.
+    """
+    if group == "youtube":
+        return f"lfw/{name.rsplit('_', 1)[0]}"
+    if group in ("celeba", "lfw"):
+        return f"{group}/{name.split('/')[0]}"
+    return f"{group}/{name}"

@@ -24,31 +24,29 @@ class Raster:
 
     index: int32, h x w: the triangle in front at each pixel, -1 where there is none.
     triangles: int32, T x 3, the vertices of those triangles.
-    inverse: float64, T x 3 x 3: pixel (x, y, 1) -> barycentric weights of the three vertices.
+    weights: float64, T x 3 x 3: for each vertex the plane (a, b, c) whose a x + b y + c is its
+        barycentric weight at a pixel.
     """
 
     index: IntArray
     triangles: IntArray
-    inverse: NDArray[np.float64]
+    weights: NDArray[np.float64]
 
     def interpolate(self, values: FloatArray) -> FloatArray:
-        """Per-vertex `values` (N x K) at each pixel: float32, h x w x K, 0 where no triangle is.
+        """One value a vertex, at each pixel: float32, h x w, 0 where no triangle is.
 
         Affine inside a triangle and continuous over its edges.
         """
-        corners = values[self.triangles].astype(np.float64)  # T x 3 x K
-        planes = np.einsum("tji,tjk->tik", self.inverse, corners).astype(np.float32)
+        corners = values[self.triangles].astype(np.float64)  # T x 3
+        planes = np.einsum("tji,tj->ti", self.weights, corners).astype(np.float32)
         planes = np.concatenate([planes, np.zeros_like(planes[:1])])  # index -1: nothing
         height, width = self.index.shape
         x = np.arange(width, dtype=np.float32)[None, :]
         y = np.arange(height, dtype=np.float32)[:, None]
-        layers = [
-            planes[:, 0, k][self.index] * x
-            + planes[:, 1, k][self.index] * y
-            + planes[:, 2, k][self.index]
-            for k in range(values.shape[1])
-        ]
-        return np.stack(layers, axis=-1)
+        field = planes[:, 0].take(self.index, mode="wrap") * x
+        field += planes[:, 1].take(self.index, mode="wrap") * y
+        field += planes[:, 2].take(self.index, mode="wrap")
+        return np.asarray(field, np.float32)
 
 
 def rasterise(points: FloatArray, triangles: IntArray, width: int, height: int) -> Raster:
@@ -70,7 +68,15 @@ def rasterise(points: FloatArray, triangles: IntArray, width: int, height: int) 
     fixed = np.round(corners[kept, :, :2] * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     for number, triangle in enumerate(fixed):
         cv2.fillConvexPoly(index, triangle, (number,), lineType=cv2.LINE_8, shift=_SUBPIXEL_BITS)
-    homogeneous = np.concatenate([corners[kept, :, :2], np.ones((len(kept), 3, 1))], axis=2)
-    # Rows of `homogeneous` are vertices; its inverse's columns give each one's weight plane.
-    weights = np.linalg.inv(homogeneous) if len(kept) else np.zeros((0, 3, 3))
-    return Raster(index, triangles[kept], weights.transpose(0, 2, 1))
+    # A vertex's weight is 0 along the opposite edge: the cross product of its ends.
+    after, before = np.roll(corners[kept], -1, axis=1), np.roll(corners[kept], 1, axis=1)
+    planes = np.stack(
+        [
+            after[..., 1] - before[..., 1],
+            before[..., 0] - after[..., 0],
+            after[..., 0] * before[..., 1] - before[..., 0] * after[..., 1],
+        ],
+        axis=2,
+    )
+    weights = planes / area[kept][:, None, None]
+    return Raster(index, triangles[kept], weights)

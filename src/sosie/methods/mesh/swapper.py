@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sosie import face_mesh
-from sosie.face_shape import Points, canonicalise, face_shape, smoothstep
-from sosie.geometry import fill_polygon, prefilter
+from sosie.face_shape import Points, canonicalise, face_shape
+from sosie.geometry import fill_polygon
 from sosie.methods.base import Card, Source
+from sosie.methods.mesh.photo import PreparedPhoto, prepare_photo
 from sosie.methods.mesh.render import rasterise
 from sosie.methods.mesh.retarget import retarget
 from sosie.options import SwapOptions
@@ -28,41 +29,14 @@ CARD = Card(
     size_px=None,
 )
 
-# A triangle of the source is trusted as its area, against that of the mean face seen from the
-# front, grows from the first to the second value: less is seen too much from the side.
-_FORESHORTENED = (0.2, 0.5)
 # The map is worked out at no more than this many pixels a face's side and enlarged: it is smooth.
 _MAP_PX = 192
-# Photos are kept at these steps of size, so that a shrunk texture does not alias.
-_PYRAMID_STEP = 2**-0.5
-_MIN_SIDE_PX = 24
 # The mesh is drawn larger by this factor around its outline, so that the map has values there.
 _SKIRT = 1.12
 # Another source photo takes over when it is nearer to the target's pose by this much.
 _SWITCH_DEG = 8.0
 # Softness of the edge of the target's own eyes and mouth, as a share of their width.
 _OWN_FEATHER = 0.03
-
-
-@dataclass(frozen=True)
-class PreparedPhoto:
-    """One source photo, ready to be sampled.
-
-    levels: RGB float32 0..1 and the visible share as a fourth channel, from full size down.
-    scales: the size of each level against the photo.
-    landmarks: 478 x 3, in pixels of the first level. direct, mirrored: 478, weights of a point's
-        own place and of its mirror side's. yaw_deg, pitch_deg: head pose. scale: pixels a
-        canonical unit.
-    """
-
-    levels: tuple[FloatArray, ...]
-    scales: tuple[float, ...]
-    landmarks: FloatArray
-    direct: FloatArray
-    mirrored: FloatArray
-    yaw_deg: float
-    pitch_deg: float
-    scale: float
 
 
 class MeshSwapper:
@@ -75,7 +49,7 @@ class MeshSwapper:
 
     def prepare(self, sources: Sequence[Source]) -> tuple[PreparedPhoto, ...]:
         """Texture pyramids and visibility of each source photo."""
-        return tuple(_prepare(source) for source in sources)
+        return tuple(prepare_photo(source) for source in sources)
 
     def choose(
         self, prepared: Sequence[PreparedPhoto], crop: Crop, before: int | None = None
@@ -105,127 +79,82 @@ class MeshSwapper:
         return SwappedCrop(pixels, np.asarray(np.maximum(mask, own), np.float32), own)
 
 
-def _prepare(source: Source) -> PreparedPhoto:
-    shape = face_shape()
-    top = 255.0 if source.pixels.dtype == np.uint8 else 65535.0
-    size_px = source.face.size_px
-    x0, y0 = np.maximum(source.face.box[:2] - 0.25 * size_px, 0).astype(int)
-    x1, y1 = np.ceil(source.face.box[2:] + 0.25 * size_px).astype(int)
-    part = source.pixels[y0:y1, x0:x1].astype(np.float32) / np.float32(top)
-    full = np.dstack([part, source.visible[y0:y1, x0:x1]])
-    levels, scales = [full], [1.0]
-    while min(full.shape[:2]) * scales[-1] * _PYRAMID_STEP > _MIN_SIDE_PX:
-        scales.append(scales[-1] * _PYRAMID_STEP)
-        reduced, _ = prefilter(full, scales[-1])
-        size = (round(full.shape[1] * scales[-1]), round(full.shape[0] * scales[-1]))
-        levels.append(cv2.resize(reduced, size, interpolation=cv2.INTER_LINEAR))
-    landmarks = source.face.landmarks - np.array([x0, y0, 0], np.float32)
-    seen = smoothstep(_foreshortening(landmarks), *_FORESHORTENED)
-    return PreparedPhoto(
-        tuple(levels),
-        tuple(scales),
-        landmarks,
-        seen.astype(np.float32),
-        ((1 - seen) * seen[shape.mirror]).astype(np.float32),
-        source.face.pose.yaw,
-        source.face.pose.pitch,
-        canonicalise(landmarks, shape).scale,
-    )
-
-
-def _foreshortening(landmarks: FloatArray) -> Points:
-    """Area of each point's triangles as seen, against those of the mean face from the front."""
-    shape = face_shape()
-    scale = canonicalise(landmarks, shape).scale
-    seen = _areas(landmarks.astype(np.float64) / scale, shape.triangles)
-    ratio = seen / np.maximum(_areas(shape.mean, shape.triangles), 1e-4)
-    total, count = np.zeros(face_mesh.POINTS), np.zeros(face_mesh.POINTS)
-    for corner in shape.triangles.T:
-        np.add.at(total, corner, ratio)
-        np.add.at(count, corner, 1)
-    # Points of the irises belong to no triangle of the surface and are not drawn with it.
-    return np.where(count > 0, total / np.maximum(count, 1), 1.0)
-
-
-def _areas(points: Points, triangles: NDArray[np.int32]) -> Points:
-    a, b, c = (points[triangles[:, k], :2] for k in range(3))
-    return np.asarray(
-        (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    )
-
-
 def _textured(
     photo: PreparedPhoto, points: FloatArray, width: int, height: int
 ) -> tuple[FloatArray, FloatArray]:
     """The source's texture on a mesh of `points`: RGB h x w x 3 and a mask h x w, both 0..1."""
-    mirror = photo.landmarks[face_shape().mirror]
-    values = np.column_stack(
-        [photo.landmarks[:, :2], mirror[:, :2], photo.direct, photo.mirrored]
-    ).astype(np.float32)
-    field, inside = _field(points, values, width, height)
-    scale = canonicalise(points, face_shape()).scale / photo.scale
-    # The smallest level that still has all the detail which the target can show.
-    level = max(k for k, size in enumerate(photo.scales) if size >= min(scale, 1.0) or k == 0)
-    image, shrink = photo.levels[level], photo.scales[level]
-    seen = _sample(image, field[..., 0:2], shrink)
-    # A triangle's last pixel lies just outside it, where its plane can leave 0..1.
-    shares = np.clip(field[..., 4:6], 0, 1)
-    weight = shares[..., :1] * seen[..., 3:]
-    colour = seen[..., :3] * weight
-    if photo.mirrored.max() > 0.05:
-        other = _sample(image, field[..., 2:4], shrink)
-        share = shares[..., 1:] * other[..., 3:]
-        colour, weight = colour + other[..., :3] * share, weight + share
-    mask = np.clip(weight[..., 0], 0, 1) * inside
-    return colour / np.maximum(weight, 1e-4), mask
-
-
-def _sample(image: FloatArray, places: FloatArray, shrink: float) -> FloatArray:
-    """`image` at `places` (x, y in pixels of the photo), by cubic interpolation."""
-    # The centre of the first pixel is 0, its corner -0.5: a smaller level is shifted accordingly.
-    x, y = (
-        cv2.transform(
-            places, np.array([[shrink, 0, 0.5 * shrink - 0.5], [0, shrink, 0.5 * shrink - 0.5]])
-        )
-    ).transpose(2, 0, 1)
-    sampled = cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(np.clip(sampled, 0, 1), np.float32)
-
-
-def _field(
-    points: FloatArray, values: FloatArray, width: int, height: int
-) -> tuple[FloatArray, FloatArray]:
-    """Per-point `values` over the crop, h x w x K, and where the mesh lies, h x w, 0..1."""
-    face_px = float(np.ptp(points[: face_mesh.SURFACE_POINTS, :2], axis=0).max())
-    shrink = min(1.0, _MAP_PX / face_px)
-    around, skirt = _skirt(points, values)
-    small = around * np.float32(shrink) + np.array([0.5 * shrink - 0.5] * 2 + [0], np.float32)
-    size = (int(np.ceil(width * shrink)), int(np.ceil(height * shrink)))
-    raster = rasterise(small, _skirt_triangles(), *size)
-    field = raster.interpolate(skirt)
-    if shrink < 1:
-        back = np.array([[shrink, 0, 0.5 * shrink - 0.5], [0, shrink, 0.5 * shrink - 0.5]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        field = np.dstack(
-            [
-                cv2.warpAffine(field[..., k : k + 2], back, (width, height), flags=flags)
-                for k in range(0, field.shape[2], 2)
-            ]
-        )
+    level = photo.level_for(canonicalise(points, face_shape()).scale)
+    image, places = photo.levels[level], photo.points_at(level)
+    field = _Field(points, width, height)
+    # Reduced levels hold more pixels than the target: between those, linear is enough.
+    how = cv2.INTER_CUBIC if level == 0 else cv2.INTER_LINEAR
+    colour, weight = _layer(image, field, places, photo.direct, how)
+    if photo.has_mirror:
+        mirror = places[face_shape().mirror]
+        other, share = _layer(image, field, mirror, photo.mirrored, how)
+        total = np.maximum(weight + share, 1e-4)
+        colour = colour * (weight / total)[..., None] + other * (share / total)[..., None]
+        weight = weight + share
     inside = fill_polygon(points[list(face_mesh.OVAL), :2], width, height)
-    return field, inside.astype(np.float32) / 255
+    return colour, np.minimum(weight, 1) * (inside * np.float32(1 / 255))
 
 
-def _skirt(points: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Points and values with one more ring outside the outline, continued linearly."""
-    oval = list(face_mesh.OVAL)
-    centre, centre_values = points[oval].mean(0), values[oval].mean(0)
-    ring = centre + (points[oval] - centre) * np.float32(_SKIRT)
-    # Behind everything, so that it never hides the face itself.
-    ring[:, 2] = points[:, 2].max() + 1
-    ring_values = centre_values + (values[oval] - centre_values) * np.float32(_SKIRT)
-    ring_values[:, 4:] = values[oval][:, 4:]
-    return np.concatenate([points, ring]), np.concatenate([values, ring_values])
+def _layer(
+    image: NDArray[Any], field: _Field, places: FloatArray, trust: FloatArray, how: int
+) -> tuple[FloatArray, FloatArray]:
+    """`image` (RGB and visible share) sampled at each point's place: colour and weight, 0..1."""
+    x, y = field.spread(places[:, 0]), field.spread(places[:, 1])
+    sampled = cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REPLICATE)
+    unit = sampled * np.float32(1 / np.iinfo(image.dtype).max)
+    # A triangle's last pixel lies just outside it, where its plane can leave 0..1.
+    weight = np.clip(field.spread(trust, flat=True), 0, 1) * unit[..., 3]
+    return unit[..., :3], np.asarray(weight, np.float32)
+
+
+class _Field:
+    """Spreads values of mesh points over a crop.
+
+    The mesh is rasterised at no more than _MAP_PX a face and the result enlarged: it is smooth.
+    A ring of points outside the outline continues it, so that there are values at the very edge.
+    """
+
+    def __init__(self, points: FloatArray, width: int, height: int) -> None:
+        face_px = float(np.ptp(points[: face_mesh.SURFACE_POINTS, :2], axis=0).max())
+        shrink = min(1.0, _MAP_PX / face_px)
+        ring = _continued(points, _SKIRT)
+        # Behind everything, so that it never hides the face itself.
+        ring[:, 2] = points[:, 2].max() + 1
+        around = np.concatenate([points, ring])
+        shift = np.array([0.5 * shrink - 0.5, 0.5 * shrink - 0.5, 0], np.float32)
+        small = around * np.float32(shrink) + shift
+        self._size = (width, height)
+        self._enlarge = np.array([[shrink, 0, shift[0]], [0, shrink, shift[1]]], np.float64)
+        self._raster = rasterise(
+            small,
+            _skirt_triangles(),
+            int(np.ceil(width * shrink)),
+            int(np.ceil(height * shrink)),
+        )
+
+    def spread(self, values: FloatArray, flat: bool = False) -> FloatArray:
+        """One value a point, over the crop: float32, h x w.
+
+        flat: go on outside the outline with the same value instead of with the same slope.
+        """
+        ring = _continued(values[:, None], 1.0 if flat else _SKIRT)[:, 0]
+        field = self._raster.interpolate(np.concatenate([values, ring]))
+        if self._enlarge[0, 0] == 1:
+            return field
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        enlarged = cv2.warpAffine(field, self._enlarge, self._size, flags=flags)
+        return np.asarray(enlarged, np.float32)
+
+
+def _continued(values: FloatArray, by: float) -> FloatArray:
+    """Values (N x K) of the outline's points, moved away from their mean by a factor."""
+    rim = values[list(face_mesh.OVAL)]
+    middle = rim.mean(0)
+    return np.asarray(middle + (rim - middle) * np.float32(by), np.float32)
 
 
 @cache
@@ -238,8 +167,9 @@ def _skirt_triangles() -> NDArray[np.int32]:
         after = (k + 1) % count
         ring.append((oval[k], outer[k], outer[after]))
         ring.append((oval[k], outer[after], oval[after]))
-    inner = [t for eye in (face_mesh.RIGHT_EYE, face_mesh.LEFT_EYE) for t in face_mesh.fan(eye)]
-    inner += face_mesh.fan(face_mesh.INNER_LIPS)
+    inner = face_mesh.fan(face_mesh.RIGHT_EYE) + face_mesh.fan(face_mesh.INNER_LIPS)
+    # This ring starts at the image's right: its triangles would face away.
+    inner += [t[::-1] for t in face_mesh.fan(face_mesh.LEFT_EYE)]
     return np.concatenate([face_shape().triangles, np.array(inner + ring, np.int32)])
 
 

@@ -1,0 +1,111 @@
+"""A source photo, made ready once to be sampled at any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie import face_mesh
+from sosie.face_shape import Points, canonicalise, face_shape, smoothstep
+from sosie.geometry import prefilter
+from sosie.methods.base import Source
+from sosie.types import FloatArray
+
+# A triangle of the source is trusted as its area, against that of the mean face seen from the
+# front, grows from the first to the second value: less is seen too much from the side.
+_FORESHORTENED = (0.2, 0.5)
+# A mirror side that is trusted nowhere more than this is not worth sampling.
+_HARDLY = 0.05
+# Photos are kept at these steps of size, so that a shrunk texture does not alias.
+_PYRAMID_STEP = 2**-0.5
+_MIN_SIDE_PX = 24
+_MARGIN = 0.25
+
+
+@dataclass(frozen=True)
+class PreparedPhoto:
+    """One source photo, ready to be sampled.
+
+    levels: RGB and, as a fourth channel, the visible share, in the photo's depth (uint8 or
+    uint16), from full size down. scales: the size of each level against the first.
+    landmarks: 478 x 3, in pixels of the first level. direct, mirrored: 478, 0..1, weights of a
+    point's own place and of its mirror side's. has_mirror: whether any point uses the latter.
+    yaw_deg, pitch_deg: head pose. scale: pixels a canonical unit.
+    """
+
+    levels: tuple[NDArray[Any], ...]
+    scales: tuple[float, ...]
+    landmarks: FloatArray
+    direct: FloatArray
+    mirrored: FloatArray
+    has_mirror: bool
+    yaw_deg: float
+    pitch_deg: float
+    scale: float
+
+    def level_for(self, scale: float) -> int:
+        """The smallest level that has all the detail of a face with `scale` pixels a unit."""
+        needed = min(scale / self.scale, 1.0)
+        return max(k for k, size in enumerate(self.scales) if size >= needed or k == 0)
+
+    def points_at(self, level: int) -> FloatArray:
+        """x, y of the landmarks in pixels of a level, 478 x 2."""
+        size = self.scales[level]
+        # The centre of the first pixel is 0, its corner -0.5.
+        return np.asarray((self.landmarks[:, :2] + 0.5) * size - 0.5, np.float32)
+
+
+def prepare_photo(source: Source) -> PreparedPhoto:
+    """Cut out the face, filter it for all smaller sizes, and find what it shows of the face."""
+    shape = face_shape()
+    size_px = source.face.size_px
+    x0, y0 = np.maximum(source.face.box[:2] - _MARGIN * size_px, 0).astype(int)
+    x1, y1 = np.ceil(source.face.box[2:] + _MARGIN * size_px).astype(int)
+    part = source.pixels[y0:y1, x0:x1]
+    top = np.iinfo(part.dtype).max
+    shown = np.rint(source.visible[y0:y1, x0:x1] * top).astype(part.dtype)
+    levels, scales = [np.dstack([part, shown])], [1.0]
+    while min(part.shape[:2]) * scales[-1] * _PYRAMID_STEP > _MIN_SIDE_PX:
+        scales.append(scales[-1] * _PYRAMID_STEP)
+        reduced, _ = prefilter(levels[0], scales[-1])
+        size = (round(part.shape[1] * scales[-1]), round(part.shape[0] * scales[-1]))
+        levels.append(cv2.resize(reduced, size, interpolation=cv2.INTER_LINEAR))
+    landmarks = source.face.landmarks - np.array([x0, y0, 0], np.float32)
+    seen = smoothstep(_foreshortening(landmarks), *_FORESHORTENED)
+    mirrored = (1 - seen) * seen[shape.mirror]
+    return PreparedPhoto(
+        tuple(levels),
+        tuple(scales),
+        landmarks,
+        seen.astype(np.float32),
+        mirrored.astype(np.float32),
+        bool(mirrored.max() > _HARDLY),
+        source.face.pose.yaw,
+        source.face.pose.pitch,
+        canonicalise(landmarks, shape).scale,
+    )
+
+
+def _foreshortening(landmarks: FloatArray) -> Points:
+    """Area of each point's triangles as seen, against those of the mean face from the front."""
+    shape = face_shape()
+    scale = canonicalise(landmarks, shape).scale
+    seen = _areas(landmarks.astype(np.float64) / scale, shape.triangles)
+    ratio = seen / np.maximum(_areas(shape.mean, shape.triangles), 1e-4)
+    total, count = np.zeros(face_mesh.POINTS), np.zeros(face_mesh.POINTS)
+    for corner in shape.triangles.T:
+        np.add.at(total, corner, ratio)
+        np.add.at(count, corner, 1)
+    # Points of the irises belong to no triangle of the surface and are not drawn with it.
+    return np.where(count > 0, total / np.maximum(count, 1), 1.0)
+
+
+def _areas(points: Points, triangles: NDArray[np.int32]) -> Points:
+    a, b, c = (points[triangles[:, k], :2] for k in range(3))
+    return np.asarray(
+        (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    )
