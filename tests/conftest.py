@@ -14,7 +14,10 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
+from sosie.analysis.analyser import make_face
 from sosie.app.samples import sample_portraits
+from sosie.face_shape import face_shape
+from sosie.types import Face
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -62,6 +65,37 @@ def shared_data() -> Path:
     if not (shared / "data").is_dir():
         pytest.skip(f"needs the test data: set SOSIE_SHARED to its folder ({shared} has no data/)")
     return shared / "data"
+
+
+def turn(yaw_deg: float, pitch_deg: float, roll_deg: float) -> NDArray[np.float64]:
+    """The rotation of a head with the signs of `sosie.types.Pose`: 3 x 3, `points @ turn`."""
+    yaw, pitch, roll = np.radians([yaw_deg, pitch_deg, roll_deg])
+    about_x = [[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]]
+    about_y = [[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]]
+    about_z = [[np.cos(roll), np.sin(roll), 0], [-np.sin(roll), np.cos(roll), 0], [0, 0, 1]]
+    return np.array(about_x) @ np.array(about_y) @ np.array(about_z)
+
+
+@pytest.fixture(scope="session")
+def model_face() -> Callable[..., Face]:
+    """A face without a picture: the mean face's landmarks, turned, sized and placed.
+
+    unit_px: pixels a canonical unit; the mean face is about 2.7 units wide and 3.2 high.
+    change: canonical displacements, 478 x 3, made before the face is turned.
+    """
+
+    def make(
+        yaw: float = 0,
+        pitch: float = 0,
+        roll: float = 0,
+        unit_px: float = 60,
+        centre: tuple[float, float] = (128, 128),
+        change: NDArray[np.float64] | float = 0.0,
+    ) -> Face:
+        points = (face_shape().mean + change) @ turn(yaw, pitch, roll) * unit_px
+        return make_face((points + (*centre, 0)).astype(np.float32), 0.9)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ class Raster:
         """
         corners = values[self.triangles].astype(np.float64)  # T x 3
         planes = np.einsum("tji,tj->ti", self.weights, corners).astype(np.float32)
-        planes = np.concatenate([planes, np.zeros_like(planes[:1])])  # index -1: nothing
+        planes = np.concatenate([planes, np.zeros((1, 3), np.float32)])  # index -1: nothing
         height, width = self.index.shape
         x = np.arange(width, dtype=np.float32)[None, :]
         y = np.arange(height, dtype=np.float32)[:, None]
