@@ -14,6 +14,8 @@ from sosie.types import FloatArray
 
 # How much of a miss is corrected at once: less than all, since a reading has errors of its own.
 _GAIN = 0.75
+# Canonical units; the outer corners of the eyes are about 1.7 apart.
+_LONGEST = 0.2
 # Landmarks further off than this share of the face's width belong to another face.
 _LOST = 0.25
 
@@ -43,3 +45,9 @@ def missed(target: FloatArray, seen: FloatArray) -> Points | None:
     turn = of_target.rotation @ of_seen.rotation.T
     turned = of_target.points @ turn - of_target.points
     return np.asarray(_GAIN * (turned - expression))
+
+
+def bounded(correction: Points) -> Points:
+    """A correction, scaled down where a point of it is moved by more than a lean can be for."""
+    longest = float(np.linalg.norm(correction, axis=1).max())
+    return correction * min(1.0, _LONGEST / max(longest, 1e-9))

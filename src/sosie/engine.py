@@ -31,6 +31,7 @@ _FIRST_DRAFTS = 2
 # In a film the aim follows slowly, from every third frame: it depends on the source, not the frame.
 _DRAFT_EVERY = 3
 _FOLLOW = 0.4
+_LEAK = 0.4
 # What is in front of the face is looked for in every other frame, and averaged over about this many
 # looks, so that it does not flicker.
 _VISIBLE_VIEWS = 3
@@ -143,7 +144,10 @@ class Engine:
             missing = None if read is None else aim.missed(points, read.landmarks)
             if missing is None:
                 return
-            memory.correction = memory.correction + missing * (1.0 if first else _FOLLOW)
+            if not first:
+                # What cannot be corrected must not pile up: the longer the lean, the more it gives.
+                missing = _FOLLOW * (missing - _LEAK * memory.correction)
+            memory.correction = aim.bounded(memory.correction + missing)
 
 
 def _window(face: Face, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

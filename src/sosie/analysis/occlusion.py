@@ -35,6 +35,8 @@ _LEAST_DEVIATION = np.array([16.0, 4.5, 5.5])
 _OTHER_ABOVE, _SKIN_ABOVE = 5.2, 3.6
 _OTHER_BELOW, _SKIN_BELOW = 6.5, 4.5
 _FITS = 6
+# Softness of the edge of what is in front, in pixels of the view.
+_EDGE_PX = 1.6
 _EYE_CORNERS = (33, 263)
 
 
@@ -73,7 +75,7 @@ def face_view(pixels: Pixels, landmarks: FloatArray) -> FloatArray:
     surely = (distance > np.where(lower, _OTHER_BELOW, _OTHER_ABOVE)) & inside
     maybe = (distance > np.where(lower, _SKIN_BELOW, _SKIN_ABOVE)) & inside
     hidden = _reaching_in(surely, maybe, inside)
-    soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 1.0)
+    soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), _EDGE_PX)
     return np.asarray(1 - soft, np.float32)
 
 

@@ -6,11 +6,16 @@ from functools import cache
 
 import numpy as np
 
+from sosie import face_mesh
 from sosie.face_shape import Points, canonicalise, distance_from_contour, face_shape, smoothstep
 from sosie.types import FloatArray
 
 # Canonical distance from the outline over which the change of shape grows from none to all.
 _FALLOFF = 0.45
+# How far an opening may differ from the target's, as a factor; and below what share of an eye's or
+# mouth's width it counts as closed.
+_OPENING_RANGE = (0.8, 1.25)
+_CLOSED = 0.03
 
 
 @cache
@@ -33,4 +38,22 @@ def retarget(
     difference = canonicalise(source, shape).points - of_target.points
     identity = difference - shape.expression_change(difference)
     moved = of_target.to_picture(identity * _inner_share()[:, None])
-    return np.asarray(aim + strength * moved, np.float32)
+    points = np.asarray(aim + strength * moved, np.float32)
+    _keep_openings(points, target)
+    return points
+
+
+def _keep_openings(points: FloatArray, target: FloatArray) -> None:
+    """Bring the lids, and the inner edges of the lips, to nearly the distance that they have in the
+    target: what is closed stays closed, and an upper edge never crosses the lower."""
+    for ring in (face_mesh.RIGHT_EYE, face_mesh.LEFT_EYE, face_mesh.INNER_LIPS):
+        half = len(ring) // 2
+        lower, upper = list(ring[1:half]), list(ring[:half:-1])
+        wanted = target[lower] - target[upper]
+        present = points[lower] - points[upper]
+        slack = (_CLOSED * float(np.ptp(target[list(ring), :2], axis=0).max())) ** 2
+        along = (wanted * present).sum(1) + slack
+        ratio = np.clip(along / ((wanted * wanted).sum(1) + slack), *_OPENING_RANGE)
+        change = (wanted * ratio[:, None] - present) / 2
+        points[lower] += change
+        points[upper] -= change
