@@ -35,7 +35,7 @@ import numpy as np
 import onnxruntime
 
 import sosie
-from sosie.datasets.split import is_held_out
+from sosie.datasets.split import identity_of, is_held_out
 from sosie.geometry import align_matrix, warp
 
 # Shares of the pairs by where the target is from: photos, film, and, apart, pictures whose faces
@@ -140,13 +140,6 @@ def _zip_pictures(group: str, path: Path) -> Iterator[Picture]:
             if is_held_out(identity):
                 data = np.frombuffer(archive.read(name), np.uint8)
                 yield Picture(group, identity, name, cv2.imdecode(data, 1)[:, :, ::-1])
-
-
-def identity_of(group: str, name: str) -> str:
-    """The person in a picture, as the file names of the data tell."""
-    if group in ("celeba", "lfw"):
-        return f"{group}/{name.split('/')[0]}"
-    return f"{group}/{name.rsplit('_', 1)[0] if group == 'youtube' else name}"
 
 
 def _clip_pictures(path: Path) -> Iterator[Picture]:
