@@ -19,7 +19,7 @@ from sosie.analysis.select import TrackSelector, select_faces
 from sosie.analysis.track import TrackedFace, track_film
 from sosie.compose.restore import paste
 from sosie.engine import Engine, FaceMemory
-from sosie.errors import InterruptedSwapError, NoFaceError
+from sosie.errors import InterruptedSwapError, NoFaceError, UsageError
 from sosie.media.image import load_photo
 from sosie.media.image_write import save_photo
 from sosie.media.output import PendingOutput, atomic_output, check_output
@@ -97,6 +97,8 @@ class Swap:
         if isinstance(source, str | os.PathLike | np.ndarray):
             source = [source]
         self._inputs: list[Picture] = list(source)
+        if not self._inputs:
+            raise UsageError("No source was given; name at least one photo.")
         faces = [_source_face(item, self._analyser) for item in self._inputs]
         self._engine = Engine(faces, self.options, self._analyser)
         self._source_s = time.perf_counter() - self._started

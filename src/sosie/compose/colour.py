@@ -14,6 +14,9 @@ _LIGHT_PX = 48
 # Added to both sides of a ratio of colours, so that black does not become infinitely bright.
 _FLOOR = 0.04
 _MAX_GAIN = 4.0
+# How the contrast of bright detail follows the brightness of the light, and its limits.
+_CONTRAST = 0.7
+_CONTRAST_RANGE = (0.4, 1.25)
 # A place whose ratio is this far (natural logarithm) from the usual one is a feature, not light.
 _FEATURE = 0.5
 
@@ -24,9 +27,9 @@ def transfer_light(
     """Give `swapped` the low-frequency light and colour of `target`.
 
     swapped, target: RGB float32, h x w x 3, 0..1. weight: h x w, 0..1, where both show skin.
-    Each channel is multiplied by a smooth gain, the ratio of both pictures' weighted local means;
-    places where the two differ by a feature (a brow, a spectacle frame) count little. Returns new
-    pixels, clipped to 0..1.
+    The weighted local mean of each channel becomes the target's, and what is finer follows the
+    change of light. Places where the two differ by a feature (a brow, a spectacle frame) count
+    little. Returns new pixels, clipped to 0..1.
     """
     shrink = min(1.0, _LIGHT_PX / max(size_px, 1.0))
     size = (max(2, round(target.shape[1] * shrink)), max(2, round(target.shape[0] * shrink)))
@@ -40,10 +43,16 @@ def transfer_light(
     usual = float(np.median(ratio[trust > 0.5])) if (trust > 0.5).any() else 0.0
     trust = trust / (1 + ((ratio - usual) / _FEATURE) ** 2)
     sigma_px = max(1.0, _LIGHT_SIGMA * size_px * shrink)
-    low_ours, low_theirs = (_local_mean(a, trust, sigma_px) for a in (ours, theirs))
-    gain = np.clip((low_theirs + _FLOOR) / (low_ours + _FLOOR), 1 / _MAX_GAIN, _MAX_GAIN)
-    gain = cv2.resize(gain, (target.shape[1], target.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.clip((swapped + _FLOOR) * gain - _FLOOR, 0, 1)
+    ours, theirs = (_local_mean(a, trust, sigma_px) for a in (ours, theirs))
+    full = (target.shape[1], target.shape[0])
+    ours, theirs = (cv2.resize(a, full, interpolation=cv2.INTER_LINEAR) for a in (ours, theirs))
+    ratio = np.clip((theirs + _FLOOR) / (ours + _FLOOR), 1 / _MAX_GAIN, _MAX_GAIN)
+    # What is darker than its surroundings stays as much darker in proportion: black stays black.
+    # What is brighter does not: times the gain of one channel, a highlight would take its colour.
+    brighter = np.clip(ratio.mean(2, keepdims=True) ** _CONTRAST, *_CONTRAST_RANGE)
+    detail = swapped - ours
+    lit = theirs + detail * np.where(detail < 0, ratio, brighter)
+    return np.asarray(np.clip(lit, 0, 1), np.float32)
 
 
 def _local_mean(picture: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
