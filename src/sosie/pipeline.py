@@ -228,11 +228,13 @@ class _FilmJob:
         )
 
     def _analysed(self) -> Iterator[tuple[FilmFrame, tuple[TrackedFace, ...]]]:
-        frames = prefetch(self._watch.timed("decode", self._film.frames()), _QUEUE_FRAMES)
-        waited = self._watch.timed("waited", frames)
         fps = float(self._film.info.fps or _UNKNOWN_FPS)
-        tracked = track_film(waited, self._analyser, fps)
-        return self._watch.timed("analysis", tracked, without="waited")
+        decoded = self._watch.timed("decode", self._film.frames())
+        # Closed here: after an error its traceback would keep the thread and the file.
+        with prefetch(decoded, _QUEUE_FRAMES) as frames:
+            waited = self._watch.timed("waited", frames)
+            tracked = track_film(waited, self._analyser, fps)
+            yield from self._watch.timed("analysis", tracked, without="waited")
 
     def _swap(self, item: tuple[FilmFrame, tuple[TrackedFace, ...]]) -> FilmFrame:
         frame, faces = item
