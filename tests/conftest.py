@@ -93,7 +93,8 @@ def model_face() -> Callable[..., Face]:
         change: NDArray[np.float64] | float = 0.0,
     ) -> Face:
         points = (face_shape().mean + change) @ turn(yaw, pitch, roll) * unit_px
-        return make_face(((*points, *centre, 0)).astype(np.float32), 0.9)
+        place = np.array([*centre, 0])
+        return make_face((points + place).astype(np.float32), 0.9)
 
     return make
 

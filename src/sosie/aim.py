@@ -13,7 +13,7 @@ from sosie.face_shape import Points, canonicalise, face_shape
 from sosie.types import FloatArray
 
 # How much of a miss is corrected at once: less than all, since a reading has errors of its own.
-_GAIN = 0.75
+_GAIN = 0.6
 # Canonical units; the outer corners of the eyes are about 1.7 apart.
 _LONGEST = 0.2
 # Landmarks further off than this share of the face's width belong to another face.

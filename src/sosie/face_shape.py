@@ -11,15 +11,16 @@ distance of the points from their weighted centre is about 1.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import resources
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sosie import face_mesh
+from sosie.weights import read_embedded
 
 Points = NDArray[np.float64]
 
@@ -68,11 +69,8 @@ class FaceShape:
 
 @cache
 def face_shape() -> FaceShape:
-    """The shipped model, read once."""
-    with (
-        (resources.files("sosie") / "face_shape.npz").open("rb") as stream,
-        np.load(stream, allow_pickle=False) as z,
-    ):
+    """The shipped model, read once. Raises InputError where its file is not what its card says."""
+    with np.load(io.BytesIO(read_embedded("face_shape")), allow_pickle=False) as z:
         return FaceShape(
             triangles=z["triangles"].astype(np.int32),
             mirror=z["mirror"].astype(np.int32),

@@ -48,7 +48,7 @@ class SwapOptions:
     shape: float = 1.0
     blend: str = "multiband"
     colour: str = "light"
-    mask_feather: float = 0.02
+    mask_feather: float = 0.012
     start_s: float | None = None
     end_s: float | None = None
     codec: str | None = None

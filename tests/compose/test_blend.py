@@ -108,15 +108,27 @@ def test_multiband_mixes_shade_over_more_pixels_than_detail() -> None:
     assert kept[:92].min() > 0.15
 
 
-def test_multiband_leaves_no_line_at_the_edge() -> None:
+@pytest.mark.parametrize("side", [240, 241, 243])
+def test_multiband_leaves_no_line_at_the_edge(side: int) -> None:
     """An alpha blend with the same feather does."""
-    mask = disc(240, 100, 6)
-    target = np.full((240, 240, 3), 0.3, np.float32)
-    jumps = {
-        name: np.abs(np.diff(profile(BLENDS[name](target + 0.3, target, mask)))).max()
-        for name in ("multiband", "alpha")
-    }
-    assert jumps["multiband"] < 0.3 * jumps["alpha"]
+    mask = disc(side, 100, 6)
+    target = np.full((side, side, 3), 0.3, np.float32)
+    for size_px in (100.0, 300.0):
+        joined = blend.multiband(target + 0.3, target, mask, size_px)
+        hard = blend.alpha(target + 0.3, target, mask)
+        for edge in (joined, joined[:, ::-1], joined.transpose(1, 0, 2)):
+            jump, hard_jump = (np.abs(np.diff(profile(p))).max() for p in (edge, hard))
+            assert jump < 0.75 * hard_jump
+
+
+@pytest.mark.parametrize("side", [160, 161, 166, 167])
+def test_multiband_favours_no_side(side: int) -> None:
+    """All bands are cut by one and the same outline, wherever the pixels' halving begins."""
+    mask = disc(side, 70, 5)
+    target = np.full((side, side, 3), 0.3, np.float32)
+    joined = blend.multiband(target + 0.3, target, mask, 160)
+    for mirrored in (joined[:, ::-1], joined[::-1], joined.transpose(1, 0, 2)):
+        assert np.abs(joined - mirrored).max() < 0.12 * 0.3
 
 
 @settings(max_examples=12)

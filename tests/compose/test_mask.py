@@ -10,6 +10,7 @@ import pytest
 
 from sosie import face_mesh
 from sosie.compose.mask import face_mask, face_size_px
+from sosie.face_shape import face_shape
 from sosie.types import Crop, Face, SwappedCrop
 
 FRAME = np.zeros((260, 240, 3), np.uint8)
@@ -104,6 +105,25 @@ def test_where_the_method_does_not_vouch_for_its_pixels_is_left_alone(
     assert mask[125, 140] == 1
     assert (mask <= vouched).all()
     assert mask[125, 185] == pytest.approx(0.7)
+
+
+@pytest.mark.xfail(reason="the outline cuts across a face that is turned away", strict=True)
+@pytest.mark.parametrize("yaw", [40, -60])
+def test_all_of_a_turned_face_that_is_seen_is_in_the_mask(
+    model_face: Callable[..., Face], crop_of: CropOf, swapped_with: SwappedWith, yaw: float
+) -> None:
+    """The nose and the far cheek stand out beyond the line from the forehead to the chin."""
+    face = model_face(yaw, unit_px=50, centre=(120, 125))
+    crop = crop_of(FRAME, face)
+    mask = face_mask(crop, swapped_with(crop, (0, 0, 0)), 0.03)
+    seen = np.zeros(FRAME.shape[:2], np.uint8)
+    for triangle in face_shape().triangles:
+        corners = face.landmarks[triangle, :2]
+        (ax, ay), (bx, by) = corners[1] - corners[0], corners[2] - corners[0]
+        if ax * by - ay * bx > 0:
+            cv2.fillConvexPoly(seen, np.round(corners * 16).astype(np.int32), 1, shift=4)
+    inner = cv2.erode(seen, np.ones((9, 9), np.uint8)) > 0
+    assert (mask[inner] > 0.5).mean() > 0.97
 
 
 def test_the_edge_of_the_frame_is_no_edge_of_the_face(

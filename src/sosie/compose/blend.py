@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sosie.types import FloatArray
 
 # The widest band that is mixed softly, as a share of the face's size.
-_WIDEST_BAND = 0.1
+_WIDEST_BAND = 0.06
 # How far within the edge a band begins, in its own pixels.
 _BAND_START = 0.5
 _SMOOTHINGS = 24
@@ -39,17 +39,16 @@ def multiband(
     band: NDArray[Any] = (swapped - target) * inside[..., None]
     bands: list[NDArray[Any]] = [band]
     weights: list[NDArray[Any]] = [mask]
+    soft: NDArray[Any] = mask
     for level in range(1, 1 + int(np.log2(max(_WIDEST_BAND * size_px, 1)))):
         if min(band.shape[:2]) < 4:
             break
-        band = cv2.pyrDown(band)
-        size = (band.shape[1], band.shape[0])
+        # By the same steps, which halve about the first pixel: a resize would be shifted to them.
+        band, soft, depth_px = cv2.pyrDown(band), cv2.pyrDown(soft), cv2.pyrDown(depth_px)
         bands.append(band)
         # A soft band spreads over its own width: it starts that far within the edge, so that
         # nothing of it is left to be cut off there.
-        depth = cv2.resize(depth_px, size, interpolation=cv2.INTER_AREA) / 2**level
-        rise = np.clip(depth - _BAND_START, 0, 1)
-        weights.append(cv2.resize(mask, size, interpolation=cv2.INTER_AREA) * rise)
+        weights.append(soft * np.clip(depth_px / 2**level - _BAND_START, 0, 1))
     mixed = bands[-1] * weights[-1][..., None]
     for coarser, finer, weight in zip(bands[:0:-1], bands[-2::-1], weights[-2::-1], strict=True):
         size = (finer.shape[1], finer.shape[0])

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sosie import face_mesh
 from sosie.face_shape import Points, canonicalise, face_shape, smoothstep
-from sosie.geometry import prefilter
+from sosie.geometry import warp
 from sosie.methods.base import Source
 from sosie.types import FloatArray
 
@@ -70,10 +69,12 @@ def prepare_photo(source: Source) -> PreparedPhoto:
     shown = np.rint(source.visible[y0:y1, x0:x1] * top).astype(part.dtype)
     levels, scales = [np.dstack([part, shown])], [1.0]
     while min(part.shape[:2]) * scales[-1] * _PYRAMID_STEP > _MIN_SIDE_PX:
-        scales.append(scales[-1] * _PYRAMID_STEP)
-        reduced, _ = prefilter(levels[0], scales[-1])
-        size = (round(part.shape[1] * scales[-1]), round(part.shape[0] * scales[-1]))
-        levels.append(cv2.resize(reduced, size, interpolation=cv2.INTER_LINEAR))
+        scale = scales[-1] * _PYRAMID_STEP
+        # By a warp, since a resize stretches to a whole number of pixels.
+        matrix = [[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]]
+        height, width = (round(side * scale) for side in part.shape[:2])
+        levels.append(warp(levels[0], matrix, width, height))
+        scales.append(scale)
     landmarks = source.face.landmarks - np.array([x0, y0, 0], np.float32)
     seen = smoothstep(_foreshortening(landmarks), *_FORESHORTENED)
     mirrored = (1 - seen) * seen[shape.mirror]

@@ -1,0 +1,175 @@
+"""Films that end before their end, and what they hold in memory: nothing unfinished ever stands
+under the final name."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sosie
+from sosie import pipeline
+from sosie.analysis import follow
+from sosie.engine import Engine
+from sosie.errors import InterruptedSwapError, NoFaceError, OutputError, UsageError
+from sosie.media.video import FilmFrame
+from sosie.pipeline import Swap
+from sosie.types import Progress
+
+MakeSwap = Callable[..., Swap]
+
+# Memory.
+
+
+def test_frames_in_memory_do_not_grow_with_the_film(
+    studio: Any, lossless: Swap, head: np.ndarray, tmp_path: Path
+) -> None:
+    peaks = []
+    for count in (40, 90):
+        film = studio.write(
+            tmp_path / f"{count}.mkv", (studio.with_head(head, 64 + n % 20) for n in range(count))
+        )
+        alive: list[int] = []
+
+        def look(progress: Progress, alive: list[int] = alive) -> None:
+            if progress.done % 8 == 0:
+                alive.append(sum(isinstance(thing, FilmFrame) for thing in gc.get_objects()))
+
+        lossless.film(film, tmp_path / f"{count}-out.mkv", look)
+        peaks.append(max(alive))
+    # 0.8 s known ahead is 20 frames; the queues hold a few more.
+    assert 15 < peaks[0] <= 40
+    assert peaks[1] <= max(peaks[0], 36)
+    assert sum(isinstance(thing, FilmFrame) for thing in gc.get_objects()) == 0
+
+
+# Interruption and errors.
+
+
+def test_ctrl_c_leaves_a_part_that_plays(
+    studio: Any, lossless: Swap, swaying: Path, tmp_path: Path
+) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedSwapError, match="first 20 frames") as caught:
+        lossless.film(swaying, tmp_path / "out.mkv", interrupt)
+    assert caught.value.exit_code == 4
+    assert caught.value.partial == str(tmp_path / "out.partial.mkv")
+    assert studio.names(tmp_path) == ["out.partial.mkv"]
+    frames = studio.read(tmp_path / "out.partial.mkv")
+    assert len(frames) == 20
+    for x, frame in zip(studio.positions(20), frames, strict=True):
+        assert studio.greenness(frame, x) > studio.SWAPPED
+    assert studio.stages_alive() == []
+    # Nothing of it hinders the next film.
+    again = lossless.film(caught.value.partial, tmp_path / "out.mkv")
+    assert again.frames == 20
+
+
+def test_ctrl_c_before_the_first_frame_leaves_nothing(
+    studio: Any, lossless: Swap, swaying: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: Any, **how: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Engine, "patch", interrupt)
+    with pytest.raises(InterruptedSwapError, match="before the first frame") as caught:
+        lossless.film(swaying, tmp_path / "out.mkv")
+    assert caught.value.partial is None
+    assert studio.names(tmp_path) == []
+    assert studio.stages_alive() == []
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_ctrl_c_does_not_touch_an_earlier_result(
+    studio: Any, make_swap: MakeSwap, swaying: Path, tmp_path: Path, existing: bool
+) -> None:
+    output = tmp_path / "out.mkv"
+    if existing:
+        output.write_bytes(b"an earlier film")
+
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedSwapError):
+        make_swap(overwrite=True).film(swaying, output, interrupt)
+    assert output.exists() == existing
+    if existing:
+        assert output.read_bytes() == b"an earlier film"
+    assert len(studio.read(tmp_path / "out.partial.mkv")) == 1
+
+
+@pytest.mark.parametrize("where", ["swap", "analysis", "progress"])
+def test_an_error_in_a_stage_comes_out_and_leaves_nothing(
+    studio: Any,
+    make_swap: MakeSwap,
+    swaying: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    swap = make_swap()
+    calls = [0]
+    real = {"swap": Engine.patch, "analysis": follow.look_of}
+
+    def broken(*args: Any, **how: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 10:
+            raise ZeroDivisionError("tenth")
+        return real[where](*args, **how)
+
+    def progress(told: Progress) -> None:
+        if where == "progress" and told.done == 10:
+            raise ZeroDivisionError("tenth")
+
+    if where == "swap":
+        monkeypatch.setattr(Engine, "patch", broken)
+    elif where == "analysis":
+        monkeypatch.setattr(follow, "look_of", broken)
+    with pytest.raises(ZeroDivisionError, match="tenth"):
+        swap.film(swaying, tmp_path / "out.mkv", progress)
+    assert studio.names(tmp_path) == []
+    assert studio.stages_alive() == []
+
+
+def test_a_film_without_a_face(studio: Any, lossless: Swap, tmp_path: Path) -> None:
+    film = studio.write(tmp_path / "scenery.mkv", [studio.background()] * 10)
+    with pytest.raises(NoFaceError, match=r"scenery\.mkv: no face was found"):
+        lossless.film(film, tmp_path / "out.mkv")
+    assert studio.names(tmp_path) == ["scenery.mkv"]
+    assert studio.stages_alive() == []
+
+
+def test_the_output_is_checked_before_anything_is_done(
+    studio: Any, hopper_path: Path, swaying: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "create_analyser", None)  # no analysis could start
+    taken = tmp_path / "out.mkv"
+    taken.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="exists already"):
+        sosie.swap_video(hopper_path, swaying, taken)
+    with pytest.raises(UsageError, match="also an input"):
+        sosie.swap_video(hopper_path, swaying, swaying)
+    with pytest.raises(OutputError, match="does not exist"):
+        sosie.swap_video(hopper_path, swaying, tmp_path / "nowhere" / "out.mkv")
+    with pytest.raises(UsageError, match="multiband"):
+        sosie.swap_video(hopper_path, swaying, tmp_path / "new.mkv", blend="multi")
+    assert studio.names(tmp_path) == ["out.mkv"]
+    assert taken.read_bytes() == b"mine"
+
+
+def test_the_function_for_users(
+    studio: Any, hopper_path: Path, swaying: Path, tmp_path: Path
+) -> None:
+    told: list[Progress] = []
+    report = sosie.swap_video(
+        hopper_path, swaying, tmp_path / "out.mp4", end_s=0.32, on_progress=told.append
+    )
+    assert report.frames == len(told) == len(studio.read(tmp_path / "out.mp4")) == 8
+    assert report.swapped_frames == 8
