@@ -1,7 +1,7 @@
 """Fit the statistical model of the face mesh that `sosie.face_shape` reads, and write its card.
 
     python tools/fit_face_shape.py DATA_FOLDER TEACHERS_FOLDER --cache CACHE_FOLDER
-        --out src/sosie/face_shape.npz [--workers 2] [--limit N] [--directions 100]
+        --out src/sosie/face_shape.npz [--workers 2] [--limit N] [--directions 80]
 
 DATA_FOLDER holds the archives that `face_readings.ARCHIVES` names; TEACHERS_FOLDER holds
 `face_landmarker.task`; CACHE_FOLDER, anywhere outside version control, keeps what was read.
@@ -170,7 +170,7 @@ def card(content: bytes, file: str, figures: dict[str, float]) -> dict[str, obje
             {"name": name, "licence": licence, "use": use} for name, licence, use in _TEACHERS
         ],
         "date": date.today().isoformat(),
-        "figures": {name: float(f"{value:.4g}") for name, value in figures.items()},
+        "figures": figures,
         "remake": "python tools/fit_face_shape.py DATA_FOLDER TEACHERS_FOLDER "
         f"--cache CACHE_FOLDER --out src/sosie/{file}",
     }
@@ -184,7 +184,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, required=True, help="folder for what was read")
     parser.add_argument("--workers", type=int, default=2, help="processes that read pictures")
     parser.add_argument("--limit", type=int, help="pictures a group, at most; for a trial")
-    parser.add_argument("--directions", type=int, default=100)
+    parser.add_argument("--directions", type=int, default=80)
     arguments = parser.parse_args()
     if arguments.out.suffix != ".npz":
         parser.error(f"--out {arguments.out} does not end in .npz")
@@ -204,6 +204,7 @@ def main() -> int:
         "ridge": ridge,
         **validation,
     }
+    figures = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in figures.items()}
     described = json.dumps(card(content, arguments.out.name, figures), indent=2) + "\n"
     arguments.out.write_bytes(content)
     arguments.out.with_suffix(".json").write_text(described, encoding="utf-8")

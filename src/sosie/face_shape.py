@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import face_mesh
+from sosie import face_mesh, geometry
 from sosie.weights import read_embedded
 
 Points = NDArray[np.float64]
@@ -27,6 +28,8 @@ Points = NDArray[np.float64]
 # Ridge of the expression's posterior, in the variance of an expression weight that the linear
 # reading cannot explain: small, since what is left in would be seen as another expression.
 _NOISE = 1e-3
+# With this share of its triangles seen a face is not turned away.
+_FRONTAL = 0.97
 
 
 @dataclass(frozen=True)
@@ -132,3 +135,20 @@ def smoothstep(x: Points, low: float, high: float) -> Points:
 def distance_from_contour() -> Points:
     """Distance of every mesh point from the outline of the mean face, canonical, 478."""
     return distance_to(face_mesh.OVAL, face_shape())
+
+
+def silhouette(landmarks: NDArray[Any], width: int, height: int) -> NDArray[np.uint8]:
+    """Where a face's surface is seen: 255 on 0, uint8, height x width.
+
+    landmarks: 478 x 3 or x 2, pixels. From the front that is the inside of the outline; a face that
+    is turned away reaches past it, and all triangles that are seen from the front count.
+    """
+    seen = geometry.fill_polygon(landmarks[list(face_mesh.OVAL), :2], width, height)
+    corners = np.asarray(landmarks, np.float64)[face_shape().triangles][..., :2]
+    one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    if (area > 0).mean() > _FRONTAL:
+        return seen
+    for triangle in np.round(corners[area > 0] * 16).astype(np.int32):
+        cv2.fillConvexPoly(seen, triangle, (255,), lineType=cv2.LINE_8, shift=4)
+    return seen

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from sosie import face_mesh
-from sosie.geometry import fill_polygon
+from sosie.face_shape import silhouette
 from sosie.types import Crop, FloatArray, SwappedCrop
 
 # Below this the mask counts as outside: what eight bits cannot show is not written.
@@ -20,8 +20,8 @@ def face_mask(crop: Crop, swapped: SwappedCrop, feather: float) -> FloatArray:
     lies in front of the face; it rises from 0 at the edge to 1 over `feather` of the face's size.
     """
     height, width = crop.pixels.shape[:2]
-    corners = crop.landmarks[list(face_mesh.OVAL), :2]
-    outline = fill_polygon(corners, width, height, antialiased=False)
+    outline = silhouette(crop.landmarks, width, height)
+    outline[outline < 128] = 0
     trusted = np.minimum(swapped.mask, crop.visible)
     outline[trusted < 0.5] = 0
     # A border of zeros makes the frame's own edge no edge of the face.

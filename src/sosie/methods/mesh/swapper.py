@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import face_mesh
-from sosie.face_shape import Points, canonicalise, face_shape
+from sosie.face_shape import Points, canonicalise, face_shape, silhouette
 from sosie.geometry import fill_polygon
 from sosie.methods.base import Card, Source
 from sosie.methods.mesh.photo import PreparedPhoto, prepare_photo
@@ -95,7 +95,7 @@ def _textured(
         total = np.maximum(weight + share, 1e-4)
         colour = colour * (weight / total)[..., None] + other * (share / total)[..., None]
         weight = weight + share
-    inside = fill_polygon(points[list(face_mesh.OVAL), :2], width, height)
+    inside = silhouette(points, width, height)
     return colour, np.minimum(weight, 1) * (inside * np.float32(1 / 255))
 
 
