@@ -10,6 +10,7 @@ The names below are loaded at their first use, so that `import sosie` itself loa
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from sosie.options import SwapOptions
     from sosie.pipeline import swap_image, swap_video
     from sosie.types import Face, ImageResult, Pose, Progress, SwapReport
+
+# The matrices are small and a film's stages have threads of their own. More of them in the linear
+# algebra slow it down, and OpenBLAS has been seen to hang when called from two stages at once. It
+# reads this when numpy is first imported; a value that the user has set stays.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 __version__ = "0.1.0"
 

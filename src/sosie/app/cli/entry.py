@@ -57,9 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     arguments: what follows the program's name; None takes those of the process.
     """
-    # The matrices are small and the stages have threads of their own: more of them in the linear
-    # algebra, which reads this when numpy is first imported, only get in each other's way.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
