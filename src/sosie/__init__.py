@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sosie.types import Face, ImageResult, Pose, Progress, SwapReport
 
 # The matrices are small and a film's stages have threads of their own. More of them in the linear
-# algebra slow it down, and OpenBLAS has been seen to hang when called from two stages at once. It
+# algebra slow it down, and under load two stages have been seen to spin in OpenBLAS for minutes. It
 # reads this when numpy is first imported; a value that the user has set stays.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
