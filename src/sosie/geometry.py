@@ -19,6 +19,12 @@ from sosie.types import Pixels
 
 Matrix = NDArray[np.float64]
 
+# With the mean of two that follows it, the cubic kernel of twice the width (Keys, "Cubic
+# convolution interpolation for digital image processing", 1981, a = -1/2) at its eight places. The
+# mean alone lets two fifths pass of a pattern that is half as fine again as the half can show; with
+# this it is a fifteenth, and what the half shows well stays as sharp.
+_HALVING = np.array([-3, -6, 35, 76, 35, -6, -3], np.float32) / 128
+
 # Five points (eye centres, nose tip, mouth corners; image left first) as shares of the crop's
 # side. Published constants of the systems that the names stand for.
 _TEMPLATES = {
@@ -147,14 +153,19 @@ def prefilter(image: NDArray[Any], scale: float) -> tuple[NDArray[Any], Matrix]:
     """Filter an image that is about to be sampled at `scale` (< 1 shrinks), so that nothing finer
     than the new pixel grid is left to alias.
 
-    Returns the filtered image and the transform from the image to it. Whole halvings are exact
-    2 x 2 means, what remains of the factor is a Gaussian. With scale >= 1 nothing is done.
+    Returns the filtered image and the transform from the image to it. Whole halvings are cubic,
+    what remains of the factor is a Gaussian. Values stay in the image's own range. With
+    scale >= 1 nothing is done.
     """
     reduced, matrix = image, np.array([[1.0, 0, 0], [0, 1.0, 0]])
     while scale <= 0.5 and min(reduced.shape[:2]) >= 2:
         height, width = reduced.shape[0] // 2 * 2, reduced.shape[1] // 2 * 2
+        soft = cv2.sepFilter2D(reduced, -1, _HALVING, _HALVING, borderType=cv2.BORDER_REPLICATE)
+        if image.dtype.kind == "f":
+            # The kernel overshoots, and a mask must not: whole numbers are cut off by their type.
+            soft = np.clip(soft, image.min(), image.max())
         reduced = cv2.resize(
-            np.ascontiguousarray(reduced[:height, :width]),
+            np.ascontiguousarray(soft[:height, :width]),
             (width // 2, height // 2),
             interpolation=cv2.INTER_AREA,
         )

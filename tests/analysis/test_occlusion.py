@@ -60,6 +60,20 @@ def above_brows(face: Face, share: float) -> np.ndarray:
     return (columns - line[0]) * down[0] + (rows - line[1]) * down[1] < 0
 
 
+def hidden_from_above(
+    face: Face,
+    share: float,
+    skin: tuple[int, int, int] = FAIR,
+    colour: tuple[int, int, int] = BLACK,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A portrait that something of one colour hangs into, where it does, and what of the face is
+    found to be visible."""
+    picture = portrait(face, skin)
+    covered = above_brows(face, share)
+    picture[covered] = colour
+    return picture, covered, occlusion.visible_face(picture, face.landmarks)
+
+
 each_skin = pytest.mark.parametrize("skin", [FAIR, DARK], ids=["fair", "dark"])
 
 
@@ -91,10 +105,7 @@ def test_a_fringe_or_a_hat_is_found(
     pose: tuple[float, ...],
 ) -> None:
     face = model_face(*pose, unit_px=65)
-    picture = portrait(face, skin)
-    covered = above_brows(face, 0.45)
-    picture[covered] = colour
-    visible = occlusion.visible_face(picture, face.landmarks)
+    picture, covered, visible = hidden_from_above(face, 0.45, skin, colour)
     inside = outline_of(face, picture.shape, 6)
     assert (inside & covered).sum() > 800
     assert visible[inside & covered].mean() < 0.12
@@ -104,10 +115,7 @@ def test_a_fringe_or_a_hat_is_found(
 
 def test_brown_hair_over_fair_skin_is_found(model_face: ModelFace) -> None:
     face = model_face(unit_px=65)
-    picture = portrait(face, FAIR)
-    covered = above_brows(face, 0.4)
-    picture[covered] = BROWN
-    visible = occlusion.visible_face(picture, face.landmarks)
+    picture, covered, visible = hidden_from_above(face, 0.4, colour=BROWN)
     assert visible[outline_of(face, picture.shape, 6) & covered].mean() < 0.12
 
 
@@ -128,10 +136,7 @@ def test_background_inside_the_outline_is_found(model_face: ModelFace) -> None:
 
 def test_the_edge_of_what_hides_is_where_it_is(model_face: ModelFace) -> None:
     face = model_face(unit_px=65)
-    picture = portrait(face, FAIR)
-    covered = above_brows(face, 0.45)
-    picture[covered] = BLACK
-    visible = occlusion.visible_face(picture, face.landmarks)
+    _, covered, visible = hidden_from_above(face, 0.45)
     column = visible[:, 128]
     edge = int(np.flatnonzero(~covered[:, 128])[0])
     half = np.flatnonzero(column[edge - 15 :] > 0.5)[0] + edge - 15
@@ -179,9 +184,7 @@ def test_nothing_is_judged_outside_the_face(model_face: ModelFace) -> None:
 
 def test_sixteen_bits_are_judged_like_eight(model_face: ModelFace) -> None:
     face = model_face(unit_px=65)
-    picture = portrait(face, FAIR)
-    picture[above_brows(face, 0.45)] = BLACK
-    eight = occlusion.visible_face(picture, face.landmarks)
+    picture, _, eight = hidden_from_above(face, 0.45)
     sixteen = occlusion.visible_face(picture.astype(np.uint16) * 257, face.landmarks)
     assert np.abs(eight - sixteen).mean() < 0.01
     assert eight.min() < 0.1

@@ -89,6 +89,18 @@ def test_a_face_from_the_front_is_trusted_as_it_is(
     assert photo.mirrored.max() < 0.2
 
 
+@pytest.mark.parametrize("yaw", [6, -6, 11])
+def test_a_crease_in_a_face_that_is_hardly_turned_is_its_own(
+    model_face: ModelFace, source_of: SourceOf, yaw: float
+) -> None:
+    """Beside the nostril: the mirror side, lit from elsewhere, would be a bright line there."""
+    face = model_face(yaw, unit_px=60)
+    photo = prepare_photo(source_of(np.zeros((256, 256, 3), np.uint8), face))
+    creases = [49, 102, 129, 209, 279, 331, 358, 429]
+    assert photo.direct[creases].min() > 0.9
+    assert photo.mirrored[creases].max() < 0.1
+
+
 @pytest.mark.parametrize("yaw", [55, -55])
 def test_what_is_turned_away_is_taken_from_the_other_side(
     model_face: ModelFace, source_of: SourceOf, yaw: float

@@ -28,7 +28,7 @@ def test_a_square_of_two_triangles_is_filled_without_a_gap() -> None:
     c=st.floats(-100, 100),
     corners=st.tuples(*[st.floats(2, 58)] * 6),
 )
-def test_a_plane_is_carried_exactly(
+def test_a_plane_is_carried_exactly_and_never_past_the_corners(
     a: float, b: float, c: float, corners: tuple[float, ...]
 ) -> None:
     points = np.zeros((3, 3), np.float32)
@@ -36,13 +36,31 @@ def test_a_plane_is_carried_exactly(
     values = (a * points[:, 0] + b * points[:, 1] + c).astype(np.float32)
     raster = rasterise(points, np.array([[0, 1, 2]], np.int32), 60, 60)
     field = raster.interpolate(values)
+    assert field.dtype == np.float32
+    assert (field[raster.index < 0] == 0).all()
     rows, columns = np.nonzero(raster.index >= 0)
+    carried = field[rows, columns]
+    assert (carried >= values.min()).all()
+    assert (carried <= values.max()).all()
     ab, ac = points[1, :2] - points[0, :2], points[2, :2] - points[0, :2]
     if abs(ab[0] * ac[1] - ab[1] * ac[0]) < 40:  # a sliver has no slope to speak of
         return
-    assert field.dtype == np.float32
-    assert np.allclose(field[rows, columns], a * columns + b * rows + c, atol=0.05)
-    assert (field[raster.index < 0] == 0).all()
+    # Pixels at an edge may have their centres outside the triangle.
+    plane = np.clip(a * columns + b * rows + c, values.min(), values.max())
+    assert np.allclose(carried, plane, atol=0.05)
+
+
+@pytest.mark.parametrize("thickness_px", [0.02, 0.2, 0.6])
+def test_a_sliver_carries_no_value_of_its_own(thickness_px: float) -> None:
+    """A fold beside the nostril: its edge's pixels are not filled from somewhere else."""
+    points = np.array([[4, 20.3, 0], [50, 20.3, 0], [27, 20.3 + thickness_px, 0]], np.float32)
+    values = np.array([100, 110, 104], np.float32)
+    raster = rasterise(points, np.array([[0, 1, 2]], np.int32), 60, 40)
+    seen = raster.index >= 0
+    assert seen.sum() > 30
+    field = raster.interpolate(values)[seen]
+    assert field.min() >= 100
+    assert field.max() <= 110
 
 
 def test_values_are_continuous_over_an_edge() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import face_mesh
-from sosie.face_shape import Points, canonicalise, face_shape, smoothstep
+from sosie.face_shape import Points, canonicalise, distance_to, face_shape, smoothstep
 from sosie.geometry import warp
 from sosie.methods.base import Source
 from sosie.types import FloatArray
@@ -17,6 +17,12 @@ from sosie.types import FloatArray
 # A triangle of the source is trusted as its area, against that of the mean face seen from the
 # front, grows from the first to the second value: less is seen too much from the side.
 _FORESHORTENED = (0.2, 0.5)
+# What is at most twice this many of the mesh's edges wide is a crease, if it lies this far from
+# eyes, lips and outline (canonical), and up to the first of these turns of the head; from the
+# second on it is what is turned away.
+_CREASE_EDGES = 2
+_SKIN = (0.15, 0.3)
+_TURNED_DEG = (15.0, 30.0)
 # A mirror side that is trusted nowhere more than this is not worth sampling.
 _HARDLY = 0.05
 # Photos are kept at these steps of size, so that a shrunk texture does not alias.
@@ -76,7 +82,7 @@ def prepare_photo(source: Source) -> PreparedPhoto:
         levels.append(warp(levels[0], matrix, width, height))
         scales.append(scale)
     landmarks = source.face.landmarks - np.array([x0, y0, 0], np.float32)
-    seen = smoothstep(_foreshortening(landmarks), *_FORESHORTENED)
+    seen = _seen(source, landmarks)
     mirrored = (1 - seen) * seen[shape.mirror]
     return PreparedPhoto(
         tuple(levels),
@@ -89,6 +95,31 @@ def prepare_photo(source: Source) -> PreparedPhoto:
         source.face.pose.pitch,
         canonicalise(landmarks, shape).scale,
     )
+
+
+def _seen(source: Source, landmarks: FloatArray) -> Points:
+    """How far each point is seen well enough to be sampled, 478, 0..1.
+
+    Beside each nostril lie triangles that are folded even from the front. Such a crease counts as
+    seen like the skin on both sides of it, or its mirror side, lit from elsewhere, would show as a
+    bright line. Not so lids, pressed lips and the outline; and the more the head is turned, the
+    more a crease hides.
+    """
+    shape = face_shape()
+    seen = smoothstep(_foreshortening(landmarks), *_FORESHORTENED)
+    edges = shape.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    one, other = np.concatenate([edges, edges[:, ::-1]]).T
+    # A grey closing over the mesh: the highest of the neighbours, and of that the lowest.
+    closed = seen
+    for extreme in (np.maximum, np.minimum):
+        for _ in range(_CREASE_EDGES):
+            spread = closed.copy()
+            extreme.at(spread, one, closed[other])
+            closed = spread
+    turned = smoothstep(np.hypot(source.face.pose.yaw, source.face.pose.pitch), *_TURNED_DEG)
+    rings = face_mesh.OVAL + face_mesh.RIGHT_EYE + face_mesh.LEFT_EYE + face_mesh.OUTER_LIPS
+    skin = smoothstep(distance_to(rings, shape), *_SKIN)
+    return np.asarray(seen + (closed - seen) * (1 - turned) * skin)
 
 
 def _foreshortening(landmarks: FloatArray) -> Points:

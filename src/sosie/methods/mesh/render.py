@@ -35,18 +35,18 @@ class Raster:
     def interpolate(self, values: FloatArray) -> FloatArray:
         """One value a vertex, at each pixel: float32, h x w, 0 where no triangle is.
 
-        Affine inside a triangle and continuous over its edges.
+        Affine inside a triangle and continuous over its edges; never beyond its corners' values.
         """
         corners = values[self.triangles].astype(np.float64)  # T x 3
-        planes = np.einsum("tji,tj->ti", self.weights, corners).astype(np.float32)
-        planes = np.concatenate([planes, np.zeros((1, 3), np.float32)])  # index -1: nothing
+        planes = np.einsum("tji,tj->ti", self.weights, corners)
+        # Pixels at an edge have their centres outside, where a sliver's plane leaves all bounds.
+        table = np.column_stack([planes, corners.min(1), corners.max(1)]).astype(np.float32)
+        table = np.concatenate([table, np.zeros((1, 5), np.float32)])  # index -1: nothing
         height, width = self.index.shape
         x = np.arange(width, dtype=np.float32)[None, :]
         y = np.arange(height, dtype=np.float32)[:, None]
-        field = planes[:, 0].take(self.index, mode="wrap") * x
-        field += planes[:, 1].take(self.index, mode="wrap") * y
-        field += planes[:, 2].take(self.index, mode="wrap")
-        return np.asarray(field, np.float32)
+        a, b, c, low, high = (column.take(self.index, mode="wrap") for column in table.T)
+        return np.asarray(np.clip(a * x + b * y + c, low, high), np.float32)
 
 
 def rasterise(points: FloatArray, triangles: IntArray, width: int, height: int) -> Raster:

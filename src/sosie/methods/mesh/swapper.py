@@ -106,8 +106,7 @@ def _layer(
     x, y = field.spread(places[:, 0]), field.spread(places[:, 1])
     sampled = cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REPLICATE)
     unit = sampled * np.float32(1 / np.iinfo(image.dtype).max)
-    # A triangle's last pixel lies just outside it, where its plane can leave 0..1.
-    weight = np.clip(field.spread(trust, flat=True), 0, 1) * unit[..., 3]
+    weight = field.spread(trust, flat=True) * unit[..., 3]
     return unit[..., :3], np.asarray(weight, np.float32)
 
 
