@@ -39,8 +39,12 @@ _VISIBLE_VIEWS = 3
 
 @dataclass
 class FaceMemory:
-    """What is carried from frame to frame for one face of a film."""
+    """What is carried from frame to frame for one face of a film.
 
+    person: whose face it gets: a position among the engine's people.
+    """
+
+    person: int = 0
     correction: Points = field(default_factory=aim.no_correction)
     visible: FloatArray = field(default_factory=occlusion.all_visible)
     source: int | None = None
@@ -48,25 +52,32 @@ class FaceMemory:
 
 
 class Engine:
-    """The swap of single faces with fixed sources and options.
+    """The swap of single faces with fixed people to put in, and options.
 
     seconds: busy time so far of the stages `aim` (what is in front of the face, and the drafts),
     `swap` and `compose`.
     """
 
     def __init__(
-        self, sources: Sequence[tuple[Pixels, Face]], options: SwapOptions, analyser: Analyser
+        self,
+        people: Sequence[Sequence[tuple[Pixels, Face]]],
+        options: SwapOptions,
+        analyser: Analyser,
     ) -> None:
-        """sources: each photo's pixels (RGB, uint8 or uint16) and the face in it."""
+        """people: the source photos of each person who is put in: a photo's pixels (RGB, uint8 or
+        uint16) and the face in it."""
         self._swapper = load_method(options.method)(options)
         self._compose = ComposeOptions(options.blend, options.colour, options.mask_feather)
         self._analyser = analyser
-        self._prepared = self._swapper.prepare(
-            [
-                Source(pixels, face, occlusion.visible_face(pixels, face.landmarks))
-                for pixels, face in sources
-            ]
-        )
+        self._prepared = [
+            self._swapper.prepare(
+                [
+                    Source(pixels, face, occlusion.visible_face(pixels, face.landmarks))
+                    for pixels, face in photos
+                ]
+            )
+            for photos in people
+        ]
         self.seconds = {"aim": 0.0, "swap": 0.0, "compose": 0.0}
 
     def patch(self, pixels: Pixels, face: Face, memory: FaceMemory, seen: bool = True) -> Patch:
@@ -90,10 +101,11 @@ class Engine:
         return patch
 
     def _swapped(self, pixels: Pixels, face: Face, memory: FaceMemory) -> tuple[Crop, SwappedCrop]:
+        prepared = self._prepared[memory.person]
         crop = self._crop(pixels, face, memory)
-        memory.source = self._swapper.choose(self._prepared, crop, memory.source)
+        memory.source = self._swapper.choose(prepared, crop, memory.source)
         crop = replace(crop, source=memory.source)
-        return crop, self._swapper.swap(self._prepared, [crop])[0]
+        return crop, self._swapper.swap(prepared, [crop])[0]
 
     def _crop(self, pixels: Pixels, face: Face, memory: FaceMemory) -> Crop:
         card = self._swapper.card

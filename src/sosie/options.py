@@ -28,7 +28,8 @@ class SwapOptions:
     """Every option of `sosie swap`.
 
     method: name in `sosie.methods.TABLE`.
-    faces: which faces of the target: `largest`, `all`, or positions counted from the left, `0,2`.
+    faces: which faces of the target: `largest`, `all`, or positions counted from the left, `0,2`;
+        left at `largest` where reference photos tell whom to swap.
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.
     colour: `light` moves the target's low-frequency light onto the face, `match` its mean and

@@ -3,105 +3,123 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from sosie import runtime
-from sosie.analysis.analyser import Analyser, create_analyser
-from sosie.analysis.select import TrackSelector, select_faces
-from sosie.analysis.track import TrackedFace, track_film
+from sosie.analysis.analyser import create_analyser
+from sosie.analysis.select import match_people, select_faces
 from sosie.compose.restore import paste
+from sosie.compose.spare import spare
 from sosie.engine import Engine, FaceMemory
-from sosie.errors import InterruptedSwapError, NoFaceError, UsageError
-from sosie.media.image import load_photo
+from sosie.errors import NoFaceError
+from sosie.film_job import FilmJob
 from sosie.media.image_write import save_photo
-from sosie.media.output import PendingOutput, atomic_output, check_output
-from sosie.media.photo import Photo, array_photo
-from sosie.media.prefetch import prefetch, staged
-from sosie.media.video import Film, FilmFrame, open_film
+from sosie.media.output import atomic_output, check_output
+from sosie.media.photo import Photo
+from sosie.media.video import open_film
 from sosie.options import SwapOptions
+from sosie.people import (
+    People,
+    Picture,
+    Role,
+    Source,
+    StrPath,
+    absent_notes,
+    cast,
+    load,
+    named,
+    nobody_alike,
+    person_reports,
+    read_roles,
+    read_sources,
+)
 from sosie.stopwatch import Stopwatch
 from sosie.types import (
     Face,
     FaceReport,
     ImageResult,
+    PersonReport,
     Pixels,
     Progress,
-    SkippedFrame,
     SwapReport,
 )
 
-StrPath = str | os.PathLike[str]
-Picture = StrPath | NDArray[Any]
-"""A path, or an array as `sosie.media.photo.array_photo` takes it."""
-
-# Frames that may wait between two stages.
-_QUEUE_FRAMES = 3
-# For a film that does not tell: only the tracker's sense of time depends on it.
-_UNKNOWN_FPS = 25
-
 
 def swap_image(
-    source: Picture | Sequence[Picture],
+    source: Source | None,
     target: Picture,
     options: SwapOptions | None = None,
+    *,
+    reference: Picture | None = None,
+    people: People | None = None,
     **overrides: Any,
 ) -> ImageResult:
     """Put the source's face into a photo.
 
     source: one photo, or several of one person: the one nearest in pose is taken. Photos are
     paths or arrays (h x w, h x w x 3 or x 4, uint8 or uint16, RGB). overrides: single options.
-    Raises the errors of `sosie.errors`: NoFaceError, InputError, UsageError, UnavailableError.
+    reference: a photo of the person who is to be replaced, told by identity; its largest face
+    counts. Without it, `options.faces` says who is.
+    people: instead of both, several people at once, each with a source of their own, as
+    `{"anna.jpg": "me.jpg", "ben.jpg": ["you1.jpg", "you2.jpg"]}` or a list of such pairs; source
+    is then None. Nobody is given two faces of the target, and who is nobody of them stays as is.
+    Raises the errors of `sosie.errors`: NoFaceError (also where nobody like a reference is
+    found), InputError, UsageError, UnavailableError.
     """
-    return Swap(source, _options(options, overrides)).image(target)
+    options = _options(options, overrides)
+    return Swap(source, options, reference=reference, people=people).image(target)
 
 
 def swap_video(
-    source: Picture | Sequence[Picture],
+    source: Source | None,
     target: StrPath,
     output: StrPath,
     options: SwapOptions | None = None,
     *,
+    reference: Picture | None = None,
+    people: People | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     **overrides: Any,
 ) -> SwapReport:
     """Put the source's face into a film, in one pass; all else of the film is kept.
 
-    source: as for `swap_image`. on_progress: called after each frame. Raises the errors of
+    source, reference, people: as for `swap_image`; whose a face is, is decided once a track, from
+    its clearest sights. on_progress: called after each frame. Raises the errors of
     `sosie.errors`; after Ctrl-C, InterruptedSwapError names the part that was written.
     """
-    check_output(output, [target], _options(options, overrides).overwrite)
-    return Swap(source, _options(options, overrides)).film(target, output, on_progress)
+    options = _options(options, overrides)
+    check_output(output, [target], options.overwrite)
+    job = Swap(source, options, reference=reference, people=people)
+    return job.film(target, output, on_progress)
 
 
 class Swap:
     """Sources, analysed once, to be put into any number of photos and films."""
 
     def __init__(
-        self, source: Picture | Sequence[Picture], options: SwapOptions | None = None
+        self,
+        source: Source | None,
+        options: SwapOptions | None = None,
+        *,
+        reference: Picture | None = None,
+        people: People | None = None,
     ) -> None:
-        """source: as for `swap_image`. Raises the errors of `sosie.errors`."""
+        """source, reference, people: as for `swap_image`. Raises the errors of `sosie.errors`;
+        UsageError also where two references show one person."""
         self.options = options or SwapOptions()
+        castings = cast(source, reference, people, self.options.faces)
         runtime.require_provider(self.options.provider)
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
-        self._started = time.perf_counter()
         self._analyser = create_analyser(self.options.threads)
-        if isinstance(source, str | os.PathLike | np.ndarray):
-            source = [source]
-        self._inputs: list[Picture] = list(source)
-        if not self._inputs:
-            raise UsageError("No source was given; name at least one photo.")
-        faces = [_source_face(item, self._analyser) for item in self._inputs]
-        self._engine = Engine(faces, self.options, self._analyser)
-        self._source_s = time.perf_counter() - self._started
+        self._inputs = [picture for casting in castings for picture in casting.pictures]
+        self._roles, self._notes = read_roles(castings, self._analyser)
+        photos = [read_sources(casting, self._analyser) for casting in castings]
+        self._engine = Engine(photos, self.options, self._analyser)
 
     def image(self, target: Picture) -> ImageResult:
         """The swapped photo in memory: RGB, or RGBA where the target has transparency."""
@@ -120,19 +138,22 @@ class Swap:
         return dataclasses.replace(report, output=str(output), notes=(*report.notes, *notes))
 
     def _photo(self, target: Picture) -> tuple[Photo, ImageResult]:
-        name, photo = _load(target)
+        name, photo = load(target, "the picture")
         watch = Stopwatch()
         with watch("analysis"):
             found = self._analyser.analyse(photo.pixels)
-        faces = _named(name, lambda: select_faces(found, self.options.faces))
+            chosen, people = self._choose(name, photo.pixels, found)
+        others = [one for one in found if all(one is not face for face, _, _ in chosen)]
         pixels = photo.pixels.copy()
         before = dict(self._engine.seconds)
         reports = []
-        for face in faces:
-            memory = FaceMemory()
-            paste(pixels, self._engine.patch(pixels, face, memory))
-            x0, y0, x1, y1 = (round(float(v), 2) for v in face.box)
-            reports.append(FaceReport((x0, y0, x1, y1), face.score, face.pose, memory.source or 0))
+        for face, person, similarity in chosen:
+            memory = FaceMemory(person)
+            patch = self._engine.patch(pixels, face, memory)
+            for other in others:
+                patch = spare(patch, pixels, other)
+            paste(pixels, patch)
+            reports.append(_face_report(face, self._roles[person], memory.source or 0, similarity))
         for stage, until_now in before.items():
             watch.add(stage, self._engine.seconds[stage] - until_now)
         report = SwapReport(
@@ -141,13 +162,33 @@ class Swap:
             method=self.options.method,
             frames=1,
             swapped_frames=1,
-            face_count=len(faces),
+            face_count=len(chosen),
             faces=tuple(reports),
-            notes=photo.notes,
+            people=people,
+            notes=(*self._notes, *photo.notes, *absent_notes(people)),
             seconds=watch.report(),
         )
         report = dataclasses.replace(report, fps=1 / max(report.seconds["total"], 1e-9))
-        return dataclasses.replace(photo, pixels=pixels), ImageResult(pixels, tuple(faces), report)
+        faces = tuple(face for face, _, _ in chosen)
+        return dataclasses.replace(photo, pixels=pixels), ImageResult(pixels, faces, report)
+
+    def _choose(
+        self, name: str, pixels: Pixels, found: list[Face]
+    ) -> tuple[list[tuple[Face, int, float | None]], tuple[PersonReport, ...]]:
+        """The faces to swap, each with the position of its role and its similarity to that
+        reference, and what is to be said of the references' people."""
+        wanted = [role.identity for role in self._roles if role.identity is not None]
+        if not wanted:
+            faces = named(name, lambda: select_faces(found, self.options.faces))
+            return [(face, 0, None) for face in faces], ()
+        faces = named(name, lambda: select_faces(found, "all"))
+        identities = [self._analyser.identify(pixels, face) for face in faces]
+        matches, best = match_people(identities, wanted)
+        matched = [match.person for match in matches]
+        people = person_reports(self._roles, [matched.count(p) for p in range(len(wanted))], best)
+        if not matches:
+            raise NoFaceError(f"{name}: {nobody_alike(people)}")
+        return [(faces[m.face], m.person, m.similarity) for m in matches], people
 
     def film(
         self,
@@ -162,110 +203,12 @@ class Swap:
             open_film(target, options.start_s, options.end_s, options.threads) as film,
             atomic_output(output, options.overwrite) as pending,
         ):
-            job = _FilmJob(self._engine, self._analyser, film, options, on_progress)
-            return job.run(pending, str(target), str(output))
+            job = FilmJob(self._engine, self._analyser, film, self._roles, options, on_progress)
+            report = job.run(pending, str(target), str(output))
+        return dataclasses.replace(report, notes=(*self._notes, *report.notes))
 
     def _paths(self) -> list[StrPath]:
         return [item for item in self._inputs if not isinstance(item, np.ndarray)]
-
-
-class _FilmJob:
-    """One film on its way: decoded, analysed, swapped and encoded at once, each in a thread."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        analyser: Analyser,
-        film: Film,
-        options: SwapOptions,
-        on_progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self._engine, self._analyser = engine, analyser
-        self._film, self._options, self._on_progress = film, options, on_progress
-        self._selector = TrackSelector(options.faces)
-        self._memories: dict[int, FaceMemory] = {}
-        self._scene = 0
-        self._skipped: list[SkippedFrame] = []
-        self._tracks: set[int] = set()
-        self._faces = 0
-        self._watch = Stopwatch()
-
-    def run(self, pending: PendingOutput, target: str, output: str) -> SwapReport:
-        """Write the film to `pending`."""
-        o, done = self._options, 0
-        before = dict(self._engine.seconds)
-        with self._film.writer(pending.path, o.codec, o.crf, o.preset, o.threads) as writer:
-            try:
-                with staged(prefetch(self._analysed(), _QUEUE_FRAMES), self._swap, 2) as frames:
-                    for frame in frames:
-                        with self._watch("encode"):
-                            writer.write(frame)
-                        done += 1
-                        self._report_progress(done)
-                with self._watch("encode"):
-                    writer.close()
-            except KeyboardInterrupt:
-                writer.close_partial()
-                partial = pending.keep_partial() if done else None
-                raise _interrupted(done, partial) from None
-        if not self._faces:
-            raise NoFaceError(f"{target}: {self._skipped[0].reason}; nothing was written.")
-        for stage, until_now in before.items():
-            self._watch.add(stage, self._engine.seconds[stage] - until_now)
-        seconds = self._watch.report()
-        return SwapReport(
-            target=target,
-            output=output,
-            method=o.method,
-            frames=done,
-            swapped_frames=done - len(self._skipped),
-            face_count=self._faces,
-            tracks=len(self._tracks),
-            skipped=tuple(self._skipped),
-            notes=writer.notes,
-            seconds=seconds,
-            fps=done / max(seconds["total"], 1e-9),
-        )
-
-    def _analysed(self) -> Iterator[tuple[FilmFrame, tuple[TrackedFace, ...]]]:
-        fps = float(self._film.info.fps or _UNKNOWN_FPS)
-        decoded = self._watch.timed("decode", self._film.frames())
-        # Closed here: after an error its traceback would keep the thread and the file.
-        with prefetch(decoded, _QUEUE_FRAMES) as frames:
-            waited = self._watch.timed("waited", frames)
-            tracked = track_film(waited, self._analyser, fps)
-            yield from self._watch.timed("analysis", tracked, without="waited")
-
-    def _swap(self, item: tuple[FilmFrame, tuple[TrackedFace, ...]]) -> FilmFrame:
-        frame, faces = item
-        chosen = self._selector.choose(faces)
-        if not chosen:
-            reason = "the chosen face is not in sight" if faces else "no face was found"
-            self._skipped.append(SkippedFrame(frame.index, round(frame.time_s, 3), reason))
-            return frame
-        if chosen[0].scene != self._scene:
-            self._scene, self._memories = chosen[0].scene, {}
-        pixels = frame.to_rgb()
-        for tracked in chosen:
-            memory = self._memories.setdefault(tracked.track, FaceMemory())
-            patch = self._engine.patch(pixels, tracked.face, memory, seen=not tracked.bridged)
-            frame.paste(patch)
-            if len(chosen) > 1:
-                paste(pixels, patch)
-            self._tracks.add(tracked.track)
-            self._faces += 1
-        return frame
-
-    def _report_progress(self, done: int) -> None:
-        if self._on_progress is not None:
-            fps = done / max(self._watch.elapsed_s, 1e-9)
-            self._on_progress(Progress(done, self._film.expected_frames, fps))
-
-
-def _interrupted(done: int, partial: Path | None) -> InterruptedSwapError:
-    if partial is None:
-        return InterruptedSwapError("Stopped before the first frame was written; nothing is kept.")
-    return InterruptedSwapError(f"Stopped: the first {done} frames are in {partial}.", str(partial))
 
 
 def _options(options: SwapOptions | None, overrides: dict[str, Any]) -> SwapOptions:
@@ -273,22 +216,14 @@ def _options(options: SwapOptions | None, overrides: dict[str, Any]) -> SwapOpti
     return SwapOptions.from_dict(known | overrides)
 
 
-def _load(picture: Picture) -> tuple[str, Photo]:
-    """The name for messages, and the photo."""
-    if isinstance(picture, np.ndarray):
-        return "the picture", array_photo(picture)
-    return str(picture), load_photo(picture)
-
-
-def _source_face(picture: Picture, analyser: Analyser) -> tuple[Pixels, Face]:
-    name, photo = _load(picture)
-    found = analyser.analyse(photo.pixels)
-    return photo.pixels, _named(name, lambda: select_faces(found, "largest"))[0]
-
-
-def _named(name: str, choose: Callable[[], list[Face]]) -> list[Face]:
-    """What `choose` returns; a NoFaceError of it says which picture is meant."""
-    try:
-        return choose()
-    except NoFaceError as error:
-        raise NoFaceError(f"{name}: {error}") from None
+def _face_report(face: Face, role: Role, source: int, similarity: float | None) -> FaceReport:
+    x0, y0, x1, y1 = (round(float(v), 2) for v in face.box)
+    return FaceReport(
+        box=(x0, y0, x1, y1),
+        score=face.score,
+        pose=face.pose,
+        source=source,
+        source_photo=role.source_photos[source],
+        reference=role.reference,
+        similarity=None if similarity is None else round(similarity, 4),
+    )

@@ -122,12 +122,55 @@ class Track:
 
 @dataclass(frozen=True)
 class FaceReport:
-    """One swapped face of a photo, as the JSON report has it."""
+    """One swapped face of a photo, as the JSON report has it.
+
+    source, source_photo: the source photo that was taken: its position among those of the person
+    who was put in, and its path (`source 0` where it was an array). reference, similarity: the
+    photo by which the face was chosen, and the cosine similarity of both identities; None where
+    faces were not chosen by identity.
+    """
 
     box: tuple[float, float, float, float]
     score: float
     pose: Pose
     source: int
+    source_photo: str = ""
+    reference: str | None = None
+    similarity: float | None = None
+
+
+@dataclass(frozen=True)
+class TrackReport:
+    """One swapped track of a film: one person's face in one scene.
+
+    first_s, last_s: time of the first and the last swapped frame. frames: swapped ones.
+    source_photos: those that were taken, in order of their first use. reference, similarity: as in
+    FaceReport; the similarity is the highest that the track came to.
+    """
+
+    track: int
+    scene: int
+    first_s: float
+    last_s: float
+    frames: int
+    source_photos: tuple[str, ...]
+    reference: str | None = None
+    similarity: float | None = None
+
+
+@dataclass(frozen=True)
+class PersonReport:
+    """What became of one of the people who were to be replaced.
+
+    reference: the photo that shows whom. source_photos: of the one put in. face_count: faces
+    swapped, over all frames. similarity: of the most alike face of the target, swapped or not;
+    None where there was no face to compare.
+    """
+
+    reference: str
+    source_photos: tuple[str, ...]
+    face_count: int
+    similarity: float | None
 
 
 @dataclass(frozen=True)
@@ -143,7 +186,9 @@ class SkippedFrame:
 class SwapReport:
     """What a swap did: the JSON report of the command line.
 
-    frames, swapped_frames: 1 and 0 or 1 for a photo. faces: faces swapped, over all frames.
+    frames, swapped_frames: 1 and 0 or 1 for a photo. face_count: faces swapped, over all frames.
+    faces: those of a photo. tracks, followed: how many tracks of a film were swapped, and which,
+    by number. people: of a swap by identity, one for each reference, in the order given.
     seconds: wall-clock time by stage and in all (`total`). fps: frames over total seconds.
     """
 
@@ -155,6 +200,8 @@ class SwapReport:
     face_count: int
     faces: tuple[FaceReport, ...] = ()
     tracks: int = 0
+    followed: tuple[TrackReport, ...] = ()
+    people: tuple[PersonReport, ...] = ()
     skipped: tuple[SkippedFrame, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)

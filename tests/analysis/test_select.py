@@ -7,7 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sosie.analysis.select import MIN_FACE_PX, TrackSelector, select_faces
+from sosie.analysis.select import (
+    MIN_FACE_PX,
+    SAME_PERSON,
+    PeopleSelector,
+    TrackSelector,
+    match_people,
+    select_faces,
+)
 from sosie.analysis.track import TrackedFace
 from sosie.errors import NoFaceError, UsageError
 from sosie.types import Face, Pose
@@ -123,3 +130,98 @@ def test_small_faces_of_a_film_are_left_alone() -> None:
     selector = TrackSelector("largest")
     tiny = replace(tracked(0, 50, MIN_FACE_PX - 4), bridged=True)
     assert chosen(selector, tiny) == []
+
+
+# By identity.
+
+
+def identity(*shares: float) -> np.ndarray:
+    """Unit length, with the given cosines to the first few of `PEOPLE`."""
+    vector = np.zeros(512, np.float32)
+    vector[: len(shares)] = shares
+    vector[100] = np.sqrt(1 - np.square(shares).sum())
+    return vector
+
+
+PEOPLE = [identity(1.0), identity(0.0, 1.0)]
+LOW, HIGH = SAME_PERSON - 0.1, SAME_PERSON + 0.2
+
+
+def known(track: int, *shares: float, size_px: float = 80, scene: int = 0) -> TrackedFace:
+    return replace(tracked(track, 100, size_px, scene), identity=identity(*shares))
+
+
+def claims(selector: PeopleSelector, *faces: TrackedFace) -> dict[int, int]:
+    return {claim.face.track: claim.person for claim in selector.choose(faces)}
+
+
+def test_photo_gives_each_person_the_most_alike_face() -> None:
+    faces = [identity(LOW, 0.1), identity(0.5, 0.6), identity(0.7, 0.65), identity(0.1, 0.5)]
+    matches, best = match_people(faces, PEOPLE)
+    assert [(match.face, match.person) for match in matches] == [(1, 1), (2, 0)]
+    assert [match.similarity for match in matches] == pytest.approx([0.6, 0.7])
+    assert best == pytest.approx([0.7, 0.65])
+    assert match_people(faces[:1], PEOPLE) == ([], pytest.approx([LOW, 0.1]))
+    assert match_people([], PEOPLE) == ([], [None, None])
+
+
+def test_the_threshold_divides_the_person_from_strangers() -> None:
+    assert match_people([identity(SAME_PERSON + 1e-3)], PEOPLE)[0]
+    assert not match_people([identity(SAME_PERSON - 1e-3)], PEOPLE)[0]
+
+
+def test_film_takes_nobody_whose_identity_is_not_known_or_unlike() -> None:
+    selector = PeopleSelector(PEOPLE)
+    assert claims(selector) == {}
+    assert claims(selector, tracked(0, 50, 80)) == {}
+    assert selector.best == [None, None]
+    assert claims(selector, tracked(0, 50, 80), known(1, LOW, 0.1)) == {}
+    assert selector.best == pytest.approx([LOW, 0.1])
+    assert claims(selector, known(1, LOW, 0.1), known(2, 0.1, 0.7)) == {2: 1}
+    (claim,) = selector.choose([known(2, 0.1, 0.7)])
+    assert claim.similarity == pytest.approx(0.7)
+
+
+def test_film_decision_does_not_flip() -> None:
+    """A similarity that wavers about the threshold makes one change at most."""
+    selector = PeopleSelector(PEOPLE)
+    wavering = SAME_PERSON + 0.04 * np.cos(np.arange(40))
+    decided = [claims(selector, known(0, float(value))) == {0: 0} for value in wavering]
+    assert decided[0]
+    assert all(decided)
+    # Clearly somebody else after all: given up, and for good.
+    assert claims(selector, known(0, LOW)) == {}
+    assert claims(selector, known(0, HIGH)) == {}
+    # In another track the person is found again.
+    assert claims(selector, known(1, HIGH)) == {1: 0}
+
+
+def test_film_person_is_one_face_of_a_frame_and_the_more_alike_one_wins() -> None:
+    selector = PeopleSelector(PEOPLE)
+    assert claims(selector, known(0, 0.5), known(1, 0.7)) == {1: 0}
+    assert claims(selector, known(0, 0.72), known(1, 0.7)) == {1: 0}
+    # By more than a hair: then the first one was wrong.
+    assert claims(selector, known(0, 0.9), known(1, 0.7)) == {0: 0}
+    assert claims(selector, known(0, 0.75), known(1, 0.9)) == {0: 0}
+    # Whoever lost does not come back when the winner leaves.
+    assert claims(selector, known(1, 0.9)) == {}
+
+
+def test_film_people_who_return_after_a_gap_or_a_cut_are_found_again() -> None:
+    selector = PeopleSelector(PEOPLE)
+    assert claims(selector, known(0, 0.6), known(1, 0.1, 0.6)) == {0: 0, 1: 1}
+    assert claims(selector, known(1, 0.1, 0.6)) == {1: 1}
+    assert claims(selector, known(1, 0.1, 0.6), known(2, 0.7)) == {1: 1, 2: 0}
+    assert claims(selector, known(3, 0.1, 0.5, scene=1), known(4, 0.5, scene=1)) == {3: 1, 4: 0}
+
+
+def test_film_face_is_one_person_only() -> None:
+    selector = PeopleSelector([identity(1.0), identity(0.25, 0.968)])
+    ((track, person),) = claims(selector, known(0, 0.7, 0.5)).items()
+    assert (track, person) == (0, 0)
+
+
+def test_film_small_faces_keep_their_person_but_are_left_alone() -> None:
+    selector = PeopleSelector(PEOPLE)
+    assert claims(selector, known(0, 0.6, size_px=MIN_FACE_PX - 4), known(1, 0.5)) == {}
+    assert claims(selector, known(0, 0.6, size_px=MIN_FACE_PX + 4), known(1, 0.5)) == {0: 0}

@@ -1,12 +1,14 @@
-"""Several photos after one `-s`, and times as people write them."""
+"""Several photos after one `-s`, maps of people, and times as people write them."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sosie.app.cli.arguments import parse_time, spread_sources
+from sosie.app.cli.arguments import parse_map, parse_time, spread_sources
 from sosie.errors import UsageError
 
 
@@ -25,6 +27,8 @@ from sosie.errors import UsageError
         ("swap -s -s -t f", "swap -s -s -t f"),
         ("swap --start 5 6", "swap --start 5 6"),
         ("swap -s a --start 5 -t f", "swap -s a --start 5 -t f"),
+        ("swap --map p=a,b --map q=c -t f", "swap --map p=a,b --map q=c -t f"),
+        ("swap -s a b --reference p -t f", "swap -s a -s b --reference p -t f"),
         ("inspect -s a b", "inspect -s a b"),
         ("", ""),
     ],
@@ -38,6 +42,26 @@ def test_no_name_is_lost_or_changed(names):
     spread = spread_sources(["swap", "-s", *names, "-t", "film.mp4"])
     assert spread[2:-2:2] == names
     assert spread[1:-2:2] == ["-s"] * len(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "sources"),
+    [
+        ("anna.jpg=me.jpg", "anna.jpg", ["me.jpg"]),
+        ("a/anna.jpg=b/me1.jpg,../me2.jpg", "a/anna.jpg", ["b/me1.jpg", "../me2.jpg"]),
+        ("anna.jpg = me1.jpg, me 2.jpg", "anna.jpg", ["me1.jpg", "me 2.jpg"]),
+        ("anna.jpg=me=1.jpg", "anna.jpg", ["me=1.jpg"]),
+    ],
+)
+def test_a_map_is_a_reference_and_its_sources(text, reference, sources):
+    assert parse_map(text) == (Path(reference), [Path(source) for source in sources])
+
+
+@pytest.mark.parametrize("text", ["", "=", "a.jpg", "a.jpg=", "=b.jpg", "a=b,", "a=,b", "a=b,,c"])
+def test_what_maps_nobody_is_refused_with_examples(text):
+    with pytest.raises(UsageError, match=r"maps no person.*person\.jpg=a\.jpg,b\.jpg") as caught:
+        parse_map(text)
+    assert repr(text) in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,14 @@ def test_frames_in_memory_do_not_grow_with_the_film(
 
         def look(progress: Progress, alive: list[int] = alive) -> None:
             if progress.done % 8 == 0:
-                alive.append(sum(isinstance(thing, FilmFrame) for thing in gc.get_objects()))
+                alive.append(sum(type(thing) is FilmFrame for thing in gc.get_objects()))
 
         lossless.film(film, tmp_path / f"{count}-out.mkv", look)
         peaks.append(max(alive))
     # 0.8 s known ahead is 20 frames; the queues hold a few more.
     assert 15 < peaks[0] <= 40
     assert peaks[1] <= max(peaks[0], 36)
-    assert sum(isinstance(thing, FilmFrame) for thing in gc.get_objects()) == 0
+    assert sum(type(thing) is FilmFrame for thing in gc.get_objects()) == 0
 
 
 # Interruption and errors.

@@ -172,6 +172,29 @@ class Follower:
         for trail in self.trails:
             trail.forget(needed)
 
+    def part(self, trail: Trail, index: int, pixels: Pixels) -> Trail:
+        """From that index on the trail shows another person: it ends before, and what it saw since
+        becomes a trail of its own, which is returned. pixels: of the newest frame, on which the
+        trail was seen."""
+        later = {i: face for i, face in trail.seen.items() if i >= index}
+        newest = later[max(later)]
+        other = Trail(
+            number=self._next_number,
+            scene=trail.scene,
+            first=min(later),
+            last=max(later),
+            look=look_of(to_8_bit(pixels), newest),
+            neighbours=neighbourhood(newest.landmarks),
+            seen=later,
+        )
+        self._next_number += 1
+        for i in later:
+            trail.unsee(i)
+        # Should that person still be there, detection will find them.
+        trail.missed_rounds = _MAX_MISSED_ROUNDS + 1
+        self.trails = [t for t in self.trails if t is not trail or t.seen] + [other]
+        return other
+
     def _alive(self, index: int) -> list[Trail]:
         return [
             trail

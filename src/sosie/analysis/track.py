@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 from sosie.analysis.analyser import Analyser, make_face
 from sosie.analysis.follow import Follower, Pace, Trail
 from sosie.analysis.scenes import FrameT, HasPixels, split_scenes
+from sosie.analysis.sights import TrackIdentities
 from sosie.analysis.smooth import REACH_FRAMES, smooth_at
 from sosie.types import Face, FloatArray
 
@@ -24,6 +26,9 @@ class TrackedFace:
     bridged: the face was not seen on this frame but before and after it: it lies between those.
     prominence: mean area of the face, in square pixels, over this frame and those known ahead,
         counting 0 for frames without it.
+    hazy: the face did not look like itself on this frame: something may be in front of it.
+    identity: of the track, from its clearest sights so far and in the frames known ahead: float32,
+        512, unit length. None where it was not asked for, or the face has been too small.
     """
 
     track: int
@@ -31,10 +36,12 @@ class TrackedFace:
     face: Face
     bridged: bool
     prominence: float
+    hazy: bool = False
+    identity: FloatArray | None = None
 
 
 def track_film(
-    frames: Iterable[FrameT], analyser: Analyser, fps: float
+    frames: Iterable[FrameT], analyser: Analyser, fps: float, identify_px: float = math.inf
 ) -> Iterator[tuple[FrameT, tuple[TrackedFace, ...]]]:
     """Every frame of a film in order, each with its faces sorted by track number.
 
@@ -42,29 +49,37 @@ def track_film(
     only where a face found late is followed back. Frames are handed out about 0.8 s after they
     are taken in; that many are held, and of their pixels only the newest. fps: frames a second,
     at least roughly. Tracks start anew at cuts; a face that is out of sight for at most half a
-    second is bridged, one that is away for longer starts a new track.
+    second is bridged, one that is away for longer starts a new track. identify_px: learn the
+    identities of faces from that size on; left out, of none.
     """
     pace = Pace.of(fps)
     lookahead = max(pace.detect_every, pace.max_gap + REACH_FRAMES)
     follower = Follower(analyser, pace)
+    identities = TrackIdentities(analyser, fps, identify_px)
     held: dict[int, HasPixels] = {}
     waiting: dict[int, FrameT] = {}
     last = -1
+
+    def faces_at(index: int) -> tuple[TrackedFace, ...]:
+        return _faces_at(follower.trails, index, pace, lookahead, identities)
+
     for index, shot in enumerate(split_scenes(frames)):
         follower.add(index, shot.pixels, shot.starts_scene, held)
+        identities.look(index, shot.pixels, follower, index - lookahead)
         held[index] = waiting[index] = shot.frame
         if (oldest := index - lookahead) >= 0:
             del held[oldest]
-            yield waiting.pop(oldest), _faces_at(follower.trails, oldest, pace, lookahead)
+            yield waiting.pop(oldest), faces_at(oldest)
             follower.forget(oldest + 1)
+            identities.keep(trail.number for trail in follower.trails)
         last = index
     follower.end_scene(last + 1)
     for index in sorted(waiting):
-        yield waiting.pop(index), _faces_at(follower.trails, index, pace, lookahead)
+        yield waiting.pop(index), faces_at(index)
 
 
 def _faces_at(
-    trails: list[Trail], index: int, pace: Pace, lookahead: int
+    trails: list[Trail], index: int, pace: Pace, lookahead: int, identities: TrackIdentities
 ) -> tuple[TrackedFace, ...]:
     faces = []
     for trail in trails:
@@ -88,6 +103,8 @@ def _faces_at(
                 face=make_face(landmarks, score),
                 bridged=here is None,
                 prominence=area / (lookahead + 1),
+                hazy=index in trail.hazy,
+                identity=identities.of(trail.number),
             )
         )
     return tuple(sorted(faces, key=lambda face: face.track))

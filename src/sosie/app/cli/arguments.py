@@ -1,9 +1,11 @@
-"""What the command line's parser does not do by itself: several values after one flag, times."""
+"""What the command line's parser does not do by itself: several values after one flag, people with
+their sources, times."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from sosie.errors import UsageError
 
@@ -37,6 +39,22 @@ def spread_sources(arguments: Sequence[str]) -> list[str]:
             spread.append(flag)
         spread.append(argument)
     return spread
+
+
+def parse_map(text: str) -> tuple[Path, list[Path]]:
+    """Reference and source photos from `person.jpg=source.jpg` or `person.jpg=a.jpg,b.jpg`.
+
+    What stands before the first `=` is the reference, and commas part the sources, so that names
+    that hold either cannot be written so. Raises UsageError on anything else.
+    """
+    person, sign, sources = text.partition("=")
+    names = [name.strip() for name in (person, *sources.split(","))]
+    if not sign or not all(names):
+        raise UsageError(
+            f"{text!r} maps no person to a source; write person.jpg=source.jpg, or for several "
+            f"photos of the source person.jpg=a.jpg,b.jpg."
+        )
+    return Path(names[0]), [Path(name) for name in names[1:]]
 
 
 def parse_time(text: str) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sosie.app.cli.arguments import parse_time
+from sosie.app.cli.arguments import parse_map, parse_time
 from sosie.app.cli.output import film_progress, note_progress, print_json
 from sosie.app.folder import Failure, check_folders, folder_exit_code, media_in, swap_each
 from sosie.app.targets import Kind, require_kind
@@ -32,10 +33,27 @@ def _option(name: str) -> Any:
 
 
 def swap(
+    *,
     source: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option("--source", "-s", help="Photo of the face to put in, or several of them."),
-    ],
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Photo of the person whose face is to be replaced: nobody else's is. Of several "
+            "faces in it the largest counts."
+        ),
+    ] = None,
+    people: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="PERSON=SOURCE",
+            help="Instead of a source: a reference photo and the source for that person, "
+            "person.jpg=source.jpg or person.jpg=a.jpg,b.jpg. Repeat it for several people.",
+        ),
+    ] = None,
     target: Annotated[
         Path, typer.Option("--target", "-t", help="Photo, film or folder to put it into.")
     ],
@@ -80,12 +98,17 @@ def swap(
         provider=provider,
         overwrite=overwrite,
     )
-    if target.is_dir():
-        raise typer.Exit(_swap_folder(source, target, output, options, as_json))
-    from sosie.pipeline import Swap
+    pairs = [parse_map(text) for text in people] if people else None
 
+    def job() -> Swap:
+        from sosie.pipeline import Swap
+
+        return Swap(source or None, options, reference=reference, people=pairs)
+
+    if target.is_dir():
+        raise typer.Exit(_swap_folder(job, target, output, as_json))
     kind = require_kind(target)
-    report = swap_file(Swap(source, options), target, kind, output)
+    report = swap_file(job(), target, kind, output)
     if as_json:
         print_json(dataclasses.asdict(report))
     else:
@@ -101,7 +124,8 @@ def swap_file(job: Swap, target: Path, kind: Kind, output: Path) -> SwapReport:
 
 
 def summary(report: SwapReport) -> str:
-    """What a report says, in one line and a line for each of its notes."""
+    """What a report says, in one line and a line for each person found by a reference and each of
+    its notes."""
     total_s = report.seconds.get("total", 0.0)
     if report.frames == 1:
         faces = "1 face" if report.face_count == 1 else f"{report.face_count} faces"
@@ -111,17 +135,19 @@ def summary(report: SwapReport) -> str:
             f"{report.output}: {report.swapped_frames} of {report.frames} frames swapped "
             f"in {total_s:.1f} s ({report.fps:.1f} fps)"
         )
-    return "\n".join([line, *(f"  {note}" for note in report.notes)])
+    people = [
+        f"{person.reference}: {', '.join(person.source_photos)} in {person.face_count} "
+        f"{'face' if person.face_count == 1 else 'faces'}, similarity {person.similarity:.2f}"
+        for person in report.people
+        if person.face_count
+    ]
+    return "\n".join([line, *(f"  {further}" for further in (*people, *report.notes))])
 
 
-def _swap_folder(
-    source: list[Path], target: Path, output: Path, options: SwapOptions, as_json: bool
-) -> int:
-    from sosie.pipeline import Swap
-
+def _swap_folder(make_job: Callable[[], Swap], target: Path, output: Path, as_json: bool) -> int:
     check_folders(target, output)
     media, ignored = media_in(target)
-    job = Swap(source, options)
+    job = make_job()
     reports: list[SwapReport] = []
     failures: list[Failure] = []
     outcomes = swap_each(media, output, lambda path, kind, out: swap_file(job, path, kind, out))

@@ -1,0 +1,230 @@
+"""One film on its way from file to file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sosie.analysis.analyser import Analyser
+from sosie.analysis.select import MIN_FACE_PX, Claim, PeopleSelector, TrackSelector
+from sosie.analysis.track import TrackedFace, track_film
+from sosie.compose.restore import paste
+from sosie.compose.spare import spare
+from sosie.engine import Engine, FaceMemory
+from sosie.errors import InterruptedSwapError, NoFaceError
+from sosie.media.output import PendingOutput
+from sosie.media.prefetch import prefetch, staged
+from sosie.media.video import Film, FilmFrame
+from sosie.options import SwapOptions
+from sosie.people import Role, absent_notes, nobody_alike, person_reports
+from sosie.stopwatch import Stopwatch
+from sosie.types import PersonReport, Progress, SkippedFrame, SwapReport, TrackReport
+
+# Frames that may wait between two stages.
+_QUEUE_FRAMES = 3
+# For a film that does not tell: only the tracker's sense of time depends on it.
+_UNKNOWN_FPS = 25
+
+_Analysed = tuple[FilmFrame, tuple[TrackedFace, ...]]
+
+
+@dataclass
+class _Swapped:
+    """What was swapped of one track for one role."""
+
+    scene: int
+    first_s: float
+    last_s: float = 0.0
+    frames: int = 0
+    photos: dict[str, None] = field(default_factory=dict)
+    similarity: float | None = None
+
+
+class FilmJob:
+    """One film: decoded, analysed, swapped and encoded at once, each in a thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        analyser: Analyser,
+        film: Film,
+        roles: Sequence[Role],
+        options: SwapOptions,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        """roles: as the people of `engine`, in the same order."""
+        self._engine, self._analyser = engine, analyser
+        self._film, self._options, self._on_progress = film, options, on_progress
+        self._roles = roles
+        identities = [role.identity for role in roles if role.identity is not None]
+        self._people = PeopleSelector(identities) if identities else None
+        self._selector = TrackSelector(options.faces)
+        self._memories: dict[tuple[int, int], FaceMemory] = {}
+        self._scene = 0
+        self._skipped: list[SkippedFrame] = []
+        self._swapped: dict[tuple[int, int], _Swapped] = {}
+        self._seen_faces = False
+        self._watch = Stopwatch()
+
+    def run(self, pending: PendingOutput, target: str, output: str) -> SwapReport:
+        """Write the film to `pending`."""
+        o, done = self._options, 0
+        before = dict(self._engine.seconds)
+        with self._film.writer(pending.path, o.codec, o.crf, o.preset, o.threads) as writer:
+            try:
+                with staged(prefetch(self._analysed(), _QUEUE_FRAMES), self._swap, 2) as frames:
+                    for frame in frames:
+                        with self._watch("encode"):
+                            writer.write(frame)
+                        done += 1
+                        self._report_progress(done)
+                with self._watch("encode"):
+                    writer.close()
+            except KeyboardInterrupt:
+                writer.close_partial()
+                partial = pending.keep_partial() if done else None
+                raise _interrupted(done, partial) from None
+        if not self._swapped:
+            raise NoFaceError(f"{target}: {self._why_nothing()}")
+        for stage, until_now in before.items():
+            self._watch.add(stage, self._engine.seconds[stage] - until_now)
+        seconds = self._watch.report()
+        people = self._person_reports()
+        return SwapReport(
+            target=target,
+            output=output,
+            method=o.method,
+            frames=done,
+            swapped_frames=done - len(self._skipped),
+            face_count=sum(swapped.frames for swapped in self._swapped.values()),
+            tracks=len({track for track, _ in self._swapped}),
+            followed=self._track_reports(),
+            people=people,
+            skipped=tuple(self._skipped),
+            notes=(*writer.notes, *absent_notes(people)),
+            seconds=seconds,
+            fps=done / max(seconds["total"], 1e-9),
+        )
+
+    def _analysed(self) -> Iterator[_Analysed]:
+        fps = float(self._film.info.fps or _UNKNOWN_FPS)
+        decoded = self._watch.timed("decode", self._film.frames())
+        # Closed here: after an error its traceback would keep the thread and the file.
+        with prefetch(decoded, _QUEUE_FRAMES) as frames:
+            waited = self._watch.timed("waited", frames)
+            if self._people is None:
+                tracked = track_film(waited, self._analyser, fps)
+            else:
+                tracked = track_film(waited, self._analyser, fps, identify_px=MIN_FACE_PX)
+            yield from self._watch.timed("analysis", tracked, without="waited")
+
+    def _swap(self, item: _Analysed) -> FilmFrame:
+        frame, faces = item
+        self._seen_faces = self._seen_faces or bool(faces)
+        claims = self._claims(faces)
+        if not claims:
+            self._skip(frame, faces)
+            return frame
+        if claims[0].face.scene != self._scene:
+            self._scene, self._memories = claims[0].face.scene, {}
+        pixels = frame.to_rgb()
+        for claim in claims:
+            key, tracked = (claim.face.track, claim.person), claim.face
+            memory = self._memories.setdefault(key, FaceMemory(claim.person))
+            patch = self._engine.patch(pixels, tracked.face, memory, seen=not tracked.bridged)
+            for other in _to_spare(tracked, claims, faces):
+                patch = spare(patch, pixels, other.face)
+            frame.paste(patch)
+            if len(claims) > 1:
+                paste(pixels, patch)
+            self._note(claim, memory, frame.time_s)
+        return frame
+
+    def _claims(self, faces: Sequence[TrackedFace]) -> Sequence[Claim]:
+        if self._people is not None:
+            return self._people.choose(faces)
+        return [Claim(face, 0, None) for face in self._selector.choose(faces)]
+
+    def _skip(self, frame: FilmFrame, faces: Sequence[TrackedFace]) -> None:
+        if not faces:
+            reason = "no face was found"
+        elif self._people is None:
+            reason = "the chosen face is not in sight"
+        else:
+            reason = "nobody whom a reference shows is in sight"
+        self._skipped.append(SkippedFrame(frame.index, round(frame.time_s, 3), reason))
+
+    def _note(self, claim: Claim, memory: FaceMemory, time_s: float) -> None:
+        tracked = claim.face
+        swapped = self._swapped.setdefault(
+            (tracked.track, claim.person), _Swapped(tracked.scene, time_s)
+        )
+        swapped.last_s = time_s
+        swapped.frames += 1
+        if memory.source is not None:
+            swapped.photos[self._roles[claim.person].source_photos[memory.source]] = None
+        if claim.similarity is not None:
+            swapped.similarity = max(claim.similarity, swapped.similarity or -1.0)
+
+    def _why_nothing(self) -> str:
+        if self._people is None or not self._seen_faces:
+            return f"{self._skipped[0].reason}; nothing was written."
+        return nobody_alike(self._person_reports())
+
+    def _track_reports(self) -> tuple[TrackReport, ...]:
+        return tuple(
+            TrackReport(
+                track=track,
+                scene=swapped.scene,
+                first_s=round(swapped.first_s, 3),
+                last_s=round(swapped.last_s, 3),
+                frames=swapped.frames,
+                source_photos=tuple(swapped.photos),
+                reference=self._roles[person].reference,
+                similarity=None if swapped.similarity is None else round(swapped.similarity, 4),
+            )
+            for (track, person), swapped in sorted(self._swapped.items())
+        )
+
+    def _person_reports(self) -> tuple[PersonReport, ...]:
+        if self._people is None:
+            return ()
+        counts = [
+            sum(done.frames for (_, who), done in self._swapped.items() if who == person)
+            for person in range(len(self._roles))
+        ]
+        return person_reports(self._roles, counts, self._people.best)
+
+    def _report_progress(self, done: int) -> None:
+        if self._on_progress is not None:
+            fps = done / max(self._watch.elapsed_s, 1e-9)
+            self._on_progress(Progress(done, self._film.expected_frames, fps))
+
+
+def _to_spare(
+    face: TrackedFace, claims: Sequence[Claim], faces: Sequence[TrackedFace]
+) -> list[TrackedFace]:
+    """The other faces of a frame that the swap of one must not paint over where both overlap.
+
+    Of two, the one that is out of sight, or does not look like itself, is behind. Where that does
+    not tell, a face that is not to be swapped is spared, and of two that are, the one whose track
+    is older: a face that comes into sight comes out from behind.
+    """
+    chosen = {claim.face.track for claim in claims}
+    spared = []
+    for other in faces:
+        mine, theirs = (2 * one.bridged + one.hazy for one in (face, other))
+        older = other.track < face.track
+        is_spared = theirs < mine or (
+            theirs == mine and not other.bridged and (other.track not in chosen or older)
+        )
+        if other.track != face.track and is_spared:
+            spared.append(other)
+    return spared
+
+
+def _interrupted(done: int, partial: Path | None) -> InterruptedSwapError:
+    if partial is None:
+        return InterruptedSwapError("Stopped before the first frame was written; nothing is kept.")
+    return InterruptedSwapError(f"Stopped: the first {done} frames are in {partial}.", str(partial))
