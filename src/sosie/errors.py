@@ -44,3 +44,9 @@ class InterruptedSwapError(SosieError):
     def __init__(self, message: str, partial: str | None = None) -> None:
         super().__init__(message)
         self.partial = partial
+
+
+class InterruptedTrainingError(SosieError):
+    """The user stopped a training; its state is saved and it can go on."""
+
+    exit_code = 4

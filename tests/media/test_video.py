@@ -224,7 +224,7 @@ def test_frames_are_not_kept(make_clip: Any) -> None:
     with open_film(path) as film, prefetch(film.frames(), 3) as frames:
         for frame in frames:
             assert frame.width == 64
-            alive = sum(isinstance(thing, FilmFrame) for thing in gc.get_objects())
+            alive = sum(type(thing) is FilmFrame for thing in gc.get_objects())
             peak = max(peak, alive)
     assert 0 < peak <= 3 + 2 + 1  # queued, in the two hands, and the one before
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sosie import geometry
-from sosie.analysis import search, topology
+from sosie.analysis import recogniser, search, topology
 from sosie.analysis.networks import FaceNetworks
+from sosie.analysis.recogniser import Recogniser
 from sosie.analysis.search import Detection
 from sosie.analysis.topology import Region
+from sosie.runtime import create_session
 from sosie.types import Face, FloatArray, Pixels
+from sosie.weights import read_embedded
 
 # The mesh network was trained on squares half as large again as the landmarks' bounds.
 _MESH_MARGIN = 1.5
@@ -53,6 +57,12 @@ class Analyser(Protocol):
             a sixteenth of the frame's longer side that are tilted by less than about 60 degrees.
         """
 
+    def identify(self, pixels: Pixels, face: Face) -> FloatArray:
+        """Whose face it is: float32, 512, unit length; the cosine of two tells how alike they are.
+
+        face: as found in these pixels.
+        """
+
 
 def create_analyser(threads: int | None = None) -> Analyser:
     """The analyser of this installation.
@@ -71,6 +81,10 @@ class FaceAnalyser:
 
     networks: FaceNetworks
 
+    @cached_property
+    def _recogniser(self) -> Recogniser:
+        return Recogniser(create_session(read_embedded("identity"), threads=1))
+
     def detect(self, pixels: Pixels, *, thorough: bool = True) -> list[Detection]:
         return search.find(self.networks, to_8_bit(pixels), thorough)
 
@@ -79,6 +93,12 @@ class FaceAnalyser:
 
     def confirm(self, pixels: Pixels, region: Region) -> Face | None:
         return self._confirmed(to_8_bit(pixels), region)
+
+    def identify(self, pixels: Pixels, face: Face) -> FloatArray:
+        matrix = geometry.align_matrix(face.points5, recogniser.TEMPLATE, recogniser.SIDE_PX)
+        aligned = geometry.crop(to_8_bit(pixels), matrix, recogniser.SIDE_PX)
+        numbers: FloatArray = self._recogniser.embed(aligned[None])[0]
+        return numbers
 
     def analyse(
         self,

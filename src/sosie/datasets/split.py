@@ -6,8 +6,14 @@ import hashlib
 
 
 def is_held_out(identity: str) -> bool:
-    """True for one identity in five, by the hash of its name. Nothing is fitted on those people."""
-    return int(hashlib.sha256(identity.encode()).hexdigest(), 16) % 5 == 0
+    """True for one identity in five, by the hash of its name: the test people, on whom nothing is
+    fitted and nothing chosen."""
+    return _digest(identity) % 5 == 0
+
+
+def is_validation(identity: str) -> bool:
+    """True for one in ten of the others: the people on whom the best snapshot is chosen."""
+    return not is_held_out(identity) and _digest(identity) // 5 % 10 == 0
 
 
 def identity_of(group: str, name: str) -> str:
@@ -22,3 +28,7 @@ def identity_of(group: str, name: str) -> str:
     if group in ("celeba", "lfw"):
         return f"{group}/{name.split('/')[0]}"
     return f"{group}/{name}"
+
+
+def _digest(identity: str) -> int:
+    return int(hashlib.sha256(identity.encode()).hexdigest(), 16)

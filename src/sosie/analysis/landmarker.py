@@ -1,0 +1,95 @@
+"""The landmark network at run time: squares of pixels -> points, presence, expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie import geometry
+from sosie.analysis import search
+from sosie.analysis.topology import Region
+from sosie.errors import InputError
+from sosie.face_mesh import POINTS
+from sosie.runtime import Session
+from sosie.types import FloatArray
+
+SIDE_PX, MARGIN = 128, 1.5
+"""Side of the network's squares, in pixels and in sizes of the face (`topology.region_of`)."""
+
+# fmt: off
+EXPRESSIONS = (
+    "_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft",
+    "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft",
+    "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight",
+    "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft",
+    "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen",
+    "jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft",
+    "mouthFrownRight", "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight",
+    "mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight", "mouthRollLower",
+    "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft", "mouthSmileRight",
+    "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight",
+)
+# fmt: on
+"""Names of the expression weights, in order; left and right are the subject's."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the network reads in N squares.
+
+    points: float32, N x 478 x 3, numbered as in `sosie.face_mesh`; x and y in pixels of the square,
+        z in the same unit with smaller values nearer to the camera.
+    presence: float32, N, 0..1: that the square shows a face, upright to about 60 degrees.
+    expression: float32, N x 52, 0..1, named by EXPRESSIONS.
+    """
+
+    points: FloatArray
+    presence: FloatArray
+    expression: FloatArray
+
+
+class Landmarker:
+    """Reads the one face of each square: upright, in its middle, filling two thirds."""
+
+    side_px = SIDE_PX
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def read(self, squares: NDArray[np.uint8]) -> Readings:
+        """squares: uint8, N x SIDE_PX x SIDE_PX x 3, RGB; N may be 0.
+
+        Raises InputError where they are anything else.
+        """
+        if squares.dtype != np.uint8 or squares.shape[1:] != (SIDE_PX, SIDE_PX, 3):
+            raise InputError(
+                f"The landmark network takes squares of {SIDE_PX} x {SIDE_PX} x 3 in uint8, not "
+                f"{squares.shape} in {squares.dtype}: cut them with square_matrix."
+            )
+        if len(squares) == 0:
+            none = np.zeros((0,), np.float32)
+            return Readings(none.reshape(0, POINTS, 3), none, none.reshape(0, len(EXPRESSIONS)))
+        found = self._session.run({"pixels": np.ascontiguousarray(squares)})
+        return Readings(found["points"], _sigmoid(found["presence"]), found["expression"])
+
+
+def square_matrix(region: Region) -> NDArray[np.float64]:
+    """Picture -> square, 2 x 3, for a face's region (the bounds of its landmarks, upright)."""
+    return search.square_matrix(
+        region.x, region.y, region.size_px * MARGIN, region.roll_deg, SIDE_PX
+    )
+
+
+def cut_square(
+    picture: NDArray[np.uint8], region: Region
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The square about a face's region of a picture (RGB, H x W x 3), and picture -> square."""
+    matrix = square_matrix(region)
+    return np.asarray(geometry.crop(picture, matrix, SIDE_PX), np.uint8), matrix
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -60, 60))), np.float32)

@@ -1,0 +1,61 @@
+"""Convolutional blocks that the small networks share."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class ConvUnit(nn.Sequential):
+    """Convolution, batch norm, activation: N x in x H x W -> N x out x H/stride x W/stride.
+
+    kernel: odd. act: whether the activation (a PReLU with a slope a channel) follows.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        stride: int = 1,
+        groups: int = 1,
+        act: bool = True,
+    ) -> None:
+        layers: list[nn.Module] = [
+            nn.Conv2d(
+                in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
+            ),
+            nn.BatchNorm2d(out_channels),
+        ]
+        if act:
+            layers.append(nn.PReLU(out_channels))
+        super().__init__(*layers)
+
+
+class ResidualUnit(nn.Module):
+    """x + f(x) with two 3 x 3 convolutions (He et al. 2016, "Deep residual learning", eq. 1).
+
+    N x channels x H x W -> the same. The branch starts at zero, so that a deep net begins shallow.
+    """
+
+    def __init__(self, channels: int, hidden: int | None = None) -> None:
+        super().__init__()
+        hidden = hidden or channels
+        self.first = ConvUnit(channels, hidden)
+        self.second = ConvUnit(hidden, channels, act=False)
+        self.act = nn.PReLU(channels)
+        norm = self.second[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        nn.init.zeros_(norm.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.act(x + self.second(self.first(x)))
+        return result
+
+
+class PixelInput(nn.Module):
+    """The one place where pixels become numbers: uint8 N x H x W x 3 -> float32 N x 3 x H x W in
+    -1..1."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -1,0 +1,59 @@
+"""How the networks are made: the table of recipes. To add one, write it and its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import PurePath
+from typing import TYPE_CHECKING, cast
+
+from sosie.errors import UnavailableError, UsageError
+from sosie.options import nearest
+
+if TYPE_CHECKING:
+    from sosie.training.recipe import Recipe
+
+TABLE = {
+    "detector": "sosie.training.analysis.detector:DetectorRecipe",
+    "landmarks": "sosie.training.analysis.landmarks:LandmarkRecipe",
+    "identity": "sosie.training.analysis.identity:IdentityRecipe",
+    "visibility": "sosie.training.analysis.visibility:VisibilityRecipe",
+}
+"""Name of a network -> its recipe. The names are those of the weight files."""
+
+_EXTRA = ("torch", "safetensors", "onnx", "mediapipe")
+"""The packages that the extra `train` installs."""
+
+
+def load_recipe(name: str) -> type[Recipe]:
+    """The recipe of the network `name`, a class. Only its module is imported, and with it torch.
+
+    Raises UsageError on a name that is not in TABLE, and UnavailableError where a package of the
+    extra `train` is not installed.
+    """
+    if name not in TABLE:
+        raise UsageError(f"Unknown network {name!r}: {nearest(name, TABLE)}.")
+    module, attribute = TABLE[name].split(":")
+    with extra_packages():
+        return cast("type[Recipe]", getattr(import_module(module), attribute))
+
+
+@contextmanager
+def extra_packages() -> Iterator[None]:
+    """Raises UnavailableError where what is done within lacks a package of the extra `train`."""
+    try:
+        yield
+    except ImportError as error:
+        # A package that is not there has a name; one that lacks a library, a path of its own.
+        absent = (error.name or "").split(".")[0]
+        broken = [name for name in _EXTRA if name in PurePath(error.path or "").parts]
+        if absent in _EXTRA:
+            reason = f"This needs the package {absent}, which is not installed"
+            remedy = "pip install 'sosie[train]'"
+        elif broken:
+            reason = f"The package {broken[0]} cannot be loaded ({error})"
+            remedy = "pip install --force-reinstall 'sosie[train]'"
+        else:
+            raise
+        raise UnavailableError(f"{reason}: run `{remedy}`.") from error

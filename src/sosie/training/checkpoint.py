@@ -1,0 +1,68 @@
+"""State of a training run on disk: tensors as safetensors, the rest as JSON, written atomically."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from sosie.errors import InputError
+
+
+def save_tensors(file: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Write tensors with facts (plain JSON values) about them; the file is whole or absent."""
+    unfinished = file.with_name(file.name + ".part")
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, unfinished, metadata={"facts": json.dumps(facts)})
+    unfinished.replace(file)
+
+
+def load_tensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and facts as `save_tensors` wrote them. Raises InputError where that is not so."""
+    if not file.is_file():
+        raise InputError(f"There is no {file}: name a file that a training run wrote.")
+    try:
+        tensors = load_file(file)
+        facts = json.loads(_metadata(file)["facts"])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise InputError(
+            f"{file} is not a file of a training run, or it is damaged ({error}); name another."
+        ) from error
+    return tensors, facts
+
+
+def optimizer_tensors(
+    optimizer: torch.optim.Optimizer, names: dict[torch.Tensor, str]
+) -> dict[str, torch.Tensor]:
+    """The optimizer's state by parameter name: `NAME/exp_avg` and so on."""
+    return {
+        f"{names[parameter]}/{key}": torch.as_tensor(value)
+        for parameter, state in optimizer.state.items()
+        for key, value in state.items()
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    names: dict[torch.Tensor, str],
+    tensors: dict[str, torch.Tensor],
+) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    by_name = {name: parameter for parameter, name in names.items()}
+    for key, value in tensors.items():
+        name, entry = key.rsplit("/", 1)
+        parameter = by_name[name]
+        # AdamW counts its steps on the processor.
+        where = value if entry == "step" else value.to(parameter.device)
+        optimizer.state[parameter][entry] = where
+
+
+def _metadata(file: Path) -> dict[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as opened:
+        return dict(opened.metadata() or {})

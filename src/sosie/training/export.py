@@ -1,0 +1,118 @@
+"""From a torch network to the ONNX file that is shipped: small on disk, float32 at work."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from sosie.errors import InputError
+
+Storage = Literal["float16", "int8"]
+
+_OPSET = 17
+# Biases, slopes and the like stay as they are: they are small, and int8 would hurt them most.
+_MIN_VALUES = 256
+
+
+def to_onnx(
+    network: nn.Module,
+    example: torch.Tensor,
+    file: Path,
+    *,
+    outputs: tuple[str, ...],
+    free_axes: tuple[int, ...] = (0,),
+    storage: Storage = "float16",
+) -> None:
+    """Write a network of one input, `pixels`, as ONNX with its weights in few bytes.
+
+    example: an input. free_axes: axes of the input, and so of all outputs, that may have any size.
+    storage: how weights lie in the file; they are float32 again when a session has loaded it. int8
+    has a scale for each output channel.
+    """
+    network = copy.deepcopy(network).cpu().float().eval()
+    unfinished = file.with_name(file.name + ".part")
+    axes = {name: {axis: f"axis{axis}" for axis in free_axes} for name in ("pixels", *outputs)}
+    with torch.no_grad(), warnings.catch_warnings():
+        # The exporter of traced graphs warns that it is the older one; it alone folds batch norm
+        # and needs no further package.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (example,),
+            str(unfinished),
+            input_names=["pixels"],
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+    model = onnx.load(str(unfinished))
+    _shrink(model.graph, storage)
+    onnx.checker.check_model(model)
+    unfinished.write_bytes(model.SerializeToString())
+    unfinished.replace(file)
+
+
+def weights_of(file: Path) -> dict[str, torch.Tensor]:
+    """The float32 weights in a file of `to_onnx`, by the names that the exporter gave them.
+
+    Raises InputError where the file is no ONNX file.
+    """
+    try:
+        graph = onnx.load(str(file)).graph
+    except Exception as error:  # protobuf's errors have no base that onnx shows
+        raise InputError(f"{file} is no ONNX file, or it is damaged: name another.") from error
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    weights = {}
+    for name, array in stored.items():
+        if name.endswith("/stored"):
+            name = name.removesuffix("/stored")
+            array = array.astype(np.float32) * stored.get(f"{name}/scale", np.float32(1))
+        if array.dtype == np.float32 and not name.endswith("/scale"):
+            weights[name] = torch.from_numpy(array.copy())
+    return weights
+
+
+def _shrink(graph: onnx.GraphProto, storage: Storage) -> None:
+    """Replace every large float32 initializer by a small one and the nodes that restore it."""
+    nodes: list[onnx.NodeProto] = []
+    for tensor in list(graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _MIN_VALUES:
+            continue
+        graph.initializer.remove(tensor)
+        stored = f"{tensor.name}/stored"
+        if storage == "float16" or values.ndim < 2:
+            half = values.astype(np.float16)
+            graph.initializer.append(numpy_helper.from_array(half, stored))
+            nodes.append(_cast(stored, tensor.name))
+            continue
+        whole, scale = quantised(values)
+        graph.initializer.append(numpy_helper.from_array(whole, stored))
+        graph.initializer.append(numpy_helper.from_array(scale, f"{tensor.name}/scale"))
+        nodes.append(_cast(stored, f"{tensor.name}/whole"))
+        factors = [f"{tensor.name}/whole", f"{tensor.name}/scale"]
+        nodes.append(helper.make_node("Mul", factors, [tensor.name]))
+    for node in reversed(nodes):
+        graph.node.insert(0, node)
+
+
+def quantised(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """int8 values and a scale along the first axis, whose product is nearest to `values`."""
+    axes = tuple(range(1, values.ndim))
+    scale = np.abs(values).max(axis=axes, keepdims=True) / 127
+    scale = np.maximum(scale, np.float32(1e-12)).astype(np.float32)
+    return np.rint(values / scale).astype(np.int8), scale
+
+
+def _cast(source: str, target: str) -> onnx.NodeProto:
+    return helper.make_node("Cast", [source], [target], to=TensorProto.FLOAT)

@@ -1,0 +1,150 @@
+"""From a recipe's name to a weight file with the draft of its card: what `sosie train` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sosie.errors import InputError, OutputError, UnavailableError, UsageError
+from sosie.training import card, load_recipe
+from sosie.training.checkpoint import load_tensors
+from sosie.training.loop import STATE, TrainingProgress, train
+from sosie.training.recipe import Materials, Recipe
+from sosie.weights import Card
+
+_ORDER = "run.json"
+
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A network to be made.
+
+    name: of a recipe. run: folder for all that is written, but for `materials.cache`. settings: of
+    the plan, as text. resume: go on with what `run` holds; settings and start then are those it was
+    begun with, and need not be given. start: a weight file or snapshot to begin with. device: of
+    DEVICES.
+    """
+
+    name: str
+    materials: Materials
+    run: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    resume: bool = False
+    start: Path | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A trained network: its weight file, and its card beside it."""
+
+    file: Path
+    card: Card
+
+
+def make(order: Order, on_progress: Callable[[TrainingProgress], None] | None = None) -> Made:
+    """Train a network and write NAME.onnx, with the best snapshot's weights, and NAME.json into the
+    run's folder.
+
+    Raises UsageError, InputError and UnavailableError where the order cannot be carried out,
+    OutputError where the folder cannot be written, and InterruptedTrainingError after Ctrl-C.
+    """
+    recipe_class = load_recipe(order.name)
+    _require_device(order.device)
+    card.origins(recipe_class.origins)
+    begun = _resumed(order) if order.resume else _described(order)
+    plan = recipe_class.plan.changed(begun["settings"])
+    recipe = recipe_class(order.materials)
+    start = _weights(recipe, order.start) if order.start and not order.resume else None
+    try:
+        order.run.mkdir(parents=True, exist_ok=True)
+        if not order.resume and not (order.run / STATE).exists():
+            (order.run / _ORDER).write_text(json.dumps(begun, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"The folder {order.run} cannot be written ({error.strerror}); give another one."
+        ) from error
+    best = train(
+        recipe,
+        plan,
+        order.run,
+        resume=order.resume,
+        start=start,
+        device=order.device,
+        on_progress=on_progress,
+    )
+    return _export(recipe, best, order.run, begun)
+
+
+def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Made:
+    if not best.is_file():
+        raise InputError(
+            f"The training in {run} never scored a number, so there is no best snapshot: start "
+            "another with a lower rate, for example --set lr=0.0005."
+        )
+    tensors, facts = load_tensors(best)
+    network = recipe.network()
+    network.load_state_dict(tensors)
+    file = run / f"{recipe.name}.onnx"
+    recipe.export(network.eval(), file)
+    made = card.draft(
+        file,
+        summary=recipe.summary,
+        uses=recipe.origins,
+        figures=card.figures_of(facts["samples"], facts["figures"]),
+        remake=card.remake_command(recipe.name, begun["settings"], begun["start"]),
+    )
+    card.write_card(made, file.with_suffix(".json"))
+    return Made(file, made)
+
+
+def _require_device(device: str) -> None:
+    if device not in DEVICES:
+        raise UsageError(f"Unknown device {device!r}: choose one of {', '.join(DEVICES)}.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError(
+            "The installed torch sees no CUDA device: install a build of torch for your GPU, or "
+            "give --device cpu."
+        )
+
+
+def _described(order: Order) -> dict[str, Any]:
+    """What the run is begun with, as it is kept for a resume and for the card."""
+    return {
+        "name": order.name,
+        "settings": dict(order.settings),
+        "start": order.start.name if order.start else None,
+    }
+
+
+def _resumed(order: Order) -> dict[str, Any]:
+    file = order.run / _ORDER
+    try:
+        begun = json.loads(file.read_text("utf-8"))
+        name, settings, start = begun["name"], begun["settings"], begun["start"]
+    except FileNotFoundError:
+        raise InputError(
+            f"{order.run} holds no run to resume: leave --resume out, or name its folder."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is damaged: start the run again in another folder.") from error
+    if name != order.name:
+        raise UsageError(
+            f"{order.run} holds a run of {name}, not of {order.name}: name another folder."
+        )
+    return {"name": name, "settings": {**settings, **order.settings}, "start": start}
+
+
+def _weights(recipe: Recipe, file: Path) -> dict[str, torch.Tensor]:
+    if file.suffix != ".onnx":
+        return load_tensors(file)[0]
+    if not file.is_file():
+        raise InputError(f"There is no {file}: name a weight file or a snapshot to start from.")
+    return recipe.weights_from(file)
