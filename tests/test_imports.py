@@ -94,15 +94,20 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
 
 
 ONLY_IN = {
-    "mediapipe": ["sosie.analysis.mediapipe_backend"],
+    "mediapipe": ["sosie.analysis.mediapipe_backend", "sosie.training.teachers"],
     "onnxruntime": ["sosie.runtime"],
+    "onnx": ["sosie.training"],
+    "safetensors": ["sosie.training"],
+    "dlib": ["sosie.training"],
     "typer": ["sosie.app"],
     "rich": ["sosie.app"],
     "av": ["sosie.media", "sosie.app"],
 }
 """External package -> the modules that may import it."""
 
-TORCH_PLACES = ["sosie.nn", "sosie.training", "sosie.datasets", "sosie.evaluation"]
+WORKSHOP = ["sosie.nn", "sosie.training", "sosie.datasets", "sosie.evaluation"]
+"""What makes and measures the networks: it may import torch, and what runs them does without it."""
+
 TORCH_FILES = ["network", "losses", "recipe"]
 """The files of a method's folder that may import torch."""
 
@@ -140,14 +145,36 @@ def test_packages_that_have_one_home(package):
     assert strangers == []
 
 
+def is_torch_file(module: str) -> bool:
+    parts = module.split(".")
+    return parts[:2] == ["sosie", "methods"] and parts[-1] in TORCH_FILES
+
+
 def test_torch_stays_out_of_run_time_code():
     def may(module: str) -> bool:
-        parts = module.split(".")
-        of_method = parts[:2] == ["sosie", "methods"] and parts[-1] in TORCH_FILES
-        return of_method or any(is_in(module, place) for place in TORCH_PLACES)
+        return is_torch_file(module) or any(is_in(module, place) for place in WORKSHOP)
 
     users = [m for m, names in GRAPH.items() if any(is_in(name, "torch") for name in names)]
+    assert users
     assert [module for module in users if not may(module)] == []
+
+
+def test_run_time_code_does_without_the_workshop():
+    """Only its commands, and a method's own training, know how networks are made."""
+    commands = ["sosie.app.cli.train", "sosie.app.cli.evaluate"]
+    run_time = {
+        name: used
+        for name, used in GRAPH.items()
+        if not is_torch_file(name) and not any(is_in(name, p) for p in [*WORKSHOP, *commands])
+    }
+    assert {"sosie.pipeline", "sosie.weights", "sosie.app.cli.swap"} <= set(run_time)
+    assert [found for place in WORKSHOP for found in breaches(run_time, "sosie", place)] == []
+
+
+def test_nothing_trains_on_what_it_is_measured_with():
+    others = {name: used for name, used in GRAPH.items() if not is_in(name, "sosie.app")}
+    found = breaches(others, "sosie", "sosie.evaluation")
+    assert [breach for breach in found if not breach.startswith("sosie.evaluation")] == []
 
 
 @pytest.mark.parametrize(("package", "forbidden"), NEVER, ids=lambda name: name.split(".")[-1])

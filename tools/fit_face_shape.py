@@ -1,14 +1,12 @@
 """Fit the statistical model of the face mesh that `sosie.face_shape` reads, and write its card.
 
     python tools/fit_face_shape.py DATA_FOLDER TEACHERS_FOLDER --cache CACHE_FOLDER
-        --out src/sosie/face_shape.npz [--workers 2] [--limit N] [--directions 80]
+        --out src/sosie/models/face_shape.npz [--workers 2] [--directions 80]
 
-DATA_FOLDER holds the archives that `face_readings.ARCHIVES` names; TEACHERS_FOLDER holds
-`face_landmarker.task`; CACHE_FOLDER, anywhere outside version control, keeps what was read.
-Landmarks are Sosie's own. What is done:
+The folders are those of `sosie train`, which shares the cache of faces. What is done:
 
-1. Read landmarks and the teacher's expression weights of every picture of people who are not held
-   out (`sosie.datasets.split`). This takes most of the time; the cache lets it stop and go on.
+1. Take landmarks and expression weights, as the teacher `face_landmarker.task` reads them, of every
+   picture of people who are not held out (`sosie.datasets.split`).
 2. Align all faces in 3D to their symmetric mean, found on the way.
 3. Principal directions of the aligned faces and their mirror images.
 4. The covariance, along those directions, of pictures of one person.
@@ -28,19 +26,22 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-import face_readings
 import numpy as np
 import shape_statistics as statistics
-from face_readings import Readings
-from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
+from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarksConnections
 from numpy.typing import NDArray
 from shape_statistics import Regression
 
 from sosie.datasets.split import is_held_out
 from sosie.face_shape import FaceShape
+from sosie.training.faces import FaceSet, open_faces
+from sosie.training.recipe import Materials
+from sosie.training.teachers import LANDMARKER_FILE
 
 # The share of the faces that is fitted on; the others, furthest from the mean, are misread.
 _KEEP = 0.99
+# A face that the teacher reads otherwise in the mirror, by more of the eyes' distance, is left out.
+_MAX_APART = 0.08
 _RIDGES = tuple(10.0**power for power in np.arange(-7, -1.9, 0.5))
 
 _DATA = (
@@ -54,16 +55,49 @@ _DATA = (
 _USE_OF_DATA = "a linear model of shape was estimated from its landmarks; no picture is stored"
 _TEACHERS = (
     (
-        face_readings.TEACHER,
+        LANDMARKER_FILE,
         "Apache-2.0",
-        "expression weights of the pictures; figures judged by it are judged by the teacher",
-    ),
-    (
-        "MediaPipe face mesh",
-        "Apache-2.0",
-        "landmarks of the pictures, and the list of connections that the triangles are made from",
+        (
+            "landmarks and expression weights of the pictures, and the list of connections that "
+            "the triangles are made from; figures judged by it are judged by the teacher"
+        ),
     ),
 )
+
+
+@dataclass(frozen=True)
+class Readings:
+    """One row a picture that shows a face.
+
+    people: the identity of each. landmarks: float32, N x 478 x 3, in pixels. weights: float32,
+    N x E, 0..1, of E expressions. pictures: how many were read, those left out included.
+    """
+
+    people: NDArray[np.str_]
+    landmarks: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    pictures: int
+
+    def select(self, rows: NDArray[np.bool_]) -> Readings:
+        """Some of the rows."""
+        return replace(
+            self,
+            people=self.people[rows],
+            landmarks=self.landmarks[rows],
+            weights=self.weights[rows],
+        )
+
+
+def read(faces: FaceSet) -> Readings:
+    """Step 1. The weight that is no expression but the absence of all is left out."""
+    rows = ~faces.test & (faces.agreement < _MAX_APART) & ~np.isnan(faces.expression[:, 0])
+    named = [n for n, name in enumerate(faces.expression_names) if name != "_neutral"]
+    return Readings(
+        faces.people[rows],
+        faces.landmarks[rows],
+        faces.expression[rows][:, named],
+        int((~faces.test).sum()),
+    )
 
 
 @dataclass(frozen=True)
@@ -93,21 +127,22 @@ def fit_shape(readings: Readings, directions: int) -> Fit:
         for side in (points, statistics.mirrored(points))
     )
     within = [statistics.within_covariance(side, people, weights) for side in (values, others)]
-    triangles = statistics.triangles_of(FACEMESH_TESSELATION, shape.mean)
+    lines = FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION
+    edges = {(line.start, line.end) for line in lines}
+    triangles = statistics.triangles_of(edges, shape.mean)
     shape = replace(shape, triangles=triangles, basis=basis, within=(within[0] + within[1]) / 2)
     return Fit(shape, float(variances[:directions].sum() / variances.sum()), kept, values)
 
 
 def fit_expression(readings: Readings, fit: Fit, ridge: float) -> Regression:
-    """Step 5, on the faces whose expression the teacher read.
+    """Step 5.
 
     Without mirror images: the teacher's two sides are not alike, and faces seen as they are were
     found to be read and swapped better than faces seen both ways.
     """
     expressions = readings.weights[fit.kept].astype(np.float64)
     weights = statistics.picture_weights(readings.people)[fit.kept]
-    read = ~np.isnan(expressions[:, 0])
-    return statistics.fit_regression(fit.values[read], expressions[read], weights[read], ridge)
+    return statistics.fit_regression(fit.values, expressions, weights, ridge)
 
 
 def choose_ridge(readings: Readings, directions: int) -> tuple[float, dict[str, float]]:
@@ -119,7 +154,7 @@ def choose_ridge(readings: Readings, directions: int) -> tuple[float, dict[str, 
     out = np.array([is_held_out(f"validation/{person}") for person in readings.people])
     seen = readings.select(~out)
     fit = fit_shape(seen, directions)
-    unseen = readings.select(out & ~np.isnan(readings.weights[:, 0]))
+    unseen = readings.select(out)
     points = statistics.align(unseen.landmarks, fit.shape)
     values = statistics.coefficients(points, fit.shape.mean, fit.shape.basis)
     best: tuple[float, dict[str, float]] | None = None
@@ -172,7 +207,7 @@ def card(content: bytes, file: str, figures: dict[str, float]) -> dict[str, obje
         "date": date.today().isoformat(),
         "figures": figures,
         "remake": "python tools/fit_face_shape.py DATA_FOLDER TEACHERS_FOLDER "
-        f"--cache CACHE_FOLDER --out src/sosie/{file}",
+        f"--cache CACHE_FOLDER --out src/sosie/models/{file}",
     }
 
 
@@ -181,26 +216,27 @@ def main() -> int:
     parser.add_argument("data", type=Path)
     parser.add_argument("teachers", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="the archive to write, .npz")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for what was read")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read pictures")
-    parser.add_argument("--limit", type=int, help="pictures a group, at most; for a trial")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for the faces")
+    parser.add_argument("--workers", type=int, default=2, help="processes that read faces")
     parser.add_argument("--directions", type=int, default=80)
     arguments = parser.parse_args()
     if arguments.out.suffix != ".npz":
         parser.error(f"--out {arguments.out} does not end in .npz")
-    readings = face_readings.read_folder(
-        arguments.data, arguments.teachers, arguments.cache, arguments.workers, arguments.limit
+    readings = read(
+        open_faces(
+            Materials(arguments.data, arguments.teachers, arguments.cache, arguments.workers)
+        )
     )
     ridge, validation = choose_ridge(readings, arguments.directions)
     fit = fit_shape(readings, arguments.directions)
     content = archive(fit.shape, fit_expression(readings, fit, ridge))
     figures = {
+        "expression_r2": validation.pop("expression_r2"),
+        "variance_explained": fit.explained,
+        "directions": arguments.directions,
+        "people": len(set(readings.people[fit.kept])),
         "pictures": readings.pictures,
         "faces": int(fit.kept.sum()),
-        "faces_with_expression": int((~np.isnan(readings.weights[fit.kept, 0])).sum()),
-        "people": len(set(readings.people[fit.kept])),
-        "directions": arguments.directions,
-        "variance_explained": fit.explained,
         "ridge": ridge,
         **validation,
     }

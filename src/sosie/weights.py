@@ -1,7 +1,7 @@
 """Weight files and their cards: what a file is, what it was made from, and that it is unchanged.
 
-A card is a JSON file beside the weight file, by the same name. The files of the package itself are
-checked against their cards whenever they are read.
+A card is a JSON file beside the weight file, by the same name; both lie in the package's folder
+`models`. The files are checked against their cards whenever they are read.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
+from pathlib import PurePath
 from typing import Any
 
 from sosie.errors import InputError
 
-_FOLDER = resources.files("sosie")
+SHIPPED = ("face_shape", "identity")
+"""The models without which the package is not whole: a file and a card each."""
+
+_FOLDER = resources.files("sosie") / "models"
 _REMEDY = "install Sosie again"
 
 
@@ -35,7 +39,8 @@ class Card:
     name: the file's name without its ending. file: its name. sha256: of its bytes, hexadecimal.
     summary: what it is for. licence: of the file, an SPDX identifier.
     data, teachers: what it was fitted on, and the networks that it learned from.
-    date: when it was made, YYYY-MM-DD. figures: what was measured, name -> number.
+    date: when it was made, YYYY-MM-DD. figures: what was measured, name -> number, the most telling
+    first.
     remake: the command that makes it again.
     """
 
@@ -51,21 +56,32 @@ class Card:
     remake: str
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one embedded model.
+
+    size_bytes: of its weight file; None where that cannot be read. fault: a sentence that says what
+    is wrong and what to do; empty where the model is whole.
+    """
+
+    name: str
+    size_bytes: int | None
+    fault: str
+
+
+def embedded_names() -> list[str]:
+    """The models of the package: those that it must have, and whatever else lies there."""
+    entries = [entry.name for entry in _FOLDER.iterdir()] if _FOLDER.is_dir() else []
+    found = {PurePath(name).stem for name in entries if not name.startswith(".")}
+    return sorted(found | set(SHIPPED))
+
+
 def embedded_cards() -> dict[str, Card]:
-    """The cards of the weight files in the package, by name.
+    """The cards of the package's models, by name.
 
     Raises InputError where a card cannot be read.
     """
-    found = sorted(entry.name for entry in _FOLDER.iterdir() if entry.name.endswith(".json"))
-    return {name.removesuffix(".json"): _read_card(name) for name in found}
-
-
-def verify(card: Card) -> None:
-    """Check that the file of an embedded card is there and is the one that the card describes.
-
-    Raises InputError otherwise.
-    """
-    _read_checked(card)
+    return {name: read_card(name) for name in embedded_names()}
 
 
 def read_embedded(name: str) -> bytes:
@@ -73,10 +89,7 @@ def read_embedded(name: str) -> bytes:
 
     Raises InputError where the file or its card is absent, unreadable or not what it was.
     """
-    return _read_checked(_read_card(f"{name}.json"))
-
-
-def _read_checked(card: Card) -> bytes:
+    card = read_card(name)
     content = _read(card.file)
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise InputError(
@@ -86,21 +99,65 @@ def _read_checked(card: Card) -> bytes:
     return content
 
 
-def _read_card(name: str) -> Card:
+def check(name: str) -> Verdict:
+    """Whether the embedded model of that name is whole; any fault of it is in the answer."""
+    size = None
     try:
-        entries = json.loads(_read(name))
-        wrong = sorted({field.name for field in fields(Card)} ^ set(entries))
-        if wrong:
-            raise ValueError(f"it lacks, or should not have, {', '.join(wrong)}")
-        for key in ("data", "teachers"):
-            entries[key] = tuple(_origin(entry) for entry in entries[key])
-    except (ValueError, TypeError) as error:
-        raise InputError(f"The card {name} of Sosie is not valid ({error}): {_REMEDY}.") from error
+        size = len(_read(read_card(name).file))
+        read_embedded(name)
+    except InputError as error:
+        return Verdict(name, size, str(error))
+    return Verdict(name, size, "")
+
+
+def read_card(name: str) -> Card:
+    """The card of the embedded model of that name. Raises InputError where it is not valid."""
+    content = _read(f"{name}.json")
+    try:
+        return parse_card(content, name)
+    except ValueError as error:
+        raise InputError(
+            f"The card {name}.json of Sosie is not valid ({error}): {_REMEDY}."
+        ) from error
+
+
+def parse_card(content: bytes, name: str) -> Card:
+    """A card from its JSON. Raises ValueError where it is not one of the model `name`."""
+    entries = json.loads(content)
+    if not isinstance(entries, dict):
+        raise ValueError("it is no JSON object")
+    _require_keys(entries, Card)
+    for key in ("data", "teachers"):
+        if not isinstance(entries[key], list):
+            raise ValueError(f"{key} is no list")
+        entries[key] = tuple(_origin(entry) for entry in entries[key])
+    figures = entries["figures"]
+    if not isinstance(figures, dict) or not all(
+        isinstance(figure, int | float) for figure in figures.values()
+    ):
+        raise ValueError("its figures are not all numbers")
+    texts = set(entries) - {"data", "teachers", "figures"}
+    wrong = sorted(key for key in texts if not isinstance(entries[key], str))
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} should be text")
+    if entries["name"] != name or PurePath(entries["file"]).stem != name:
+        raise ValueError(f"it is not the card of {name}")
+    if PurePath(entries["file"]).name != entries["file"]:
+        raise ValueError("it names a file in another folder")
     return Card(**entries)
 
 
-def _origin(entry: dict[str, Any]) -> Origin:
+def _origin(entry: Any) -> Origin:
+    if not isinstance(entry, dict):
+        raise ValueError("an origin is no JSON object")
+    _require_keys(entry, Origin)
     return Origin(**entry)
+
+
+def _require_keys(entries: dict[str, Any], record: type[Card | Origin]) -> None:
+    wrong = sorted({field.name for field in fields(record)} ^ set(entries))
+    if wrong:
+        raise ValueError(f"it lacks, or should not have, {', '.join(wrong)}")
 
 
 def _read(name: str) -> bytes:

@@ -15,18 +15,30 @@ from sosie.app.cli.swap import swap
 from sosie.errors import InterruptedSwapError
 from sosie.options import SwapOptions
 
-COMMANDS = ("swap", "inspect", "bench", "doctor", "demo")
+COMMANDS = ("swap", "inspect", "bench", "doctor", "demo", "train")
+GROUPS = {"eval": ["analysis"], "weights": ["list", "verify"]}
 
 
 def test_help_names_every_command(sosie):
     result = sosie("--help")
     assert result.code == 0
-    assert all(command in result.out for command in COMMANDS)
+    assert all(f" {command} " in result.out for command in (*COMMANDS, *GROUPS))
+    assert set(typer.main.get_command(app).commands) == {*COMMANDS, *GROUPS}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_help_of_a_group_names_its_commands(sosie, group):
+    result = sosie(group, "-h")
+    assert result.code == 0
+    assert all(f" {command} " in result.out for command in GROUPS[group])
+
+
+ALL_COMMANDS = [(name,) for name in COMMANDS] + [(g, name) for g in GROUPS for name in GROUPS[g]]
+
+
+@pytest.mark.parametrize("command", ALL_COMMANDS, ids=" ".join)
 def test_every_command_has_help_and_json(sosie, command):
-    result = sosie(command, "-h")
+    result = sosie(*command, "-h")
     assert result.code == 0
     assert "--json" in result.out
 
@@ -43,8 +55,11 @@ def test_every_field_of_the_options_is_a_flag_with_the_same_default_and_words():
     }
     for name, default in flags.items():
         assert parameters[name].default == default, name
-    beyond = {"source", "target", "output", "as_json"}
-    assert set(parameters) == set(flags) | beyond
+    arguments = {"source", "reference", "people", "target"}
+    assert set(parameters) == set(flags) | arguments | {"output", "as_json"}
+    # What is no field is an argument of the library's functions, with a word on it.
+    assert arguments <= set(inspect.signature(package.swap_image).parameters)
+    assert all(f"{name}:" in (package.swap_image.__doc__ or "") for name in arguments - {"target"})
     command = typer.main.get_command(app).commands["swap"]
     assert all(parameter.help for parameter in command.params if parameter.name != "help")
 

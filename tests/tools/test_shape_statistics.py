@@ -134,5 +134,5 @@ def test_triangles_come_from_edges_without_the_one_that_lies_across(statistics):
         frozenset(three)
         for three in [(0, 1, 3), (1, 2, 3), (0, 2, 3), (1, 2, 4), (0, 2, 5), (0, 1, 6)]
     }
-    a, b, c = (mean[found[:, k], :2] for k in range(3))
-    assert (np.cross(b - a, c - a) > 0).all()
+    a, b, c = (mean[found[:, k]] for k in range(3))
+    assert (np.cross(b - a, c - a)[:, 2] > 0).all()

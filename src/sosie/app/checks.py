@@ -15,6 +15,7 @@ from typing import Literal
 
 import sosie
 from sosie.errors import SosieError
+from sosie.weights import check, embedded_names
 
 DEPENDENCIES = (
     "av",
@@ -39,7 +40,7 @@ class Check:
     needed: whether Sosie cannot do its work without. remedy: what to do where it does not work.
     """
 
-    group: Literal["system", "package", "provider", "encoder", "swap"]
+    group: Literal["system", "package", "weights", "provider", "encoder", "swap"]
     name: str
     works: bool
     detail: str
@@ -51,6 +52,7 @@ def run_checks() -> Iterator[Check]:
     """All findings, one after another; the last tries a whole swap."""
     yield from _system()
     yield from map(_package, DEPENDENCIES)
+    yield from map(_weights, embedded_names())
     yield from _providers()
     yield from _encoders()
     yield _sample_swap()
@@ -71,6 +73,14 @@ def _package(name: str) -> Check:
     except metadata.PackageNotFoundError:
         remedy = f"run `pip install {name}`"
         return Check("package", name, False, "not installed", remedy=remedy)
+
+
+def _weights(name: str) -> Check:
+    verdict = check(name)
+    if verdict.fault:
+        remedy = "run `pip install --force-reinstall --no-deps sosie`"
+        return Check("weights", name, False, verdict.fault, remedy=remedy)
+    return Check("weights", name, True, f"{(verdict.size_bytes or 0) / 1e6:.2f} MB, whole")
 
 
 def _providers() -> Iterator[Check]:

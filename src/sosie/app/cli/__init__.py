@@ -1,4 +1,4 @@
-"""The command line: `sosie swap`, `inspect`, `bench`, `doctor`, `demo`."""
+"""The command line: a module of this folder a command, and `entry` that holds them together."""
 
 from sosie.app.cli.entry import main
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import sosie
+from sosie.app.cli import evaluate, weights
 from sosie.app.cli.arguments import spread_sources
 from sosie.app.cli.bench import bench
 from sosie.app.cli.demo import demo
@@ -17,6 +18,7 @@ from sosie.app.cli.doctor import doctor
 from sosie.app.cli.inspect import inspect
 from sosie.app.cli.output import print_json
 from sosie.app.cli.swap import swap
+from sosie.app.cli.train import train
 from sosie.app.faults import describe_fault
 from sosie.errors import InterruptedSwapError, SosieError
 
@@ -30,8 +32,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (swap, inspect, bench, doctor, demo):
+for _command in (swap, inspect, bench, doctor, demo, train):
     app.command()(_command)
+app.add_typer(evaluate.app, name="eval", help="Measure models against their bounds.")
+app.add_typer(weights.app, name="weights", help="Show and check the shipped models.")
 
 
 def _print_version(wanted: bool) -> None:

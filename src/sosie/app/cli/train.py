@@ -1,0 +1,176 @@
+"""`sosie train`: make one of the networks from pictures and teachers."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sosie.app.cli.output import print_json
+from sosie.errors import InputError, UsageError
+from sosie.training import TABLE, extra_packages, load_recipe
+
+if TYPE_CHECKING:
+    from sosie.training.loop import TrainingProgress
+    from sosie.training.make import Made
+
+_LINE_EVERY_S = 60.0
+"""Where stderr is no terminal, a line of progress appears so often."""
+
+
+def train(
+    name: Annotated[str, typer.Argument(help=f"Network to make: {', '.join(TABLE)}.")],
+    data: Annotated[Path, typer.Option(help="Folder of the archives of pictures.")],
+    teachers: Annotated[Path, typer.Option(help="Folder of the teachers.")],
+    run: Annotated[Path, typer.Option(help="Folder for the run: state, log, result.")],
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for what is prepared once; left out, `cache` beside the run's."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change the recipe's plan, as samples=100000; repeatable."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run.")] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Weights to begin with: an .onnx or a best.safetensors."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")] = "cpu",
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that prepare samples; all cores but one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+) -> None:
+    """Make a network from pictures and teachers: NAME.onnx and its card NAME.json."""
+    chosen = dict(map(_setting, settings or ()))
+    load_recipe(name)
+    with extra_packages():
+        from sosie.training.make import Order, make
+        from sosie.training.recipe import Materials
+
+    for folder, flag in ((data, "--data"), (teachers, "--teachers")):
+        require_folder(folder, flag)
+    order = Order(
+        name=name,
+        materials=Materials(
+            data=data,
+            teachers=teachers,
+            cache=cache or run.parent / "cache",
+            workers=max(1, (os.cpu_count() or 1) - 1) if workers is None else workers,
+        ),
+        run=run,
+        settings=chosen,
+        resume=resume,
+        start=start,
+        device=device,
+    )
+    # In this order: a bar takes stderr over, and the notes are to appear above it.
+    with _training_progress(name) as on_progress, library_notes():
+        made = make(order, on_progress)
+    if as_json:
+        print_json({"file": str(made.file), "card": dataclasses.asdict(made.card)})
+    else:
+        print(_summary(made))
+
+
+def require_folder(folder: Path, flag: str) -> None:
+    """Raises InputError where a folder that is to be read is not there."""
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}: name another with {flag}.")
+
+
+@contextmanager
+def library_notes() -> Iterator[None]:
+    """What the library says of long preparations goes to stderr."""
+    logger = logging.getLogger("sosie")
+    handler = logging.StreamHandler()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+@contextmanager
+def _training_progress(label: str) -> Iterator[Callable[[TrainingProgress], None]]:
+    """A function that shows the progress of a training on stderr: a bar on a terminal, a line now
+    and then elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(label)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[facts]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(label, total=None, facts="preparing")
+
+        def show(progress: TrainingProgress) -> None:
+            bar.update(
+                task,
+                completed=progress.samples,
+                total=progress.total,
+                facts=_facts(progress),
+            )
+
+        yield show
+
+
+def _lines(label: str) -> Callable[[TrainingProgress], None]:
+    due = time.monotonic()
+
+    def show(progress: TrainingProgress) -> None:
+        nonlocal due
+        now = time.monotonic()
+        if now >= due or progress.samples >= progress.total:
+            due = now + _LINE_EVERY_S
+            line = f"{label}: {progress.samples} of {progress.total}, {_facts(progress)}"
+            print(line, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _facts(progress: TrainingProgress) -> str:
+    left_s = (progress.total - progress.samples) / max(progress.rate, 1e-9)
+    parts = [
+        f"{progress.rate:.0f} a second, {left_s / 60:.0f} min left",
+        f"losses: {_values(progress.losses)}",
+    ]
+    if progress.figures:
+        parts.append(f"validation: {_values(progress.figures)}")
+    return "; ".join(parts)
+
+
+def _values(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--set takes NAME=VALUE, as samples=100000, not {text!r}.")
+    return name, value
+
+
+def _summary(made: Made) -> str:
+    figures = "; ".join(f"{name} {value:g}" for name, value in made.card.figures.items())
+    size = made.file.stat().st_size / 1e6
+    return f"{made.file}: {size:.2f} MB\n  {figures}\n  card: {made.file.with_suffix('.json')}"
