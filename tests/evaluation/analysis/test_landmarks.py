@@ -149,7 +149,7 @@ def test_rows_of_the_table(shown, tmp_path, monkeypatch):
         expression=np.zeros((count, 52), np.float32),
         expression_names=EXPRESSIONS,
         rotation=np.repeat(np.eye(3, dtype=np.float32)[None], count, 0),
-        agreement=np.zeros(count, np.float32),
+        agreement=np.full(count, 0.03, np.float32),
         people=np.array([f"lfw/{n}" for n in range(count)]),
         groups=np.full(count, "youtube"),
         archives=np.full(count, "youtube_faces_68.zip"),
@@ -192,7 +192,10 @@ def test_rows_of_the_table(shown, tmp_path, monkeypatch):
     assert rows["size of the file"].value == 1.25
     assert rows["size of the file"].bound == 5
     assert rows["time a face, 1 thread"].bound == 5
-    assert rows["mean error of 478 points"].bound == 2
+    points = rows["mean error of 478 points"]
+    assert points.bound == 2
+    assert points.teacher == pytest.approx(1.5)  # two readings 3 % apart
+    assert rows["mean error where the teacher's is below 2"].value == points.value
     assert rows["faces not recognised as such"].value == 0
     assert rows["squares without a face taken for one"].value == 100
     assert rows["mean error of 52 expression weights"].value == pytest.approx(0.1)
