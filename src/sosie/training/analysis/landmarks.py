@@ -53,7 +53,7 @@ class LandmarkRecipe(Recipe):
         "yunet": "found the faces",
         "face_landmarker": "gave points and expression weights",
     }
-    plan: ClassVar[Plan] = Plan(samples=500_000, batch=64, lr=2e-3)
+    plan: ClassVar[Plan] = Plan(samples=600_000, batch=64, lr=2e-3)
 
     def __init__(self, materials: Materials) -> None:
         super().__init__(materials)
