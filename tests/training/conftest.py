@@ -1,14 +1,19 @@
-"""A network that learns in a second: how bright is a picture of 8 x 8?"""
+"""A network that learns in a second (how bright is a picture of 8 x 8?), and drawn faces."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from sosie.analysis.landmarker import EXPRESSIONS
+from sosie.geometry import fill_polygon
+from sosie.training.faces import CROP_PX, FaceSet
 from sosie.training.recipe import Materials, Plan, Recipe
 
 
@@ -88,3 +93,102 @@ def recipe_that(materials) -> Callable[..., Any]:
         return type("Changed", (BrightnessRecipe,), methods)(materials)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def face_set() -> Callable[..., FaceSet]:
+    """`face_set(crops, landmarks, people=...)`: a cache of these faces. Where nothing else is given
+    each shows a person of LFW, upright and without expression."""
+
+    def make(crops: Any, landmarks: Any, **columns: Any) -> FaceSet:
+        count = len(crops)
+        people = columns.setdefault("people", np.array([f"lfw/person_{n}" for n in range(count)]))
+        groups = columns.setdefault("groups", np.array([str(p).split("/")[0] for p in people]))
+        known = {
+            "expression": np.zeros((count, len(EXPRESSIONS)), np.float32),
+            "expression_names": EXPRESSIONS,
+            "rotation": np.repeat(np.eye(3, dtype=np.float32)[None], count, 0),
+            "agreement": np.full(count, 0.02, np.float32),
+            "archives": np.array([f"{group}.zip" for group in groups]),
+            "names": np.array([f"{n}.webp" for n in range(count)]),
+            "matrices": np.repeat(np.eye(2, 3)[None], count, 0),
+        }
+        return FaceSet(np.asarray(crops), np.asarray(landmarks), **known | columns)
+
+    return make
+
+
+def _on_a_wall(points: NDArray[np.float32]) -> NDArray[np.uint8]:
+    from sosie.training.analysis.visibility.labels import outline_of
+
+    crop = np.full((CROP_PX, CROP_PX, 3), (60, 90, 130), np.uint8)
+    crop[fill_polygon(outline_of(points, CROP_PX), CROP_PX, CROP_PX) > 0] = (210, 160, 130)
+    return crop
+
+
+@pytest.fixture(scope="session")
+def drawn_faces(model_face, face_set) -> Callable[..., FaceSet]:
+    """`drawn_faces(count, most)`: heads turned by up to `most` (yaw, pitch, roll) degrees either
+    way. draw: from landmarks to a crop; if not given, skin in a face's outline before a wall."""
+
+    def make(count: int, most: Any, draw: Any = _on_a_wall, **columns: Any) -> FaceSet:
+        rng = np.random.default_rng(0)
+        poses = rng.uniform(-1, 1, (count, 3)) * most
+        heads = [model_face(*pose, unit_px=32, centre=(112, 112)).landmarks for pose in poses]
+        return face_set([draw(points) for points in heads], heads, **columns)
+
+    return make
+
+
+@pytest.fixture
+def taught() -> Callable[..., list[dict[str, float]]]:
+    """`taught(recipe, network, batch, lr, steps)`: the terms at each step on one batch."""
+    import torch
+
+    def teach(recipe: Recipe, network: Any, batch: Any, lr: float, steps: int) -> Any:
+        optimizer = torch.optim.AdamW(network.parameters(), lr)
+        found = []
+        for _ in range(steps):
+            terms = recipe.losses(network, batch, 0.5)
+            optimizer.zero_grad()
+            sum(terms.values()).backward()
+            optimizer.step()
+            found.append({name: float(term.detach()) for name, term in terms.items()})
+        assert np.isfinite([list(terms.values()) for terms in found]).all()
+        return found
+
+    return teach
+
+
+@pytest.fixture
+def precisions(monkeypatch) -> Callable[..., tuple[set[Any], set[Any]]]:
+    """`precisions(recipe, network, batch, term)`: what the network's convolutions compute in, where
+    the processor has bf16, and in what the function named `term` in the recipe's module is given
+    what they found."""
+    import torch
+
+    def of(value: Any) -> set[Any]:
+        if isinstance(value, torch.Tensor):
+            return {value.dtype} if value.is_floating_point() else set()
+        parts = value if isinstance(value, tuple | list) else ()
+        return {dtype for part in parts for dtype in of(part)}
+
+    def measure(recipe: Recipe, network: Any, batch: Any, term: str) -> tuple[set[Any], set[Any]]:
+        inside: set[Any] = set()
+        given: set[Any] = set()
+        module = sys.modules[type(recipe).__module__]
+        losses = getattr(module, term)
+
+        def noted(*values: Any) -> Any:
+            given.update(of(values))
+            return losses(*values)
+
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+        monkeypatch.setattr(module, term, noted)
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.register_forward_hook(lambda _, __, found: inside.add(found.dtype))
+        terms = recipe.losses(network, batch, 0.5)
+        return inside, given | of(tuple(terms.values()))
+
+    return measure

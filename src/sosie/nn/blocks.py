@@ -54,8 +54,32 @@ class ResidualUnit(nn.Module):
 
 
 class PixelInput(nn.Module):
-    """The one place where pixels become numbers: uint8 N x H x W x 3 -> float32 N x 3 x H x W in
-    -1..1."""
+    """`to_input` as a network's first layer."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+        return to_input(pixels)
+
+
+def to_input(pixels: torch.Tensor) -> torch.Tensor:
+    """The one place where pixels become numbers: uint8 N x H x W x 3 -> float32 N x 3 x H x W in
+    -1..1."""
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def relu_unit(
+    in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1
+) -> nn.Sequential:
+    """`ConvUnit` with a ReLU: ONNX Runtime folds it into the convolution, and a training step on a
+    processor takes two thirds of the time."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def lay_channels_last(network: nn.Module) -> None:
+    """Lay the kernels in memory as the fast convolutions of processors and GPUs take them."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

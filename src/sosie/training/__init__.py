@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from sosie.training.recipe import Recipe
 
 TABLE = {
-    "detector": "sosie.training.analysis.detector:DetectorRecipe",
-    "landmarks": "sosie.training.analysis.landmarks:LandmarkRecipe",
-    "identity": "sosie.training.analysis.identity:IdentityRecipe",
-    "visibility": "sosie.training.analysis.visibility:VisibilityRecipe",
+    "detector": "sosie.training.analysis.detector.recipe:DetectorRecipe",
+    "landmarks": "sosie.training.analysis.landmarks.recipe:LandmarkRecipe",
+    "identity": "sosie.training.analysis.identity.recipe:IdentityRecipe",
+    "visibility": "sosie.training.analysis.visibility.recipe:VisibilityRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files."""
 

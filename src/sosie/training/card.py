@@ -28,6 +28,9 @@ DATA = {
 }
 """Key of a source of pictures -> its name and licence."""
 
+FACES = ("lfw", "celeba", "ffhq", "stylegan2", "portraits", "youtube")
+"""The keys of the sources that are in the face cache."""
+
 TEACHERS = {
     "face_landmarker": ("face_landmarker.task (MediaPipe)", "Apache-2.0"),
     "yunet": ("yunet_n_640_640.onnx (YuNet)", "Apache-2.0"),

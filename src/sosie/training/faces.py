@@ -7,7 +7,6 @@ that a run can stop and go on; when all are there they become one array that is 
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import multiprocessing
 import time
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from sosie import geometry
 from sosie.datasets.split import identity_of, is_held_out, is_validation
 from sosie.errors import InputError
+from sosie.training.arrays import new_bytes, save_arrays
 from sosie.training.recipe import Materials
 from sosie.training.teachers import (
     DETECTOR_FILE,
@@ -160,18 +160,7 @@ def _read_missing(parts: list[Part], files: list[Path], materials: Materials) ->
 
 def _read_part(part: Part, file: Path, teachers: Path) -> None:
     detector, teacher = _teachers(teachers)
-    rows: dict[str, list[object]] = {
-        key: []
-        for key in (
-            "crops",
-            "landmarks",
-            "expression",
-            "rotation",
-            "agreement",
-            "matrices",
-            "names",
-        )
-    }
+    rows: dict[str, list[object]] = {key: [] for key in _COLUMNS}
     with zipfile.ZipFile(part.archive) as opened:
         for name in part.names:
             pixels = decode(opened.read(name))
@@ -195,7 +184,7 @@ def _read_part(part: Part, file: Path, teachers: Path) -> None:
             rows["agreement"].append(np.float32(reading.agreement))
             rows["matrices"].append(matrix)
             rows["names"].append(name)
-    _save(
+    save_arrays(
         file,
         {key: np.array(values) for key, values in rows.items()}
         | {"expression_names": np.array(teacher.expression_names)},
@@ -227,30 +216,17 @@ def _merge(parts: list[Part], files: list[Path], folder: Path) -> None:
             columns.setdefault("groups", []).append(np.full(count, part.group))
             columns.setdefault("archives", []).append(np.full(count, part.archive.name))
             expression_names = kept["expression_names"]
-    unfinished = folder / "crops.part"
-    crops = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-        unfinished, mode="w+", dtype=np.uint8, shape=(sum(counts), CROP_PX, CROP_PX, 3)
-    )
-    row = 0
-    for count, file in zip(counts, files, strict=True):
-        if count:
-            with np.load(file, allow_pickle=False) as kept:
-                crops[row : row + count] = kept["crops"]
-            row += count
-    crops.flush()
-    unfinished.replace(folder / "crops.npy")
+    with new_bytes(folder / "crops.npy", (sum(counts), CROP_PX, CROP_PX, 3)) as crops:
+        row = 0
+        for count, file in zip(counts, files, strict=True):
+            if count:
+                with np.load(file, allow_pickle=False) as kept:
+                    crops[row : row + count] = kept["crops"]
+                row += count
     merged = {name: np.concatenate(values) for name, values in columns.items()}
-    _save(folder / "faces.npz", merged | {"expression_names": expression_names})
+    save_arrays(folder / "faces.npz", merged | {"expression_names": expression_names})
     for file in files:
         file.unlink()
-
-
-def _save(file: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    unfinished = file.with_suffix(".part")
-    unfinished.write_bytes(content.getvalue())
-    unfinished.replace(file)
 
 
 @cache

@@ -184,10 +184,8 @@ class _Job:
         for group in self._optimizer.param_groups:
             group["lr"] = plan.lr * _pace(progress, plan.warmup)
         self._network.train()
-        # bf16 is slower than float32 on most processors, and several times faster on a GPU.
-        with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
-            terms = self._recipe.losses(self._network, batch, progress)
-        total = torch.stack([term.float() for term in terms.values()]).sum()
+        terms = self._recipe.losses(self._network, batch, progress)
+        total = torch.stack(list(terms.values())).sum()
         self._optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), plan.clip)

@@ -113,9 +113,10 @@ class Recipe(abc.ABC):
     def losses(
         self, network: nn.Module, batch: dict[str, torch.Tensor], progress: float
     ) -> dict[str, torch.Tensor]:
-        """Named terms, weighted, that the loop sums.
+        """Named terms, float32 and weighted, that the loop sums.
 
         batch: stacked samples on the network's device. progress: 0 at the first step, 1 at the end.
+        The network's call goes into `precision.fast_precision`.
         """
 
     @abc.abstractmethod

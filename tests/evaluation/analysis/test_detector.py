@@ -11,7 +11,7 @@ import pytest
 from sosie.analysis.detector import Detected
 from sosie.datasets.split import is_held_out
 from sosie.evaluation.analysis import detector as measured
-from sosie.training.analysis.detector_pictures import Labels
+from sosie.training.analysis.detector.pictures import Labels
 from sosie.training.recipe import Materials
 from sosie.training.teachers import FoundBoxes
 

@@ -9,9 +9,8 @@ pytest.importorskip("torch", reason="needs the training packages", exc_type=Impo
 
 from sosie.errors import UsageError
 from sosie.evaluation.analysis import identity
-from sosie.training.analysis.identity_answers import Answers
-from sosie.training.analysis.identity_measures import verification
-from sosie.training.faces import FaceSet
+from sosie.training.analysis.identity.answers import Answers
+from sosie.training.analysis.identity.measures import verification
 from sosie.training.recipe import Materials
 
 PEOPLE, PICTURES = 60, 3
@@ -81,29 +80,13 @@ def test_few_people_make_fewer_folds_and_too_few_none():
         verification(numbers[: 3 * PICTURES], people[: 3 * PICTURES])
 
 
-def face_set(people: np.ndarray) -> FaceSet:
-    count = len(people)
-    return FaceSet(
-        crops=np.zeros((count, 1, 1, 3), np.uint8),
-        landmarks=np.zeros((count, 1, 3), np.float32),
-        expression=np.zeros((count, 52), np.float32),
-        expression_names=("x",) * 52,
-        rotation=np.zeros((count, 3, 3), np.float32),
-        agreement=np.zeros(count, np.float32),
-        people=people,
-        groups=np.array([str(person).split("/")[0] for person in people]),
-        archives=np.full(count, "a.zip"),
-        names=np.array([f"{n}.webp" for n in range(count)]),
-        matrices=np.zeros((count, 2, 3)),
-    )
-
-
 @pytest.fixture
-def known(monkeypatch):
+def known(monkeypatch, face_set):
     """`measure` on 600 made people: the network perfect, the first teacher vague."""
     names = [f"{group}/person_{n}" for n in range(600) for group in ("lfw", "celeba")]
     people = np.repeat(names, 2)
-    faces = face_set(people)
+    crops = np.zeros((len(people), 1, 1, 3), np.uint8)
+    faces = face_set(crops, np.zeros((len(people), 1, 3), np.float32), people=people)
     rng = np.random.default_rng(0)
     clear = np.repeat(unit(rng.standard_normal((len(names), 512))), 2, 0)
     vague = unit(np.repeat(rng.standard_normal((len(names), 256)), 2, 0) / 16

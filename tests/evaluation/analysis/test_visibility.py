@@ -12,46 +12,24 @@ from sosie.analysis.landmarker import SIDE_PX
 from sosie.errors import InputError
 from sosie.evaluation.analysis import visibility
 from sosie.evaluation.analysis.visibility_kinds import TEST_KINDS
-from sosie.geometry import fill_polygon
-from sosie.training.analysis.visibility_canvas import SPRITE_PX
-from sosie.training.analysis.visibility_labels import outline_of
+from sosie.training.analysis.visibility.canvas import SPRITE_PX
 from sosie.training.faces import FaceSet
 from sosie.training.recipe import Materials
 
-CROP_PX, COUNT = 224, 30
-SKIN, WALL = (210, 160, 130), (60, 90, 130)
+COUNT = 30
 
 
 @pytest.fixture(scope="module")
-def faces(model_face) -> FaceSet:
-    rng = np.random.default_rng(0)
-    points, crops = [], []
-    for _ in range(COUNT):
-        yaw, pitch, roll = rng.uniform(-1, 1, 3) * (15, 8, 10)
-        points.append(model_face(yaw, pitch, roll, unit_px=32, centre=(112, 112)).landmarks)
-        crop = np.full((CROP_PX, CROP_PX, 3), WALL, np.uint8)
-        crop[fill_polygon(outline_of(points[-1], CROP_PX), CROP_PX, CROP_PX) > 0] = SKIN
-        crops.append(crop)
-    return FaceSet(
-        crops=np.stack(crops),
-        landmarks=np.stack(points),
-        expression=np.zeros((COUNT, 0), np.float32),
-        expression_names=(),
-        rotation=np.zeros((COUNT, 3, 3), np.float32),
-        agreement=np.full(COUNT, 0.02, np.float32),
-        people=np.array([f"lfw/person_{n}" for n in range(COUNT)]),
-        groups=np.full(COUNT, "lfw"),
-        archives=np.full(COUNT, "lfw-0.zip"),
-        names=np.array([f"person_{n}/1.webp" for n in range(COUNT)]),
-        matrices=np.zeros((COUNT, 2, 3)),
-    )
+def faces(drawn_faces) -> FaceSet:
+    return drawn_faces(COUNT, (15, 8, 10))
 
 
 class ByColour:
     """A network that knows the drawn faces' skin, and sees through nothing."""
 
     def masks(self, squares):
-        return (np.abs(squares.astype(int) - SKIN).max(-1) < 14).astype(np.float32)
+        skin = (210, 160, 130)
+        return (np.abs(squares.astype(int) - skin).max(-1) < 14).astype(np.float32)
 
 
 class Blind:

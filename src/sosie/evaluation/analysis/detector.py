@@ -22,8 +22,8 @@ from sosie.analysis.detector import Detected, Detector, overlaps
 from sosie.datasets.split import identity_of, is_held_out
 from sosie.evaluation.analysis.table import Row
 from sosie.runtime import create_session
-from sosie.training.analysis.detector_canvas import found, mapped_labels
-from sosie.training.analysis.detector_pictures import (
+from sosie.training.analysis.detector.canvas import found, mapped_labels
+from sosie.training.analysis.detector.pictures import (
     SURE_SCORE,
     UNSURE_SCORE,
     Labels,

@@ -216,6 +216,9 @@ class _TimedAnalyser:
         with self._watch("identity"):
             return self._analyser.identify(pixels, face)
 
+    def visible(self, pixels: Pixels, landmarks: FloatArray) -> FloatArray:
+        return self._analyser.visible(pixels, landmarks)
+
     def analyse(
         self,
         pixels: Pixels,

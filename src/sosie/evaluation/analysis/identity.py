@@ -13,10 +13,10 @@ from sosie.analysis.recogniser import Recogniser
 from sosie.errors import UsageError
 from sosie.evaluation.analysis.table import Row
 from sosie.runtime import create_session
-from sosie.training.analysis.identity_answers import Answers, open_answers
-from sosie.training.analysis.identity_measures import Verification, verification
-from sosie.training.analysis.identity_samples import aligned
-from sosie.training.analysis.identity_teachers import IdentityTeachers
+from sosie.training.analysis.identity.answers import Answers, open_answers
+from sosie.training.analysis.identity.measures import Verification, verification
+from sosie.training.analysis.identity.samples import aligned
+from sosie.training.analysis.identity.teachers import IdentityTeachers
 from sosie.training.faces import FaceSet, open_faces
 from sosie.training.recipe import Materials
 from sosie.types import FloatArray

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 import zipfile
 from pathlib import Path
 
@@ -20,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import geometry
-from sosie.analysis.landmarker import SIDE_PX, Landmarker
+from sosie.analysis.landmarker import Landmarker
 from sosie.analysis.topology import head_pose
 from sosie.errors import InputError
 from sosie.evaluation.analysis.landmarks_film import still_jitter, teacher_jitter
 from sosie.evaluation.analysis.table import Row
 from sosie.runtime import create_session
-from sosie.training.analysis.landmarks_measures import (
+from sosie.training.analysis.landmarks.measures import (
     GAZE,
     LIDS,
     LIPS,
@@ -35,7 +34,7 @@ from sosie.training.analysis.landmarks_measures import (
     opening_errors,
     point_errors,
 )
-from sosie.training.analysis.landmarks_samples import LabelledFace
+from sosie.training.analysis.landmarks.samples import LabelledFace
 from sosie.training.faces import ARCHIVES, FaceSet, open_faces
 from sosie.training.recipe import Materials
 from sosie.types import FloatArray
@@ -55,7 +54,7 @@ over the frames of the training people, by the teacher's points."""
 # The annotations count pixels from one: over all points they lie that much right of and below the
 # teacher's.
 _FIRST_PIXEL = 1.0
-_MAX_ERROR, _MAX_MB, _MAX_MS, _WORSE = 2.0, 5.0, 5.0, 1.1
+_MAX_ERROR, _WORSE = 2.0, 1.1
 _STILL_CLIPS = 12
 # Faces of which the teacher's two readings are no further than this, in per cent of the eye
 # distance, from their mean: of the others its labels are in doubt.
@@ -67,28 +66,14 @@ def measure(materials: Materials, limit: int | None) -> list[Row]:
 
     Raises InputError where data, teacher or the network's file are absent.
     """
-    content = read_embedded("landmarks")
-    landmarker = Landmarker(create_session(content, threads=1))
+    landmarker = Landmarker(create_session(read_embedded("landmarks"), threads=1))
     faces = open_faces(materials)
     rows = np.random.default_rng(0).permutation(np.flatnonzero(faces.test))[:limit]
     return [
-        _row("size of the file", len(content) / 1e6, None, _MAX_MB, "MB"),
-        _row("time a face, 1 thread", milliseconds(landmarker), None, _MAX_MS, "ms"),
         *_reading_rows(landmarker, faces, rows),
         *_annotation_rows(landmarker, faces, materials.data, limit),
         *_jitter_rows(landmarker, faces, rows, materials.teachers, limit),
     ]
-
-
-def milliseconds(landmarker: Landmarker, runs: int = 60) -> float:
-    """Median time of a square on its own."""
-    square = np.random.default_rng(0).integers(0, 256, (1, SIDE_PX, SIDE_PX, 3), np.uint8)
-    times = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        landmarker.read(square)
-        times.append(time.perf_counter() - started)
-    return 1000 * float(np.median(times))
 
 
 def pose_errors_deg(landmarks: FloatArray, rotations: FloatArray) -> NDArray[np.float64]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from sosie import geometry
 from sosie.analysis.landmarker import cut_square
 from sosie.analysis.topology import region_of
-from sosie.training.analysis.landmarks_measures import Reader, eye_distances
-from sosie.training.analysis.landmarks_samples import LabelledFace
+from sosie.training.analysis.landmarks.measures import Reader, eye_distances
+from sosie.training.analysis.landmarks.samples import LabelledFace
 from sosie.training.teachers import LandmarkTeacher
 from sosie.types import FloatArray
 

@@ -20,15 +20,15 @@ from sosie.errors import InputError
 from sosie.evaluation.analysis.table import Row
 from sosie.evaluation.analysis.visibility_kinds import TEST_KINDS, TestKind
 from sosie.runtime import create_session
-from sosie.training.analysis.visibility_canvas import Sprite
-from sosie.training.analysis.visibility_labels import (
+from sosie.training.analysis.visibility.canvas import Sprite
+from sosie.training.analysis.visibility.labels import (
     MAP_PX,
     bridge_line,
     by_colour,
     doubt_of,
     outline_of,
 )
-from sosie.training.analysis.visibility_samples import (
+from sosie.training.analysis.visibility.samples import (
     KnownFace,
     Scene,
     blend,

@@ -1,6 +1,6 @@
 """Things to hide faces with in the test, of kinds that no training sample has.
 
-None of these may come into `sosie.training.analysis.visibility_sprites`: the test would no longer
+None of these may come into `sosie.training.analysis.visibility.sprites`: the test would no longer
 tell what the network does with things that it does not know.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sosie.training.analysis.visibility_canvas import (
+from sosie.training.analysis.visibility.canvas import (
     DRAWN_PX,
     Colour,
     Floats,
@@ -27,9 +27,9 @@ from sosie.training.analysis.visibility_canvas import (
     polygon,
     sprite,
 )
-from sosie.training.analysis.visibility_hands import Hand
-from sosie.training.analysis.visibility_sprites import Manner
-from sosie.training.analysis.visibility_worn import mean_points
+from sosie.training.analysis.visibility.hands import Hand
+from sosie.training.analysis.visibility.sprites import Manner
+from sosie.training.analysis.visibility.worn import mean_points
 
 _MIDDLE = DRAWN_PX / 2
 _UPPER = (10, 67, 297, 54, 284, 127, 356, 105, 334, 168)

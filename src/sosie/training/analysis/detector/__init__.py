@@ -1,0 +1,1 @@
+"""The detector's recipe and what it is made of."""

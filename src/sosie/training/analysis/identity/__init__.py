@@ -1,0 +1,1 @@
+"""The identity network's recipe and what it is made of."""

@@ -1,0 +1,137 @@
+"""Training samples of the identity network: pictures without end, made of the few that there are.
+
+A sample is what a student and its teachers look at, so it need not show a person that exists, nor
+one undisturbed: faces are tilted, bent, mixed with others, hidden in parts, lit and photographed
+otherwise (Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", 2022).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie import geometry
+from sosie.analysis.recogniser import SIDE_PX, TEMPLATE
+from sosie.analysis.topology import five_points
+from sosie.training.analysis.photographed import as_photographed
+from sosie.training.dlib_module import CHIP_PX, chip_matrix
+from sosie.types import FloatArray
+
+Pixels = NDArray[np.uint8]
+
+MARGIN_PX = 12
+"""What is cut around the aligned crop, so that dlib's chip, which reaches lower, sees the chin."""
+
+NOBODY = -1
+"""The label of a picture that shows no one person."""
+
+_CANVAS_PX = SIDE_PX + 2 * MARGIN_PX
+
+# Shares of the samples: aligned badly; bent; mixed with another face; hidden in parts; photographed
+# in another way.
+_BADLY, _BENT, _MIXED, _HIDDEN, _CHANGED = 0.2, 0.35, 0.3, 0.15, 0.55
+
+
+def aligned(crop: Pixels, landmarks: FloatArray) -> tuple[Pixels, Pixels]:
+    """A cached face as teachers and student see it, undisturbed: see `views`."""
+    matrix = geometry.align_matrix(five_points(landmarks), TEMPLATE, SIDE_PX)
+    return views(_cut(crop, matrix))
+
+
+def views(canvas: Pixels) -> tuple[Pixels, Pixels]:
+    """The aligned face (SIDE_PX squared) and dlib's chip (CHIP_PX squared) of one canvas."""
+    face = canvas[MARGIN_PX : MARGIN_PX + SIDE_PX, MARGIN_PX : MARGIN_PX + SIDE_PX]
+    to_chip = geometry.compose(chip_matrix(), [[1, 0, -MARGIN_PX], [0, 1, -MARGIN_PX]])
+    chip = geometry.warp(canvas, to_chip, CHIP_PX, CHIP_PX)
+    return np.ascontiguousarray(face), np.asarray(chip, np.uint8)
+
+
+def make_sample(
+    crop: Pixels,
+    landmarks: FloatArray,
+    person: int,
+    other: tuple[Pixels, FloatArray],
+    rng: np.random.Generator,
+) -> dict[str, NDArray[Any]]:
+    """One sample of a cached face. person: its label. other: crop and landmarks of another face,
+    which is mixed in or lends a piece.
+
+    face: uint8, SIDE_PX x SIDE_PX x 3, RGB. chip: the same picture as dlib sees it, uint8,
+    CHIP_PX x CHIP_PX x 3. person: int64, NOBODY where the label no longer holds.
+    """
+    canvas = _disturbed(crop, landmarks, rng)
+    if rng.random() < _BENT:
+        canvas, much = _bent(canvas, rng)
+        person = NOBODY if much else person
+    if rng.random() < _MIXED:
+        canvas = _mixed(canvas, _disturbed(*other, rng), rng)
+        person = NOBODY
+    if rng.random() < _HIDDEN:
+        canvas = _hidden(canvas, other[0], rng)
+    if rng.random() < _CHANGED:
+        canvas = as_photographed(canvas, rng)
+    face, chip = views(canvas)
+    return {"face": face, "chip": chip, "person": np.array(person, np.int64)}
+
+
+def _disturbed(crop: Pixels, landmarks: FloatArray, rng: np.random.Generator) -> Pixels:
+    """A cached face on a canvas, aligned but for small errors, every other one mirrored."""
+    matrix = geometry.align_matrix(five_points(landmarks), TEMPLATE, SIDE_PX)
+    much = 3.0 if rng.random() < _BADLY else 1.0
+    turn, stretch = rng.normal(0, 2.5 * much), np.exp(rng.normal(0, 0.025 * much, 2))
+    angle, shear = np.radians(turn), rng.normal(0, 0.015 * much)
+    linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = linear @ np.array([[stretch[0], shear], [0, stretch[1]]])
+    if rng.random() < 0.5:
+        linear = np.diag([-1.0, 1.0]) @ linear
+    middle = np.full(2, (SIDE_PX - 1) / 2)
+    about = np.column_stack([linear, middle - linear @ middle + rng.normal(0, 1.0 * much, 2)])
+    return _cut(crop, geometry.compose(about, matrix))
+
+
+def _cut(crop: Pixels, matrix: geometry.Matrix) -> Pixels:
+    shifted = geometry.compose([[1, 0, MARGIN_PX], [0, 1, MARGIN_PX]], matrix)
+    return np.asarray(geometry.warp(crop, shifted, _CANVAS_PX, _CANVAS_PX), np.uint8)
+
+
+def _bent(canvas: Pixels, rng: np.random.Generator) -> tuple[Pixels, bool]:
+    """The face with other proportions: moved by a smooth random field. Also whether that was so
+    much that it may be another person's face."""
+    reach_px = float(rng.uniform(0.5, 5.0))
+    coarse = rng.uniform(-reach_px, reach_px, (5, 5, 2)).astype(np.float32)
+    field = cv2.resize(coarse, (_CANVAS_PX, _CANVAS_PX), interpolation=cv2.INTER_CUBIC)
+    y, x = np.mgrid[:_CANVAS_PX, :_CANVAS_PX].astype(np.float32)
+    bent = cv2.remap(
+        canvas, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
+    )
+    return np.asarray(bent, np.uint8), reach_px > 2.0
+
+
+def _mixed(canvas: Pixels, other: Pixels, rng: np.random.Generator) -> Pixels:
+    """Two aligned faces as one: blended all over, or one beside the other across a soft line."""
+    share = float(rng.uniform(0.2, 0.8))
+    if rng.random() < 0.6:
+        return np.asarray(cv2.addWeighted(canvas, share, other, 1 - share, 0), np.uint8)
+    angle, width = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.2)
+    steps = np.linspace(-1, 1, _CANVAS_PX, dtype=np.float32)
+    along = np.cos(angle) * steps[None, :] + np.sin(angle) * steps[:, None]
+    weight = 1 / (1 + np.exp(-(along + rng.uniform(-0.4, 0.4)) / width))
+    weight = weight.astype(np.float32)
+    return np.asarray(cv2.blendLinear(canvas, other, weight, 1 - weight), np.uint8)
+
+
+def _hidden(canvas: Pixels, other: Pixels, rng: np.random.Generator) -> Pixels:
+    """A part of the face behind an ellipse of one colour or of another picture."""
+    centre, axes = rng.integers(0, _CANVAS_PX, 2), rng.integers(8, 34, 2)
+    mask = np.zeros((_CANVAS_PX, _CANVAS_PX), np.uint8)
+    turn = float(rng.uniform(0, 180))
+    cv2.ellipse(mask, centre.tolist(), axes.tolist(), turn, 0, 360, (255,), -1)
+    if rng.random() < 0.5:
+        filling = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), canvas.shape)
+    else:
+        y, x = rng.integers(0, other.shape[0] - _CANVAS_PX + 1, 2)
+        filling = other[y : y + _CANVAS_PX, x : x + _CANVAS_PX]
+    return np.where(mask[..., None] > 0, filling, canvas)

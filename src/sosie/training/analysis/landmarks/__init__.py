@@ -1,0 +1,1 @@
+"""The landmark network's recipe and what it is made of."""

@@ -1,0 +1,1 @@
+"""The visibility network's recipe and what it is made of."""
