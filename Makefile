@@ -1,4 +1,4 @@
-# Two commands do all set-up on a machine with Python 3.11 or 3.12:
+# Two commands do all set-up on a machine with Python 3.11, 3.12 or 3.13:
 #   make demo   swap the two sample portraits both ways; results and a contact sheet in demo/
 #   make test   lint, types and tests
 # Either works first, and offline once it has run.

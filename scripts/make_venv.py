@@ -1,4 +1,4 @@
-"""Create a virtual environment with pip in it, on any Python 3.11 or 3.12.
+"""Create a virtual environment with pip in it, on any Python from 3.11 to 3.13.
 
 Usage: python3 make_venv.py FOLDER
 
@@ -73,10 +73,10 @@ def install_pip(python: Path) -> None:
 
 
 def main() -> None:
-    if not (3, 11) <= sys.version_info < (3, 13):
+    if not (3, 11) <= sys.version_info < (3, 14):
         version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(
-            f"Sosie needs Python 3.11 or 3.12, and {sys.executable} is {version}: "
+            f"Sosie needs Python 3.11, 3.12 or 3.13, and {sys.executable} is {version}: "
             "name another one, as in `make demo PYTHON=python3.11`."
         )
     folder = Path(sys.argv[1])

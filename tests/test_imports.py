@@ -94,7 +94,7 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
 
 
 ONLY_IN = {
-    "mediapipe": ["sosie.analysis.mediapipe_backend", "sosie.training.teachers"],
+    "mediapipe": ["sosie.training.teachers"],
     "onnxruntime": ["sosie.runtime"],
     "onnx": ["sosie.training"],
     "safetensors": ["sosie.training"],

@@ -71,10 +71,7 @@ class Engine:
         self._analyser = analyser
         self._prepared = [
             self._swapper.prepare(
-                [
-                    Source(pixels, face, occlusion.visible_face(pixels, face.landmarks))
-                    for pixels, face in photos
-                ]
+                [Source(pixels, face, _visible(analyser, pixels, face)) for pixels, face in photos]
             )
             for photos in people
         ]
@@ -117,8 +114,7 @@ class Engine:
             matrix = align_matrix(face.points5, card.template, card.size_px)
             part = geometry.crop(pixels, matrix, card.size_px)
         landmarks = transform_points(face.landmarks, matrix)
-        to_view = occlusion.view_matrix(landmarks)
-        shown = occlusion.place_view(memory.visible, to_view, part.shape[1], part.shape[0])
+        shown = occlusion.place_view(memory.visible, landmarks, part.shape[1], part.shape[0])
         aimed = aim.aim_at(landmarks, memory.correction)
         return Crop(part, matrix, landmarks, aimed, shown, face)
 
@@ -126,7 +122,7 @@ class Engine:
         """What of the face is visible."""
         if memory.frames % 2:
             return
-        view = occlusion.face_view(pixels, face.landmarks)
+        view = self._analyser.visible(pixels, face.landmarks)
         if memory.frames:
             view = memory.visible + (view - memory.visible) / min(memory.frames, _VISIBLE_VIEWS)
         memory.visible = view
@@ -160,6 +156,12 @@ class Engine:
                 # What cannot be corrected must not pile up: the longer the lean, the more it gives.
                 missing = _FOLLOW * (missing - _LEAK * memory.correction)
             memory.correction = aim.bounded(memory.correction + missing)
+
+
+def _visible(analyser: Analyser, pixels: Pixels, face: Face) -> FloatArray:
+    """What of a face is visible in its photo: float32, h x w as `pixels`, 0..1."""
+    view = analyser.visible(pixels, face.landmarks)
+    return occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
 
 
 def _window(face: Face, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sosie.analysis.analyser import Analyser
-from sosie.analysis.select import MIN_FACE_PX, Claim, PeopleSelector, TrackSelector
+from sosie.analysis.select import Claim, PeopleSelector, TrackSelector
 from sosie.analysis.track import TrackedFace, track_film
 from sosie.compose.restore import paste
 from sosie.compose.spare import spare
@@ -113,10 +113,7 @@ class FilmJob:
         # Closed here: after an error its traceback would keep the thread and the file.
         with prefetch(decoded, _QUEUE_FRAMES) as frames:
             waited = self._watch.timed("waited", frames)
-            if self._people is None:
-                tracked = track_film(waited, self._analyser, fps)
-            else:
-                tracked = track_film(waited, self._analyser, fps, identify_px=MIN_FACE_PX)
+            tracked = track_film(waited, self._analyser, fps)
             yield from self._watch.timed("analysis", tracked, without="waited")
 
     def _swap(self, item: _Analysed) -> FilmFrame:

@@ -37,6 +37,8 @@ class Face:
     landmarks: float32, 478 x 3, numbered as in `sosie.face_mesh`; x and y in pixels of the frame,
         z in the same unit with smaller values nearer to the camera.
     score: confidence that this is a face, 0..1.
+    expression: weights of facial movements, float32, 52, 0..1, named by
+        `sosie.analysis.landmarker.EXPRESSIONS`; None where they were not read.
     """
 
     box: FloatArray
@@ -44,6 +46,7 @@ class Face:
     landmarks: FloatArray
     pose: Pose
     score: float
+    expression: FloatArray | None = None
 
     @property
     def size_px(self) -> float:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from skimage import data
 
+from sosie import weights
 from sosie.analysis.analyser import Analyser, create_analyser, without_doubles
 from sosie.analysis.topology import MIRROR, Region, five_points, region_of, turned_deg
-from sosie.errors import UnavailableError
+from sosie.errors import InputError
 from sosie.geometry import transform_points
 from sosie.types import Face
 
@@ -266,10 +268,19 @@ def test_the_better_of_two_faces_in_one_place_stays(astronaut_face: Face) -> Non
     assert kept == [astronaut_face, elsewhere]
 
 
-def test_missing_mediapipe_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UnavailableError, match=r"pip install mediapipe==0\.10\.21"):
-        create_analyser()
+@pytest.mark.parametrize("name", ["detector", "landmarks"])
+def test_a_damaged_network_is_refused_by_its_hash(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, astronaut: np.ndarray, name: str
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(weights._FOLDER, models)
+    file = models / f"{name}.onnx"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+    monkeypatch.setattr(weights, "_FOLDER", models)
+    with pytest.raises(InputError, match=f"{name}.onnx.*damaged.*install Sosie again"):
+        create_analyser(1).analyse(astronaut)
 
 
 def test_start_is_quiet_and_light(run_python: Callable[[str], str]) -> None:
@@ -280,20 +291,10 @@ def test_start_is_quiet_and_light(run_python: Callable[[str], str]) -> None:
         "from skimage import data\n"
         "from sosie.analysis.analyser import create_analyser\n"
         "print(len(create_analyser(1).analyse(data.astronaut())))\n"
-        "print('mediapipe' in sys.modules, 'matplotlib' in sys.modules)\n"
+        "print('torch' in sys.modules, 'matplotlib' in sys.modules)\n"
         "sys.stderr.flush(); log.seek(0); print(repr(log.read()))\n"
     )
     assert printed.split("\n")[:3] == ["1", "False False", "b''"]
-
-
-def test_later_import_of_mediapipe_still_works(run_python: Callable[[str], str]) -> None:
-    printed = run_python(
-        "from sosie.analysis.analyser import create_analyser\n"
-        "create_analyser(1)\n"
-        "import mediapipe\n"
-        "print(mediapipe.__version__)\n"
-    )
-    assert printed.strip() == "0.10.21"
 
 
 def test_threads_agree(astronaut: np.ndarray, astronaut_face: Face) -> None:

@@ -143,7 +143,7 @@ def test_jitter_of_a_still_head(analyser: Analyser, stage: Stage) -> None:
     raw = [analyser.landmarks(frame, region_of(region_of_first.landmarks)) for frame in frames]
     before = np.stack([face.landmarks for face in raw if face is not None])[8:-8, :, :2]
     after = np.stack([faces[0].face.landmarks for faces in tracked])[8:-8, :, :2]
-    assert after.std(0).mean() < 0.6 * before.std(0).mean()
+    assert after.std(0).mean() < 0.75 * before.std(0).mean()
 
 
 def test_hidden_face_is_bridged(analyser: Analyser, stage: Stage) -> None:
@@ -333,6 +333,9 @@ class Blinking:
         return None
 
     confirm = landmarks
+
+    def identify(self, pixels: Pixels, face: Face) -> NDArray[np.float32]:
+        return np.eye(1, 512, dtype=np.float32)[0]
 
     def analyse(self, pixels: Pixels, roi: object = None, *, thorough: bool = True) -> list[Face]:
         raise NotImplementedError

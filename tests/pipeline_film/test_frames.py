@@ -110,6 +110,12 @@ class Blinded:
     def analyse(self, pixels: np.ndarray, *args: Any, **how: Any) -> Any:
         return self._analyser.analyse(pixels, *args, **how)
 
+    def identify(self, pixels: np.ndarray, face: Face) -> np.ndarray:
+        return self._analyser.identify(pixels, face)
+
+    def visible(self, pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        return self._analyser.visible(pixels, landmarks)
+
 
 @pytest.mark.parametrize("codec", ["ffv1", "libx264"])
 def test_no_flash_of_the_old_face_where_detection_fails(

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sosie import geometry
-from sosie.analysis import recogniser, search, topology
-from sosie.analysis.networks import FaceNetworks
-from sosie.analysis.recogniser import Recogniser
+from sosie.analysis import occlusion, recogniser, search, topology
+from sosie.analysis.landmarker import cut_square
+from sosie.analysis.networks import Networks
 from sosie.analysis.search import Detection
 from sosie.analysis.topology import Region
-from sosie.runtime import create_session
 from sosie.types import Face, FloatArray, Pixels
-from sosie.weights import read_embedded
 
-# The mesh network was trained on squares half as large again as the landmarks' bounds.
-_MESH_MARGIN = 1.5
-_MIN_PRESENCE, _HOPELESS_PRESENCE = 0.5, 0.1
+_MIN_PRESENCE = 0.5
 _MAX_LOOKS = 5
-# Mean distance of a mesh from that of the mirror image, as a share of the mesh's diagonal: on
-# photos 0.006, in one of a hundred above 0.016; on things that are no faces mostly above 0.03.
+# Landmarks of a picture and of its mirror image that are further apart, as a share of the face's
+# diagonal, are not those of a face.
 _MAX_DISAGREEMENT = 0.03
-# What a face must score on the mean of both detectors; the second one alone rules out most else.
-_MIN_SCORE, _HOPELESS_SCORE = 0.58, 0.5
-_SECOND_MARGINS = (2.2, 3.0)
+# What the detector must say of the face made upright, and the mean of that and of the presence.
+_MIN_SEEN, _MIN_SCORE = 0.4, 0.65
+# More threads than this do not make the detector faster.
+_MAX_THREADS = 4
 
 
 class Analyser(Protocol):
@@ -63,33 +60,38 @@ class Analyser(Protocol):
         face: as found in these pixels.
         """
 
+    def visible(self, pixels: Pixels, landmarks: FloatArray) -> FloatArray:
+        """What of a face nothing hides, as a view: see `occlusion.face_view`.
+
+        landmarks: 478 x 3, as found in these pixels.
+        """
+
 
 def create_analyser(threads: int | None = None) -> Analyser:
     """The analyser of this installation.
 
-    threads: processor threads to use; None takes all.
-    Raises UnavailableError where mediapipe is not installed.
+    threads: processor threads to use; None takes all. A weight file of the package that is damaged
+    raises InputError when it is first needed.
     """
-    from sosie.analysis.mediapipe_backend import load_networks
-
-    return FaceAnalyser(load_networks(threads))
+    return FaceAnalyser(Networks(min(threads or os.cpu_count() or 1, _MAX_THREADS)))
 
 
 @dataclass(frozen=True)
 class FaceAnalyser:
     """The search for faces over given networks."""
 
-    networks: FaceNetworks
-
-    @cached_property
-    def _recogniser(self) -> Recogniser:
-        return Recogniser(create_session(read_embedded("identity"), threads=1))
+    networks: Networks
 
     def detect(self, pixels: Pixels, *, thorough: bool = True) -> list[Detection]:
-        return search.find(self.networks, to_8_bit(pixels), thorough)
+        return search.find(self.networks.detector, to_8_bit(pixels), thorough)
 
     def landmarks(self, pixels: Pixels, region: Region) -> Face | None:
-        return self._landmarks(to_8_bit(pixels), region)
+        square, matrix = cut_square(to_8_bit(pixels), region)
+        read, apart = self.networks.landmarker.read_twice(square[None])
+        if read.presence[0] < _MIN_PRESENCE or apart[0] > _MAX_DISAGREEMENT:
+            return None
+        points = geometry.transform_points(read.points[0], geometry.invert(matrix))
+        return make_face(points, float(read.presence[0]), read.expression[0])
 
     def confirm(self, pixels: Pixels, region: Region) -> Face | None:
         return self._confirmed(to_8_bit(pixels), region)
@@ -97,7 +99,7 @@ class FaceAnalyser:
     def identify(self, pixels: Pixels, face: Face) -> FloatArray:
         matrix = geometry.align_matrix(face.points5, recogniser.TEMPLATE, recogniser.SIDE_PX)
         aligned = geometry.crop(to_8_bit(pixels), matrix, recogniser.SIDE_PX)
-        numbers: FloatArray = self._recogniser.embed(aligned[None])[0]
+        numbers: FloatArray = self.networks.recogniser.embed(aligned[None])[0]
         return numbers
 
     def analyse(
@@ -113,56 +115,36 @@ class FaceAnalyser:
             x0, y0 = max(roi[0], 0), max(roi[1], 0)
             part = frame[y0 : roi[3], x0 : roi[2]]
         faces = []
-        for found in search.find(self.networks, part, thorough):
+        for found in search.find(self.networks.detector, part, thorough):
             place = replace(found.region, x=found.region.x + x0, y=found.region.y + y0)
             face = self._confirmed(frame, place)
             if face is not None:
                 faces.append(face)
         return sorted(without_doubles(faces), key=lambda face: face.centre)
 
-    def _confirmed(self, frame: NDArray[np.uint8], region: Region) -> Face | None:
-        """The face at a detector's rough square, if both detectors see it there, made upright.
+    def visible(self, pixels: Pixels, landmarks: FloatArray) -> FloatArray:
+        return occlusion.face_view(self.networks.visibility, to_8_bit(pixels), landmarks)
 
-        The region is taken from the mesh found in it until it stays, which also rights a wrong
-        tilt. Only the last mesh must convince: the first square may show half a face.
+    def _confirmed(self, frame: NDArray[np.uint8], region: Region) -> Face | None:
+        """The face at a detector's rough place, if both networks see it there, made upright.
+
+        The region is taken from the landmarks found in it until it stays, which also rights a wrong
+        tilt. Only the last look must convince: the first square may show half a face.
         """
-        side = self.networks.mesh_px
         for _ in range(_MAX_LOOKS):
-            square, back = _cut(frame, region, _MESH_MARGIN, side)
-            points, presence = self.networks.mesh(square)
-            before, region = region, topology.region_of(geometry.transform_points(points, back))
+            square, matrix = cut_square(frame, region)
+            read, apart = self.networks.landmarker.read_twice(square[None])
+            points = geometry.transform_points(read.points[0], geometry.invert(matrix))
+            before, region = region, topology.region_of(points)
             if _settled(before, region):
                 break
-        if presence < _HOPELESS_PRESENCE:
+        if read.presence[0] < _MIN_PRESENCE or apart[0] > _MAX_DISAGREEMENT:
             return None
-        face = self._landmarks(frame, region)
-        if face is None:
+        seen = search.upright_score(self.networks.detector, frame, region)
+        score = (float(read.presence[0]) + seen) / 2
+        if seen < _MIN_SEEN or score < _MIN_SCORE:
             return None
-        region = topology.region_of(face.landmarks)
-        second = self._second_opinion(frame, region)
-        if second < _HOPELESS_SCORE:
-            return None
-        score = (second + search.upright_score(self.networks, frame, region)) / 2
-        return replace(face, score=score) if score >= _MIN_SCORE else None
-
-    def _second_opinion(self, frame: NDArray[np.uint8], region: Region) -> float:
-        side = self.networks.second_px
-        squares = [_cut(frame, region, margin, side)[0] for margin in _SECOND_MARGINS]
-        return float(np.mean([self.networks.second_opinion(square) for square in squares]))
-
-    def _landmarks(self, frame: NDArray[np.uint8], region: Region) -> Face | None:
-        """The mean of the mesh of a square and of its mirror image, which must agree."""
-        side = self.networks.mesh_px
-        square, back = _cut(frame, region, _MESH_MARGIN, side)
-        points, presence = self.networks.mesh(square)
-        if presence < _MIN_PRESENCE:
-            return None
-        mirrored = self.networks.mesh(square[:, ::-1])[0][topology.MIRROR]
-        mirrored[:, 0] = side - 1 - mirrored[:, 0]
-        apart = np.linalg.norm(points[:, :2] - mirrored[:, :2], axis=1).mean()
-        if apart > _MAX_DISAGREEMENT * np.linalg.norm(np.ptp(points[:, :2], axis=0)):
-            return None
-        return make_face(geometry.transform_points((points + mirrored) / 2, back), presence)
+        return make_face(points, score, read.expression[0])
 
 
 def _settled(before: Region, after: Region) -> bool:
@@ -173,18 +155,7 @@ def _settled(before: Region, after: Region) -> bool:
     )
 
 
-def _cut(
-    frame: NDArray[np.uint8], region: Region, margin: float, side: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The region, made upright and larger by `margin`, and the way from there to the frame."""
-    to_square = search.square_matrix(
-        region.x, region.y, region.size_px * margin, region.roll_deg, side
-    )
-    square = geometry.warp(frame, to_square, side, side)
-    return np.asarray(square, np.uint8), geometry.invert(to_square)
-
-
-def make_face(landmarks: FloatArray, score: float) -> Face:
+def make_face(landmarks: FloatArray, score: float, expression: FloatArray | None = None) -> Face:
     """A face record from landmarks in frame coordinates, float32, 478 x 3."""
     return Face(
         box=topology.bounds(landmarks),
@@ -192,6 +163,7 @@ def make_face(landmarks: FloatArray, score: float) -> Face:
         landmarks=landmarks,
         pose=topology.head_pose(landmarks),
         score=score,
+        expression=expression,
     )
 
 

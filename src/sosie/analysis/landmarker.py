@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sosie import geometry
-from sosie.analysis import search
+from sosie.analysis import topology
 from sosie.analysis.topology import Region
 from sosie.errors import InputError
 from sosie.face_mesh import POINTS
@@ -35,6 +37,8 @@ EXPRESSIONS = (
 # fmt: on
 """Names of the expression weights, in order; left and right are the subject's."""
 
+_SIDES = {"Left": "Right", "Right": "Left"}
+
 
 @dataclass(frozen=True)
 class Readings:
@@ -52,7 +56,11 @@ class Readings:
 
 
 class Landmarker:
-    """Reads the one face of each square: upright, in its middle, filling two thirds."""
+    """Reads the one face of each square: upright, in its middle, filling two thirds.
+
+    A square and its mirror image are read, and the mean is taken: it errs by a tenth less than
+    either, trembles less, and how far the two are apart tells whether there is a face at all.
+    """
 
     side_px = SIDE_PX
 
@@ -64,6 +72,11 @@ class Landmarker:
 
         Raises InputError where they are anything else.
         """
+        return self.read_twice(squares)[0]
+
+    def read_twice(self, squares: NDArray[np.uint8]) -> tuple[Readings, FloatArray]:
+        """As `read`, with the mean distance of the points of a square from those of its mirror
+        image, as a share of the face's diagonal: float32, N."""
         if squares.dtype != np.uint8 or squares.shape[1:] != (SIDE_PX, SIDE_PX, 3):
             raise InputError(
                 f"The landmark network takes squares of {SIDE_PX} x {SIDE_PX} x 3 in uint8, not "
@@ -71,16 +84,25 @@ class Landmarker:
             )
         if len(squares) == 0:
             none = np.zeros((0,), np.float32)
-            return Readings(none.reshape(0, POINTS, 3), none, none.reshape(0, len(EXPRESSIONS)))
-        found = self._session.run({"pixels": np.ascontiguousarray(squares)})
-        return Readings(found["points"], _sigmoid(found["presence"]), found["expression"])
+            points, weights = none.reshape(0, POINTS, 3), none.reshape(0, len(EXPRESSIONS))
+            return Readings(points, none, weights), none
+        both = np.concatenate([squares, squares[:, :, ::-1]])
+        found = self._session.run({"pixels": both})
+        points, mirrored = np.split(found["points"], 2)
+        mirrored = mirrored[:, topology.MIRROR]
+        mirrored[..., 0] = SIDE_PX - 1 - mirrored[..., 0]
+        presence = _sigmoid(found["presence"]).reshape(2, -1).mean(0)
+        weights, other = np.split(found["expression"], 2)
+        weights = (weights + other[:, _expression_mirror()]) / 2
+        readings = Readings((points + mirrored) / 2, presence, weights)
+        apart = np.linalg.norm((points - mirrored)[..., :2], axis=2).mean(1)
+        diagonal = np.linalg.norm(np.ptp(readings.points[..., :2], axis=1), axis=1)
+        return readings, np.asarray(apart / np.maximum(diagonal, 1e-6), np.float32)
 
 
 def square_matrix(region: Region) -> NDArray[np.float64]:
     """Picture -> square, 2 x 3, for a face's region (the bounds of its landmarks, upright)."""
-    return search.square_matrix(
-        region.x, region.y, region.size_px * MARGIN, region.roll_deg, SIDE_PX
-    )
+    return topology.square_matrix(region, MARGIN, SIDE_PX)
 
 
 def cut_square(
@@ -89,6 +111,16 @@ def cut_square(
     """The square about a face's region of a picture (RGB, H x W x 3), and picture -> square."""
     matrix = square_matrix(region)
     return np.asarray(geometry.crop(picture, matrix, SIDE_PX), np.uint8), matrix
+
+
+@cache
+def _expression_mirror() -> NDArray[np.intp]:
+    """For each expression weight the one that the mirror image of the face has."""
+
+    def mirrored(name: str) -> str:
+        return re.sub("Left|Right", lambda side: _SIDES[side.group()], name)
+
+    return np.array([EXPRESSIONS.index(mirrored(name)) for name in EXPRESSIONS], np.intp)
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> FloatArray:

@@ -7,8 +7,7 @@ import numpy as np
 
 from sosie import geometry
 from sosie.analysis.analyser import to_8_bit
-from sosie.analysis.search import square_matrix
-from sosie.analysis.topology import region_of
+from sosie.analysis.topology import region_of, square_matrix
 from sosie.types import Face, Pixels
 
 _SIDE_PX = 192
@@ -23,8 +22,7 @@ def sharpness(pixels: Pixels, face: Face) -> float:
     std(g - G(g)) / std(g), with g the grey values and G a Gaussian of 1.5 pixels: the share of the
     contrast that is finer than about a fortieth of the face, whatever the light.
     """
-    region = region_of(face.landmarks)
-    matrix = square_matrix(region.x, region.y, region.size_px, region.roll_deg, _SIDE_PX)
+    matrix = square_matrix(region_of(face.landmarks), 1.0, _SIDE_PX)
     square = geometry.crop(to_8_bit(pixels), matrix, _SIDE_PX)
     grey = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine = grey - cv2.GaussianBlur(grey, (0, 0), 1.5)

@@ -1,27 +1,37 @@
-"""Where in a frame to show the detector what: views of several sizes, places and tilts."""
+"""Where in a frame faces may be: the detector's answers at one or two sizes, as regions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sosie import geometry
-from sosie.analysis.networks import FaceNetworks
-from sosie.analysis.topology import Region, turned_deg
+from sosie.analysis.detector import Detected, Detector
+from sosie.analysis.topology import Region, square_matrix, turned_deg
 
-_MIN_SCORE_THOROUGH, _MIN_SCORE_QUICK = 0.4, 0.5
-# The detector sees faces from a sixteenth of its view; the overlap of the tiles is that much of
-# the whole frame, so that no face falls between the two sizes of view.
-_TILE_SHARE = 1 / 4
-_TILE_OVERLAP = 0.25
-_TILED_FROM_PX = 640
-# For a closer look at one place: views of so many times its size, tilts that count as upright.
-_CLOSE_MARGINS, _UPRIGHT_DEG, _MIN_CLOSE_SCORE = (3.0, 4.0), 45.0, 0.05
-_TILTS_DEG = (0.0, 90.0, 180.0, 270.0)
+QUICK_PX, THOROUGH_PX = 640, 1920
+"""Longer side of the frame as the detector sees it; a thorough search looks at both. Its smallest
+face has 16 px."""
+
+_MIN_SCORE = 0.4
+# Smaller pictures are enlarged to this.
+_LEAST_PX = 320
+# A face of which the frame cuts off much is found when there is room around it, as a share of the
+# frame, which is then seen at this size.
+_ROOM, _ROOMY_PX = 0.4, 320
+# For a closer look at one place: views of so many times its size, of this side.
+_CLOSE_MARGINS, _CLOSE_PX, _UPRIGHT_DEG, _MIN_CLOSE_SCORE = (2.2, 3.2), 128, 45.0, 0.05
+# Five points of an upright face, mean of the training faces, in sizes of its landmarks' region
+# (`topology.region_of`) around that region's centre.
+_UPRIGHT_POINTS = np.array(
+    [(-0.184, -0.192), (0.184, -0.192), (0.0, 0.027), (-0.16, 0.207), (0.16, 0.207)]
+)
+# The detector's boxes reach up to the hairline: the region's size as a share of theirs, and how far
+# its centre lies below theirs, in sizes of the region.
+_SIZE_SHARE, _CENTRE_DOWN = 0.9, 0.07
 
 
 @dataclass(frozen=True)
@@ -32,87 +42,76 @@ class Detection:
     score: float
 
 
-def find(networks: FaceNetworks, frame: NDArray[np.uint8], thorough: bool) -> list[Detection]:
+def find(detector: Detector, frame: NDArray[np.uint8], thorough: bool) -> list[Detection]:
     """Places where faces may be, best first, each once.
 
     frame: RGB uint8, H x W x 3. thorough: see `Analyser.analyse`.
     """
-    height, width = frame.shape[:2]
-    longer = max(height, width)
-    centre = ((width - 1) / 2, (height - 1) / 2)
-    places = [(*centre, float(longer))]
-    if thorough and longer > _TILED_FROM_PX:
-        places += [(x, y, longer * _TILE_SHARE) for x, y in _tiles(width, height)]
-    tilts = _TILTS_DEG if thorough else _TILTS_DEG[:1]
-    min_score = _MIN_SCORE_THOROUGH if thorough else _MIN_SCORE_QUICK
-    views = [Region(*place, tilt) for place in places for tilt in tilts]
-    found = _look(networks, frame, views, min_score)
+    longer = max(frame.shape[:2])
+    sides = [float(np.clip(longer, _LEAST_PX, QUICK_PX))]
+    if thorough and longer > QUICK_PX:
+        sides.append(float(min(longer, THOROUGH_PX)))
+    found = [one for side in sides for one in _look(detector, frame, side / longer)]
     if not found:
-        # A face that fills the frame is seen when it is made to fill less of the view.
-        views = [Region(*centre, longer * 2, tilt) for tilt in tilts]
-        found = _look(networks, frame, views, min_score)
+        room = round(_ROOM * longer)
+        framed = cv2.copyMakeBorder(frame, room, room, room, room, cv2.BORDER_REPLICATE)
+        scale = _ROOMY_PX / max(framed.shape[:2])
+        found = _look(detector, np.asarray(framed, np.uint8), scale, -room)
     return _merged(found)
 
 
-def upright_score(networks: FaceNetworks, frame: NDArray[np.uint8], region: Region) -> float:
+def upright_score(detector: Detector, frame: NDArray[np.uint8], region: Region) -> float:
     """How sure the detector is of an upright face at a place that is made upright, 0..1."""
-    views = [replace(region, size_px=region.size_px * margin) for margin in _CLOSE_MARGINS]
-    scores = []
-    for view in views:
-        here = [
-            seen.score
-            for seen in _look(networks, frame, [view], _MIN_CLOSE_SCORE)
-            if np.hypot(seen.region.x - region.x, seen.region.y - region.y) < region.size_px / 2
-            and abs(turned_deg(seen.region.roll_deg, region.roll_deg)) < _UPRIGHT_DEG
-        ]
-        scores.append(max(here, default=0.0))
-    return float(np.mean(scores))
+    return float(np.mean([_close_score(detector, frame, region, m) for m in _CLOSE_MARGINS]))
 
 
-def square_matrix(
-    x: float, y: float, size_px: float, roll_deg: float, side_px: float
-) -> NDArray[np.float64]:
-    """Frame -> upright square: the tilted square around x, y fills `side_px` pixels each way."""
-    scale = side_px / size_px
-    cosine, sine = scale * np.cos(np.radians(roll_deg)), scale * np.sin(np.radians(roll_deg))
-    turn = np.array([[cosine, sine], [-sine, cosine]])
-    return np.column_stack([turn, (side_px - 1) / 2 - turn @ (x, y)])
+def _close_score(
+    detector: Detector, frame: NDArray[np.uint8], region: Region, margin: float
+) -> float:
+    matrix = square_matrix(region, margin, _CLOSE_PX)
+    square = np.asarray(geometry.warp(frame, matrix, _CLOSE_PX, _CLOSE_PX), np.uint8)
+    middle, size = (_CLOSE_PX - 1) / 2, _CLOSE_PX / margin
+    scores = [
+        seen.score
+        for seen in map(_detection, detector.detect(square, _MIN_CLOSE_SCORE))
+        if np.hypot(seen.region.x - middle, seen.region.y - middle) < size / 2
+        and abs(seen.region.roll_deg) < _UPRIGHT_DEG
+        and 0.5 < seen.region.size_px / size < 2
+    ]
+    return max(scores, default=0.0)
 
 
 def _look(
-    networks: FaceNetworks, frame: NDArray[np.uint8], views: list[Region], min_score: float
+    detector: Detector, frame: NDArray[np.uint8], scale: float, origin: float = 0.0
 ) -> list[Detection]:
-    side = networks.detector_px
-    matrices = [square_matrix(v.x, v.y, v.size_px, v.roll_deg, side) for v in views]
-    squares = [
-        np.asarray(geometry.warp(frame, matrix, side, side, cv2.BORDER_CONSTANT), np.uint8)
-        for matrix in matrices
-    ]
+    """What the detector sees in a scaled frame whose first pixel is at `origin` both ways."""
+    height, width = frame.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = frame if size == (width, height) else cv2.resize(frame, size, interpolation=how)
+    across, down = width / size[0], height / size[1]
     found = []
-    answers = networks.detect(squares, min_score)
-    for view, matrix, seen in zip(views, matrices, answers, strict=True):
-        back, scale = geometry.invert(matrix), view.size_px / side
-        for one in seen:
-            x, y = geometry.transform_points([[one.x, one.y]], back)[0]
-            roll_deg = turned_deg(-view.roll_deg, one.roll_deg)
-            region = Region(float(x), float(y), one.size_px * scale, roll_deg)
-            found.append(Detection(region, one.score))
+    for seen in map(_detection, detector.detect(np.asarray(small, np.uint8), _MIN_SCORE)):
+        region = Region(
+            (seen.region.x + 0.5) * across - 0.5 + origin,
+            (seen.region.y + 0.5) * down - 0.5 + origin,
+            seen.region.size_px * (across + down) / 2,
+            seen.region.roll_deg,
+        )
+        found.append(Detection(region, seen.score))
     return found
 
 
-def _tiles(width: int, height: int) -> Iterator[tuple[float, float]]:
-    """Centres of overlapping squares that cover the frame."""
-    side = max(width, height) * _TILE_SHARE
-    for y in _centres(height, side):
-        for x in _centres(width, side):
-            yield float(x), float(y)
-
-
-def _centres(length: int, side: float) -> NDArray[np.float64]:
-    if side >= length:
-        return np.array([(length - 1) / 2])
-    count = int(np.ceil((length - side) / (side * (1 - _TILE_OVERLAP)))) + 1
-    return np.linspace(side / 2, length - side / 2, count) - 0.5
+def _detection(seen: Detected) -> Detection:
+    """A box with five points as the region of the face's landmarks."""
+    matrix = geometry.fit_similarity(_UPRIGHT_POINTS, seen.points5)
+    roll_deg = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+    # The box bounds a profile better than its points do, which lie close together.
+    size_px = _SIZE_SHARE * float(max(seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]))
+    down = _CENTRE_DOWN * size_px
+    x = float(seen.box[0] + seen.box[2]) / 2 - down * float(np.sin(np.radians(roll_deg)))
+    y = float(seen.box[1] + seen.box[3]) / 2 + down * float(np.cos(np.radians(roll_deg)))
+    return Detection(Region(x, y, size_px, roll_deg), seen.score)
 
 
 def _merged(found: list[Detection]) -> list[Detection]:
@@ -124,7 +123,7 @@ def _merged(found: list[Detection]) -> list[Detection]:
 
 
 def _same(a: Region, b: Region) -> bool:
-    """One place and tilt. Different tilts are kept apart: which is right, the mesh decides."""
+    """One place and tilt. Different tilts are kept apart: which is right, the landmarks decide."""
     size = min(a.size_px, b.size_px)
     apart = np.hypot(a.x - b.x, a.y - b.y)
     turned = abs(turned_deg(a.roll_deg, b.roll_deg))

@@ -118,6 +118,15 @@ def region_of(landmarks: FloatArray) -> Region:
     return Region(float(x), float(y), float((high - low).max()), roll_deg)
 
 
+def square_matrix(region: Region, margin: float, side_px: int) -> NDArray[np.float64]:
+    """Picture -> upright square, 2 x 3: the region, larger by `margin`, fills it: `side_px`."""
+    scale = side_px / (region.size_px * margin)
+    cosine = scale * np.cos(np.radians(region.roll_deg))
+    sine = scale * np.sin(np.radians(region.roll_deg))
+    turn = np.array([[cosine, sine], [-sine, cosine]])
+    return np.column_stack([turn, (side_px - 1) / 2 - turn @ (region.x, region.y)])
+
+
 def turned_deg(start_deg: float, end_deg: float) -> float:
     """By how much a tilt changes, the short way round: -180..180."""
     return (end_deg - start_deg + 180) % 360 - 180

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,6 +13,9 @@ from sosie.analysis.scenes import FrameT, HasPixels, split_scenes
 from sosie.analysis.sights import TrackIdentities
 from sosie.analysis.smooth import REACH_FRAMES, smooth_at
 from sosie.types import Face, FloatArray
+
+# Whose a smaller face is, the recognition network cannot tell.
+_IDENTIFY_PX = 24.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class TrackedFace:
         counting 0 for frames without it.
     hazy: the face did not look like itself on this frame: something may be in front of it.
     identity: of the track, from its clearest sights so far and in the frames known ahead: float32,
-        512, unit length. None where it was not asked for, or the face has been too small.
+        512, unit length. None where the face has been too small.
     """
 
     track: int
@@ -41,7 +43,7 @@ class TrackedFace:
 
 
 def track_film(
-    frames: Iterable[FrameT], analyser: Analyser, fps: float, identify_px: float = math.inf
+    frames: Iterable[FrameT], analyser: Analyser, fps: float
 ) -> Iterator[tuple[FrameT, tuple[TrackedFace, ...]]]:
     """Every frame of a film in order, each with its faces sorted by track number.
 
@@ -49,13 +51,13 @@ def track_film(
     only where a face found late is followed back. Frames are handed out about 0.8 s after they
     are taken in; that many are held, and of their pixels only the newest. fps: frames a second,
     at least roughly. Tracks start anew at cuts; a face that is out of sight for at most half a
-    second is bridged, one that is away for longer starts a new track. identify_px: learn the
-    identities of faces from that size on; left out, of none.
+    second is bridged, one that is away for longer starts a new track; one that goes over to
+    another person, as their identities tell, is parted there.
     """
     pace = Pace.of(fps)
     lookahead = max(pace.detect_every, pace.max_gap + REACH_FRAMES)
     follower = Follower(analyser, pace)
-    identities = TrackIdentities(analyser, fps, identify_px)
+    identities = TrackIdentities(analyser, fps, _IDENTIFY_PX)
     held: dict[int, HasPixels] = {}
     waiting: dict[int, FrameT] = {}
     last = -1
@@ -100,7 +102,7 @@ def _faces_at(
             TrackedFace(
                 track=trail.number,
                 scene=trail.scene,
-                face=make_face(landmarks, score),
+                face=make_face(landmarks, score, here.expression if here else None),
                 bridged=here is None,
                 prominence=area / (lookahead + 1),
                 hazy=index in trail.hazy,

@@ -19,7 +19,6 @@ from sosie.weights import check, embedded_names
 
 DEPENDENCIES = (
     "av",
-    "mediapipe",
     "numpy",
     "onnxruntime",
     "opencv-python-headless",
@@ -59,8 +58,8 @@ def run_checks() -> Iterator[Check]:
 
 
 def _system() -> Iterator[Check]:
-    fits = (3, 11) <= sys.version_info < (3, 13)
-    remedy = "" if fits else "install Python 3.11 or 3.12"
+    fits = (3, 11) <= sys.version_info < (3, 14)
+    remedy = "" if fits else "install Python 3.11, 3.12 or 3.13"
     yield Check("system", "Python", fits, platform.python_version(), remedy=remedy)
     yield Check("system", "Sosie", True, sosie.__version__)
     yield Check("system", "machine", True, f"{platform.system()} {platform.machine()}")

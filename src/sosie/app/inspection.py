@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.analyser import create_analyser
+from sosie.analysis.landmarker import EXPRESSIONS
 from sosie.analysis.quality import sharpness
 from sosie.analysis.scenes import split_scenes
 from sosie.analysis.track import track_film
@@ -136,7 +137,8 @@ class _Track:
 
 
 def _face(pixels: Pixels, face: Face, landmarks: bool) -> dict[str, Any]:
-    values = {
+    weights = face.expression if face.expression is not None else ()
+    values: dict[str, Any] = {
         "box": _rounded(face.box),
         "score": round(face.score, 4),
         "pose": {angle: round(value, 1) for angle, value in dataclasses.asdict(face.pose).items()},
@@ -144,6 +146,9 @@ def _face(pixels: Pixels, face: Face, landmarks: bool) -> dict[str, Any]:
         "sharpness": round(sharpness(pixels, face), 4),
         "points5": _rounded(face.points5),
     }
+    if face.expression is not None:
+        weights = np.round(face.expression.astype(float), 3).tolist()
+        values["expression"] = dict(zip(EXPRESSIONS, weights, strict=True))
     return values | {"landmarks": _rounded(face.landmarks)} if landmarks else values
 
 

@@ -1,0 +1,119 @@
+"""What the engine does with what hides a face, in the photos put in and in the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sosie.engine import Engine, FaceMemory
+from sosie.methods.base import Card, Source
+from sosie.options import SwapOptions
+from sosie.types import Crop, Face, FloatArray, SwappedCrop
+
+ModelFace = Callable[..., Face]
+GREY = np.full((256, 256, 3), 90, np.uint8)
+
+
+class White:
+    """A method that makes everything white, and remembers what it was shown."""
+
+    card = Card("white", "", "", "", None, None)
+
+    def __init__(self, options: SwapOptions) -> None:
+        self.sources: list[Source] = []
+        self.crops: list[Crop] = []
+
+    def prepare(self, sources: Sequence[Source]) -> None:
+        self.sources += sources
+
+    def choose(self, prepared: Any, crop: Crop, before: int | None = None) -> int:
+        return 0
+
+    def swap(self, prepared: Any, crops: Sequence[Crop]) -> list[SwappedCrop]:
+        self.crops += crops
+        ones = [np.ones(crop.pixels.shape[:2], np.float32) for crop in crops]
+        return [SwappedCrop(np.dstack([one] * 3), one, np.zeros_like(one)) for one in ones]
+
+
+class Told:
+    """An analyser that is told what of each face is visible, look by look."""
+
+    def __init__(self, *views: FloatArray) -> None:
+        self._views = list(views)
+        self.looks = 0
+
+    def visible(self, pixels: np.ndarray, landmarks: FloatArray) -> FloatArray:
+        self.looks += 1
+        return self._views[min(self.looks, len(self._views)) - 1]
+
+
+@pytest.fixture
+def white(monkeypatch: pytest.MonkeyPatch) -> list[White]:
+    """Engines swap by `White`; the methods that they made."""
+    made: list[White] = []
+
+    def make(options: SwapOptions) -> White:
+        made.append(White(options))
+        return made[-1]
+
+    monkeypatch.setattr("sosie.engine.load_method", lambda name: make)
+    return made
+
+
+def view(**hidden: float) -> FloatArray:
+    """All visible but for the image's left or right half of the face: left=0 hides it."""
+    made = np.ones((128, 128), np.float32)
+    made[:, :64] = hidden.get("left", 1)
+    made[:, 64:] = hidden.get("right", 1)
+    return made
+
+
+def cheeks(face: Face) -> tuple[Any, Any]:
+    """Rows and columns of the middles of both cheeks, the image's left one first."""
+    x, y = np.round(face.landmarks[[50, 280], :2]).astype(int).T
+    return y, x
+
+
+def test_what_hides_a_source_is_told_in_its_photos_pixels(
+    white: list[White], model_face: ModelFace
+) -> None:
+    face = model_face(unit_px=25, centre=(200, 70))
+    photo = np.zeros((160, 300, 3), np.uint16)
+    Engine([[(photo, face)]], SwapOptions(), Told(view(left=0)))
+    visible = white[0].sources[0].visible
+    assert visible.shape == (160, 300)
+    assert visible[cheeks(face)].tolist() == [0, 1]
+    assert visible[:, :100].min() == 1
+
+
+def test_what_hides_the_target_stays(white: list[White], model_face: ModelFace) -> None:
+    face = model_face()
+    engine = Engine([[]], SwapOptions(blend="alpha", colour="none"), Told(view(right=0)))
+    patch = engine.patch(GREY, face, FaceMemory(), seen=False)
+    frame = GREY.copy()
+    height, width = patch.mask.shape
+    frame[patch.y : patch.y + height, patch.x : patch.x + width] = patch.pixels
+    assert frame[cheeks(face)].tolist() == [[255] * 3, [90] * 3]
+
+
+def test_a_film_is_looked_at_in_every_other_frame_and_averaged(
+    white: list[White], model_face: ModelFace
+) -> None:
+    face = model_face()
+    analyser = Told(view(), view(left=0))
+    engine = Engine([[]], SwapOptions(), analyser)
+    memory = FaceMemory()
+    shares = []
+    for _ in range(9):
+        engine.patch(GREY, face, memory, seen=False)
+        shares.append(float(memory.visible[64, 40]))
+    assert analyser.looks == 5
+    assert shares[:2] == [1, 1]
+    # A hand that comes in is believed within a few looks, and not at one blow.
+    assert shares[2] == pytest.approx(0.5)
+    assert shares[2:] == sorted(shares[2:], reverse=True)
+    assert shares[-1] < 0.25
+    assert memory.visible[64, 90] == 1
