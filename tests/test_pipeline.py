@@ -114,7 +114,7 @@ def test_the_face_becomes_more_like_the_source(
 
     target, source = (texture(p, face_of(p)) for p in (astronaut, hopper))
     result = texture(swapped.image, face_of(swapped.image))
-    assert (result * source).sum() > (target * source).sum() + 0.15
+    assert (result * source).sum() > (target * source).sum() + 0.1
 
 
 def test_pose_and_place_are_the_targets(
