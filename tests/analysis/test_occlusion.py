@@ -103,9 +103,9 @@ def test_where_a_hidden_part_ends(model_face: ModelFace) -> None:
 def test_a_slight_doubt_is_no_hole(model_face: ModelFace) -> None:
     face = model_face()
     answer = bare_answer(face)
-    answer[50:60, 40:60] = 0.9
+    answer[50:60, 40:60] = 0.55
     assert view_of(face, answer).min() > 0.99
-    answer[50:60, 40:60] = 0.4
+    answer[50:60, 40:60] = 0.1
     assert view_of(face, answer)[52:58, 42:58].max() < 0.01
 
 
