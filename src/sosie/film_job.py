@@ -13,8 +13,9 @@ from sosie.compose.restore import paste
 from sosie.compose.spare import spare
 from sosie.engine import Engine, FaceMemory
 from sosie.errors import InterruptedSwapError, NoFaceError
+from sosie.media.encode import FilmWriter
 from sosie.media.output import PendingOutput
-from sosie.media.prefetch import prefetch, staged
+from sosie.media.prefetch import Stage, prefetch, staged
 from sosie.media.video import Film, FilmFrame
 from sosie.options import SwapOptions
 from sosie.people import Role, absent_notes, nobody_alike, person_reports
@@ -69,22 +70,20 @@ class FilmJob:
 
     def run(self, pending: PendingOutput, target: str, output: str) -> SwapReport:
         """Write the film to `pending`."""
-        o, done = self._options, 0
+        o = self._options
         before = dict(self._engine.seconds)
         with self._film.writer(pending.path, o.codec, o.crf, o.preset, o.threads) as writer:
             try:
-                with staged(prefetch(self._analysed(), _QUEUE_FRAMES), self._swap, 2) as frames:
-                    for frame in frames:
-                        with self._watch("encode"):
-                            writer.write(frame)
-                        done += 1
+                swapped = staged(prefetch(self._analysed(), _QUEUE_FRAMES), self._swap, 2)
+                # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and
+                # would lose a packet between the encoder and the file.
+                with prefetch(self._written(swapped, writer), 1) as counts:
+                    for done in counts:
                         self._report_progress(done)
-                with self._watch("encode"):
-                    writer.close()
             except KeyboardInterrupt:
                 writer.close_partial()
-                partial = pending.keep_partial() if done else None
-                raise _interrupted(done, partial) from None
+                partial = pending.keep_partial() if writer.frames else None
+                raise _interrupted(writer.frames, partial) from None
         if not self._swapped:
             raise NoFaceError(f"{target}: {self._why_nothing()}")
         for stage, until_now in before.items():
@@ -95,8 +94,8 @@ class FilmJob:
             target=target,
             output=output,
             method=o.method,
-            frames=done,
-            swapped_frames=done - len(self._skipped),
+            frames=writer.frames,
+            swapped_frames=writer.frames - len(self._skipped),
             face_count=sum(swapped.frames for swapped in self._swapped.values()),
             tracks=len({track for track, _ in self._swapped}),
             followed=self._track_reports(),
@@ -104,8 +103,18 @@ class FilmJob:
             skipped=tuple(self._skipped),
             notes=(*writer.notes, *absent_notes(people)),
             seconds=seconds,
-            fps=done / max(seconds["total"], 1e-9),
+            fps=writer.frames / max(seconds["total"], 1e-9),
         )
+
+    def _written(self, swapped: Stage[FilmFrame], writer: FilmWriter) -> Iterator[int]:
+        """Writes the film. Yields how many frames are written, after each."""
+        with swapped as frames:
+            for frame in frames:
+                with self._watch("encode"):
+                    writer.write(frame)
+                yield writer.frames
+        with self._watch("encode"):
+            writer.close()
 
     def _analysed(self) -> Iterator[_Analysed]:
         fps = float(self._film.info.fps or _UNKNOWN_FPS)

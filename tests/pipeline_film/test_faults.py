@@ -4,6 +4,7 @@ under the final name."""
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sosie import pipeline
 from sosie.analysis import follow
 from sosie.engine import Engine
 from sosie.errors import InterruptedSwapError, NoFaceError, OutputError, UsageError
+from sosie.media.encode import FilmWriter
 from sosie.media.video import FilmFrame
 from sosie.pipeline import Swap
 from sosie.types import Progress
@@ -70,6 +72,31 @@ def test_ctrl_c_leaves_a_part_that_plays(
     # Nothing of it hinders the next film.
     again = lossless.film(caught.value.partial, tmp_path / "out.mkv")
     assert again.frames == 20
+
+
+def test_ctrl_c_between_encoder_and_file_loses_no_packet(
+    studio: Any, lossless: Swap, swaying: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mux, calls = FilmWriter._mux, iter(range(1000))
+
+    def interrupted(writer: FilmWriter, packets: list[Any]) -> None:
+        if next(calls) == 20:
+            signal.raise_signal(signal.SIGINT)
+        mux(writer, packets)
+
+    monkeypatch.setattr(FilmWriter, "_mux", interrupted)
+    # A shell starts its background jobs, such as a test run may be, with Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(InterruptedSwapError) as caught:
+            lossless.film(swaying, tmp_path / "out.mkv")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    times = studio.times(caught.value.partial)
+    assert 20 < len(times) < 50
+    assert [float(t) for t in times] == pytest.approx(
+        [n / studio.FPS for n in range(len(times))], abs=1e-3
+    )
 
 
 def test_ctrl_c_before_the_first_frame_leaves_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -58,6 +59,8 @@ class FilmWriter:
 
     Give the frames to `write` in order, then `close`; or, after an interruption, `close_partial`.
     As a context manager it closes at a normal end, and lets go of the file at an exception.
+    `frames` counts those written. Ctrl-C during `write` or `close` can lose a packet: a thread that
+    it cannot reach is the place for them.
 
     Raises UsageError on an unknown codec, preset, crf or extension, or a codec that the container
     cannot hold; UnavailableError where the codec is not there or does not start; OutputError where
@@ -75,8 +78,11 @@ class FilmWriter:
     ) -> None:
         encoder = choose_encoder(path, codec, crf, preset)
         self.path = path
+        self.frames = 0
         self._film = film
         self._notes: list[str] = []
+        # One thread may write while another, after a second Ctrl-C, ends the file.
+        self._busy = threading.Lock()
         self._started = self._flushed = self._closed = False
         self._constant = path.suffix.lower() == ".avi"
         self._last_position = -1
@@ -123,9 +129,10 @@ class FilmWriter:
             native = self._film.converter.reformat(native, self._format)
         self._end_time = (native.pts + (native.duration or 0)) * native.time_base
         native.pict_type = 0  # as it was encoded before, which must not decide how it is now
-        with self._explained():
+        with self._busy, self._explained():
             self._start()
             self._mux(self._video.encode(native))
+            self.frames += 1
 
     def close(self) -> None:
         """Writes what the encoder still holds and the rest of all tracks, and ends the file."""
@@ -154,7 +161,8 @@ class FilmWriter:
         if self._closed:
             return
         try:
-            self._finish(partial)
+            with self._busy:
+                self._finish(partial)
         except Exception:
             self._let_go()
             raise
