@@ -22,8 +22,9 @@ from sosie.face_shape import (
 from sosie.types import Face
 
 SHAPE = face_shape()
+DIRECTIONS = len(SHAPE.basis)
 angles = st.floats(-180, 180)
-small_changes = arrays(np.float64, 80, elements=st.floats(-0.5, 0.5)).map(
+small_changes = arrays(np.float64, DIRECTIONS, elements=st.floats(-0.5, 0.5)).map(
     lambda weights: (weights @ SHAPE.basis).reshape(-1, 3)
 )
 
@@ -169,7 +170,7 @@ def reading(change: np.ndarray) -> np.ndarray:
 
 
 def personal(weights: np.ndarray) -> np.ndarray:
-    """A change of one person's face, `weights` (80) standard deviations in each direction."""
+    """A change of one person's face, `weights` (K) standard deviations in each direction."""
     variance, directions = np.linalg.eigh(SHAPE.within)
     coefficients = directions @ (np.sqrt(np.maximum(variance, 0)) * weights)
     return (coefficients @ SHAPE.basis).reshape(-1, 3)
@@ -177,7 +178,7 @@ def personal(weights: np.ndarray) -> np.ndarray:
 
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_taken_for_expression_reads_as_the_same_expression(seed: int) -> None:
-    weights = np.random.default_rng(seed).normal(size=80)
+    weights = np.random.default_rng(seed).normal(size=DIRECTIONS)
     change = personal(3 * weights / np.linalg.norm(weights))
     expression = SHAPE.expression_change(change)
     left = reading(change - expression)
@@ -193,14 +194,21 @@ def test_no_more_expression_is_found_than_there_is(change: np.ndarray) -> None:
     assert np.linalg.norm(reading(change - expression)) <= np.linalg.norm(reading(change)) + 1e-9
 
 
+def turn_about_x(angle_deg: float) -> np.ndarray:
+    cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
+    return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+
+
 def test_an_opened_mouth_is_expression_and_a_longer_nose_is_not() -> None:
-    jaw = np.zeros((478, 3))
-    # The lower lip and chin 0.3 units down, the rest of the face as it was.
+    # The lower lip and chin turned down by 6 degrees about the ears, the rest as it was.
+    hinge = SHAPE.mean[[234, 454]].mean(0)
+    turned = (SHAPE.mean - hinge) @ turn_about_x(6).T + hinge
     low = smoothstep(SHAPE.mean[:, 1], SHAPE.mean[13, 1] + 0.01, SHAPE.mean[14, 1] + 0.05)
-    jaw[:, 1] = 0.3 * low
+    jaw = (turned - SHAPE.mean) * low[:, None]
     opened = SHAPE.expression_change(jaw)
-    gap = opened[14, 1] - opened[13, 1]
-    assert 0.2 < gap < 0.4
+    gap = jaw[14, 1] - jaw[13, 1]
+    assert gap > 0.05
+    assert opened[14, 1] - opened[13, 1] == pytest.approx(gap, rel=0.25)
     nose = np.zeros((478, 3))
     tip = 1 - smoothstep(distance_to((1, 4), SHAPE), 0.0, 0.5)
     nose[:, 2] = -0.2 * tip

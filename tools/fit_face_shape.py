@@ -1,7 +1,7 @@
 """Fit the statistical model of the face mesh that `sosie.face_shape` reads, and write its card.
 
     python tools/fit_face_shape.py DATA_FOLDER TEACHERS_FOLDER --cache CACHE_FOLDER
-        --out src/sosie/models/face_shape.npz [--workers 2] [--directions 80]
+        --out src/sosie/models/face_shape.npz [--workers 2] [--directions 100]
 
 The folders are those of `sosie train`, which shares the cache of faces. What is done:
 
@@ -218,7 +218,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="the archive to write, .npz")
     parser.add_argument("--cache", type=Path, required=True, help="folder for the faces")
     parser.add_argument("--workers", type=int, default=2, help="processes that read faces")
-    parser.add_argument("--directions", type=int, default=80)
+    parser.add_argument("--directions", type=int, default=100)
     arguments = parser.parse_args()
     if arguments.out.suffix != ".npz":
         parser.error(f"--out {arguments.out} does not end in .npz")

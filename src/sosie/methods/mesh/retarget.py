@@ -11,7 +11,7 @@ from sosie.face_shape import Points, canonicalise, distance_from_contour, face_s
 from sosie.types import FloatArray
 
 # Canonical distance from the outline over which the change of shape grows from none to all.
-_FALLOFF = 0.45
+_FALLOFF = 0.3
 # How far an opening may differ from the target's, as a factor; and below what share of an eye's or
 # mouth's width it counts as closed.
 _OPENING_RANGE = (0.8, 1.25)
