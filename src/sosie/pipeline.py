@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from sosie import runtime
-from sosie.analysis.analyser import create_analyser
+from sosie.analysis.analyser import Analyser, create_analyser
 from sosie.analysis.select import match_people, select_faces
 from sosie.compose.restore import paste
 from sosie.compose.spare import spare
@@ -107,15 +107,17 @@ class Swap:
         *,
         reference: Picture | None = None,
         people: People | None = None,
+        analyser: Analyser | None = None,
     ) -> None:
-        """source, reference, people: as for `swap_image`. Raises the errors of `sosie.errors`;
+        """source, reference, people: as for `swap_image`. analyser: one that several jobs share, so
+        that its networks are loaded once; None makes one. Raises the errors of `sosie.errors`;
         UsageError also where two references show one person."""
         self.options = options or SwapOptions()
         castings = cast(source, reference, people, self.options.faces)
         runtime.require_provider(self.options.provider)
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
-        self._analyser = create_analyser(self.options.threads)
+        self._analyser = analyser or create_analyser(self.options.threads)
         self._inputs = [picture for casting in castings for picture in casting.pictures]
         self._roles, self._notes = read_roles(castings, self._analyser)
         photos = [read_sources(casting, self._analyser) for casting in castings]

@@ -7,7 +7,10 @@ that was asked for or is not created: ONNX Runtime's own fallback to the process
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ PROVIDERS = {
     "xnnpack": "XnnpackExecutionProvider",
 }
 
+OnRun = Callable[[dict[str, tuple[int, ...]]], None]
+
 _INSTALL = {
     "cuda": "pip install onnxruntime-gpu",
     "tensorrt": "pip install onnxruntime-gpu",
@@ -43,14 +48,38 @@ _ERRORS_ONLY = 4
 """ONNX Runtime's log level for fatal messages alone: what matters is raised here."""
 
 
+@dataclass(frozen=True)
+class NetworkRun:
+    """One run of a network. model: its file, or that file's bytes. shapes: of its inputs."""
+
+    model: str | Path | bytes
+    shapes: dict[str, tuple[int, ...]]
+
+
+_recording: ContextVar[list[NetworkRun] | None] = ContextVar("_recording", default=None)
+
+
+@contextmanager
+def recorded_runs() -> Iterator[list[NetworkRun]]:
+    """The runs of all networks that are opened within, in order, for counting what they cost."""
+    runs: list[NetworkRun] = []
+    token = _recording.set(runs)
+    try:
+        yield runs
+    finally:
+        _recording.reset(token)
+
+
 class Session:
     """A network ready to run on `provider`.
 
-    inputs, outputs: name -> shape, with None for a free dimension.
+    inputs, outputs: name -> shape, with None for a free dimension. on_run: called at each run with
+    the shapes of its inputs.
     """
 
-    def __init__(self, session: Any, provider: str) -> None:
+    def __init__(self, session: Any, provider: str, on_run: OnRun | None = None) -> None:
         self._session = session
+        self._on_run = on_run
         self.provider = provider
         self.inputs = {value.name: _shape(value.shape) for value in session.get_inputs()}
         self.outputs = {value.name: _shape(value.shape) for value in session.get_outputs()}
@@ -62,6 +91,8 @@ class Session:
                 f"The network takes the inputs {', '.join(sorted(self.inputs))}, "
                 f"not {', '.join(sorted(inputs)) or 'none'}."
             )
+        if self._on_run is not None:
+            self._on_run({name: value.shape for name, value in inputs.items()})
         values = self._session.run(list(self.outputs), dict(inputs))
         return dict(zip(self.outputs, values, strict=True))
 
@@ -156,7 +187,10 @@ def _open(
             f"The provider {provider!r} is built into onnxruntime but did not start: check its "
             f"driver and libraries, or use the provider 'cpu'."
         )
-    return Session(session, provider)
+    runs = _recording.get()
+    if runs is None:
+        return Session(session, provider)
+    return Session(session, provider, lambda shapes: runs.append(NetworkRun(model, shapes)))
 
 
 def _not_started(provider: str, error: Exception) -> str:

@@ -187,7 +187,6 @@ def test_face_that_fills_the_picture(
         "clock",
         "text",
         "cell",
-        "coins",
         "hubble_deep_field",
         "checkerboard",
         "immunohistochemistry",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sosie.app.cli.arguments import parse_map, parse_time, spread_sources
+from sosie.app.cli.arguments import parse_map, parse_time, spread_values
 from sosie.errors import UsageError
 
 
@@ -34,12 +34,12 @@ from sosie.errors import UsageError
     ],
 )
 def test_the_flag_is_repeated_before_each_source(given, expected):
-    assert spread_sources(given.split()) == expected.split()
+    assert spread_values(given.split()) == expected.split()
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda s: s[0] != "-"), min_size=1))
 def test_no_name_is_lost_or_changed(names):
-    spread = spread_sources(["swap", "-s", *names, "-t", "film.mp4"])
+    spread = spread_values(["swap", "-s", *names, "-t", "film.mp4"])
     assert spread[2:-2:2] == names
     assert spread[1:-2:2] == ["-s"] * len(names)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sosie
 from sosie.app.scene import scene_frame, write_scene
 from sosie.errors import SosieError
 from sosie.pipeline import swap_image
@@ -60,17 +58,6 @@ class Figures:
     frame_ms: dict[str, float]
     cold_start_s: float
     films: tuple[FilmFigures, ...]
-
-
-def machine() -> dict[str, str | int]:
-    """What figures are to be read with: processor, threads and versions."""
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor_name(),
-        "threads": os.cpu_count() or 1,
-        "python": platform.python_version(),
-        "sosie": sosie.__version__,
-    }
 
 
 def measure_frame(material: Material, runs: int) -> dict[str, float]:
@@ -132,12 +119,3 @@ def _wait_for_peak(process: subprocess.Popen[bytes]) -> float | None:
     process.returncode = os.waitstatus_to_exitcode(status)
     unit = 1 if sys.platform == "darwin" else 1024
     return usage.ru_maxrss * unit / 1e6
-
-
-def _processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

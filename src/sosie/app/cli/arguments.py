@@ -12,15 +12,24 @@ from sosie.errors import UsageError
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
 
 
-def spread_sources(arguments: Sequence[str]) -> list[str]:
-    """The arguments of `sosie swap` with `-s` repeated before each of several source photos.
+_SEVERAL = {("swap",): ("-s", "--source"), ("eval", "run"): ("-m", "--method")}
+"""Command -> its flag that several values may follow, short and long."""
+
+
+def spread_values(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command of _SEVERAL with its flag repeated before each of several values.
 
     `-s me1.jpg me2.jpg -t film.mp4` becomes `-s me1.jpg -s me2.jpg -t film.mp4`. The first value
     is taken as it stands; those after it end at the next argument that starts with a dash, so that
     a further photo with such a name is given as `./-me.jpg`.
     """
-    if not arguments or arguments[0] != "swap":
-        return list(arguments)
+    for command, (short, long) in _SEVERAL.items():
+        if tuple(arguments[: len(command)]) == command:
+            return _spread(arguments, short, long)
+    return list(arguments)
+
+
+def _spread(arguments: Sequence[str], short: str, long: str) -> list[str]:
     spread: list[str] = []
     flag: str | None = None
     awaits_value = False
@@ -29,10 +38,10 @@ def spread_sources(arguments: Sequence[str]) -> list[str]:
             awaits_value = False
         elif argument == "--":
             return spread + list(arguments[position:])
-        elif argument in ("-s", "--source"):
+        elif argument in (short, long):
             flag, awaits_value = argument, True
-        elif argument.startswith("--source=") or re.match(r"-s[^-]", argument):
-            flag = "--source"
+        elif argument.startswith(f"{long}=") or re.match(rf"{short}[^-]", argument):
+            flag = long
         elif argument.startswith("-") and argument != "-":
             flag = None
         elif flag:

@@ -28,7 +28,8 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
 ) -> None:
     """Measure stages, cold start, film and memory on generated 1080p material."""
-    from sosie.app.measure import Figures, machine, measure_cold_start, measure_film, measure_frame
+    from sosie.app.measure import Figures, measure_cold_start, measure_film, measure_frame
+    from sosie.machine import machine
 
     note_progress("Measuring; this takes a minute or two, best with nothing else running ...")
     material = _material(face_px)

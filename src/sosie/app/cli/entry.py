@@ -11,7 +11,7 @@ import typer
 
 import sosie
 from sosie.app.cli import evaluate, weights
-from sosie.app.cli.arguments import spread_sources
+from sosie.app.cli.arguments import spread_values
 from sosie.app.cli.bench import bench
 from sosie.app.cli.demo import demo
 from sosie.app.cli.doctor import doctor
@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 for _command in (swap, inspect, bench, doctor, demo, train):
     app.command()(_command)
-app.add_typer(evaluate.app, name="eval", help="Measure models against their bounds.")
+app.add_typer(evaluate.app, name="eval", help="Measure swaps, and the models.")
 app.add_typer(weights.app, name="weights", help="Show and check the shipped models.")
 
 
@@ -70,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         command = typer.main.get_command(app)
-        code = command.main(spread_sources(arguments), prog_name="sosie", standalone_mode=False)
+        code = command.main(spread_values(arguments), prog_name="sosie", standalone_mode=False)
     except typer.TyperException as error:
         return _fail(_sentence(error.format_message()), error.exit_code, as_json)
     except SosieError as error:

@@ -1,4 +1,4 @@
-"""`sosie eval`: the models measured against their bounds and their teachers."""
+"""`sosie eval`: swaps measured, and the models against their bounds and their teachers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sosie.app.cli.eval_compare import compare
+from sosie.app.cli.eval_film import film
+from sosie.app.cli.eval_pair import pair
+from sosie.app.cli.eval_protocol import protocol
+from sosie.app.cli.eval_run import run, score
 from sosie.app.cli.output import note_progress, print_json
 from sosie.app.cli.train import library_notes, require_folder
 from sosie.evaluation.analysis import TABLE, measure, require_measurement
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from sosie.evaluation.analysis.table import Row
 
 app = typer.Typer(no_args_is_help=True)
+for _command in (pair, run, score, film, compare, protocol):
+    app.command()(_command)
 
 _HEADINGS = ("model", "figure", "Sosie", "teacher", "bound", "")
 
@@ -49,7 +56,7 @@ def analysis(
         require_measurement(name)
     for folder, flag in ((data, "--data"), (teachers, "--teachers")):
         require_folder(folder, flag)
-    from sosie.app.measure import machine
+    from sosie.machine import machine
     from sosie.training.recipe import Materials
 
     materials = Materials(data, teachers, cache or _user_cache(), workers or os.cpu_count() or 1)

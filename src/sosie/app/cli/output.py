@@ -21,10 +21,11 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def film_progress(label: str) -> Iterator[OnProgress | None]:
+def film_progress(label: str, rate: str = "fps") -> Iterator[OnProgress | None]:
     """A function that draws the progress of a film on stderr: frames, fps and time left.
 
-    None where stderr is no terminal, so that logs stay quiet.
+    rate: what is counted a second, where it is not frames. None where stderr is no terminal, so
+    that logs stay quiet.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -38,7 +39,7 @@ def film_progress(label: str) -> Iterator[OnProgress | None]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[fps]:.1f} fps"),
+        TextColumn(f"{{task.fields[fps]:.1f}} {rate}"),
         TextColumn("{task.fields[left]}"),
     )
     with Bar(*columns, console=console, transient=True) as bar:

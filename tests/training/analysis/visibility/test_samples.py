@@ -54,7 +54,7 @@ def test_a_sample_has_the_shapes_that_the_network_takes(face, library):
             "target": ((SIDE_PX, SIDE_PX), np.uint8),
             "weight": ((SIDE_PX, SIDE_PX), np.uint8),
         }
-        assert (sample["target"] > 127).sum() > 300
+        assert (sample["target"] > 127).sum() > 270
 
 
 def test_the_same_numbers_make_the_same_sample(face, library):
@@ -70,7 +70,7 @@ def test_the_label_lies_on_the_face_however_the_square_is_laid(face):
         scene = samples.cut(face, region)
         skin = scene.pixels[..., 0] > 145
         labelled = scene.target > 127
-        assert (skin & labelled).sum() / (skin | labelled).sum() > 0.97
+        assert (skin & labelled).sum() / (skin | labelled).sum() > 0.96
         assert scene.trust.min() == 255
         wanted = transform_points(face.landmarks, square_matrix(region))[:, :2]
         assert np.abs(scene.points - wanted).max() < 1e-3
@@ -83,7 +83,7 @@ def test_the_mirror_image_carries_its_labels(face):
     scene = samples.cut(mirrored, region_of(mirrored.landmarks))
     skin = scene.pixels[..., 0] > 145
     middle = SIDE_PX // 2
-    assert (scene.target[:, : middle - 4][skin[:, : middle - 4]] > 127).mean() > 0.97
+    assert (scene.target[:, : middle - 4][skin[:, : middle - 4]] > 127).mean() > 0.96
     assert (scene.target[:, middle + 4 :] > 127).sum() == 0
     assert scene.points[33, 0] < scene.points[263, 0]
 

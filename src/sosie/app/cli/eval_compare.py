@@ -1,0 +1,53 @@
+"""`sosie eval compare`: several runs in one table, on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sosie.app.cli import eval_flags as flags
+from sosie.app.cli.output import print_json
+from sosie.errors import OutputError
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs, such as runs/*.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for comparison.html and comparison.md; left out, none is made."),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Name of the run that the others are held against; the first."),
+    ] = None,
+    overwrite: flags.Overwrite = False,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Hold runs against one another: one table, and one page where --out is given.
+
+    Differences are told on the pairs that both runs could score. What is no run is left out.
+    """
+    from sosie.evaluation.report.compare import compare_runs
+    from sosie.evaluation.report.compare_page import HTML, entries, text, write_pages
+
+    if out is not None and (out / HTML).exists() and not overwrite:
+        raise OutputError(f"{out / HTML} exists already; give another --out, or --overwrite.")
+    found = compare_runs(runs, baseline)
+    written = None if out is None else write_pages(found, out)
+    if as_json:
+        print_json(
+            {
+                "baseline": found.baseline,
+                "runs": {name: str(run.folder) for name, run in found.runs.items()},
+                "skipped": [str(path) for path in found.skipped],
+                "notes": list(found.notes),
+                "figures": entries(found),
+                "report": None if written is None else str(written[0]),
+            }
+        )
+        return
+    print(text(found), end="")
+    if written is not None:
+        print(f"\nThe page: {written[0]}")

@@ -1,0 +1,99 @@
+"""`sosie eval pair`: every figure of one swap, and what it means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sosie.app.cli import eval_flags as flags
+from sosie.app.cli.output import print_json
+from sosie.errors import NoFaceError
+
+if TYPE_CHECKING:
+    from sosie.evaluation.score import Score
+
+_PICTURES = {
+    "source": "source",
+    "target": "target",
+    "result": "result",
+    "other": "second photo",
+}
+
+
+def pair(
+    source: Annotated[Path, typer.Argument(help="Photo of the face that was put in.")],
+    target: Annotated[Path, typer.Argument(help="Picture before the swap.")],
+    result: Annotated[Path, typer.Argument(help="Picture after the swap.")],
+    other: Annotated[
+        Path | None,
+        typer.Option(help="Another real photo of the source's person: tells what can be reached."),
+    ] = None,
+    identity: flags.Identity = None,
+    weights: flags.Weights = None,
+    perceptual: flags.Perceptual = "auto",
+    threads: flags.Threads = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Measure one swap: every figure, and what it means."""
+    from sosie.analysis.analyser import create_analyser
+    from sosie.evaluation.figure import Settings
+    from sosie.evaluation.runner import score_pair
+    from sosie.evaluation.score import Scorer, open_recognisers
+
+    settings = Settings(weights=weights, perceptual=perceptual, threads=threads)
+    recognisers = open_recognisers(identity or (), threads)
+    scorer = Scorer(create_analyser(threads), settings, recognisers)
+    score = score_pair(source, target, result, other, scorer)
+    if as_json:
+        print_json(entries(score))
+    else:
+        _show(score)
+    if set(score.no_face) & {"source", "target", "result"}:
+        raise typer.Exit(NoFaceError.exit_code)
+
+
+def entries(score: Score) -> dict[str, Any]:
+    """A score for JSON: each figure with what it means."""
+    from sosie.evaluation.figures import describe_figure
+
+    found = {}
+    for name, value in score.scored.figures.items():
+        figure = describe_figure(name)
+        found[name] = {
+            "value": value,
+            "unit": figure.unit,
+            "better": figure.better,
+            "title": figure.title,
+            "summary": figure.summary,
+            "limits": figure.limits,
+            "reason": score.scored.reasons.get(name),
+        }
+    return {"figures": found, "no_face": list(score.no_face)}
+
+
+def _show(score: Score) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sosie.evaluation.figures import describe_figure
+    from sosie.evaluation.report.table import number
+
+    table = Table("figure", "value", "better", "what it means", pad_edge=False, box=None)
+    table.columns[1].justify = "right"
+    table.columns[1].no_wrap = True
+    reasons: dict[str, list[str]] = {}
+    for name, value in score.scored.figures.items():
+        figure = describe_figure(name)
+        if value is None:
+            reasons.setdefault(score.scored.reasons[name], []).append(figure.title)
+        else:
+            shown = number(value, figure.unit)
+            table.add_row(figure.title, shown, figure.better or "", figure.summary)
+    console = Console(markup=False, highlight=False, soft_wrap=False)
+    console.print(table)
+    for reason, titles in reasons.items():
+        console.print(f"\nNot told: {', '.join(titles)}. {reason}")
+    for part in score.no_face:
+        console.print(f"\nNo face was found in the {_PICTURES[part]}.")

@@ -1,0 +1,104 @@
+"""What a run is told to do, and the exact record of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sosie.errors import UsageError
+from sosie.evaluation.cache import code_digest, versions, weight_digests
+from sosie.evaluation.figure import Settings
+from sosie.evaluation.pairs import PairList
+from sosie.evaluation.score import Recognisers
+from sosie.machine import machine
+from sosie.options import SwapOptions
+
+# Options of a swap that are the run's own, or mean nothing for photos.
+_FIXED = ("method", "faces", "overwrite", "threads", "start_s", "end_s", "codec", "crf", "preset")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run over a list of pairs.
+
+    folder: of the run. name: for tables. root: folder of the pictures, in place of the list's own.
+    limit: pairs at most, the first of the list. settings, recognisers: how results are scored;
+    recognisers are `FILE` or `FILE:range=0..255`. threads: for networks; None takes all.
+    cache: folder for what is analysed and scored once; None keeps nothing.
+    overwrite: replace another run that the folder holds. cost: measure memory and operations too.
+    """
+
+    pairs: Path
+    folder: Path
+    name: str
+    root: Path | None = None
+    limit: int | None = None
+    settings: Settings = field(default_factory=Settings)
+    recognisers: tuple[str, ...] = ()
+    threads: int | None = None
+    cache: Path | None = None
+    overwrite: bool = False
+    cost: bool = True
+
+
+def swap_options(changes: Mapping[str, str], threads: int | None = None) -> SwapOptions:
+    """The options of a swap with some of them changed, as texts.
+
+    Raises UsageError on an unknown option, one that a run does not leave open, or a bad value.
+    """
+    defaults = dataclasses.asdict(SwapOptions())
+    values: dict[str, Any] = {"threads": threads}
+    for key, text in changes.items():
+        if key in _FIXED:
+            raise UsageError(f"The option {key} cannot be set for a run over photos; leave it out.")
+        known = defaults.get(key, "")
+        try:
+            values[key] = type(known)(text)
+        except ValueError as error:
+            raise UsageError(f"{key} takes a number, not {text!r}.") from error
+    return SwapOptions.from_dict(values)
+
+
+def record(
+    plan: Plan, pairs: PairList, recognisers: Recognisers, method: str, swap: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The content of config.json. swap: what decides about the results beside method and pairs."""
+    settings = plan.settings
+    return {
+        "format": 1,
+        "name": plan.name,
+        "method": method,
+        "pairs": {
+            "file": plan.pairs.name,
+            "name": pairs.name,
+            "seed": pairs.seed,
+            "protocol": dict(pairs.protocol),
+            "sha256": pairs.digest,
+            "count": len(pairs.pairs) + len(pairs.bad),
+        },
+        "swap": dict(swap),
+        "score": {
+            "perceptual": settings.perceptual,
+            "inception": settings.inception,
+            "weights": None if settings.weights is None else str(settings.weights),
+            "recognisers": [
+                {"name": name, "sha256": digest, "range": span}
+                for name, digest, span in recognisers.files
+            ],
+        },
+        "weights": weight_digests(),
+        "versions": {**versions(), "code": code_digest()},
+        "machine": machine(),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def made_by_us(options: SwapOptions) -> dict[str, Any]:
+    """The part `swap` of a record, for a method of Sosie's."""
+    chosen = dataclasses.asdict(options)
+    kept = {key: value for key, value in chosen.items() if key not in _FIXED}
+    return {"options": kept, "code": code_digest(measuring=False), "weights": weight_digests()}

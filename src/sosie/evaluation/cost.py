@@ -1,0 +1,196 @@
+"""What a method costs: time a face and a frame, memory, parameters and operations.
+
+Times are those of the run itself: medians over its pairs, on the machine that its configuration
+names. Memory and operations are measured in a process of its own that makes one swap.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sosie.errors import SosieError, UnavailableError
+from sosie.evaluation.figure import Figure, Missing, Readings
+from sosie.evaluation.operations import count_runs
+from sosie.evaluation.results import Line
+from sosie.options import SwapOptions
+
+_cost = partial(Figure, better="lower", range=(0, float("inf")), source="Sosie", kind="cost")
+_TIME_LIMITS = "Depends on the machine, on what else runs there, and on the pictures' sizes."
+_COUNT_LIMITS = "Counts networks alone; not what a method does without them."
+
+FIGURES = (
+    _cost(
+        name="cost_face_ms",
+        title="Time a face",
+        unit="ms",
+        summary="How long one face of a picture takes once it was found.",
+        formula="median over the pairs of aiming, swapping and composing, by face",
+        limits=_TIME_LIMITS,
+    ),
+    _cost(
+        name="cost_frame_ms",
+        title="Time a frame",
+        unit="ms",
+        summary="How long a whole picture takes, the search for faces included.",
+        formula="median over the pairs, without reading and writing files",
+        limits=_TIME_LIMITS,
+    ),
+    _cost(
+        name="cost_source_ms",
+        title="Time a source",
+        unit="ms",
+        summary="How long the source photos take, once for any number of pictures.",
+        formula="median over the pairs, with reading them and loading the method",
+        limits=_TIME_LIMITS,
+    ),
+    _cost(
+        name="cost_peak_mb",
+        title="Peak memory",
+        unit="MB",
+        summary="The most memory that a process held which made one swap.",
+        formula="peak resident size in 10^6 bytes",
+        limits="Memory of a graphics card is not in it. Larger pictures need more.",
+    ),
+    _cost(
+        name="cost_parameters",
+        title="Parameters",
+        unit="M",
+        summary="How many million numbers the networks have that one swap runs.",
+        formula="sum over the ONNX files that ran, analysis included, each counted once",
+        limits=_COUNT_LIMITS,
+    ),
+    _cost(
+        name="cost_gflops",
+        title="Operations",
+        unit="GFLOPs",
+        summary="How many billion operations the networks do for one swap.",
+        formula="2 x multiply-adds of convolutions and matrix products, all analysis included",
+        limits=_COUNT_LIMITS + " Each retry of a search counts.",
+    ),
+)
+
+_MEDIANS = {
+    "cost_face_ms": "face_ms",
+    "cost_frame_ms": "frame_ms",
+    "cost_source_ms": "source_ms",
+}
+ANSWER = "answer.json"
+_MEASURE = (
+    "import sys, pathlib; from sosie.evaluation.cost import answer_order; "
+    "answer_order(pathlib.Path(sys.argv[1]))"
+)
+_MEASURED = ("cost_peak_mb", "cost_parameters", "cost_gflops")
+
+
+def typical(lines: Iterable[Line]) -> Readings:
+    """The times of a run: medians over its lines."""
+    costs = [line.cost for line in lines if line.error is None]
+    readings: Readings = {}
+    for name, stage in _MEDIANS.items():
+        times = [cost[stage] for cost in costs if stage in cost]
+        readings[name] = (
+            statistics.median(times) if times else Missing("The run did not measure this time.")
+        )
+    return readings
+
+
+def unmeasured(reason: str) -> Readings:
+    """Every figure of this file, missing for one reason."""
+    return {figure.name: Missing(reason) for figure in FIGURES}
+
+
+def unmeasured_counts(reason: str) -> Readings:
+    """Memory, parameters and operations, missing for one reason."""
+    return {name: Missing(reason) for name in _MEASURED}
+
+
+def measure_swap(options: SwapOptions, sources: Sequence[Path], target: Path) -> Readings:
+    """Memory, parameters and operations of one swap of photos, in a process of its own."""
+    order = {
+        "options": dataclasses.asdict(options),
+        "sources": [str(source.resolve()) for source in sources],
+        "target": str(target.resolve()),
+    }
+    with TemporaryDirectory(prefix="sosie-") as folder:
+        file = Path(folder) / "order.json"
+        file.write_text(json.dumps(order), "utf-8")
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURE, str(file)],
+            check=False,
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        answer = file.with_name(ANSWER)
+        if done.returncode == 0 and answer.is_file():
+            told = json.loads(answer.read_bytes())
+            return {
+                name: Missing(value) if isinstance(value, str) else float(value)
+                for name, value in told.items()
+            }
+    last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    return unmeasured_counts(
+        f"The process that was to be measured ended with code {done.returncode} "
+        f"({last or 'perhaps for want of memory'})."
+    )
+
+
+def answer_order(file: Path) -> None:
+    """Carry out what `measure_swap` wrote, in this process, which should be new."""
+    order = json.loads(file.read_bytes())
+    options = SwapOptions.from_dict(order["options"])
+    try:
+        readings = _swap_once(options, order["sources"], order["target"])
+    except SosieError as error:
+        readings = unmeasured_counts(f"The swap that was to be measured failed: {error}")
+    told = {
+        name: value.reason if isinstance(value, Missing) else value
+        for name, value in readings.items()
+    }
+    file.with_name(ANSWER).write_text(json.dumps(told), "utf-8")
+
+
+def _swap_once(options: SwapOptions, sources: list[str], target: str) -> Readings:
+    from sosie.pipeline import Swap
+    from sosie.runtime import recorded_runs
+
+    with recorded_runs() as runs:
+        Swap(list(sources), options).image(target)
+    peak = peak_mb()
+    readings: Readings = {
+        "cost_peak_mb": Missing("This system does not tell.") if peak is None else peak
+    }
+    try:
+        counted = count_runs(runs)
+    except UnavailableError as error:
+        missing = Missing(str(error))
+        return {**readings, "cost_parameters": missing, "cost_gflops": missing}
+    return {
+        **readings,
+        "cost_parameters": counted.parameters / 1e6,
+        "cost_gflops": counted.operations / 1e9,
+    }
+
+
+def peak_mb() -> float | None:
+    """The most memory that this process held so far, in MB; None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # `getrusage` would count what the parent held at the time of the fork.
+        for line in status.read_text("utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    if os.name != "posix":
+        return None
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

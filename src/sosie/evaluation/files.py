@@ -1,0 +1,45 @@
+"""The files of an evaluation: whole or absent, however a run ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sosie.errors import OutputError
+from sosie.media.output import atomic_output
+from sosie.types import Pixels
+
+# Results are many and are read once or twice: the weakest compression is four times as fast.
+_COMPRESSION = 1
+
+
+def write_picture(path: Path, pixels: Pixels) -> None:
+    """A PNG of pixels (RGB, H x W x 3, uint8 or uint16); it replaces one that is there.
+
+    Raises OutputError where it cannot be written.
+    """
+    encoded = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])
+    with atomic_output(path, overwrite=True) as pending:
+        pending.path.write_bytes(np.asarray(encoded[1]).tobytes())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON document; it replaces one that is there. A number that JSON has no word for is an
+    error. Raises OutputError where it cannot be written."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_output(path, overwrite=True) as pending:
+        pending.path.write_text(text, "utf-8")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises OutputError where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder {folder} cannot be created ({error.strerror}); give another one."
+        ) from error

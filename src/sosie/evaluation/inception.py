@@ -1,0 +1,212 @@
+"""The Inception network that FID is defined by.
+
+Inception v3 (Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision") as
+released on 2015-12-05 for TensorFlow, with which Heusel et al. 2017 ("GANs Trained by a Two
+Time-Scale Update Rule ...") define FID. It differs from torchvision's: means leave out the padding,
+the last block takes a maximum, and pictures are enlarged as TensorFlow 1 did. Names of weights are
+those of the published PyTorch conversion. Imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sosie.errors import InputError
+
+SIDE_PX, NUMBERS = 299, 2048
+"""Side of the pictures inside the network, and how many numbers describe one."""
+
+Pool = Literal["mean", "max", "reduce"]
+_Kernel = tuple[int, int]
+# in and out channels, kernel, stride
+_Conv = tuple[int, int, _Kernel, int]
+_Chain = tuple["str | tuple[str, ...]", ...]
+
+_ONE, _THREE, _FIVE = (1, 1), (3, 3), (5, 5)
+_WIDE, _HIGH = (1, 7), (7, 1)
+
+
+class _Unit(nn.Module):
+    """Convolution, batch normalisation, ReLU; the kernel is centred unless it strides."""
+
+    def __init__(self, conv: _Conv, *, centred: bool = True) -> None:
+        super().__init__()
+        channels, width, kernel, stride = conv
+        padding = (kernel[0] // 2, kernel[1] // 2) if centred and stride == 1 else (0, 0)
+        self.conv = nn.Conv2d(channels, width, kernel, stride, padding, bias=False)
+        self.bn = nn.BatchNorm2d(width, eps=0.001)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(self.bn(self.conv(x)))
+
+
+class _Mixed(nn.Module):
+    """Branches side by side. chains: names of units, one after the other; several at one place are
+    themselves side by side. The branch of the pool comes last, with the unit `branch_pool` unless
+    it reduces."""
+
+    def __init__(self, units: dict[str, _Conv], chains: tuple[_Chain, ...], pool: Pool) -> None:
+        super().__init__()
+        for name, conv in units.items():
+            self.add_module(name, _Unit(conv))
+        self.chains, self.pool = chains, pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = [self._along(x, chain) for chain in self.chains]
+        if self.pool == "reduce":
+            found.append(functional.max_pool2d(x, 3, 2))
+        elif self.pool == "max":
+            found.append(self.get_submodule("branch_pool")(functional.max_pool2d(x, 3, 1, 1)))
+        else:
+            mean = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+            found.append(self.get_submodule("branch_pool")(mean))
+        return torch.cat(found, 1)
+
+    def _along(self, x: Tensor, chain: _Chain) -> Tensor:
+        for step in chain:
+            names = (step,) if isinstance(step, str) else step
+            x = torch.cat([self.get_submodule(name)(x) for name in names], 1)
+        return x
+
+
+def _block_35(channels: int, pooled: int) -> _Mixed:
+    units = {
+        "branch1x1": (channels, 64, _ONE, 1),
+        "branch5x5_1": (channels, 48, _ONE, 1),
+        "branch5x5_2": (48, 64, _FIVE, 1),
+        "branch3x3dbl_1": (channels, 64, _ONE, 1),
+        "branch3x3dbl_2": (64, 96, _THREE, 1),
+        "branch3x3dbl_3": (96, 96, _THREE, 1),
+        "branch_pool": (channels, pooled, _ONE, 1),
+    }
+    chains = (("branch1x1",), _steps("branch5x5", 2), _steps("branch3x3dbl", 3))
+    return _Mixed(units, chains, "mean")
+
+
+def _to_17() -> _Mixed:
+    units = {
+        "branch3x3": (288, 384, _THREE, 2),
+        "branch3x3dbl_1": (288, 64, _ONE, 1),
+        "branch3x3dbl_2": (64, 96, _THREE, 1),
+        "branch3x3dbl_3": (96, 96, _THREE, 2),
+    }
+    return _Mixed(units, (("branch3x3",), _steps("branch3x3dbl", 3)), "reduce")
+
+
+def _block_17(narrow: int) -> _Mixed:
+    units = {
+        "branch1x1": (768, 192, _ONE, 1),
+        "branch7x7_1": (768, narrow, _ONE, 1),
+        "branch7x7_2": (narrow, narrow, _WIDE, 1),
+        "branch7x7_3": (narrow, 192, _HIGH, 1),
+        "branch7x7dbl_1": (768, narrow, _ONE, 1),
+        "branch7x7dbl_2": (narrow, narrow, _HIGH, 1),
+        "branch7x7dbl_3": (narrow, narrow, _WIDE, 1),
+        "branch7x7dbl_4": (narrow, narrow, _HIGH, 1),
+        "branch7x7dbl_5": (narrow, 192, _WIDE, 1),
+        "branch_pool": (768, 192, _ONE, 1),
+    }
+    chains = (("branch1x1",), _steps("branch7x7", 3), _steps("branch7x7dbl", 5))
+    return _Mixed(units, chains, "mean")
+
+
+def _to_8() -> _Mixed:
+    units = {
+        "branch3x3_1": (768, 192, _ONE, 1),
+        "branch3x3_2": (192, 320, _THREE, 2),
+        "branch7x7x3_1": (768, 192, _ONE, 1),
+        "branch7x7x3_2": (192, 192, _WIDE, 1),
+        "branch7x7x3_3": (192, 192, _HIGH, 1),
+        "branch7x7x3_4": (192, 192, _THREE, 2),
+    }
+    return _Mixed(units, (_steps("branch3x3", 2), _steps("branch7x7x3", 4)), "reduce")
+
+
+def _block_8(channels: int, pool: Pool) -> _Mixed:
+    units = {
+        "branch1x1": (channels, 320, _ONE, 1),
+        "branch3x3_1": (channels, 384, _ONE, 1),
+        "branch3x3_2a": (384, 384, (1, 3), 1),
+        "branch3x3_2b": (384, 384, (3, 1), 1),
+        "branch3x3dbl_1": (channels, 448, _ONE, 1),
+        "branch3x3dbl_2": (448, 384, _THREE, 1),
+        "branch3x3dbl_3a": (384, 384, (1, 3), 1),
+        "branch3x3dbl_3b": (384, 384, (3, 1), 1),
+        "branch_pool": (channels, 192, _ONE, 1),
+    }
+    chains: tuple[_Chain, ...] = (
+        ("branch1x1",),
+        ("branch3x3_1", ("branch3x3_2a", "branch3x3_2b")),
+        (*_steps("branch3x3dbl", 2), ("branch3x3dbl_3a", "branch3x3dbl_3b")),
+    )
+    return _Mixed(units, chains, pool)
+
+
+def _steps(name: str, count: int) -> tuple[str, ...]:
+    """Names of units that are numbered from 1."""
+    return tuple(f"{name}_{number}" for number in range(1, count + 1))
+
+
+class Inception(nn.Module):
+    """Pictures -> the 2,048 numbers before the classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.Conv2d_1a_3x3 = _Unit((3, 32, _THREE, 2))
+        self.Conv2d_2a_3x3 = _Unit((32, 32, _THREE, 1), centred=False)
+        self.Conv2d_2b_3x3 = _Unit((32, 64, _THREE, 1))
+        self.Conv2d_3b_1x1 = _Unit((64, 80, _ONE, 1))
+        self.Conv2d_4a_3x3 = _Unit((80, 192, _THREE, 1), centred=False)
+        self.Mixed_5b = _block_35(192, 32)
+        self.Mixed_5c = _block_35(256, 64)
+        self.Mixed_5d = _block_35(288, 64)
+        self.Mixed_6a = _to_17()
+        for letter, narrow in zip("bcde", (128, 160, 160, 192), strict=True):
+            self.add_module(f"Mixed_6{letter}", _block_17(narrow))
+        self.Mixed_7a = _to_8()
+        self.Mixed_7b = _block_8(1280, "mean")
+        self.Mixed_7c = _block_8(2048, "max")
+        self.requires_grad_(False).eval()
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take published weights; those of the classifier (`fc`) are left out.
+
+        Raises InputError where they are not those of this network.
+        """
+        own = {name: value for name, value in weights.items() if not name.startswith("fc.")}
+        for name, value in self.state_dict().items():
+            # How many batches a normalisation has seen does not matter, and is not published.
+            if name.endswith("num_batches_tracked"):
+                own.setdefault(name, value)
+        try:
+            self.load_state_dict(own)
+        except RuntimeError as error:
+            raise InputError(f"These are not the weights of FID's Inception: {error}") from error
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """N x NUMBERS. pictures: uint8, N x 3 x H x W, RGB."""
+        x = (resize_as_tensorflow(pictures.float(), SIDE_PX) - 128) / 128
+        for name, module in self.named_children():
+            if name in {"Conv2d_3b_1x1", "Mixed_5b"}:
+                x = functional.max_pool2d(x, 3, 2)
+            x = module(x)
+        return x.mean((2, 3))
+
+
+def resize_as_tensorflow(pictures: Tensor, side_px: int) -> Tensor:
+    """Bilinear, N x C x H x W -> N x C x side_px x side_px, with the top left corners of pixels
+    matched, not their centres, and nothing filtered: what TensorFlow 1 did."""
+    for axis in (2, 3):
+        size = pictures.shape[axis]
+        place = torch.arange(side_px) * (size / side_px)
+        low = place.floor().long().clamp(max=size - 1)
+        share = (place - low).reshape((-1, 1) if axis == 2 else (-1,))
+        one = pictures.index_select(axis, low)
+        other = pictures.index_select(axis, (low + 1).clamp(max=size - 1))
+        pictures = one + (other - one) * share
+    return pictures

@@ -1,0 +1,153 @@
+"""Recognition networks that a user names, beside the one that Sosie ships."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie import geometry
+from sosie.analysis.recogniser import SIDE_PX, TEMPLATE
+from sosie.errors import InputError, UsageError
+from sosie.evaluation.figure import OWN
+from sosie.runtime import Session, create_session
+from sosie.types import Face, FloatArray
+
+RANGES = {"-1..1": (-1.0, 1.0), "0..1": (0.0, 1.0), "0..255": (0.0, 255.0)}
+"""The ranges of pixels that a network may take, by name."""
+
+DEFAULT_RANGE = "-1..1"
+"""That of ArcFace and most that follow it."""
+
+_OPTION = ":range="
+_BATCH = 32
+
+
+class IdentityNetwork(Protocol):
+    """Tells whose face it is."""
+
+    @property
+    def name(self) -> str:
+        """Unique among those of one run."""
+
+    def embed(self, faces: Sequence[tuple[NDArray[np.uint8], Face]]) -> FloatArray:
+        """float32, N x D, each of unit length. faces: RGB pictures, each with the face in it."""
+
+
+@dataclass(frozen=True)
+class OnnxRecogniser:
+    """A recognition network in an ONNX file. It takes faces cut as Sosie's own: ArcFace's.
+
+    channels_first: whether it takes N x 3 x 112 x 112 and not N x 112 x 112 x 3. batch: how many
+    faces at once; None is any. low, high: the range of its pixels, which are RGB.
+    """
+
+    name: str
+    session: Session
+    channels_first: bool
+    batch: int | None
+    low: float
+    high: float
+
+    def embed(self, faces: Sequence[tuple[NDArray[np.uint8], Face]]) -> FloatArray:
+        """See `IdentityNetwork`. Raises InputError where the network does not give vectors."""
+        vectors = []
+        step = self.batch or _BATCH
+        for start in range(0, len(faces), step):
+            crops = [aligned(pixels, face) for pixels, face in faces[start : start + step]]
+            # A network for exactly so many at once gets the last one again for those missing.
+            crops += [crops[-1]] * ((self.batch or 0) - len(crops))
+            vectors.append(self._run(np.stack(crops))[: len(faces) - start])
+        return np.concatenate(vectors) if vectors else np.zeros((0, 1), np.float32)
+
+    def _run(self, crops: NDArray[np.uint8]) -> FloatArray:
+        values = crops.astype(np.float32) / 255 * (self.high - self.low) + self.low
+        if self.channels_first:
+            values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+        found = self.session.run({next(iter(self.session.inputs)): values})
+        vectors = _vectors(found, len(crops), self.name)
+        norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(norm, 1e-6), np.float32)
+
+
+def open_recogniser(choice: str, threads: int | None = None) -> OnnxRecogniser:
+    """The network that a user names as `FILE` or `FILE:range=0..255`.
+
+    It must take aligned faces (ArcFace's template), RGB float32 of 112 x 112; the layout is read
+    from its input. The range of its pixels is taken from the option, or from `FILE.json` beside it
+    ({"range": "0..255", "name": "..."}), or is -1..1. Its name is the file's without the ending.
+    Raises InputError where the file is not such a network, UsageError for an unknown range.
+    """
+    text, _, option = choice.partition(_OPTION)
+    path = Path(text)
+    card = _sidecar(path)
+    chosen = option or card.get("range", DEFAULT_RANGE)
+    if chosen not in RANGES:
+        raise UsageError(
+            f"The range {chosen!r} of the recognition network {path.name} is not known: "
+            f"give one of {', '.join(RANGES)}."
+        )
+    name = card.get("name", path.stem)
+    if name == OWN or not name or set(name) & set("[]"):
+        raise UsageError(
+            f"A recognition network cannot be named {name!r}: rename {path.name} or give it a "
+            f"name in {path.name}.json."
+        )
+    session = create_session(path, threads=threads)
+    first, batch = _layout(session, path)
+    low, high = RANGES[chosen]
+    return OnnxRecogniser(name, session, first, batch, low, high)
+
+
+def _sidecar(path: Path) -> dict[str, str]:
+    """What the JSON file beside a network says of it; nothing where there is none."""
+    beside = path.with_name(f"{path.name}.json")
+    if not beside.is_file():
+        return {}
+    try:
+        entries = json.loads(beside.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"The file {beside} is not valid JSON: correct or delete it.") from error
+    known = {"name", "range"}
+    if (
+        not isinstance(entries, dict)
+        or not set(entries) <= known
+        or not all(isinstance(value, str) for value in entries.values())
+    ):
+        raise InputError(f"The file {beside} may hold only the texts `name` and `range`.")
+    return entries
+
+
+def _layout(session: Session, path: Path) -> tuple[bool, int | None]:
+    """Whether channels come first, and how many faces the network takes at once (None: any)."""
+    shapes = list(session.inputs.values())
+    if len(shapes) == 1 and len(shapes[0]) == 4:
+        batch, *rest = shapes[0]
+        for first, wanted in ((True, (3, SIDE_PX, SIDE_PX)), (False, (SIDE_PX, SIDE_PX, 3))):
+            if all(size in (None, want) for size, want in zip(rest, wanted, strict=True)):
+                return first, batch
+    seen = "; ".join(" x ".join(str(size or "?") for size in shape) for shape in shapes)
+    raise InputError(
+        f"The network {path} takes {seen or 'nothing'}, not aligned faces of N x 3 x {SIDE_PX} x "
+        f"{SIDE_PX} or N x {SIDE_PX} x {SIDE_PX} x 3: give a recognition network of that size."
+    )
+
+
+def _vectors(found: dict[str, NDArray[Any]], count: int, name: str) -> NDArray[Any]:
+    """The first output that is a vector a face."""
+    for value in found.values():
+        flat = value.reshape(count, -1) if value.ndim >= 2 and len(value) == count else None
+        if flat is not None and 16 <= flat.shape[1] <= 4096:
+            return flat
+    raise InputError(f"The network {name} gives no vector of 16 to 4,096 numbers for a face.")
+
+
+def aligned(pixels: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
+    """The face as recognition networks take it: RGB uint8, SIDE_PX x SIDE_PX x 3."""
+    matrix = geometry.align_matrix(face.points5, TEMPLATE, SIDE_PX)
+    return np.asarray(geometry.crop(pixels, matrix, SIDE_PX), np.uint8)

@@ -1,0 +1,178 @@
+"""Several runs beside one another: one table, one page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import Any
+
+from sosie.errors import InputError, UsageError
+from sosie.evaluation.figure import Figure
+from sosie.evaluation.report.run import Run, in_order, read_run
+from sosie.evaluation.report.table import Row, rows_of
+from sosie.evaluation.results import LINES, Line
+from sosie.evaluation.statistics import Better, Difference, Estimate, difference
+from sosie.options import nearest
+
+_SAME = ("score", "weights", "versions")
+"""What of two configurations must be the same for their figures to be comparable."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One figure of one run. row: None where the run does not have it. against: how it differs from
+    the baseline on the pairs that both could score; None where that cannot be told."""
+
+    row: Row | None
+    against: Difference | None
+
+    @property
+    def told(self) -> Estimate:
+        return self.row.estimate if self.row else Estimate(math.nan, math.nan, math.nan, 0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs with names that tell them apart, in the order that they were given.
+
+    baseline: the name of that which the others are held against. skipped: files and folders that
+    hold no run. notes: sentences on what makes the runs less comparable.
+    """
+
+    runs: dict[str, Run]
+    baseline: str
+    skipped: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    _rows: dict[str, dict[str, Row]] = field(default_factory=dict)
+
+    @cached_property
+    def figures(self) -> list[Figure]:
+        """All figures that a run of them could tell, in the order of the table."""
+        return in_order(
+            {name for rows in self._rows.values() for name, row in rows.items() if row.is_told}
+        )
+
+    def entry(self, name: str, figure: Figure) -> Entry:
+        """A figure of the run of that name."""
+        return self._entries[name, figure.name]
+
+    def best(self, figure: Figure) -> list[str]:
+        """The runs with the best value as it is printed; none without a better side or a rival."""
+        told = {name: self.entry(name, figure).told.value for name in self.runs}
+        told = {name: value for name, value in told.items() if math.isfinite(value)}
+        if figure.better is None or len(told) < 2:
+            return []
+        most = (max if figure.better == "higher" else min)(told.values())
+        close = [name for name, value in told.items() if math.isclose(value, most, rel_tol=1e-9)]
+        return close if len(close) < len(told) else []
+
+    @cached_property
+    def _entries(self) -> dict[tuple[str, str], Entry]:
+        return {
+            (name, figure.name): Entry(
+                self._rows[name].get(figure.name), self._against(name, figure)
+            )
+            for name in self.runs
+            for figure in self.figures
+        }
+
+    def _against(self, name: str, figure: Figure) -> Difference | None:
+        """None for the baseline itself, and for figures that no single pair has."""
+        if name == self.baseline:
+            return None
+        ours, theirs = self.runs[name], self.runs[self.baseline]
+        common = same_pairs(ours, theirs)
+        values = [run.by_pair(figure.name) for run in (ours, theirs)]
+        kept = [{pair: one[pair] for pair in common if pair in one} for one in values]
+        if not (kept[0] and kept[1]) or ours.film is not None:
+            return None
+        # A share is in per cent where a single pair has 0 or 1.
+        scale = 100 if ours.is_share(figure.name) else 1
+        scaled = [{pair: scale * value for pair, value in one.items()} for one in kept]
+        better: Better | None = figure.better
+        return difference(scaled[0], scaled[1], better)
+
+
+def compare_runs(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
+    """The runs in some folders; those that hold none are left out and named in `skipped`.
+
+    baseline: the name of a run; None takes the first. Raises InputError where there are fewer than
+    two runs, or those of films and of pairs are mixed, UsageError for an unknown baseline.
+    """
+    visible = [folder for folder in folders if not folder.name.startswith(".")]
+    skipped = tuple(folder for folder in visible if not (folder / LINES).is_file())
+    found = [read_run(folder) for folder in visible if folder not in skipped]
+    if len(found) < 2:
+        raise InputError(
+            f"Of these {len(visible)} folders {len(found)} hold a run; give two or more, such as "
+            f"`runs/*`."
+        )
+    if len({run.film is None for run in found}) > 1:
+        raise InputError("Some of the runs are of films and some of pairs; compare them apart.")
+    runs = dict(zip(_names(found), found, strict=True))
+    if baseline is None:
+        baseline = next(iter(runs))
+    if baseline not in runs:
+        raise UsageError(f"Unknown baseline {baseline!r}: {nearest(baseline, runs)}.")
+    rows = {name: {row.figure.name: row for row in rows_of(run)} for name, run in runs.items()}
+    return Comparison(runs, baseline, skipped, tuple(_notes(runs, baseline)), rows)
+
+
+def same_pairs(one: Run, other: Run) -> list[str]:
+    """The ids under which both runs have the same pair, in order."""
+    mine, theirs = ({line.pair: line for line in run.lines} for run in (one, other))
+    common = [pair for pair in mine if pair in theirs]
+    if _digest(one) == _digest(other):
+        return common
+    return [pair for pair in common if _pictures(mine[pair]) == _pictures(theirs[pair])]
+
+
+def _digest(run: Run) -> str | None:
+    """Of its list of pairs."""
+    digest: str | None = run.config["pairs"].get("sha256")
+    return digest
+
+
+def _pictures(line: Line) -> tuple[Any, ...]:
+    """What tells a pair of another list with the same id; pictures may lie in other folders."""
+    names = [None if name is None else PurePath(name).name for name in (line.source, line.target)]
+    return (*names, line.source_person, line.target_person)
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """The runs' names; where two are alike, with the folder above, or a number."""
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        names = [f"{run.folder.resolve().parent.name}/{run.folder.name}" for run in runs]
+    counted = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return [
+        name if count == 1 else f"{name} ({count})"
+        for name, count in zip(names, counted, strict=True)
+    ]
+
+
+def _notes(runs: dict[str, Run], baseline: str) -> list[str]:
+    """What makes the runs less comparable with the baseline."""
+    base = runs[baseline]
+    said = []
+    for name, run in runs.items():
+        if name == baseline:
+            continue
+        different = [key for key in _SAME if run.config.get(key) != base.config.get(key)]
+        if run.film is not None:
+            different = [key for key in different if key != "score"]
+        if different:
+            said.append(f"{name} was scored with other {' and '.join(different)} than {baseline}.")
+        common = len(same_pairs(run, base))
+        if run.film is None and common < max(len(run.lines), len(base.lines)):
+            said.append(
+                f"{name} and {baseline} have {common} pairs in common, of {len(run.lines)} and "
+                f"{len(base.lines)}: their means are over different pairs, differences over the "
+                f"common ones."
+            )
+        elif run.film is not None and _digest(run) != _digest(base):
+            said.append(f"{name} is of another film, or with another source, than {baseline}.")
+    return said

@@ -1,0 +1,78 @@
+"""The report as a text in Markdown: for a terminal, a review, a repository."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sosie.evaluation.report.run import Run
+from sosie.evaluation.report.sentences import counted, reasons_of
+from sosie.evaluation.report.table import ARROWS, Row, grouped, interval, number, rows_of
+
+_HEADS = ("figure", "value", "95 % interval", "median", "pairs")
+
+
+def report(run: Run, rows: Sequence[Row], title: str, subtitle: str, note: str) -> str:
+    """The whole text."""
+    told = [row for row in rows if row.is_told]
+    parts = [f"# {title}", subtitle, note]
+    for heading, members in grouped(told).items():
+        parts += [f"## {heading}", table(_HEADS, [_cells(row) for row in members])]
+    parts += ["## What could not be told", _untold(run, rows)]
+    parts += ["## Exact configuration", f"```json\n{json.dumps(run.config, indent=1)}\n```"]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def film_summary(run: Run) -> str:
+    """The figures of a film and what they mean, for a terminal."""
+    rows = rows_of(run)
+    told = [
+        (
+            cell(f"{row.figure.title} {ARROWS[row.figure.better]}".rstrip()),
+            number(row.estimate.value, row.figure.unit),
+        )
+        for row in rows
+        if row.is_told
+    ]
+    return "\n\n".join(part for part in (table(_HEADS[:2], told), _untold(run, rows)) if part)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table. The first column is of words, the others of numbers."""
+    lines = [heads, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    rule = [f"{'-' * (width - 1)}{'-' if not at else ':'}" for at, width in enumerate(widths)]
+    return "\n".join(_line(line, widths) for line in [heads, rule, *rows])
+
+
+def cell(content: str) -> str:
+    """A text as it may stand in a cell."""
+    return content.replace("|", "\\|").replace("\n", " ")
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (
+        content.rjust(width) if at else content.ljust(width)
+        for at, (content, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return f"| {' | '.join(padded)} |"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    title = cell(f"{row.figure.title} {ARROWS[row.figure.better]}".rstrip())
+    median = number(row.spread.median) if row.spread else ""
+    count = str(row.estimate.count) if row.spread or row.estimate.count > 1 else ""
+    value = number(row.estimate.value, row.figure.unit)
+    return title, value, interval(row.estimate), median, count
+
+
+def _untold(run: Run, rows: Sequence[Row]) -> str:
+    items = [f"- {sentence}" for sentence in counted(run)]
+    items += [f"- Pair {line.pair}: {line.error}" for line in run.failed]
+    items += [
+        f"- Pair {line.pair} shows no face: {', '.join(line.no_face)}"
+        for line in run.lines
+        if line.no_face
+    ]
+    items += [f"- {item}" for row in rows for item in reasons_of(run, row)]
+    return "\n".join(items)

@@ -1,0 +1,125 @@
+"""The folder of a run, read for its report."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sosie.errors import InputError, UsageError
+from sosie.evaluation import figures
+from sosie.evaluation.figure import Figure, split_name, variant_name
+from sosie.evaluation.figures import Scored
+from sosie.evaluation.film_record import FilmRecord, read_film_record
+from sosie.evaluation.results import LINES, SET, Line, read_config, read_lines
+
+_SHARES = {"retrieval_top1": 1.0, "retrieval_top5": 5.0}
+"""Figure of a set that is a share of the pairs -> the rank up to which a pair counts."""
+
+_RANK = "retrieval_rank"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run. whole: figures of the set, and the cost. film: where it is one of a film."""
+
+    folder: Path
+    config: dict[str, Any]
+    lines: tuple[Line, ...]
+    whole: Scored
+    film: FilmRecord | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.config.get("name") or self.folder.name)
+
+    @property
+    def failed(self) -> list[Line]:
+        """The pairs that could not be scored."""
+        return [line for line in self.lines if line.error is not None]
+
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """What the run measured or could not tell, described, in the order of the table."""
+        names = {name for line in self.lines for name in line.figures} | set(self.whole.figures)
+        return {figure.name: figure for figure in in_order(names)}
+
+    def by_pair(self, name: str) -> dict[str, float]:
+        """Pair -> value of a figure about pairs, where it is told. Of a share of pairs: 0 or 1 for
+        every pair that took part."""
+        base, variant = split_name(name)
+        if base in _SHARES:
+            return self._hits(variant_name(_RANK, variant), _SHARES[base])
+        found = {line.pair: line.figures.get(name) for line in self.lines}
+        return {pair: value for pair, value in found.items() if value is not None}
+
+    def is_share(self, name: str) -> bool:
+        """Whether the figure is the percentage of pairs for which `by_pair` has a 1."""
+        return split_name(name)[0] in _SHARES and bool(self.by_pair(name))
+
+    def reasons(self, name: str) -> Counter[str]:
+        """Why a figure was not told -> on how many pairs; failed pairs count with their error."""
+        if name in self.whole.figures:
+            return Counter({self.whole.reasons[name]: 1} if name in self.whole.reasons else {})
+        told = (line.error or line.reasons.get(name) for line in self.lines)
+        return Counter(reason for reason in told if reason)
+
+    def _hits(self, rank: str, best: float) -> dict[str, float]:
+        """A pair whose result shows no face has no rank, and is no hit."""
+        ranks = {line.pair: line.figures[rank] for line in self.lines if rank in line.figures}
+        return {pair: float(value is not None and value <= best) for pair, value in ranks.items()}
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder. Raises InputError where there is none that can be read."""
+    if not (folder / LINES).is_file():
+        raise InputError(f"{folder} holds no {LINES}; give the folder of a run.")
+    config = read_config(folder)
+    film = read_film_record(folder) if config.get("kind") == "film" else None
+    return Run(folder, config, tuple(read_lines(folder)), _read_set(folder), film)
+
+
+def in_order(names: set[str]) -> list[Figure]:
+    """Descriptions of figures in the order of the table, each variant after its own.
+
+    A name that this version of Sosie does not know is described by itself, and comes last.
+    """
+    order = list(figures.all_figures())
+    described = []
+    for name in sorted(names):
+        base = split_name(name)[0]
+        place = order.index(base) if base in order else len(order)
+        described.append((place, name, _described(name)))
+    return [figure for _, _, figure in sorted(described, key=lambda entry: entry[:2])]
+
+
+def _described(name: str) -> Figure:
+    try:
+        return figures.describe_figure(name)
+    except UsageError:
+        return Figure(
+            name=name,
+            title=name,
+            unit="",
+            better=None,
+            range=(float("-inf"), float("inf")),
+            summary="A figure of another version of Sosie.",
+            formula="",
+            source="",
+            limits="",
+        )
+
+
+def _read_set(folder: Path) -> Scored:
+    file = folder / SET
+    if not file.is_file():
+        # A run that was stopped has lines and no whole yet.
+        return Scored()
+    try:
+        kept = json.loads(file.read_bytes())
+        return Scored(dict(kept["figures"]), dict(kept["reasons"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} cannot be read; run it anew.") from error

@@ -1,0 +1,235 @@
+"""The folder of a run: what is in it, and how it is written, resumed and read.
+
+RUN/config.json     exactly what was done: method, options, pairs, weights, versions
+RUN/results.jsonl   a line a pair
+RUN/set.json        figures of the whole set, and what the run cost
+RUN/results/ID.png  the results (of `sosie eval run`)
+RUN/traits/ID.npz   what figures of the whole set need of a pair
+RUN/pictures/       pictures that were taken out of archives and films
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sosie.errors import InputError, OutputError
+from sosie.evaluation.cache import read_arrays, write_arrays
+from sosie.evaluation.figure import Traits
+from sosie.evaluation.files import make_folder, write_json
+from sosie.media.output import atomic_output, check_folder
+
+CONFIG, LINES, SET = "config.json", "results.jsonl", "set.json"
+RESULTS, TRAITS, PICTURES = "results", "traits", "pictures"
+
+_OWN = (CONFIG, LINES, SET, "report.html", "report.md", RESULTS, TRAITS, PICTURES)
+# What of a configuration decides about results, in words, and which keys about their scores.
+_RESULTS_OF: dict[str, Callable[[Mapping[str, Any]], object]] = {
+    "methods": lambda config: config["method"],
+    "options or code": lambda config: config["swap"],
+    "pairs": lambda config: config["pairs"]["sha256"],
+}
+_SCORING = ("score", "weights", "versions")
+_KEYS = {"method", "swap", "pairs", *_SCORING}
+_TEXTS = ("source", "target", "source_person", "target_person", "other")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One pair of a run: a line of results.jsonl.
+
+    pair: its id. source, target, result, other_source: the pictures, as paths relative to the run's
+    folder where they lie in it; None where there is none. figures: name -> value; None where it
+    cannot be told, and then reasons says why. no_face: which of the pictures show no face. boxes:
+    `source`, `target`, `result` or `other` -> x0, y0, x1, y1 of the face in it, pixels.
+    error: why the pair could not be scored at all, or None. cost: milliseconds by stage.
+    """
+
+    pair: str
+    method: str
+    source: str | None = None
+    target: str | None = None
+    result: str | None = None
+    other_source: str | None = None
+    source_person: str = ""
+    target_person: str = ""
+    figures: dict[str, float | None] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    no_face: tuple[str, ...] = ()
+    boxes: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    error: str | None = None
+    cost: dict[str, float] = field(default_factory=dict)
+
+
+class RunFolder:
+    """A run's folder, open for writing.
+
+    kept: lines of an earlier run with the same configuration, by pair. earlier: those of a run
+    whose results are good, but may be scored anew.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kept: dict[str, Line] = {}
+        self.earlier: dict[str, Line] = {}
+
+    def begin(self, config: Mapping[str, Any], overwrite: bool, resume: bool = True) -> None:
+        """Make the folder ready; what an earlier run with the same configuration found is kept,
+        unless `resume` is False.
+
+        Results are the same where method, `swap` and pairs are, and scores where the keys of
+        _SCORING are as well. Raises OutputError where the folder holds a run with other results,
+        unless `overwrite` is given, or holds what is no run.
+        """
+        before = self._before()
+        if before is not None and overwrite:
+            self._clear()
+        elif before is not None:
+            different = [what for what, of in _RESULTS_OF.items() if of(before) != of(config)]
+            if different:
+                raise OutputError(
+                    f"{self.folder} holds a run with other {' and '.join(different)}; give "
+                    f"another --out or --name, or --overwrite."
+                )
+        self._make()
+        if before is not None and resume and not overwrite:
+            lines = [line for line in self._read_lines() if line.error is None]
+            if all(before[key] == config[key] for key in _SCORING):
+                self.kept = {line.pair: line for line in lines if self._traits(line.pair).is_file()}
+            self.earlier = {line.pair: line for line in lines}
+        write_json(self.folder / CONFIG, config)
+        self._write_lines(self.kept.values())
+
+    def result(self, pair: str) -> Path:
+        """Where the result of a pair lies."""
+        return self.folder / RESULTS / f"{pair}.png"
+
+    @property
+    def pictures(self) -> Path:
+        """Where pictures of archives and films are put."""
+        return self.folder / PICTURES
+
+    def named(self, path: Path | None) -> str | None:
+        """A path as lines have it."""
+        if path is None:
+            return None
+        try:
+            return path.resolve().relative_to(self.folder.resolve()).as_posix()
+        except ValueError:
+            return str(path.resolve())
+
+    def add(self, line: Line, traits: Traits | None = None) -> None:
+        """Write a line, and what figures of the set need of the pair."""
+        if traits is not None:
+            content = write_arrays(_trait_arrays(traits))
+            with atomic_output(self._traits(line.pair), overwrite=True) as pending:
+                pending.path.write_bytes(content)
+        with (self.folder / LINES).open("a", encoding="utf-8") as file:
+            file.write(_text(line))
+
+    def traits(self, pairs: Iterable[str]) -> list[Traits]:
+        """What was kept of these pairs, of those that have it."""
+        files = [self._traits(pair) for pair in pairs]
+        return [_read_traits(file) for file in files if file.is_file()]
+
+    def finish(self, lines: Iterable[Line], whole: Mapping[str, Any]) -> None:
+        """Write all lines, in order, and the figures of the whole set."""
+        self._write_lines(lines)
+        write_json(self.folder / SET, whole)
+
+    def _before(self) -> dict[str, Any] | None:
+        """The configuration of the run that lies in the folder; None where none does."""
+        if not self.folder.exists():
+            return None
+        check_folder(self.folder)
+        if not (self.folder / CONFIG).is_file():
+            if any(self.folder.iterdir()):
+                raise OutputError(
+                    f"{self.folder} is not empty and holds no run; give another --out."
+                )
+            return None
+        return read_config(self.folder)
+
+    def _clear(self) -> None:
+        for name in _OWN:
+            path = self.folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _make(self) -> None:
+        for folder in (self.folder, self.folder / RESULTS, self.folder / TRAITS):
+            make_folder(folder)
+
+    def _traits(self, pair: str) -> Path:
+        return self.folder / TRAITS / f"{pair}.npz"
+
+    def _read_lines(self) -> list[Line]:
+        return read_lines(self.folder) if (self.folder / LINES).is_file() else []
+
+    def _write_lines(self, lines: Iterable[Line]) -> None:
+        with atomic_output(self.folder / LINES, overwrite=True) as pending:
+            pending.path.write_text("".join(map(_text, lines)), "utf-8")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a run. Raises InputError where there is none that can be read."""
+    file = folder / CONFIG
+    try:
+        config = json.loads(file.read_bytes())
+        if not isinstance(config, dict) or not set(config) >= _KEYS:
+            raise ValueError("it is not a run's")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read ({error}); give the folder of a run.") from error
+    return config
+
+
+def read_lines(folder: Path) -> list[Line]:
+    """The lines of a run. One that was cut short at the end, when the run was stopped, is left out.
+
+    Raises InputError where there are none that can be read.
+    """
+    file = folder / LINES
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read; give the folder of a run.") from error
+    known = {entry.name for entry in fields(Line)}
+    lines = []
+    whole = text.split("\n")[:-1]
+    for number, row in enumerate(whole, 1):
+        try:
+            entries = json.loads(row)
+            entries["no_face"] = tuple(entries.get("no_face", ()))
+            entries["boxes"] = {part: tuple(b) for part, b in entries.get("boxes", {}).items()}
+            lines.append(Line(**{key: entries[key] for key in entries if key in known}))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"Line {number} of {file} cannot be read; run it anew.") from error
+    return lines
+
+
+def _text(line: Line) -> str:
+    return json.dumps(asdict(line), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _trait_arrays(traits: Traits) -> dict[str, Any]:
+    names = {name: np.array(getattr(traits, name)) for name in ("pair", *_TEXTS)}
+    return {**names, **{f"vector:{key}": value for key, value in traits.vectors.items()}}
+
+
+def _read_traits(file: Path) -> Traits:
+    kept = read_arrays(file.read_bytes())
+    vectors = {
+        name.removeprefix("vector:"): value
+        for name, value in kept.items()
+        if name.startswith("vector:")
+    }
+    texts = {name: str(kept[name]) for name in ("pair", *_TEXTS)}
+    return Traits(**texts, vectors=vectors)

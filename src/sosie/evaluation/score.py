@@ -1,0 +1,355 @@
+"""One pair and its result -> all figures of it, with nothing analysed or measured twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie.analysis.analyser import Analyser, make_face
+from sosie.evaluation import figures
+from sosie.evaluation.album import digest
+from sosie.evaluation.cache import Cache, basis, key_of
+from sosie.evaluation.figure import Settings, Traits
+from sosie.evaluation.figures import Scored
+from sosie.evaluation.look import Look, Triple, find_face, identify
+from sosie.evaluation.recognition import OnnxRecogniser, open_recogniser
+from sosie.types import Face
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+# Faces of a target whose pixels differ by less than this, of 255, were not swapped.
+_UNTOUCHED = 1.0
+# Faces that a recognition network is given at once.
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture to be judged. name: as the list of pairs has it. pixels: RGB uint8, H x W x 3.
+    face: the one to be judged, where it is known already."""
+
+    name: str
+    pixels: NDArray[np.uint8]
+    face: Face | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """The digest of its pixels."""
+        return key_of(self.pixels)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is judged of one pair. result: None where there is none, so that the pair only takes
+    part in what is said of the whole set."""
+
+    pair: str
+    source: Shot
+    target: Shot
+    result: Shot | None
+    other: Shot | None = None
+    source_person: str = ""
+    target_person: str = ""
+
+    @property
+    def shots(self) -> dict[str, Shot]:
+        """The pictures that are there, by their part in the pair."""
+        named = {
+            "source": self.source,
+            "target": self.target,
+            "result": self.result,
+            "other": self.other,
+        }
+        return {part: shot for part, shot in named.items() if shot is not None}
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was found of one pair.
+
+    no_face: the parts (`source`, `target`, `result`, `other`) whose pictures show no face.
+    boxes: part -> x0, y0, x1, y1 of its face, pixels, to a tenth.
+    milliseconds: what the scoring took; of pairs scored together, their mean.
+    """
+
+    scored: Scored
+    traits: Traits
+    no_face: tuple[str, ...]
+    boxes: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    milliseconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recognisers:
+    """The recognition networks beside Sosie's. files: name -> SHA-256 of its file and its range."""
+
+    networks: tuple[OnnxRecogniser, ...] = ()
+    files: tuple[tuple[str, str, str], ...] = ()
+
+
+def open_recognisers(choices: Sequence[str], threads: int | None = None) -> Recognisers:
+    """The networks that are named as `FILE` or `FILE:range=0..255`; see `open_recogniser`."""
+    networks, files = [], []
+    for choice in choices:
+        network = open_recogniser(choice, threads)
+        content = Path(choice.partition(":range=")[0]).read_bytes()
+        networks.append(network)
+        files.append((network.name, digest(content), f"{network.low:g}..{network.high:g}"))
+    return Recognisers(tuple(networks), tuple(files))
+
+
+class Scorer:
+    """Scores pairs with one analyser, set of networks and settings, several at once.
+
+    cache: for what was found of the same pictures before. The networks of the analysis take one
+    thread each, so that it is the pairs that are spread over `settings.threads`.
+    """
+
+    def __init__(
+        self,
+        analyser: Analyser,
+        settings: Settings,
+        recognisers: Recognisers | None = None,
+        cache: Cache | None = None,
+    ) -> None:
+        self._analyser = analyser
+        self._settings = settings
+        self._recognisers = recognisers or Recognisers()
+        self._cache = cache or Cache()
+        self._workers = ThreadPoolExecutor(settings.threads or os.cpu_count() or 1)
+        self._basis = key_of(basis(), self._recognisers.files, settings, _weight_files(settings))
+
+    def score(self, materials: Sequence[Material]) -> list[Score]:
+        """The figures of each pair. The networks run on all of them together."""
+        start = time.perf_counter()
+        keys = [self._key(material) for material in materials]
+        kept = [self._kept(m, key) for m, key in zip(materials, keys, strict=True)]
+        new = [m for m, known in zip(materials, kept, strict=True) if known is None]
+        fresh = iter(self._measure(new))
+        scores = [known or next(fresh) for known in kept]
+        for key, known, score in zip(keys, kept, scores, strict=True):
+            if known is None:
+                self._cache.put("scores", key, _packed(score))
+        spent = 1000 * (time.perf_counter() - start) / max(len(materials), 1)
+        return [replace(score, milliseconds=spent) for score in scores]
+
+    def _measure(self, materials: Sequence[Material]) -> list[Score]:
+        found = self._each(self._looks, materials)
+        looks = iter(self._identified(list(chain.from_iterable(found))))
+        seen = [
+            (material, {part: next(looks) for part in material.shots}) for material in materials
+        ]
+        return self._each(self._measure_one, seen)
+
+    def _measure_one(self, seen: tuple[Material, dict[str, Look]]) -> Score:
+        material, parts = seen
+        result = parts.get("result")
+        # Without a result, what is described is a picture of nobody.
+        triple = Triple(
+            source=parts["source"],
+            target=parts["target"],
+            result=result or Look(parts["target"].pixels, "", None),
+            other=parts.get("other"),
+            source_person=material.source_person,
+            target_person=material.target_person,
+        )
+        scored = figures.measure_pair(triple, self._settings) if result else Scored()
+        traits = figures.describe_pair(triple, self._settings, material.pair)
+        if result is None:
+            traits = replace(traits, vectors=_without_result(traits))
+        faces = {part: look.face for part, look in parts.items()}
+        no_face = tuple(part for part, face in faces.items() if face is None)
+        boxes = {
+            part: tuple(round(float(edge), 1) for edge in face.box)
+            for part, face in faces.items()
+            if face is not None
+        }
+        return Score(scored, traits, no_face, boxes)
+
+    def _each(self, work: Callable[[A], B], items: Iterable[A]) -> list[B]:
+        return list(self._workers.map(work, items))
+
+    def _looks(self, material: Material) -> list[tuple[Shot, Look]]:
+        """A look at each picture of a pair, in the order of `Material.shots`."""
+        looks = []
+        target = self._target_face(material)
+        for part, shot in material.shots.items():
+            if part == "target":
+                face = target
+            elif part == "result":
+                near = target if shot.pixels.shape == material.target.pixels.shape else None
+                face = self._result_face(shot, material.target, near)
+            else:
+                face = shot.face or max(self._faces(shot), key=_size, default=None)
+            looks.append((shot, Look(shot.pixels, shot.name, face)))
+        return looks
+
+    def _target_face(self, material: Material) -> Face | None:
+        """The face of the target that was swapped, as far as can be told: the one that was changed
+        most, or the largest."""
+        target, result = material.target, material.result
+        if target.face is not None:
+            return target.face
+        faces = self._faces(target)
+        if len(faces) > 1 and result is not None and result.pixels.shape == target.pixels.shape:
+            changes = [_change(face, target.pixels, result.pixels) for face in faces]
+            if max(changes) > _UNTOUCHED:
+                return faces[int(np.argmax(changes))]
+        return max(faces, key=_size, default=None)
+
+    def _result_face(self, shot: Shot, target: Shot, near: Face | None) -> Face | None:
+        if near is not None and shot.key == target.key:
+            return near
+        if near is None:
+            return max(self._faces(shot), key=_size, default=None)
+        return find_face(shot.pixels, self._analyser, near)
+
+    def _faces(self, shot: Shot) -> list[Face]:
+        """All faces of a picture, small and tilted ones only where there is no other."""
+        key = key_of(self._basis, shot.key)
+        kept = self._cache.get("faces", key)
+        if kept is None:
+            found = self._analyser.analyse(shot.pixels, thorough=False)
+            found = found or self._analyser.analyse(shot.pixels)
+            kept = _face_arrays(found)
+            self._cache.put("faces", key, kept)
+        return _faces_of(kept)
+
+    def _identified(self, looks: Sequence[tuple[Shot, Look]]) -> list[Look]:
+        """The looks with what networks see in their faces, each face described once."""
+        keys = [
+            "" if look.face is None else key_of(self._basis, shot.key, look.face.landmarks)
+            for shot, look in looks
+        ]
+        known = {key: self._cache.get("identities", key) for key in dict.fromkeys(keys) if key}
+        new = {
+            key: look
+            for key, (_, look) in zip(keys, looks, strict=True)
+            if key and known[key] is None
+        }
+        found = self._each(self._identify, _parts(list(new.values()), _BATCH))
+        for key, look in zip(new, chain.from_iterable(found), strict=True):
+            known[key] = look.vectors
+            self._cache.put("identities", key, look.vectors)
+        return [
+            look.with_vectors(known[key] or {}) if key else look
+            for key, (_, look) in zip(keys, looks, strict=True)
+        ]
+
+    def _identify(self, looks: Sequence[Look]) -> list[Look]:
+        return identify(looks, self._analyser, self._recognisers.networks)
+
+    def _key(self, material: Material) -> str:
+        shots = {
+            part: (shot.name, shot.key, None if shot.face is None else key_of(shot.face.landmarks))
+            for part, shot in material.shots.items()
+        }
+        people = (material.source_person, material.target_person)
+        return key_of(self._basis, material.pair, sorted(shots.items()), people)
+
+    def _kept(self, material: Material, key: str) -> Score | None:
+        kept = self._cache.get("scores", key)
+        return None if kept is None else _unpacked(kept, material)
+
+
+def _parts(items: Sequence[A], size: int) -> list[Sequence[A]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _change(face: Face, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+    """How much the inside of a face's box was changed on average, 0..255."""
+    height, width = before.shape[:2]
+    x0, y0, x1, y1 = np.clip(face.box, 0, (width, height, width, height)).astype(int)
+    if x1 <= x0 or y1 <= y0:
+        return 0.0
+    part = np.s_[y0:y1, x0:x1]
+    return float(np.abs(before[part].astype(np.int16) - after[part]).mean())
+
+
+def _size(face: Face) -> float:
+    return face.size_px
+
+
+def _without_result(traits: Traits) -> dict[str, Any]:
+    return {name: v for name, v in traits.vectors.items() if not name.startswith("result.")}
+
+
+def _weight_files(settings: Settings) -> list[tuple[str, int, int]]:
+    """What lies in the folder of weights: a file more may be a figure more."""
+    folder = settings.weights or os.environ.get("SOSIE_WEIGHTS")
+    if not folder or not Path(folder).is_dir():
+        return []
+    stats = [(path.name, path.stat()) for path in Path(folder).iterdir() if path.is_file()]
+    return sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+def _face_arrays(faces: Sequence[Face]) -> dict[str, NDArray[Any]]:
+    if not faces:
+        return {"count": np.array(0)}
+    weights = [face.expression for face in faces]
+    kept: dict[str, NDArray[Any]] = {
+        "count": np.array(len(faces)),
+        "landmarks": np.stack([face.landmarks for face in faces]),
+        "scores": np.array([face.score for face in faces]),
+    }
+    if all(weight is not None for weight in weights):
+        kept["expressions"] = np.stack([weight for weight in weights if weight is not None])
+    return kept
+
+
+def _faces_of(kept: dict[str, NDArray[Any]]) -> list[Face]:
+    weights = kept.get("expressions")
+    return [
+        make_face(
+            kept["landmarks"][k],
+            float(kept["scores"][k]),
+            None if weights is None else weights[k],
+        )
+        for k in range(int(kept["count"]))
+    ]
+
+
+def _packed(score: Score) -> dict[str, NDArray[Any]]:
+    text = json.dumps(
+        {
+            "figures": score.scored.figures,
+            "reasons": score.scored.reasons,
+            "no_face": score.no_face,
+            "boxes": score.boxes,
+        }
+    )
+    vectors = {f"vector:{name}": vector for name, vector in score.traits.vectors.items()}
+    return {"text": np.frombuffer(text.encode(), np.uint8), **vectors}
+
+
+def _unpacked(kept: dict[str, NDArray[Any]], material: Material) -> Score:
+    told = json.loads(kept["text"].tobytes())
+    vectors = {
+        name.removeprefix("vector:"): vector
+        for name, vector in kept.items()
+        if name.startswith("vector:")
+    }
+    traits = Traits(
+        pair=material.pair,
+        source=material.source.name,
+        target=material.target.name,
+        source_person=material.source_person or material.source.name,
+        target_person=material.target_person or material.target.name,
+        other="" if material.other is None else material.other.name,
+        vectors=vectors,
+    )
+    boxes = {part: tuple(box) for part, box in told["boxes"].items()}
+    scored = Scored(told["figures"], told["reasons"])
+    return Score(scored, traits, tuple(told["no_face"]), boxes)

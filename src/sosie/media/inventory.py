@@ -1,0 +1,118 @@
+"""What a film's file holds, packet by packet, without decoding anything."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from av.error import FFmpegError
+
+from sosie.errors import InputError
+from sosie.media.output import StrPath
+from sosie.media.probe import codec_name, film_origin, is_cover, opened, video_stream
+
+
+@dataclass(frozen=True)
+class StreamPackets:
+    """One stream's packets, in the order of the file.
+
+    kind: `video` is the film's picture; further ones, sound, text and data, as FFmpeg names them.
+    language: None where the file does not say. hashes: BLAKE2b of each packet's content, 16 bytes.
+    start_s, end_s: first timestamp and end of the last packet, seconds since the film's start;
+    None where no packet has a timestamp.
+    """
+
+    kind: str
+    codec: str
+    language: str | None
+    hashes: tuple[bytes, ...]
+    start_s: float | None
+    end_s: float | None
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A film's file.
+
+    picture: the stream that shows the film. frame_times_s: timestamps of its packets, ascending,
+    seconds since the film's start. others: every other stream but cover art, in order.
+    """
+
+    picture: StreamPackets
+    frame_times_s: tuple[float, ...]
+    others: tuple[StreamPackets, ...]
+
+    @property
+    def sounds(self) -> tuple[StreamPackets, ...]:
+        return tuple(stream for stream in self.others if stream.kind == "audio")
+
+
+@dataclass
+class _Read:
+    """What was read of one stream so far; times are in seconds of the file's clock."""
+
+    hashes: list[bytes] = field(default_factory=list)
+    times: list[Fraction] = field(default_factory=list)
+    end: Fraction | None = None
+
+    def add(self, packet: Any) -> None:
+        self.hashes.append(hashlib.blake2b(bytes(packet), digest_size=16).digest())
+        if packet.pts is not None:
+            time = packet.pts * packet.time_base
+            self.times.append(time)
+            end = time + (packet.duration or 0) * packet.time_base
+            self.end = end if self.end is None else max(self.end, end)
+
+
+def take_inventory(path: StrPath) -> Inventory:
+    """Reads all packets of a film.
+
+    Raises InputError where the file is absent, no film, or damaged.
+    """
+    path = Path(path)
+    with opened(path) as container:
+        picture = video_stream(container, path)
+        streams = [s for s in container.streams if s.index == picture.index or not is_cover(s)]
+        found = {stream.index: _Read() for stream in streams}
+        try:
+            for packet in container.demux(streams):
+                if packet.size:
+                    found[packet.stream_index].add(packet)
+        except FFmpegError as error:
+            raise InputError(
+                f"{path} is damaged and cannot be read to its end ({error.strerror}); "
+                f"export or download it again."
+            ) from error
+        origin = film_origin(container)
+        times = sorted(float(time - origin) for time in found[picture.index].times)
+        packets = {s.index: _packets(s, found[s.index], origin) for s in streams}
+        shown = packets.pop(picture.index)
+    return Inventory(shown, tuple(times), tuple(packets.values()))
+
+
+def kept_share(before: StreamPackets, after: Sequence[StreamPackets]) -> float:
+    """The largest share of a stream's packets, 0..1, that are found to the bit in one of `after`.
+
+    A packet that comes several times, such as silence, must be found as often. 1 without packets.
+    """
+    wanted = Counter(before.hashes)
+    if not wanted:
+        return 1.0
+    found = ((wanted & Counter(stream.hashes)).total() for stream in after)
+    return max(found, default=0) / wanted.total()
+
+
+def _packets(stream: Any, read: _Read, origin: Fraction) -> StreamPackets:
+    return StreamPackets(
+        kind=stream.type,
+        codec=codec_name(stream),
+        language=stream.metadata.get("language"),
+        hashes=tuple(read.hashes),
+        start_s=float(min(read.times) - origin) if read.times else None,
+        end_s=None if read.end is None else float(read.end - origin),
+    )

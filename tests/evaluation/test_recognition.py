@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from sosie.errors import InputError, UsageError
+from sosie.evaluation.look import look_at
+from sosie.evaluation.recognition import open_recogniser
+
+
+@pytest.fixture(scope="module")
+def network_file(tmp_path_factory):
+    """Networks whose answer is their picture's mean colours in an 8 x 8 grid, less an offset."""
+    onnx = pytest.importorskip("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    folder = tmp_path_factory.mktemp("recognisers")
+
+    def make(name, batch="n", side=112, channels_first=True, kernel=28):
+        shape = [batch, 3, side, side] if channels_first else [batch, side, side, 3]
+        nodes = []
+        if not channels_first:
+            nodes.append(helper.make_node("Transpose", ["x"], ["y"], perm=[0, 3, 1, 2]))
+        nodes += [
+            helper.make_node(
+                "AveragePool",
+                ["x" if channels_first else "y"],
+                ["p"],
+                kernel_shape=[kernel] * 2,
+                strides=[kernel] * 2,
+            ),
+            helper.make_node("Flatten", ["p"], ["v"]),
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info("x", kinds.FLOAT, shape)],
+            [helper.make_tensor_value_info("v", kinds.FLOAT, None)],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+        path = folder / f"{name}.onnx"
+        onnx.save(model, path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def plain(model_face):
+    def make(*colours):
+        face = model_face()
+        return [(np.full((256, 256, 3), colour, np.uint8), face) for colour in colours]
+
+    return make
+
+
+@pytest.mark.parametrize("channels_first", [True, False])
+@pytest.mark.parametrize("batch", ["n", 1, 4])
+def test_layouts_and_batches_give_one_answer(channels_first, batch, network_file, plain):
+    path = network_file(f"net{channels_first}{batch}", batch, channels_first=channels_first)
+    network = open_recogniser(f"{path}:range=0..255", 1)
+    found = network.embed(plain(*[(k + 1, 100, 0) for k in range(6)]))
+    assert found.shape == (6, 48)
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    # 16 places a colour: the first colour's share grows, in order.
+    assert np.allclose(found[:, 0] / found[:, 16], np.arange(1, 7) / 100, atol=1e-5)
+    assert network.embed([]).shape[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "level"),
+    [("", 0.6), (":range=-1..1", 0.6), (":range=0..1", 0.8), (":range=0..255", 204)],
+)
+def test_the_range_of_pixels(option, level, network_file, plain, monkeypatch):
+    network = open_recogniser(f"{network_file('ranged')}{option}", 1)
+    seen = []
+    run = type(network.session).run
+    monkeypatch.setattr(type(network.session), "run", lambda s, x: seen.append(x["x"]) or run(s, x))
+    network.embed(plain(204))
+    assert seen[0].dtype == np.float32
+    assert np.allclose(seen[0], level, atol=1e-5)
+
+
+def test_a_card_beside_the_file_names_it_and_its_range(network_file, plain):
+    path = network_file("carded")
+    beside = path.with_name("carded.onnx.json")
+    beside.write_text(json.dumps({"name": "arc", "range": "0..255"}))
+    network = open_recogniser(str(path))
+    assert (network.name, network.low, network.high) == ("arc", 0, 255)
+    assert open_recogniser(f"{path}:range=0..1").high == 1
+    for text, words in (("{", "not valid JSON"), ('{"size": "9"}', "only the texts")):
+        beside.write_text(text)
+        with pytest.raises(InputError, match=words):
+            open_recogniser(str(path))
+
+
+def test_networks_of_another_kind_are_refused(network_file, plain, tmp_path):
+    with pytest.raises(InputError, match=r"takes \? x 3 x 64 x 64"):
+        open_recogniser(str(network_file("small", side=64)))
+    with pytest.raises(InputError, match="no vector of 16 to 4,096"):
+        open_recogniser(str(network_file("short", kernel=112))).embed(plain(9))
+    with pytest.raises(InputError, match="does not exist"):
+        open_recogniser(str(tmp_path / "none.onnx"))
+    with pytest.raises(UsageError, match=r"range '0\.\.2'.*give one of"):
+        open_recogniser(f"{network_file('fine')}:range=0..2")
+    with pytest.raises(UsageError, match="cannot be named 'sosie'"):
+        open_recogniser(str(network_file("sosie")))
+
+
+def test_a_published_network_tells_two_people_apart(shared_data, astronaut, hopper):
+    from sosie.analysis.analyser import create_analyser
+
+    path = shared_data.parent / "teachers" / "mobileface_v2.onnx"
+    if not path.is_file():
+        pytest.skip(f"needs {path}")
+    network = open_recogniser(f"{path}:range=0..255", 1)
+    analyser = create_analyser(1)
+    photos = [astronaut, astronaut[:, ::-1], hopper]
+    a, mirrored, other = (
+        look_at(pixels, "", analyser, [network]).identity["mobileface_v2"] for pixels in photos
+    )
+    assert a @ mirrored > 0.7 > 0.3 > a @ other
