@@ -17,7 +17,7 @@ def network_file(tmp_path_factory):
     helper, kinds = onnx.helper, onnx.TensorProto
     folder = tmp_path_factory.mktemp("recognisers")
 
-    def make(name, batch="n", side=112, channels_first=True, kernel=28):
+    def make(name, batch="n", side=112, channels_first=True, kernel=28, bias=0.0):
         shape = [batch, 3, side, side] if channels_first else [batch, side, side, 3]
         nodes = []
         if not channels_first:
@@ -30,13 +30,15 @@ def network_file(tmp_path_factory):
                 kernel_shape=[kernel] * 2,
                 strides=[kernel] * 2,
             ),
-            helper.make_node("Flatten", ["p"], ["v"]),
+            helper.make_node("Flatten", ["p"], ["f"]),
+            helper.make_node("Add", ["f", "bias"], ["v"]),
         ]
         graph = helper.make_graph(
             nodes,
             "g",
             [helper.make_tensor_value_info("x", kinds.FLOAT, shape)],
             [helper.make_tensor_value_info("v", kinds.FLOAT, None)],
+            [helper.make_tensor("bias", kinds.FLOAT, [1], [bias])],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
         path = folder / f"{name}.onnx"
@@ -106,6 +108,13 @@ def test_networks_of_another_kind_are_refused(network_file, plain, tmp_path):
         open_recogniser(f"{network_file('fine')}:range=0..2")
     with pytest.raises(UsageError, match="cannot be named 'sosie'"):
         open_recogniser(str(network_file("sosie")))
+
+
+def test_a_range_in_which_a_network_sees_nothing_is_refused(network_file):
+    path = network_file("biased", bias=100.0)
+    with pytest.raises(UsageError, match=r"pixels in -1\.\.1 .* biased\.onnx:range=0\.\.255`"):
+        open_recogniser(str(path), 1)
+    assert open_recogniser(f"{path}:range=0..255", 1).high == 255
 
 
 def test_a_published_network_tells_two_people_apart(shared_data, astronaut, hopper):

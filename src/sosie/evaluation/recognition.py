@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +26,8 @@ DEFAULT_RANGE = "-1..1"
 """That of ArcFace and most that follow it."""
 
 _OPTION = ":range="
+# Vectors of different pictures that are more alike than this are of a network that sees nothing.
+_BLIND = 0.99
 _BATCH = 32
 
 
@@ -60,10 +63,15 @@ class OnnxRecogniser:
         step = self.batch or _BATCH
         for start in range(0, len(faces), step):
             crops = [aligned(pixels, face) for pixels, face in faces[start : start + step]]
-            # A network for exactly so many at once gets the last one again for those missing.
-            crops += [crops[-1]] * ((self.batch or 0) - len(crops))
-            vectors.append(self._run(np.stack(crops))[: len(faces) - start])
+            vectors.append(self.look(np.stack(crops)))
         return np.concatenate(vectors) if vectors else np.zeros((0, 1), np.float32)
+
+    def look(self, crops: NDArray[np.uint8]) -> FloatArray:
+        """Of aligned faces, N x 112 x 112 x 3, no more than it takes at once: N x D, unit."""
+        count = len(crops)
+        # A network for exactly so many at once gets the last one again for those missing.
+        missing = max((self.batch or 0) - count, 0)
+        return self._run(np.concatenate([crops, np.repeat(crops[-1:], missing, 0)]))[:count]
 
     def _run(self, crops: NDArray[np.uint8]) -> FloatArray:
         values = crops.astype(np.float32) / 255 * (self.high - self.low) + self.low
@@ -81,7 +89,8 @@ def open_recogniser(choice: str, threads: int | None = None) -> OnnxRecogniser:
     It must take aligned faces (ArcFace's template), RGB float32 of 112 x 112; the layout is read
     from its input. The range of its pixels is taken from the option, or from `FILE.json` beside it
     ({"range": "0..255", "name": "..."}), or is -1..1. Its name is the file's without the ending.
-    Raises InputError where the file is not such a network, UsageError for an unknown range.
+    Raises InputError where the file is not such a network, UsageError for an unknown range, or one
+    with which the network tells no pictures apart.
     """
     text, _, option = choice.partition(_OPTION)
     path = Path(text)
@@ -100,8 +109,24 @@ def open_recogniser(choice: str, threads: int | None = None) -> OnnxRecogniser:
         )
     session = create_session(path, threads=threads)
     first, batch = _layout(session, path)
-    low, high = RANGES[chosen]
-    return OnnxRecogniser(name, session, first, batch, low, high)
+    network = OnnxRecogniser(name, session, first, batch, *RANGES[chosen])
+    _require_sight(network, path, chosen)
+    return network
+
+
+def _require_sight(network: OnnxRecogniser, path: Path, chosen: str) -> None:
+    """Raises UsageError where the network takes all pictures for one: pixels in a range that is far
+    too small for it leave hardly more than its biases."""
+    coarse = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), np.uint8)
+    size = (SIDE_PX, SIDE_PX)
+    pictures = [cv2.resize(one, size, interpolation=cv2.INTER_CUBIC) for one in coarse]
+    vectors = np.concatenate([network.look(np.asarray([one], np.uint8)) for one in pictures])
+    if float((vectors @ vectors.T).min()) > _BLIND:
+        others = " or ".join(f"`{path.name}:range={other}`" for other in RANGES if other != chosen)
+        raise UsageError(
+            f"With pixels in {chosen} the recognition network {path.name} takes different pictures "
+            f"for the same: name the range that it was made for, {others}."
+        )
 
 
 def _sidecar(path: Path) -> dict[str, str]:
