@@ -63,11 +63,21 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of test photos and clips that are not part of the repository, or a skip."""
+    return _shared("data", "the test data")
+
+
+@pytest.fixture(scope="session")
+def shared_parity() -> Path:
+    """The folder of what published networks compute, or a skip."""
+    return _shared("parity", "the parity kit")
+
+
+def _shared(folder: str, what: str) -> Path:
     named = os.environ.get("SOSIE_SHARED")
     shared = Path(named) if named else ROOT.parent / "shared"
-    if not (shared / "data").is_dir():
-        pytest.skip(f"needs the test data: set SOSIE_SHARED to its folder ({shared} has no data/)")
-    return shared / "data"
+    if not (shared / folder).is_dir():
+        pytest.skip(f"needs {what}: set SOSIE_SHARED to its folder ({shared} has no {folder}/)")
+    return shared / folder
 
 
 def turn(yaw_deg: float, pitch_deg: float, roll_deg: float) -> NDArray[np.float64]:

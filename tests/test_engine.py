@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,3 +118,19 @@ def test_a_film_is_looked_at_in_every_other_frame_and_averaged(
     assert shares[2:] == sorted(shares[2:], reverse=True)
     assert shares[-1] < 0.25
     assert memory.visible[64, 90] == 1
+
+
+@pytest.mark.parametrize(("follows", "runs"), [(True, 2), (False, 1)])
+def test_only_methods_that_follow_the_aim_are_drafted(
+    follows: bool,
+    runs: int,
+    white: list[White],
+    model_face: ModelFace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A draft is a run more, which a network that goes nowhere else would be paid for nothing."""
+    monkeypatch.setattr(White, "card", replace(White.card, follows_aim=follows))
+    monkeypatch.setattr(Told, "landmarks", lambda *_: None, raising=False)
+    engine = Engine([[]], SwapOptions(), Told(view()))
+    engine.patch(GREY, model_face(), FaceMemory())
+    assert len(white[0].crops) == runs

@@ -108,8 +108,8 @@ ONLY_IN = {
 WORKSHOP = ["sosie.nn", "sosie.training", "sosie.datasets", "sosie.evaluation"]
 """What makes and measures the networks: it may import torch, and what runs them does without it."""
 
-TORCH_FILES = ["network", "losses", "recipe"]
-"""The files of a method's folder that may import torch."""
+TORCH_FILES = ["network", "losses", "recipe", "published"]
+"""The files of a method's folder that may import torch, and those whose name ends in `_network`."""
 
 NEVER = [
     ("sosie.analysis", "sosie.compose"),
@@ -147,7 +147,8 @@ def test_packages_that_have_one_home(package):
 
 def is_torch_file(module: str) -> bool:
     parts = module.split(".")
-    return parts[:2] == ["sosie", "methods"] and parts[-1] in TORCH_FILES
+    is_one = parts[-1] in TORCH_FILES or parts[-1].endswith("_network")
+    return parts[:2] == ["sosie", "methods"] and is_one
 
 
 def test_torch_stays_out_of_run_time_code():
@@ -161,7 +162,8 @@ def test_torch_stays_out_of_run_time_code():
 
 def test_run_time_code_does_without_the_workshop():
     """Only its commands, and a method's own training, know how networks are made."""
-    commands = ("sosie.app.cli.train", "sosie.app.cli.eval")  # evaluate, and eval_* beside it
+    # The commands of evaluation are evaluate, and eval_* beside it.
+    commands = tuple(f"sosie.app.cli.{name}" for name in ("train", "eval", "weights"))
     run_time = {
         name: used
         for name, used in GRAPH.items()

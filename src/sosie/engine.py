@@ -85,7 +85,7 @@ class Engine:
         """
         times = [time.perf_counter()]
         self._look(pixels, face, memory)
-        if seen:
+        if seen and self._swapper.card.follows_aim:
             self._aim(pixels, face, memory)
         memory.frames += 1
         times.append(time.perf_counter())

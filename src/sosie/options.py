@@ -28,6 +28,11 @@ class SwapOptions:
     """Every option of `sosie swap`.
 
     method: name in `sosie.methods.TABLE`.
+    model: file of the swapper, for the method `onnx`.
+    interface: how that swapper is called, where it is not known by its file.
+    encoder: ONNX file of the face encoder that the swapper takes its identity from.
+    converter: ONNX file that turns embeddings of arcface into those of the swapper's own encoder;
+        `none` where the encoder is its own.
     faces: which faces of the target: `largest`, `all`, or positions counted from the left, `0,2`;
         left at `largest` where reference photos tell whom to swap.
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
@@ -45,6 +50,10 @@ class SwapOptions:
     """
 
     method: str = "mesh"
+    model: str | None = None
+    interface: str | None = None
+    encoder: str | None = None
+    converter: str | None = None
     faces: str = "largest"
     shape: float = 1.0
     blend: str = "multiband"
@@ -73,6 +82,12 @@ class SwapOptions:
         if self.end_s is not None and not self.end_s > start:
             raise UsageError(f"end ({self.end_s} s) must come after start ({start} s).")
         self.face_positions()
+        for name in ("model", "interface", "encoder", "converter"):
+            if getattr(self, name) is not None and self.method != "onnx":
+                raise UsageError(
+                    f"{name} belongs to the method onnx, not to {self.method}: choose that method, "
+                    f"or leave {name} out."
+                )
 
     def face_positions(self) -> tuple[int, ...] | None:
         """Positions from the left, or None where `faces` is `largest` or `all`."""

@@ -73,8 +73,8 @@ def recorded_runs() -> Iterator[list[NetworkRun]]:
 class Session:
     """A network ready to run on `provider`.
 
-    inputs, outputs: name -> shape, with None for a free dimension. on_run: called at each run with
-    the shapes of its inputs.
+    inputs, outputs: name -> shape, with None for a free dimension. metadata: what its file says.
+    on_run: called at each run with the shapes of its inputs.
     """
 
     def __init__(self, session: Any, provider: str, on_run: OnRun | None = None) -> None:
@@ -83,9 +83,14 @@ class Session:
         self.provider = provider
         self.inputs = {value.name: _shape(value.shape) for value in session.get_inputs()}
         self.outputs = {value.name: _shape(value.shape) for value in session.get_outputs()}
+        self._half = {v.name for v in session.get_inputs() if v.type == "tensor(float16)"}
+        self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Outputs by name. Raises InputError where the names are not those of `self.inputs`."""
+        """Outputs by name. Raises InputError where the names are not those of `self.inputs`.
+
+        float32 is taken for inputs that the network wants in float16, too.
+        """
         if set(inputs) != set(self.inputs):
             raise InputError(
                 f"The network takes the inputs {', '.join(sorted(self.inputs))}, "
@@ -93,7 +98,11 @@ class Session:
             )
         if self._on_run is not None:
             self._on_run({name: value.shape for name, value in inputs.items()})
-        values = self._session.run(list(self.outputs), dict(inputs))
+        given = {
+            name: array.astype(np.float16) if name in self._half else array
+            for name, array in inputs.items()
+        }
+        values = self._session.run(list(self.outputs), given)
         return dict(zip(self.outputs, values, strict=True))
 
 

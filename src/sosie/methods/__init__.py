@@ -12,6 +12,7 @@ from sosie.options import SwapOptions, nearest
 
 TABLE = {
     "mesh": "sosie.methods.mesh:METHOD",
+    "onnx": "sosie.methods.onnx:METHOD",
 }
 
 

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sosie.types import Crop, Face, FloatArray, Pixels, SwappedCrop
+import numpy as np
+
+from sosie.types import Crop, Face, FloatArray, Pixels, Pose, SwappedCrop
+
+# Another source photo takes over when it is nearer to the target's pose by this much.
+_SWITCH_DEG = 8.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Card:
     template: alignment template of its crops (a name in `sosie.geometry.TEMPLATES`), or None for
         an axis-aligned window of the frame at the frame's own resolution.
     size_px: side of the square crop; with template None it has no meaning and is None.
+    follows_aim: whether it goes where `Crop.aim` says, so that drafts of it are worth their time.
     """
 
     name: str
@@ -34,6 +40,7 @@ class Card:
     paper: str
     template: str | None
     size_px: int | None
+    follows_aim: bool = True
 
 
 class Swapper(Protocol):
@@ -53,3 +60,15 @@ class Swapper(Protocol):
 
     def swap(self, prepared: Any, crops: Sequence[Crop]) -> list[SwappedCrop]:
         """One result a crop, in the same order."""
+
+
+def nearest_pose(poses: Sequence[Pose], target: Pose, before: int | None = None) -> int:
+    """Which of several source photos is nearest to the target's head pose: its position.
+
+    before: the choice in the frame before; it is kept until another is nearer by 8 degrees.
+    """
+    turns = [np.hypot(pose.yaw - target.yaw, pose.pitch - target.pitch) for pose in poses]
+    nearest = int(np.argmin(turns))
+    if before is not None and turns[before] - turns[nearest] < _SWITCH_DEG:
+        return before
+    return nearest

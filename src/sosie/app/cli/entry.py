@@ -35,7 +35,7 @@ app = typer.Typer(
 for _command in (swap, inspect, bench, doctor, demo, train):
     app.command()(_command)
 app.add_typer(evaluate.app, name="eval", help="Measure swaps, and the models.")
-app.add_typer(weights.app, name="weights", help="Show and check the shipped models.")
+app.add_typer(weights.app, name="weights", help="Show and check models; import others'.")
 
 
 def _print_version(wanted: bool) -> None:

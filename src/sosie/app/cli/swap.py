@@ -61,6 +61,10 @@ def swap(
         Path, typer.Option("--output", "-o", help="File to write; for a folder, a folder.")
     ],
     method: Annotated[str, _option("method")] = DEFAULTS.method,
+    model: Annotated[str | None, _option("model")] = DEFAULTS.model,
+    interface: Annotated[str | None, _option("interface")] = DEFAULTS.interface,
+    encoder: Annotated[str | None, _option("encoder")] = DEFAULTS.encoder,
+    converter: Annotated[str | None, _option("converter")] = DEFAULTS.converter,
     faces: Annotated[str, _option("faces")] = DEFAULTS.faces,
     shape: Annotated[float, _option("shape")] = DEFAULTS.shape,
     blend: Annotated[str, _option("blend")] = DEFAULTS.blend,
@@ -84,6 +88,10 @@ def swap(
     """
     options = SwapOptions(
         method=method,
+        model=model,
+        interface=interface,
+        encoder=encoder,
+        converter=converter,
         faces=faces,
         shape=shape,
         blend=blend,

@@ -1,9 +1,10 @@
-"""`sosie weights`: what the shipped models are, and whether their files are whole."""
+"""`sosie weights`: what the shipped models are, whether they are whole, and those of others."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from sosie.app.cli.output import print_json
 from sosie.errors import SosieError, UsageError
 from sosie.options import nearest
+from sosie.training import extra_packages
 from sosie.weights import Card, Verdict, check, embedded_cards, embedded_names
 
 _MAIN_FIGURES = 4
@@ -59,6 +61,55 @@ def verify(
         print(f"sosie: {fault}", file=sys.stderr)
     if faults:
         raise typer.Exit(SosieError.exit_code)
+
+
+@app.command("import")
+def import_(
+    method: Annotated[str, typer.Argument(help="Whose it is: simswap, ghost, inswapper, ...")],
+    file: Annotated[Path, typer.Argument(help="Published checkpoint: .pth, .ckpt, .safetensors.")],
+    folder: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the results.")
+    ] = Path(),
+    network: Annotated[
+        str | None, typer.Option(help="Which of the method's networks, where it fits two.")
+    ] = None,
+    embedding_map: Annotated[
+        Path | None, typer.Option(help="For inswapper: its embedding map, a .npy or .onnx.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+) -> None:
+    """Turn a published checkpoint into a snapshot with its card, and an ONNX file.
+
+    Nothing that is in the file is run. A file of another network is refused.
+    """
+    with extra_packages():
+        from sosie.training.published_import import import_weights
+
+    done = import_weights(
+        method, file, folder, network=network, embedding_map=embedding_map, overwrite=overwrite
+    )
+    card = done.card
+    if as_json:
+        print_json(
+            {
+                "snapshot": str(done.snapshot),
+                "onnx": str(done.onnx),
+                "deviation": done.deviation,
+                "card": dataclasses.asdict(card),
+            }
+        )
+        return
+    print(f"{card.network}: {card.summary}; {card.parameters / 1e6:.1f} million parameters")
+    for label, text in (
+        ("licence", card.licence),
+        ("pixels", card.value_range),
+        ("alignment", card.alignment),
+        ("identity", card.embedding),
+        ("snapshot", str(done.snapshot)),
+        ("ONNX", f"{done.onnx}, which computes the same"),
+    ):
+        print(f"  {label:10}{text}")
 
 
 def _entry(card: Card, size: int | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sosie import face_mesh
 from sosie.face_shape import Points, canonicalise, distance_to, face_shape, smoothstep
 from sosie.geometry import warp
 from sosie.methods.base import Source
-from sosie.types import FloatArray
+from sosie.types import FloatArray, Pose
 
 # A triangle of the source is trusted as its area, against that of the mean face seen from the
 # front, grows from the first to the second value: less is seen too much from the side.
@@ -39,7 +39,7 @@ class PreparedPhoto:
     uint16), from full size down. scales: the size of each level against the first.
     landmarks: 478 x 3, in pixels of the first level. direct, mirrored: 478, 0..1, weights of a
     point's own place and of its mirror side's. has_mirror: whether any point uses the latter.
-    yaw_deg, pitch_deg: head pose. scale: pixels a canonical unit.
+    scale: pixels a canonical unit.
     """
 
     levels: tuple[NDArray[Any], ...]
@@ -48,8 +48,7 @@ class PreparedPhoto:
     direct: FloatArray
     mirrored: FloatArray
     has_mirror: bool
-    yaw_deg: float
-    pitch_deg: float
+    pose: Pose
     scale: float
 
     def level_for(self, scale: float) -> int:
@@ -91,8 +90,7 @@ def prepare_photo(source: Source) -> PreparedPhoto:
         seen.astype(np.float32),
         mirrored.astype(np.float32),
         bool(mirrored.max() > _HARDLY),
-        source.face.pose.yaw,
-        source.face.pose.pitch,
+        source.face.pose,
         canonicalise(landmarks, shape).scale,
     )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sosie import face_mesh
 from sosie.face_shape import Points, canonicalise, face_shape, silhouette
 from sosie.geometry import fill_polygon
-from sosie.methods.base import Card, Source
+from sosie.methods.base import Card, Source, nearest_pose
 from sosie.methods.mesh.photo import PreparedPhoto, prepare_photo
 from sosie.methods.mesh.render import rasterise
 from sosie.methods.mesh.retarget import retarget
@@ -33,8 +33,6 @@ CARD = Card(
 _MAP_PX = 192
 # The mesh is drawn larger by this factor around its outline, so that the map has values there.
 _SKIRT = 1.12
-# Another source photo takes over when it is nearer to the target's pose by this much.
-_SWITCH_DEG = 8.0
 # Softness of the edge of the target's own eyes and mouth, as a share of their width.
 _OWN_FEATHER = 0.03
 
@@ -55,12 +53,7 @@ class MeshSwapper:
         self, prepared: Sequence[PreparedPhoto], crop: Crop, before: int | None = None
     ) -> int:
         """Which source photo is nearest to the target's head pose."""
-        pose = crop.face.pose
-        turns = [np.hypot(p.yaw_deg - pose.yaw, p.pitch_deg - pose.pitch) for p in prepared]
-        nearest = int(np.argmin(turns))
-        if before is not None and turns[before] - turns[nearest] < _SWITCH_DEG:
-            return before
-        return nearest
+        return nearest_pose([photo.pose for photo in prepared], crop.face.pose, before)
 
     def swap(self, prepared: Sequence[PreparedPhoto], crops: Sequence[Crop]) -> list[SwappedCrop]:
         """Each crop's face with the texture and inner proportions of the source."""

@@ -1,0 +1,1 @@
+"""Method `blendswap`: its network and what its published checkpoint is called."""

@@ -1,0 +1,1 @@
+"""Method `faceshifter`: its networks and what the published checkpoints are called."""

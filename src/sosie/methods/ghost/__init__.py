@@ -1,0 +1,1 @@
+"""Method `ghost`: its networks and what the published checkpoints are called."""

@@ -1,0 +1,1 @@
+"""Method `hififace`: its networks and what the published checkpoints are called."""

@@ -1,0 +1,1 @@
+"""Method `infoswap`: its identity encoder and what the published checkpoints are called."""

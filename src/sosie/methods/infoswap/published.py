@@ -1,0 +1,29 @@
+"""InfoSwap's published checkpoint: what its parameters are called, and what to know of it."""
+
+from __future__ import annotations
+
+from sosie.methods.infoswap.network import IdentityEncoder
+from sosie.training.published import Published
+
+
+def published_name(name: str) -> str:
+    """The published name of one of the encoder's parameters."""
+    name = name.removeprefix("body.")
+    return name.replace("output_layer.", "output_layer128.")
+
+
+PUBLISHED = {
+    "infoswap_backbone128_irse50": Published(
+        method="infoswap",
+        build=IdentityEncoder,
+        inputs=(("face", (1, 3, 128, 128)),),
+        outputs=("embedding",),
+        summary="InfoSwap's identity encoder, an IR-SE-50 for faces of 128 px",
+        paper="Gao et al. 2021, Information Bottleneck Disentanglement for Identity Swapping",
+        licence="CC BY-NC-SA 4.0; weights by request to the authors, for research",
+        value_range="BGR, -1..1",
+        alignment="mtcnn_512; the face is pixels 37 to 475 of the crop, resized to 128 px",
+        embedding="length 1",
+        published_name=published_name,
+    )
+}

@@ -1,0 +1,1 @@
+"""Method `inswapper`: its network and what its published checkpoint is called."""

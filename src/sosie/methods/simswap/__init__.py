@@ -1,0 +1,1 @@
+"""Method `simswap`: its networks and what its published checkpoints are called."""

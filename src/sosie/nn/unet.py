@@ -1,0 +1,71 @@
+"""A U-shaped network that keeps every map of its way up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+Skip = Literal["concat", "concat_first", "add"]
+
+SLOPE = 0.1
+"""Of the leaky ReLU behind every convolution."""
+
+
+class UShape(nn.Module):
+    """N x in_channels x H x W -> the map at the bottom and one after every step up.
+
+    down: width of every step down; each halves the size, so H and W are multiples of
+        2 ** len(down).
+    up: width of every step up, at most len(down) - 1; it is joined with the map of the same size
+        from the way down.
+    skip: joined by "concat" (the map from the way down stands last), "concat_first" (it stands
+        first) or "add" (the widths are then equal).
+    bias: whether the convolutions have one; a batch norm follows each.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        down: Sequence[int],
+        up: Sequence[int],
+        skip: Skip = "concat",
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.skip = skip
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(before, after, 4, 2, 1, bias=bias), nn.BatchNorm2d(after))
+            for before, after in zip([in_channels, *down], down, strict=False)
+        )
+        self.up = nn.ModuleList(
+            nn.Sequential(
+                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias), nn.BatchNorm2d(after)
+            )
+            for before, after in zip(self.widths(down, up, skip), up, strict=False)
+        )
+
+    @staticmethod
+    def widths(down: Sequence[int], up: Sequence[int], skip: Skip) -> list[int]:
+        """Channels of each map that `forward` returns."""
+        joined = zip(up, reversed(down[:-1]), strict=False)
+        return [down[-1], *(a if skip == "add" else a + b for a, b in joined)]
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        way = []
+        for step in self.down:
+            x = functional.leaky_relu(step(x), SLOPE)
+            way.append(x)
+        maps = [way.pop()]
+        for step in self.up:
+            x = functional.leaky_relu(step(maps[-1]), SLOPE)
+            maps.append(self.join(x, way.pop()))
+        return maps
+
+    def join(self, x: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
+        if self.skip == "add":
+            return x + beside
+        return torch.cat([beside, x] if self.skip == "concat_first" else [x, beside], 1)

@@ -1,0 +1,32 @@
+"""Every published network as two functions on numpy arrays, by its name in the parity kit.
+
+The names are the keys of `sosie.training.published.TABLE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Load = Callable[[Mapping[str, NDArray[Any]]], None]
+Run = Callable[[Sequence[NDArray[np.float32]]], list[NDArray[np.float32]]]
+
+
+def build(name: str) -> tuple[Load, Run]:
+    """`load` takes the parameters under their published names, `run` the inputs in the kit's order
+    and returns the outputs in the kit's order. Raises the errors of `load_published`."""
+    from sosie.training.published import find_published, load_published, run_published
+
+    find_published(name)
+    loaded = []
+
+    def load(state: Mapping[str, NDArray[Any]]) -> None:
+        loaded[:] = [load_published(name, state)]
+
+    def run(inputs: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        return run_published(loaded[0], inputs)
+
+    return load, run

@@ -1,0 +1,80 @@
+"""Our networks compute what the published ones do: same names, same shapes, same numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", exc_type=ImportError)
+
+from tests.parity.networks import build
+
+from sosie.errors import InputError
+from sosie.training.published import TABLE, published_shapes
+
+ONE_SHOT = {
+    *(f"simswap{rest}" for rest in ("224_official", "512_official", "_train_fix")),
+    *(f"simswap_{rest}" for rest in ("train_fix_deep", "disc", "arcface_foamliu_r101")),
+    *(f"faceshifter_tao_{rest}" for rest in ("aei", "hear", "disc")),
+    *(f"faceshifter_minds_{rest}" for rest in ("aei", "hear_unet")),
+    *(f"ghost_{form}_{blocks}" for form in ("unet", "linknet", "resnet") for blocks in (1, 2, 3)),
+    "ghost_disc",
+    "inswapper_reswapper_128",
+    "blendswap",
+    *(f"hififace_{rest}" for rest in ("maum_generator", "xuehy_generator")),
+    "infoswap_backbone128_irse50",
+    *(f"arcface_iresnet{layers}" for layers in (18, 50, 100)),
+    "arcface_ir_se50_treb",
+}
+"""The networks of the one-shot family, all of which are to be there."""
+
+
+def hollow(name: str) -> dict[str, np.ndarray]:
+    """The network's entries without the memory for their values."""
+    shapes = published_shapes(name)
+    return {key: np.broadcast_to(np.float32(0), shape) for key, shape in shapes.items()}
+
+
+def test_the_family_is_complete():
+    assert set(TABLE) >= ONE_SHOT
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_names_and_shapes_are_the_published_ones(name: str, shared_parity: Path):
+    published = json.loads((shared_parity / name / "keys.json").read_text("utf-8"))
+    assert published_shapes(name) == {key: tuple(shape) for key, (shape, _) in published.items()}
+
+
+# The largest has 440 million parameters: 90 s, and 4 GB, on a slow core.
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_outputs_are_the_published_ones(name: str, shared_parity: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.parity.check", str(shared_parity / name)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_loading_is_strict(name: str):
+    load, _ = build(name)
+    state = hollow(name)
+    last = list(state)[-1]
+    without = {key: value for key, value in state.items() if key != last}
+    with pytest.raises(InputError, match=f"lacks {last}"):
+        load(without)
+    with pytest.raises(InputError, match=r"has the unknown head\.weight"):
+        load({**state, "head.weight": np.zeros(3)})
+    with pytest.raises(InputError, match=f"its {last} is 2 x 3 x 5 instead of"):
+        load({**state, last: np.zeros((2, 3, 5))})
