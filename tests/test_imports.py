@@ -162,8 +162,11 @@ def test_torch_stays_out_of_run_time_code():
 
 def test_run_time_code_does_without_the_workshop():
     """Only its commands, and a method's own training, know how networks are made."""
-    # The commands of evaluation are evaluate, and eval_* beside it.
-    commands = tuple(f"sosie.app.cli.{name}" for name in ("train", "eval", "weights"))
+    # Those of evaluation and datasets are several: evaluate and eval_*, dataset and dataset_*.
+    commands = (
+        *(f"sosie.app.cli.{name}" for name in ("train", "eval", "dataset", "weights")),
+        "sosie.app.dataset_inputs",
+    )
     run_time = {
         name: used
         for name, used in GRAPH.items()

@@ -50,3 +50,9 @@ class InterruptedTrainingError(SosieError):
     """The user stopped a training; its state is saved and it can go on."""
 
     exit_code = 4
+
+
+class InterruptedDatasetError(SosieError):
+    """The user stopped work on a set of faces; what was done is kept, and it can go on."""
+
+    exit_code = 4

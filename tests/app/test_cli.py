@@ -16,7 +16,22 @@ from sosie.errors import InterruptedSwapError
 from sosie.options import SwapOptions
 
 COMMANDS = ("swap", "inspect", "bench", "doctor", "demo", "train")
-GROUPS = {"eval": ["analysis"], "weights": ["list", "verify"]}
+GROUPS = {
+    "dataset": [
+        "extract",
+        "cluster",
+        "clean",
+        "report",
+        "classify",
+        "pack",
+        "unpack",
+        "verify",
+        "merge",
+        "split",
+    ],
+    "eval": ["analysis", "pair", "run", "score", "film", "compare", "protocol"],
+    "weights": ["list", "verify", "import"],
+}
 
 
 def test_help_names_every_command(sosie):

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import sosie
-from sosie.app.cli import evaluate, weights
+from sosie.app.cli import dataset, evaluate, weights
 from sosie.app.cli.arguments import spread_values
 from sosie.app.cli.bench import bench
 from sosie.app.cli.demo import demo
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 for _command in (swap, inspect, bench, doctor, demo, train):
     app.command()(_command)
+app.add_typer(dataset.app, name="dataset", help="Make sets of faces for training.")
 app.add_typer(evaluate.app, name="eval", help="Measure swaps, and the models.")
 app.add_typer(weights.app, name="weights", help="Show and check models; import others'.")
 

@@ -1,0 +1,150 @@
+"""`sosie dataset classify`: one's own people told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sosie.app.cli.output import note_progress, print_json
+from sosie.datasets.packages import dataset_packages
+from sosie.errors import InputError, NoFaceError, SosieError, UsageError
+from sosie.media.output import check_output
+
+if TYPE_CHECKING:
+    from sosie.datasets.classify import Samples, Trial
+
+_EVERY = 25
+_WIDEST = 12
+
+
+def classify(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A set, or a folder with a folder of photos for each person."),
+    ],
+    test: Annotated[float, typer.Option(help="Share of each person's photos to test on.")] = 0.2,
+    out: Annotated[
+        Path | None, typer.Option(help="The classifier; left out, classifier.npz in the folder.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A classifier: name the faces of SOURCE, a photo or a folder of photos."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier one.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+) -> None:
+    """Fit a classifier of people on a set or on folders of photos, or name faces by one."""
+    with dataset_packages():
+        if model is not None:
+            if out is not None:
+                raise UsageError("--out writes a classifier and --model uses one; give either.")
+            _name(source, model, threads, as_json)
+            return
+        from sosie.datasets.classify import fit
+
+        path = check_output(out or source / "classifier.npz", overwrite=overwrite)
+        samples, notes = _samples(source, threads)
+        classifier, trial = fit(samples, test)
+        classifier.save(path, overwrite)
+    if as_json:
+        print_json(_report(trial, path, notes))
+    else:
+        print("\n".join([*notes, *lines(trial), f"{path}: {len(trial.names)} people"]))
+
+
+def lines(trial: Trial) -> list[str]:
+    """How the classifier did, for a terminal."""
+    if not trial.test:
+        return [f"fitted on {trial.train} faces, without a test"]
+    share = f"{100 * trial.accuracy:.1f} % of {trial.test}"
+    text = [f"fitted on {trial.train} faces; {share} others got their name"]
+    heads = [*trial.names, "nobody"]
+    for name, row in zip(trial.names, trial.confusion, strict=True):
+        wrong = [
+            f"{number} as {head}"
+            for head, number in zip(heads, row.tolist(), strict=True)
+            if number and head != name
+        ]
+        total = int(row.sum())
+        right = total - sum(int(w.split()[0]) for w in wrong)
+        if wrong or len(trial.names) <= _WIDEST:
+            text.append(f"  {name}: {right} of {total}" + "".join(f", {w}" for w in wrong))
+    return text
+
+
+def _report(trial: Trial, path: Path, notes: list[str]) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "train": trial.train,
+        "test": trial.test,
+        "accuracy": round(trial.accuracy, 4) if trial.test else None,
+        "names": list(trial.names),
+        "confusion": trial.confusion.tolist(),
+        "notes": notes,
+    }
+
+
+def _samples(source: Path, threads: int | None) -> tuple[Samples, list[str]]:
+    from sosie.datasets.store import FaceStore
+
+    if FaceStore.is_set(source):
+        from sosie.datasets.moves import hold_set
+        from sosie.datasets.samples import samples_of_set
+
+        with hold_set(source, change=False) as store:
+            return samples_of_set(store), []
+    from sosie.analysis.analyser import create_analyser
+    from sosie.datasets.samples import samples_of_folders
+
+    def show(number: int) -> None:
+        if number % _EVERY == 0:
+            note_progress(f"{number} photos read ...")
+
+    return samples_of_folders(source, create_analyser(threads), show)
+
+
+def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None:
+    from sosie.analysis.analyser import create_analyser
+    from sosie.datasets.classify import Classifier
+    from sosie.datasets.samples import identity_in, photos_in
+
+    classifier = Classifier.load(model)
+    if not source.exists():
+        raise InputError(f"{source} does not exist; check the name.")
+    paths = photos_in(source) if source.is_dir() else [source]
+    if not paths:
+        raise InputError(f"The folder {source} holds no photo; give another one.")
+    analyser = create_analyser(threads)
+    found: list[dict[str, Any]] = []
+    for path in paths:
+        try:
+            identity = identity_in(path, analyser)
+        except InputError as error:
+            found.append({"photo": str(path), "error": str(error)})
+            continue
+        if identity is None:
+            found.append({"photo": str(path), "error": f"{path} shows no face."})
+            continue
+        guess = classifier.guess(identity[None])[0]
+        figures = {"probability": guess.probability, "similarity": guess.similarity}
+        rounded = {name: round(value, 4) for name, value in figures.items()}
+        found.append({"photo": str(path), "name": guess.name, **rounded})
+    if as_json:
+        print_json({"photos": found})
+    else:
+        print("\n".join(map(_line, found)))
+    if all("error" in entry for entry in found):
+        raise typer.Exit(NoFaceError.exit_code if len(found) == 1 else SosieError.exit_code)
+
+
+def _line(entry: dict[str, Any]) -> str:
+    if "error" in entry:
+        return str(entry["error"])
+    name = entry["name"] or "nobody known"
+    return (
+        f"{entry['photo']}: {name} (probability {entry['probability']:.2f}, similarity "
+        f"{entry['similarity']:.2f})"
+    )

@@ -1,0 +1,67 @@
+"""`sosie dataset report`: a set on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sosie.app.cli.output import note_progress, print_json
+from sosie.datasets.packages import dataset_packages
+from sosie.media.output import check_output
+
+if TYPE_CHECKING:
+    from sosie.datasets.findings import SetFindings
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of the set.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="The page; left out, report.html in the set.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Write a page on the people of a set, what it shows of them and what it lacks."""
+    with dataset_packages():
+        from sosie.datasets.findings import examine
+        from sosie.datasets.moves import hold_set
+        from sosie.datasets.report import write_report
+
+        with hold_set(folder, change=False) as store:
+            page = check_output(out or folder / "report.html", overwrite=True)
+            note_progress("Looking at every person ...")
+            findings = examine(store)
+            write_report(findings, page)
+    if as_json:
+        print_json(figures(findings, page))
+    else:
+        print(
+            f"{page}: {findings.faces} faces of {len(findings.people)} people, "
+            f"{page.stat().st_size / 1e6:.1f} MB; open it in a browser."
+        )
+
+
+def figures(findings: SetFindings, page: Path) -> dict[str, Any]:
+    """The figures of the page, for JSON."""
+    return {
+        "page": str(page),
+        "faces": findings.faces,
+        "inputs": findings.inputs,
+        "rejected": findings.rejected,
+        "splits": findings.splits,
+        "people": [
+            {
+                "name": person.name,
+                "faces": person.covered.faces,
+                "inputs": person.inputs,
+                "completeness": round(person.covered.completeness, 2),
+                "parts": {name: round(value, 4) for name, value in person.covered.parts.items()},
+                "doubles": person.doubles,
+                "wishes": [wish.text for wish in person.wishes],
+            }
+            for person in findings.people
+        ],
+        "unsorted": findings.unsorted.covered.faces if findings.unsorted else 0,
+        "suggestions": findings.suggestions,
+    }

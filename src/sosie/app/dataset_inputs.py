@@ -1,0 +1,64 @@
+"""What `sosie dataset extract` is to read: the films and photos that paths stand for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sosie.app.targets import kind_of
+from sosie.datasets.extract.inputs import Input
+from sosie.datasets.extract.job import Failure
+from sosie.datasets.store import FaceStore
+from sosie.errors import InputError
+
+
+def gather(paths: Iterable[Path], out: Path) -> tuple[list[Input], list[Failure], list[Path]]:
+    """The films and photos, in order; the paths that cannot be read; and the files in folders that
+    are neither.
+
+    Folders are searched with all folders in them, by name, but for hidden files and sets of faces.
+    Raises InputError where there is nothing to read at all.
+    """
+    inputs: list[Input] = []
+    failures: list[Failure] = []
+    ignored: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = list(_media_in(path, out, ignored))
+            inputs += found
+            if not found:
+                failures.append(
+                    Failure(str(path), f"The folder {path} holds no film and no photo; check it.")
+                )
+            continue
+        try:
+            kind = kind_of(path)
+        except InputError as error:
+            failures.append(Failure(str(path), str(error)))
+            continue
+        if kind is None:
+            message = f"{path} is neither a film nor a photo that can be read; leave it out."
+            failures.append(Failure(str(path), message))
+        else:
+            inputs.append(Input(path, kind))
+    if not inputs:
+        raise InputError(failures[0].error if failures else "There is nothing to read.")
+    return inputs, failures, ignored
+
+
+def _media_in(folder: Path, out: Path, ignored: list[Path]) -> Iterator[Input]:
+    for current, folders, files in os.walk(folder):
+        here = Path(current)
+        if here.resolve() == out.resolve() or FaceStore.is_set(here):
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.startswith("."):
+                continue
+            kind = kind_of(here / name)
+            if kind is None:
+                ignored.append(here / name)
+            else:
+                yield Input(here / name, kind)

@@ -1,0 +1,183 @@
+"""A classifier for one's own people: Sosie's identity network, and a linear layer fitted on it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie import weights
+from sosie.analysis.select import SAME_PERSON
+from sosie.errors import InputError, UsageError
+from sosie.media.output import atomic_output
+from sosie.types import FloatArray
+
+# Identities are of unit length: without this the layer could not become sure of anything.
+_SCALE = 10.0
+_PENALTY = 1.0
+_ROUNDS = 1000
+_FIELDS = ("names", "weights", "bias", "means", "encoder")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Faces with names. identities: float32, N x 512, unit length. names: whose each is. groups:
+    faces of one group (a track of a film, a photo) are never on both sides of a test."""
+
+    identities: FloatArray
+    names: list[str]
+    groups: list[str]
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Whose face it is. name: "" where it is like nobody known. probability: of the most likely
+    person among those known, 0..1. similarity: mean cosine with that person's faces."""
+
+    name: str
+    probability: float
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """names: of the people, sorted. weights, bias: float32, people x 512 and people, of a softmax
+    over them. means: float32, people x 512, mean identity of each. encoder: SHA-256 of the identity
+    network that it goes with."""
+
+    names: tuple[str, ...]
+    weights: FloatArray
+    bias: FloatArray
+    means: FloatArray
+    encoder: str
+
+    def guess(self, identities: FloatArray) -> list[Guess]:
+        """identities: float32, N x 512, unit length."""
+        scores = _SCALE * identities @ self.weights.T + self.bias
+        odds = np.exp(scores - scores.max(1, keepdims=True))
+        odds /= odds.sum(1, keepdims=True)
+        alike = identities @ self.means.T
+        guesses = []
+        for row, best in enumerate(odds.argmax(1).tolist()):
+            similarity = float(alike[row, best])
+            name = self.names[best] if similarity >= SAME_PERSON else ""
+            guesses.append(Guess(name, float(odds[row, best]), similarity))
+        return guesses
+
+    def save(self, path: Path, overwrite: bool = False) -> None:
+        """Write an `.npz` of plain arrays, whole or not at all."""
+        arrays = {name: np.asarray(getattr(self, name)) for name in _FIELDS}
+        with atomic_output(path, overwrite) as pending, pending.path.open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Classifier:
+        """Read what `save` wrote. Nothing in the file is executed. Raises InputError where it is no
+        classifier, damaged, or goes with another identity network."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                names, layer, bias, means, encoder = (file[name] for name in _FIELDS)
+        except FileNotFoundError as error:
+            raise InputError(f"{path} does not exist; check the name.") from error
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise InputError(f"{path} is no classifier, or damaged; fit one anew.") from error
+        people = len(names)
+        shapes = (layer.shape, bias.shape, means.shape) == ((people, 512), (people,), (people, 512))
+        if not shapes or not all(np.isfinite(part).all() for part in (layer, bias, means)):
+            raise InputError(f"{path} is no classifier, or damaged; fit one anew.")
+        if str(encoder) != encoder_hash():
+            raise InputError(
+                f"{path} was fitted on another version of the identity network; fit it anew."
+            )
+        return cls(tuple(names.tolist()), layer, bias, means, str(encoder))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a classifier did on faces that it was not fitted on. confusion: int, people x people: of
+    those in the row, how many were taken for whom in the column, nobody in the last column."""
+
+    names: tuple[str, ...]
+    confusion: NDArray[np.intp]
+    train: int
+    test: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the test's faces that got their own name; nan without a test."""
+        return float(np.trace(self.confusion)) / self.test if self.test else float("nan")
+
+
+def fit(samples: Samples, test_share: float) -> tuple[Classifier, Trial]:
+    """A classifier of all people of the samples, fitted on the share that is not for the test.
+
+    The test's groups follow from their names alone. Raises UsageError where the share is not in
+    0..1, InputError where there are fewer than two people, or one of them has too few faces.
+    """
+    if not 0 <= test_share < 1:
+        raise UsageError(f"A share of {test_share} is no test; give one from 0 to below 1, as 0.2.")
+    names = sorted(set(samples.names))
+    if len(names) < 2:
+        raise InputError(
+            f"A classifier tells two people or more apart, and there {'is' if names else 'are'} "
+            f"{len(names)}: give a folder for each person."
+        )
+    test = _test_rows(samples, test_share)
+    labels = np.array([names.index(name) for name in samples.names])
+    classifier = _fitted(samples.identities[~test], labels[~test], names)
+    confusion = np.zeros((len(names), len(names) + 1), np.intp)
+    for label, guess in zip(labels[test], classifier.guess(samples.identities[test]), strict=True):
+        confusion[label, names.index(guess.name) if guess.name else len(names)] += 1
+    return classifier, Trial(tuple(names), confusion, int((~test).sum()), int(test.sum()))
+
+
+def encoder_hash() -> str:
+    """SHA-256 of the identity network of this installation."""
+    return weights.read_card("identity").sha256
+
+
+def _fitted(identities: FloatArray, labels: NDArray[np.intp], names: Sequence[str]) -> Classifier:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=_PENALTY, max_iter=_ROUNDS, class_weight="balanced")
+    model.fit(_SCALE * identities, labels)
+    layer, bias = model.coef_, model.intercept_
+    if len(names) == 2:
+        # Of two people the package keeps the difference alone.
+        layer, bias = np.concatenate([-layer, layer]) / 2, np.concatenate([-bias, bias]) / 2
+    means = np.stack([identities[labels == k].mean(0) for k in range(len(names))])
+    return Classifier(
+        tuple(names),
+        np.asarray(layer, np.float32),
+        np.asarray(bias, np.float32),
+        np.asarray(means, np.float32),
+        encoder_hash(),
+    )
+
+
+def _test_rows(samples: Samples, share: float) -> NDArray[np.bool_]:
+    """Which faces are for the test: of each person that share of the groups, but at least one, and
+    at least one is left."""
+    test = np.zeros(len(samples.names), bool)
+    if share == 0:
+        return test
+    for name in sorted(set(samples.names)):
+        rows = [k for k, own in enumerate(samples.names) if own == name]
+        groups = sorted({samples.groups[k] for k in rows}, key=_order)
+        if len(groups) < 2:
+            raise InputError(
+                f"{name} has faces of one photo or track only, and a test needs two: add some, or "
+                f"give --test 0."
+            )
+        number = min(max(round(share * len(groups)), 1), len(groups) - 1)
+        chosen = set(groups[:number])
+        test[[k for k in rows if samples.groups[k] in chosen]] = True
+    return test
+
+
+def _order(group: str) -> str:
+    return hashlib.sha256(group.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""From films and photos to aligned faces: `sosie dataset extract`."""

@@ -1,0 +1,261 @@
+"""One run of `sosie dataset extract`: inputs one after another into a set of faces."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sosie.analysis.analyser import Analyser, create_analyser
+from sosie.datasets.extract.films import FilmExtraction
+from sosie.datasets.extract.inputs import DONE, FAILED, PARTIAL, Input, Ledger
+from sosie.datasets.extract.options import ExtractOptions, thread_count
+from sosie.datasets.extract.photos import PhotoJob, extract_photos
+from sosie.datasets.extract.rules import REASONS
+from sosie.datasets.extract.shelf import Shelf, Source, safe_name
+from sosie.datasets.lock import held
+from sosie.datasets.store import FaceStore, Synced
+from sosie.errors import InputError, InterruptedDatasetError, UsageError
+from sosie.types import Progress
+
+ProgressOf = Callable[[str], AbstractContextManager[Callable[[Progress], None] | None]]
+"""A progress display for what is named."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that could not be read, or not to its end, and why: one sentence."""
+
+    path: str
+    error: str
+
+
+@dataclass(frozen=True)
+class ExtractReport:
+    """What a run did.
+
+    folder: of the set. inputs: how many were read by this run; skipped: done by an earlier one, or
+    of the same content as another. frames: of films, that this run passed. faces, rejected: that
+    were stored by this run, and by reason; thinned, too_small: that were left out. total: faces in
+    the set now, rejected ones too. synced: what was found moved by hand before. seconds: wall-clock
+    time; fps: frames over it.
+    """
+
+    folder: str
+    inputs: int
+    skipped: int
+    frames: int
+    faces: int
+    rejected: dict[str, int]
+    thinned: int
+    too_small: int
+    total: int
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+    synced: Synced
+    seconds: float
+    fps: float
+
+
+def extract(
+    inputs: Iterable[Input],
+    folder: Path,
+    options: ExtractOptions,
+    progress_of: ProgressOf = lambda _: nullcontext(),
+) -> ExtractReport:
+    """Extract the faces of films and photos into the set in `folder`, which is made if need be.
+
+    An input that the set has in full is not read again; one that an earlier run left is taken up
+    where that run stopped. One that cannot be read does not stop the others. Raises UsageError
+    where the set was made with other pictures, or an input is half done with other options;
+    OutputError where the set cannot be written; InterruptedDatasetError after Ctrl-C. What was done
+    until then is kept. A new set in which there would be no face is not left behind.
+    """
+    started = time.monotonic()
+    is_new = not FaceStore.is_set(folder)
+    if is_new:
+        FaceStore.create(folder, {**options.common(), "options": [], "inputs": []})
+    with held(folder):
+        store = _open(folder, options)
+        report = _extract(store, inputs, options, progress_of, started)
+    if is_new and not report.total:
+        store.discard()
+    return report
+
+
+def _extract(
+    store: FaceStore,
+    inputs: Iterable[Input],
+    options: ExtractOptions,
+    progress_of: ProgressOf,
+    started: float,
+) -> ExtractReport:
+    store.tidy()
+    synced = store.sync()
+    with ThreadPoolExecutor(thread_count(options), "sosie-extract") as pool:
+        run = _Run(store, options, pool, progress_of)
+        try:
+            run.read(inputs)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise InterruptedDatasetError(
+                f"Stopped; what was done is in {store.folder}: run the same command to go on."
+            ) from None
+    store.merge()
+    return run.report(synced, time.monotonic() - started)
+
+
+def _open(folder: Path, options: ExtractOptions) -> FaceStore:
+    store = FaceStore.open(folder)
+    for name, value in options.common().items():
+        if store.settings.get(name) != value:
+            raise UsageError(
+                f"The set {folder} was made with {name} {store.settings.get(name)}, not {value}: "
+                f"give the same, or another folder."
+            )
+    return store
+
+
+@dataclass
+class _Run:
+    """What one run has seen so far."""
+
+    store: FaceStore
+    options: ExtractOptions
+    pool: Executor
+    progress_of: ProgressOf
+    read_inputs: int = 0
+    skipped: int = 0
+    frames: int = 0
+    notes: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._ledger = Ledger(self.store)
+        self._analyser: Analyser = create_analyser(1)
+        self._shelf = Shelf(self.store, self.pool, self.options)
+        self._seen: set[str] = set()
+        known = self.store.settings["options"]
+        if self.options.of_input() not in known:
+            known.append(self.options.of_input())
+            self.store.save_settings()
+        self._options_number: int = known.index(self.options.of_input())
+
+    def read(self, inputs: Iterable[Input]) -> None:
+        """Photos that follow one another are looked at together, films one at a time."""
+        photos: list[tuple[PhotoJob, dict[str, Any]]] = []
+        # All are looked up first: what cannot be meant is said before any work.
+        for one, entry in [(one, entry) for one in inputs if (entry := self._take(one))]:
+            if one.kind == "photo":
+                stem = safe_name(one.path.stem)
+                source = Source(one.path.name, entry["sha256"], entry["folder"], stem)
+                photos.append((PhotoJob(one.path, source), entry))
+                continue
+            self._read_photos(photos)
+            photos = []
+            self._read_film(one.path, entry)
+        self._read_photos(photos)
+
+    def report(self, synced: Synced, seconds: float) -> ExtractReport:
+        """What the run did, once its faces are merged into the table."""
+        return ExtractReport(
+            folder=str(self.store.folder),
+            inputs=self.read_inputs,
+            skipped=self.skipped,
+            frames=self.frames,
+            faces=self.counts["kept"] + sum(self.counts[reason] for reason in REASONS),
+            rejected={reason: self.counts[reason] for reason in REASONS if self.counts[reason]},
+            thinned=self.counts["thinned"],
+            too_small=self.counts["too_small"],
+            total=len(self.store),
+            failures=tuple(self.failures),
+            notes=tuple(self.notes),
+            synced=synced,
+            seconds=round(seconds, 3),
+            fps=round(self.frames / max(seconds, 1e-9), 2),
+        )
+
+    def _take(self, one: Input) -> dict[str, Any] | None:
+        """What is known of an input; None where there is nothing to do for it."""
+        try:
+            entry = self._ledger.entry_of(one)
+        except InputError as error:
+            self.failures.append(Failure(str(one.path), str(error)))
+            return None
+        is_done = entry["sha256"] in self._seen or entry["state"] == DONE
+        self._seen.add(entry["sha256"])
+        used = self.store.settings["options"][entry.get("options", self._options_number)]
+        changed = [k for k, v in self.options.of_input().items() if used.get(k) != v]
+        how = ", ".join(f"{name} {used.get(name)}" for name in changed)
+        if is_done:
+            self.skipped += 1
+            if changed:
+                self.notes.append(f"{one.path} was done before with {how}; it is not read again.")
+            return None
+        if "resume" in entry and changed:
+            raise UsageError(
+                f"{one.path} is half done with {how}: give the same, or another folder."
+            )
+        return entry
+
+    def _read_film(self, path: Path, entry: dict[str, Any]) -> None:
+        self.read_inputs += 1
+        before = Counter(entry["counts"]) if "resume" in entry else Counter()
+        known = entry
+
+        def commit(facts: Mapping[str, Any]) -> None:
+            nonlocal known
+            state = PARTIAL if "resume" in facts else FAILED if "error" in facts else DONE
+            known = self._ledger.told(known, **facts, state=state, options=self._options_number)
+            self._shelf.commit([known])
+
+        source = Source(path.name, entry["sha256"], entry["folder"])
+        try:
+            film = FilmExtraction(path, source, self.options, entry)
+        except InputError as error:
+            commit({"error": str(error)})
+        else:
+            with self.progress_of(path.name) as on_progress:
+                film.run(self._analyser, self.pool, self._shelf, commit, on_progress)
+            self.frames += film.frames
+            self.counts += Counter(known["counts"])
+            self.counts.subtract(before)
+        if "error" in known:
+            self.failures.append(Failure(str(path), known["error"]))
+
+    def _read_photos(self, photos: Sequence[tuple[PhotoJob, dict[str, Any]]]) -> None:
+        if not photos:
+            return
+        self.read_inputs += len(photos)
+        entries = {job.source.sha256: entry for job, entry in photos}
+
+        def commit(told: Sequence[tuple[PhotoJob, Mapping[str, Any]]]) -> None:
+            lines = []
+            for job, facts in told:
+                self.counts += Counter(facts.get("counts", {}))
+                failed = "error" in facts
+                if failed:
+                    self.failures.append(Failure(str(job.path), facts["error"]))
+                known = entries[job.source.sha256]
+                state = FAILED if failed else DONE
+                lines.append(
+                    self._ledger.told(known, **facts, state=state, options=self._options_number)
+                )
+            self._shelf.commit(lines)
+
+        with self.progress_of(f"{len(photos)} photos") as on_progress:
+            extract_photos(
+                [job for job, _ in photos],
+                self._analyser,
+                self.pool,
+                self._shelf,
+                commit,
+                self.options,
+                on_progress,
+            )

@@ -1,0 +1,294 @@
+"""Sets as zip files, not compressed: pictures are already, and any part can be read alone.
+
+Every zip has its own list of contents with hashes (`manifest.json`, its last entry), so that what
+was cut short, exchanged or put there by others is seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from sosie.datasets.store import DOUBTFUL, FACES, MISSING, REJECTED, FaceStore
+from sosie.errors import InputError, OutputError, UsageError
+from sosie.media.output import atomic_output, check_folder, check_output, full_disk
+
+FORMAT, VERSION = "sosie pack", 1
+MANIFEST, TABLE, SETTINGS = "manifest.json", "faces.parquet", "set.json"
+
+_FOLDERS = (FACES, REJECTED, DOUBTFUL)
+_CHUNK, _LEAST = 1 << 20, 1_000_000
+_DATE = (1980, 1, 1, 0, 0, 0)
+_SHARD = re.compile(r"(.+)-(\d{3,})$")
+
+
+def pack(
+    store: FaceStore, out: Path, shard_bytes: int | None = None, overwrite: bool = False
+) -> list[Path]:
+    """Write a set into `out`, a `.zip`; with `shard_bytes` into several of at most about so many
+    bytes each: `set-000.zip`, `set-001.zip`, ... for `set.zip`. Returns their paths.
+
+    The same set makes the same bytes. Raises UsageError where `out` is no `.zip` or the shards are
+    too small, InputError where a picture is gone, and OutputError where nothing can be written.
+    """
+    if out.suffix.lower() != ".zip":
+        raise UsageError(f"{out} is no name of a zip file; give one such as set.zip.")
+    if shard_bytes is not None and shard_bytes < _LEAST:
+        raise UsageError("A shard holds 1 MB or more; give --shard-mb 1 or more.")
+    shards = _shards(store, shard_bytes)
+    if len(shards) == 1 and shard_bytes is None:
+        paths = [out]
+    else:
+        paths = [out.with_name(f"{out.stem}-{k:03}{out.suffix}") for k in range(len(shards))]
+    for path in paths:
+        check_output(path, overwrite=overwrite)
+    with (store.folder / TABLE).open("rb") as table:
+        name = hashlib.file_digest(table, "sha256").hexdigest()
+    written: list[Path] = []
+    try:
+        for number, (path, files) in enumerate(zip(paths, shards, strict=True)):
+            about = {"format": FORMAT, "version": VERSION, "pack": name}
+            about |= {"shard": number, "shards": len(shards)}
+            _write_shard(store.folder, path, files, about, overwrite)
+            written.append(path)
+    except BaseException:
+        # Some shards alone are no set.
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return paths
+
+
+def unpack(source: Path, out: Path) -> int:
+    """Write the set of a zip, or of all the shards beside it, into the new folder `out`, whole or
+    not at all. Returns how many files there are.
+
+    Raises InputError where the zip is no pack, damaged or incomplete, or its names lead out of the
+    folder; OutputError where `out` exists and is not empty, or the disk has not the room.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out} exists already and is not empty; give a new folder.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    check_folder(out.parent)
+    hidden = out.with_name(f".{out.name}.unpacking")
+    shutil.rmtree(hidden, ignore_errors=True)
+    number = 0
+    try:
+        with _opened(source) as shards:
+            room = shutil.disk_usage(out.parent).free
+            if sum(entry.file_size for _, files in shards for entry in files) > room:
+                raise OutputError(full_disk(out))
+            for archive, files in shards:
+                hashes = _hashes(archive)
+                for entry in files:
+                    target = hidden / entry.filename
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with target.open("xb") as sink:
+                        _check_hash(archive, entry, hashes, sink)
+                    number += 1
+        if not FaceStore.is_set(hidden):
+            raise InputError(f"{source} holds no {SETTINGS}; it is no whole set.")
+        with suppress(FileNotFoundError):
+            out.rmdir()
+        hidden.rename(out)
+    except OSError as error:
+        raise OutputError(f"{out} could not be written ({error.strerror}).") from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    return number
+
+
+def verify_pack(source: Path) -> list[str]:
+    """What is wrong with a zip or its shards: a sentence each, none where all is well. Raises
+    InputError where it is no pack that could be read."""
+    problems = []
+    with _opened(source) as shards:
+        names = {entry.filename for _, files in shards for entry in files}
+        problems += [f"{n} is missing from the pack." for n in (SETTINGS, TABLE) if n not in names]
+        for archive, files in shards:
+            hashes = _hashes(archive)
+            problems += [
+                f"{name} is listed, but not in {archive.filename}."
+                for name in sorted(set(hashes) - {entry.filename for entry in files})
+            ]
+            for entry in files:
+                try:
+                    _check_hash(archive, entry, hashes)
+                except InputError as error:
+                    problems.append(str(error))
+    return problems
+
+
+def _shards(store: FaceStore, shard_bytes: int | None) -> list[list[str]]:
+    """Files of each shard; the table and the settings are in the first."""
+    files = [SETTINGS, TABLE]
+    table = store.read(("file", "rejected"))
+    present = table["rejected"] != MISSING
+    files += sorted(table["file"][present].tolist())
+    shards: list[list[str]] = [[]]
+    size = 0
+    for file in files:
+        try:
+            length = (store.folder / file).stat().st_size
+        except FileNotFoundError as error:
+            raise InputError(f"{store.folder / file} is gone; run the command again.") from error
+        if shards[-1] and shard_bytes is not None and size + length > shard_bytes:
+            shards.append([])
+            size = 0
+        shards[-1].append(file)
+        size += length
+    return shards
+
+
+def _write_shard(
+    folder: Path, path: Path, files: Sequence[str], about: dict[str, Any], overwrite: bool
+) -> None:
+    hashes = {}
+    with (
+        atomic_output(path, overwrite) as pending,
+        zipfile.ZipFile(pending.path, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for file in files:
+            digest = hashlib.sha256()
+            with _picture(folder / file) as source, _entry(archive, file) as sink:
+                while chunk := source.read(_CHUNK):
+                    digest.update(chunk)
+                    sink.write(chunk)
+            hashes[file] = digest.hexdigest()
+        with _entry(archive, MANIFEST) as sink:
+            sink.write(json.dumps({**about, "files": hashes}, ensure_ascii=False).encode())
+
+
+def _picture(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path} is gone or cannot be read; run the command again.") from error
+
+
+def _entry(archive: zipfile.ZipFile, name: str) -> Any:
+    """An entry to write to; the same for the same content, on every day and by everyone."""
+    info = zipfile.ZipInfo(name, _DATE)
+    info.external_attr = 0o644 << 16
+    return archive.open(info, "w", force_zip64=True)
+
+
+_Shard = tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[list[_Shard]]:
+    """The zips of a pack in order, each with its entries, all names checked."""
+    if not source.is_file():
+        raise InputError(f"{source} is not a file; give the zip of a set.")
+    shards: list[_Shard] = []
+    try:
+        for path in _siblings(source):
+            try:
+                archive = zipfile.ZipFile(path)
+            except (zipfile.BadZipFile, OSError) as error:
+                raise InputError(
+                    f"{path} is no zip file, or damaged; pack the set anew."
+                ) from error
+            shards.append((archive, []))
+        parts = [_manifest(archive) for archive, _ in shards]
+        _check_complete(source, parts)
+        seen: set[str] = set()
+        for archive, files in shards:
+            for entry in archive.infolist():
+                _check_entry(archive, entry, seen)
+                if entry.filename != MANIFEST:
+                    files.append(entry)
+        yield shards
+    finally:
+        for archive, _ in shards:
+            archive.close()
+
+
+def _siblings(source: Path) -> list[Path]:
+    """The zip, or all the shards that lie beside it."""
+    match = _SHARD.match(source.stem)
+    if not match:
+        return [source]
+    same = re.compile(re.escape(match[1]) + r"-\d{3,}" + re.escape(source.suffix))
+    return sorted(path for path in source.parent.iterdir() if same.fullmatch(path.name))
+
+
+def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
+    try:
+        about = json.loads(archive.read(MANIFEST))
+        known = about["format"] == FORMAT and isinstance(about["files"], dict)
+        numbers = about["pack"], int(about["shard"]), int(about["shards"]), int(about["version"])
+    except (KeyError, ValueError, TypeError, zipfile.BadZipFile, OSError, RuntimeError) as error:
+        raise InputError(
+            f"{archive.filename} is no set packed by `sosie dataset pack`, or damaged."
+        ) from error
+    if not known:
+        raise InputError(f"{archive.filename} is no set packed by `sosie dataset pack`.")
+    if numbers[3] != VERSION:
+        raise InputError(f"{archive.filename} is a pack of version {numbers[3]}: update Sosie.")
+    return dict(about)
+
+
+def _hashes(archive: zipfile.ZipFile) -> dict[str, str]:
+    return {str(name): str(value) for name, value in _manifest(archive)["files"].items()}
+
+
+def _check_complete(source: Path, parts: Sequence[dict[str, Any]]) -> None:
+    wanted = int(parts[0]["shards"])
+    numbers = [int(part["shard"]) for part in parts]
+    if len({part["pack"] for part in parts}) > 1:
+        raise InputError(f"The shards beside {source} are of different sets; keep one set's alone.")
+    missing = sorted(set(range(wanted)) - set(numbers))
+    if missing or len(numbers) != wanted:
+        number = f"shard {missing[0]:03}" if missing else "a shard"
+        raise InputError(f"Of the {wanted} shards of {source}, {number} is not there, or twice.")
+
+
+def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, seen: set[str]) -> None:
+    """Raises InputError where an entry is none of a set's files."""
+    name = entry.filename
+    parts = name.split("/")
+    own = name in (MANIFEST, TABLE, SETTINGS) or (len(parts) > 1 and parts[0] in _FOLDERS)
+    strange = "\\" in name or ":" in name or "\0" in name
+    climbs = PurePosixPath(name).is_absolute() or any(part in ("", ".", "..") for part in parts)
+    if not own or strange or climbs:
+        raise InputError(
+            f"{archive.filename} holds {name!r}, which is no file of a set or leads out of its "
+            f"folder; it is not unpacked."
+        )
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG) or entry.is_dir():
+        raise InputError(f"{archive.filename} holds {name!r}, which is no plain file.")
+    if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+        raise InputError(
+            f"{archive.filename} holds {name!r} compressed or encrypted: it is no pack."
+        )
+    if name != MANIFEST and name in seen:
+        raise InputError(f"{archive.filename} holds {name!r} twice; pack the set anew.")
+    seen.add(name)
+
+
+def _check_hash(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, hashes: dict[str, str], sink: Any = None
+) -> None:
+    """Read an entry, and write it to `sink`. Raises InputError where it is not as it was packed."""
+    digest = hashlib.sha256()
+    try:
+        with archive.open(entry) as source:
+            while chunk := source.read(_CHUNK):
+                digest.update(chunk)
+                if sink is not None:
+                    sink.write(chunk)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{entry.filename} in {archive.filename} is damaged.") from error
+    if digest.hexdigest() != hashes.get(entry.filename):
+        raise InputError(f"{entry.filename} in {archive.filename} is not what was packed.")

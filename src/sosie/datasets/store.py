@@ -1,0 +1,373 @@
+"""A set of faces on disk: pictures in folders, `faces.parquet` with a row a face, `set.json`.
+
+What a run adds is first put aside in small files (`.journal`), each whole or absent, and merged
+into the table later: a set that was left at any moment is opened again as it was at the last of
+them. Neither merging nor changing holds more than a part of the table in memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sosie.datasets import schema
+from sosie.datasets.schema import COLUMNS, FORMAT, SCHEMA, VERSION, FaceRow
+from sosie.errors import InputError, OutputError
+from sosie.media.output import atomic_output
+
+FACES, REJECTED, DOUBTFUL = "faces", "rejected", "doubtful"
+"""Folders of the set: faces by input or person, those put aside by reason, those unsure."""
+
+MISSING = "missing"
+"""What `rejected` says of a face whose picture somebody deleted."""
+
+PICTURES = (".png", ".jpg", ".webp")
+_TABLE, _SET, _JOURNAL = "faces.parquet", "set.json", ".journal"
+_BATCH_ROWS = 512
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What `FaceStore.sync` found.
+
+    moved: faces whose picture was moved by hand. missing: whose picture is gone. strange: pictures
+    in the set's folders that belong to no face, relative to the set.
+    """
+
+    moved: int
+    missing: int
+    strange: tuple[str, ...]
+
+
+class FaceStore:
+    """An open set. `settings` is what `set.json` holds; `save_settings` writes it."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.folder = folder
+        self.settings = settings
+        self._table = folder / _TABLE
+        self._journal = folder / _JOURNAL
+
+    @classmethod
+    def create(cls, folder: Path, settings: Mapping[str, Any]) -> FaceStore:
+        """A new set without faces. settings: what `set.json` is to hold besides its version.
+
+        Raises OutputError where the folder cannot be made, or holds something else already.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Hidden files are the system's own, such as those of a mounted disk.
+            others = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+        except OSError as error:
+            raise OutputError(
+                f"The folder {folder} cannot be created or read ({error.strerror}); give another."
+            ) from error
+        if others:
+            raise OutputError(
+                f"The folder {folder} holds other things ({sorted(others)[0]}) and is no set of "
+                f"faces; give an empty or a new one."
+            )
+        store = cls(folder, {"format": FORMAT, "version": VERSION, **settings})
+        store.save_settings()
+        return store
+
+    @classmethod
+    def open(cls, folder: Path) -> FaceStore:
+        """The set in a folder, with what an interrupted run left merged into its table.
+
+        Raises InputError where there is none, or it is damaged or of a later version.
+        """
+        store = cls(folder, _read_settings(folder))
+        store.merge()
+        return store
+
+    @staticmethod
+    def is_set(folder: Path) -> bool:
+        """Whether a folder holds a set."""
+        return (folder / _SET).is_file()
+
+    def save_settings(self) -> None:
+        """Write `set.json`, whole or not at all."""
+        text = json.dumps(self.settings, indent=1, ensure_ascii=False, allow_nan=False)
+        with atomic_output(self.folder / _SET, overwrite=True) as pending:
+            pending.path.write_text(text + "\n", encoding="utf-8")
+
+    def discard(self) -> None:
+        """Remove a set that has no faces, and its folder where nothing else is in it."""
+        (self.folder / _SET).unlink()
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    # Reading
+
+    def __len__(self) -> int:
+        """How many faces the table has, rejected ones too."""
+        if not self._table.exists():
+            return 0
+        with self._open_table() as file:
+            return int(file.metadata.num_rows)
+
+    def read(self, columns: Sequence[str] = COLUMNS) -> dict[str, NDArray[Any]]:
+        """Columns of the whole table: text as objects, numbers in their type, arrays N x shape.
+
+        All columns of 100,000 faces take 0.9 GB, `landmarks` most of them: name those you need.
+        """
+        if not self._table.exists():
+            return schema.to_arrays(SCHEMA.empty_table().select(list(columns)))
+        with self._open_table() as file:
+            return schema.to_arrays(file.read(columns=list(columns)).select(list(columns)))
+
+    def batches(
+        self, columns: Sequence[str] = COLUMNS, size: int = _BATCH_ROWS
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """As `read`, some rows at a time, in the table's order."""
+        for table in self._tables(columns, size):
+            yield schema.to_arrays(table)
+
+    def rows(self) -> Iterator[FaceRow]:
+        """Every face, in the table's order."""
+        for table in self._tables(COLUMNS, _BATCH_ROWS):
+            yield from schema.to_rows(table)
+
+    # Adding
+
+    def append(self, rows: Sequence[FaceRow], inputs: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Add faces, whose pictures are there already, and what is now known of inputs.
+
+        inputs: JSON objects, each with the `sha256` of its input. All of it is on disk, or nothing,
+        whenever the process ends. The next `merge` brings the faces into the table and the objects
+        into `settings["inputs"]`, in the place of an earlier one of the same input.
+        """
+        self._journal.mkdir(exist_ok=True)
+        number = max((int(path.stem) for path in self._entries()), default=-1) + 1
+        table = schema.to_table(list(rows)).replace_schema_metadata(
+            {"inputs": json.dumps(list(inputs), ensure_ascii=False, allow_nan=False)}
+        )
+        with atomic_output(self._journal / f"{number:08}.parquet") as pending:
+            pq.write_table(table, pending.path, compression="zstd")
+
+    def merge(self) -> None:
+        """Bring what `append` put aside into the table and the settings, each face once."""
+        entries = self._entries()
+        if not entries:
+            return
+        if any(pq.read_metadata(path).num_rows for path in entries):
+            known = set(self.read(["id"])["id"])
+            self._write(self._merged(entries, known))
+        inputs = {entry["sha256"]: entry for entry in self.settings.get("inputs", [])}
+        for path in entries:
+            told = json.loads(pq.read_schema(path).metadata[b"inputs"])
+            inputs.update((entry["sha256"], entry) for entry in told)
+        self.settings["inputs"] = list(inputs.values())
+        self.save_settings()
+        # These alone: another process may have added some since.
+        for path in entries:
+            path.unlink()
+        with suppress(OSError):
+            self._journal.rmdir()
+
+    def tidy(self) -> None:
+        """Remove the unfinished files of a killed process. Not while another is at work."""
+        for path in self.folder.rglob(".*.tmp.*"):
+            path.unlink()
+        with suppress(OSError):
+            self._journal.rmdir()
+
+    # Changing
+
+    def update(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Change values: column -> id of the face -> new value. Other faces stay as they are."""
+        if any(changes.values()):
+            self._write(_changed(table, changes) for table in self._tables(COLUMNS, _BATCH_ROWS))
+
+    def keep(self, ids: Collection[str]) -> None:
+        """Forget all faces but these; their pictures stay where they are."""
+        wanted = pa.array(sorted(ids), pa.string())
+        self._write(
+            table.filter(pc.is_in(table["id"], wanted))
+            for table in self._tables(COLUMNS, _BATCH_ROWS)
+        )
+
+    def move(
+        self,
+        files: Mapping[str, str],
+        to: Mapping[str, str],
+        changes: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Move pictures and write their new places into the table.
+
+        files: id -> where it is; to: id -> where it is to be, both relative to the set; changes: as
+        `update`. Stopped in between, `sync` finds what was moved. Empty folders are removed. Raises
+        OutputError where a picture cannot be moved.
+        """
+        for face, target in to.items():
+            _move(self.folder / files[face], self.folder / target)
+        self.update({**(changes or {}), "file": to})
+        for name in (FACES, REJECTED, DOUBTFUL):
+            _remove_empty(self.folder / name)
+
+    def sync(self) -> Synced:
+        """Bring the table in line with what lies on disk, after pictures were moved by hand.
+
+        A picture is found again by the id in its name. Its new folder tells whose it is (the folder
+        under `faces/`; none for that of an input) and whether it is rejected, and why.
+        """
+        places = self._places()
+        inputs = {str(entry["folder"]) for entry in self.settings.get("inputs", [])}
+        changes: dict[str, dict[str, Any]] = {"file": {}, "person": {}, "rejected": {}}
+        known: set[str] = set()
+        missing = moved = 0
+        for batch in self.batches(("id", "file", "rejected")):
+            for face, file, rejected in zip(*batch.values(), strict=True):
+                found = places.get(face, [])
+                known.add(face)
+                if not found:
+                    missing += 1
+                    if rejected != MISSING:
+                        changes["rejected"][face] = MISSING
+                elif file not in found or rejected == MISSING:
+                    moved += file not in found
+                    place = file if file in found else found[0]
+                    changes["file"][face] = place
+                    _take_place(changes, face, place, inputs)
+        self.update(changes)
+        strange = sorted(f for face, found in places.items() if face not in known for f in found)
+        return Synced(moved, missing, tuple(strange))
+
+    # Inside
+
+    def _entries(self) -> list[Path]:
+        # Without hidden files, which are those that were not finished.
+        return sorted(p for p in self._journal.glob("*.parquet") if not p.name.startswith("."))
+
+    def _open_table(self) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self._table)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{self._table} is damaged or cannot be read; restore it from a copy."
+            ) from error
+
+    def _tables(self, columns: Sequence[str], size: int) -> Iterator[pa.Table]:
+        if not self._table.exists():
+            return
+        with self._open_table() as file:
+            for batch in file.iter_batches(size, columns=list(columns)):
+                yield pa.Table.from_batches([batch]).select(columns)
+
+    def _merged(self, entries: Sequence[Path], known: set[str]) -> Iterator[pa.Table]:
+        yield from self._tables(COLUMNS, _BATCH_ROWS)
+        # A run that was stopped while it merged has these in the table already.
+        for path in entries:
+            table = pq.read_table(path)
+            fresh = [face not in known for face in table["id"].to_pylist()]
+            yield table.filter(pa.array(fresh, pa.bool_()))
+            known.update(table["id"].to_pylist())
+
+    def _write(self, tables: Iterator[pa.Table]) -> None:
+        with (
+            atomic_output(self._table, overwrite=True) as pending,
+            pq.ParquetWriter(pending.path, SCHEMA, compression="zstd") as writer,
+        ):
+            for table in _in_batches(tables):
+                writer.write_table(table.replace_schema_metadata(SCHEMA.metadata))
+
+    def _places(self) -> dict[str, list[str]]:
+        """id -> places of pictures named so, sorted."""
+        places: dict[str, list[str]] = {}
+        for name in (FACES, REJECTED, DOUBTFUL):
+            for path in sorted((self.folder / name).rglob("*")):
+                if path.suffix in PICTURES and not path.name.startswith("."):
+                    place = path.relative_to(self.folder).as_posix()
+                    places.setdefault(id_of(place), []).append(place)
+        return places
+
+
+def _in_batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of one size, so that the same faces make the same file however they
+    came together."""
+    waiting = SCHEMA.empty_table()
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table.replace_schema_metadata(SCHEMA.metadata)])
+        while waiting.num_rows >= _BATCH_ROWS:
+            yield waiting.slice(0, _BATCH_ROWS).combine_chunks()
+            waiting = waiting.slice(_BATCH_ROWS)
+    if waiting.num_rows:
+        yield waiting.combine_chunks()
+
+
+def id_of(file: str) -> str:
+    """The id in the name of a picture: what follows the last dash."""
+    return PurePosixPath(file).stem.rpartition("-")[2]
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    path = folder / _SET
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{folder} is no set of faces; make one with `sosie dataset extract`."
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged; restore it from a copy.") from error
+    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+        raise InputError(f"{path} does not describe a set of faces; give the folder of one.")
+    if settings.get("version") != VERSION:
+        raise InputError(
+            f"{folder} is a set of version {settings.get('version')}, and this Sosie reads "
+            f"{VERSION}: update Sosie."
+        )
+    return settings
+
+
+def _changed(table: pa.Table, changes: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+    ids = table["id"].to_pylist()
+    for name, values in changes.items():
+        if values:
+            old = table[name].to_pylist()
+            new = [values.get(face, value) for face, value in zip(ids, old, strict=True)]
+            field = SCHEMA.field(name)
+            table = table.set_column(COLUMNS.index(name), field, pa.array(new, field.type))
+    return table
+
+
+def _take_place(
+    changes: dict[str, dict[str, Any]], face: str, place: str, inputs: set[str]
+) -> None:
+    """What a picture's folder says of the face."""
+    parts = PurePosixPath(place).parts
+    folder = parts[1] if len(parts) > 2 else ""
+    changes["rejected"][face] = folder if parts[0] == REJECTED else ""
+    if parts[0] == FACES:
+        changes["person"][face] = "" if folder in inputs else folder
+
+
+def _move(source: Path, target: Path) -> None:
+    if source == target:
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
+    except OSError as error:
+        raise OutputError(
+            f"{source} cannot be moved to {target} ({error.strerror}); check the permissions."
+        ) from error
+
+
+def _remove_empty(folder: Path) -> None:
+    inner = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
+    for path in inner:
+        with suppress(OSError):
+            path.rmdir()
