@@ -7,17 +7,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sosie.app.targets import kind_of
+from sosie.datasets.extract.archives import is_archive, unpack
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import Failure
+from sosie.datasets.pack import is_packed_set
 from sosie.datasets.store import FaceStore
 from sosie.errors import InputError
 
 
-def gather(paths: Iterable[Path], out: Path) -> tuple[list[Input], list[Failure], list[Path]]:
-    """The films and photos, in order; the paths that cannot be read; and the files in folders that
-    are neither.
+def gather(
+    paths: Iterable[Path], out: Path, unpacked: Path
+) -> tuple[list[Input], list[Failure], list[Path]]:
+    """The films and photos, in order; the paths that cannot be read; and the files in folders and
+    archives that are neither.
 
     Folders are searched with all folders in them, by name, but for hidden files and sets of faces.
+    unpacked: an empty folder for what zip archives hold; the inputs lie there.
     Raises InputError where there is nothing to read at all.
     """
     inputs: list[Input] = []
@@ -37,7 +42,11 @@ def gather(paths: Iterable[Path], out: Path) -> tuple[list[Input], list[Failure]
         except InputError as error:
             failures.append(Failure(str(path), str(error)))
             continue
-        if kind is None:
+        if kind is None and is_archive(path):
+            place = unpacked / str(len(list(unpacked.iterdir())))
+            place.mkdir()
+            _unpack(path, place, inputs, failures, ignored)
+        elif kind is None:
             message = f"{path} is neither a film nor a photo that can be read; leave it out."
             failures.append(Failure(str(path), message))
         else:
@@ -45,6 +54,30 @@ def gather(paths: Iterable[Path], out: Path) -> tuple[list[Input], list[Failure]
     if not inputs:
         raise InputError(failures[0].error if failures else "There is nothing to read.")
     return inputs, failures, ignored
+
+
+def _unpack(
+    archive: Path, place: Path, inputs: list[Input], failures: list[Failure], ignored: list[Path]
+) -> None:
+    if is_packed_set(archive):
+        message = f"{archive} is a packed set: `sosie dataset unpack` it, or merge it."
+        failures.append(Failure(str(archive), message))
+        return
+    before = len(inputs), len(failures)
+    try:
+        for name, found in unpack(archive, place):
+            if isinstance(found, InputError):
+                failures.append(Failure(str(name), str(found)))
+            elif kind := kind_of(found):
+                inputs.append(Input(found, kind, name))
+            else:
+                ignored.append(name)
+                found.unlink()
+    except InputError as error:
+        failures.append(Failure(str(archive), str(error)))
+    if before == (len(inputs), len(failures)):
+        message = f"The archive {archive} holds no film and no photo; check it."
+        failures.append(Failure(str(archive), message))
 
 
 def _media_in(folder: Path, out: Path, ignored: list[Path]) -> Iterator[Input]:

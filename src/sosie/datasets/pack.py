@@ -222,6 +222,15 @@ def _siblings(source: Path) -> list[Path]:
     return sorted(path for path in source.parent.iterdir() if same.fullmatch(path.name))
 
 
+def is_packed_set(archive: Path) -> bool:
+    """Whether a zip is what `pack` writes, by its list of contents."""
+    with zipfile.ZipFile(archive) as source:
+        try:
+            return bool(json.loads(source.read(MANIFEST))["format"] == FORMAT)
+        except (KeyError, ValueError, TypeError, zipfile.BadZipFile, RuntimeError, OSError):
+            return False
+
+
 def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     try:
         about = json.loads(archive.read(MANIFEST))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +44,8 @@ def _rule(flag: str, name: str) -> Any:
 def extract(
     *,
     inputs: Annotated[
-        list[Path], typer.Argument(help="Films, photos, or folders of them.", show_default=False)
+        list[Path],
+        typer.Argument(help="Films, photos, folders or zips of them.", show_default=False),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the set; it may exist.")],
     align: Annotated[
@@ -100,8 +102,9 @@ def extract(
         from sosie.app.dataset_inputs import gather
         from sosie.datasets.extract.job import extract as run
 
-    media, refused, ignored = gather(inputs, out)
-    report = run(media, out, options, film_progress)
+    with tempfile.TemporaryDirectory(prefix="sosie-") as unpacked:
+        media, refused, ignored = gather(inputs, out, Path(unpacked))
+        report = run(media, out, options, film_progress)
     report = dataclasses.replace(report, failures=(*refused, *report.failures))
     for failure in report.failures:
         print(f"sosie: {failure.error}", file=sys.stderr)

@@ -18,10 +18,20 @@ DONE, PARTIAL, FAILED = "done", "partial", "failed"
 
 @dataclass(frozen=True)
 class Input:
-    """A film or a photo to extract from."""
+    """A film or a photo to extract from.
+
+    path: where its content is. known_as: what the set calls it, where that is another name, such as
+    that within an archive.
+    """
 
     path: Path
     kind: Literal["film", "photo"]
+    known_as: Path | None = None
+
+    @property
+    def name(self) -> Path:
+        """What it is called, in the set and in messages."""
+        return self.known_as or self.path
 
 
 class Ledger:
@@ -39,18 +49,18 @@ class Ledger:
     def entry_of(self, one: Input) -> dict[str, Any]:
         """What is known of an input, or a new entry with a folder. Raises InputError where the file
         cannot be read."""
-        path = one.path.absolute()
+        path = one.name.absolute()
         try:
-            facts = path.stat()
+            facts = one.path.stat()
             known = self._by_path.get(str(path), {})
             # As large and as old as before: the content is taken for the same.
             same = (known.get("size_bytes"), known.get("mtime_ns")) == (
                 facts.st_size,
                 facts.st_mtime_ns,
             )
-            sha256 = known["sha256"] if same else _sha256(path)
+            sha256 = known["sha256"] if same else _sha256(one.path)
         except OSError as error:
-            raise InputError(f"{one.path} cannot be read ({error.strerror}).") from error
+            raise InputError(f"{one.name} cannot be read ({error.strerror}).") from error
         if sha256 not in self._entries:
             self._entries[sha256] = {
                 "sha256": sha256,

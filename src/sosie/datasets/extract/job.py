@@ -153,13 +153,13 @@ class _Run:
         # All are looked up first: what cannot be meant is said before any work.
         for one, entry in [(one, entry) for one in inputs if (entry := self._take(one))]:
             if one.kind == "photo":
-                stem = safe_name(one.path.stem)
-                source = Source(one.path.name, entry["sha256"], entry["folder"], stem)
-                photos.append((PhotoJob(one.path, source), entry))
+                stem = safe_name(one.name.stem)
+                source = Source(one.name.name, entry["sha256"], entry["folder"], stem)
+                photos.append((PhotoJob(one.path, source, one.name), entry))
                 continue
             self._read_photos(photos)
             photos = []
-            self._read_film(one.path, entry)
+            self._read_film(one, entry)
         self._read_photos(photos)
 
     def report(self, synced: Synced, seconds: float) -> ExtractReport:
@@ -186,7 +186,7 @@ class _Run:
         try:
             entry = self._ledger.entry_of(one)
         except InputError as error:
-            self.failures.append(Failure(str(one.path), str(error)))
+            self.failures.append(Failure(str(one.name), str(error)))
             return None
         is_done = entry["sha256"] in self._seen or entry["state"] == DONE
         self._seen.add(entry["sha256"])
@@ -196,15 +196,15 @@ class _Run:
         if is_done:
             self.skipped += 1
             if changed:
-                self.notes.append(f"{one.path} was done before with {how}; it is not read again.")
+                self.notes.append(f"{one.name} was done before with {how}; it is not read again.")
             return None
         if "resume" in entry and changed:
             raise UsageError(
-                f"{one.path} is half done with {how}: give the same, or another folder."
+                f"{one.name} is half done with {how}: give the same, or another folder."
             )
         return entry
 
-    def _read_film(self, path: Path, entry: dict[str, Any]) -> None:
+    def _read_film(self, one: Input, entry: dict[str, Any]) -> None:
         self.read_inputs += 1
         before = Counter(entry["counts"]) if "resume" in entry else Counter()
         known = entry
@@ -215,19 +215,19 @@ class _Run:
             known = self._ledger.told(known, **facts, state=state, options=self._options_number)
             self._shelf.commit([known])
 
-        source = Source(path.name, entry["sha256"], entry["folder"])
+        source = Source(one.name.name, entry["sha256"], entry["folder"])
         try:
-            film = FilmExtraction(path, source, self.options, entry)
+            film = FilmExtraction(one.path, source, self.options, entry)
         except InputError as error:
             commit({"error": str(error)})
         else:
-            with self.progress_of(path.name) as on_progress:
+            with self.progress_of(one.name.name) as on_progress:
                 film.run(self._analyser, self.pool, self._shelf, commit, on_progress)
             self.frames += film.frames
             self.counts += Counter(known["counts"])
             self.counts.subtract(before)
         if "error" in known:
-            self.failures.append(Failure(str(path), known["error"]))
+            self.failures.append(Failure(str(one.name), known["error"]))
 
     def _read_photos(self, photos: Sequence[tuple[PhotoJob, dict[str, Any]]]) -> None:
         if not photos:
@@ -241,7 +241,7 @@ class _Run:
                 self.counts += Counter(facts.get("counts", {}))
                 failed = "error" in facts
                 if failed:
-                    self.failures.append(Failure(str(job.path), facts["error"]))
+                    self.failures.append(Failure(str(job.name), facts["error"]))
                 known = entries[job.source.sha256]
                 state = FAILED if failed else DONE
                 lines.append(

@@ -27,10 +27,11 @@ _NOT_A_FRAME = Place(index=-1, time_s=math.nan, scene=0)
 
 @dataclass(frozen=True)
 class PhotoJob:
-    """A photo to look at."""
+    """A photo to look at. name: what messages call it."""
 
     path: Path
     source: Source
+    name: Path
 
 
 Commit = Callable[[Sequence[tuple[PhotoJob, Mapping[str, Any]]]], None]
@@ -52,7 +53,7 @@ def extract_photos(
         try:
             return look(load_photo(job.path).pixels, analyser, options)
         except InputError as error:
-            return error
+            return InputError(str(error).replace(str(job.path), str(job.name)))
 
     started = committed = time.monotonic()
     told: list[tuple[PhotoJob, Mapping[str, Any]]] = []

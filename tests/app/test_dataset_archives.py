@@ -1,0 +1,90 @@
+"""Zip archives as inputs of `sosie dataset extract`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sosie.datasets.store import FaceStore
+
+SMALL = ("--size", 112, "--min-face", 40)
+GREY = Image.new("RGB", (64, 64), (90, 90, 90))
+
+
+@pytest.fixture
+def archive(tmp_path: Path, small_path: Path) -> Path:
+    """Two people's folders, and a text."""
+    mirrored, path = tmp_path / "mirrored.jpg", tmp_path / "people.zip"
+    with Image.open(small_path) as picture:
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(small_path, "anna/1.png")
+        file.write(mirrored, "ben/1.jpg")
+        file.writestr("note.txt", "nothing")
+        file.writestr("ben/.hidden", "nothing")
+    return path
+
+
+def test_an_archive_is_read_and_known_again(sosie, archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    (tmp_path / "temp").mkdir()
+    out = tmp_path / "faces"
+    result = sosie("dataset", "extract", archive, "--out", out, *SMALL, "--json")
+    assert result.code == 0, result
+    assert (result.json["faces"], result.json["total"]) == (2, 2)
+    assert result.json["ignored"] == [str(archive / "note.txt")]
+    store = FaceStore.open(out)
+    assert sorted(file.split("/")[1] for file in store.read(["file"])["file"]) == ["anna", "ben"]
+    assert {entry["path"] for entry in store.settings["inputs"]} == {
+        str(archive / "anna" / "1.png"),
+        str(archive / "ben" / "1.jpg"),
+    }
+    again = sosie("dataset", "extract", archive, "--out", out, *SMALL, "--json")
+    assert (again.json["faces"], again.json["skipped"], again.json["total"]) == (0, 2, 2)
+    assert list((tmp_path / "temp").iterdir()) == []
+
+
+def test_names_that_lead_out_are_refused_and_the_rest_is_read(sosie, archive, small_path, tmp_path):
+    deep = tmp_path / "deep" / "down"
+    deep.mkdir(parents=True)
+    bad = shutil.move(archive, deep)
+    link = zipfile.ZipInfo("link.png")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(bad, "a") as file:
+        file.write(small_path, "../../climbs.png")
+        file.write(small_path, "back\\slash.png")
+        file.writestr(link, "/etc/passwd")
+    before = sorted(path for path in tmp_path.rglob("*.png"))
+    result = sosie("dataset", "extract", bad, "--out", tmp_path / "faces", *SMALL, "--json")
+    assert result.code == 1
+    assert result.json["faces"] == 2
+    assert result.err.count("is no plain file within it") == 3
+    outside = [path for path in tmp_path.rglob("*.png") if "faces" not in path.parts]
+    assert sorted(outside) == before
+
+
+def test_damaged_empty_and_packed_archives_are_said(sosie, refused, archive, tmp_path):
+    empty = tmp_path / "empty.zip"
+    with zipfile.ZipFile(empty, "w") as file:
+        file.writestr("a.txt", "nothing")
+    error = refused(1, "dataset", "extract", empty, "--out", tmp_path / "none", *SMALL)
+    assert "holds no film and no photo" in error
+    content = bytearray(archive.read_bytes())
+    start = content.index(b"anna/1.png") + 200
+    content[start : start + 50] = bytes(50)
+    damaged = tmp_path / "damaged.zip"
+    damaged.write_bytes(content)
+    out = tmp_path / "faces"
+    result = sosie("dataset", "extract", damaged, "--out", out, *SMALL, "--json")
+    assert result.code == 1
+    assert result.json["faces"] == 1
+    assert "anna/1.png" in result.err
+    packed = tmp_path / "set.zip"
+    assert sosie("dataset", "pack", out, "--out", packed).code == 0
+    error = refused(1, "dataset", "extract", packed, "--out", tmp_path / "more", *SMALL)
+    assert "`sosie dataset unpack` it" in error
