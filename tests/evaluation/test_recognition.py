@@ -112,7 +112,7 @@ def test_networks_of_another_kind_are_refused(network_file, plain, tmp_path):
 
 def test_a_range_in_which_a_network_sees_nothing_is_refused(network_file):
     path = network_file("biased", bias=100.0)
-    with pytest.raises(UsageError, match=r"pixels in -1\.\.1 .* biased\.onnx:range=0\.\.255`"):
+    with pytest.raises(UsageError, match=r"pixels in -1\.\.1 .*biased\.onnx:range=0\.\.255`"):
         open_recogniser(str(path), 1)
     assert open_recogniser(f"{path}:range=0..255", 1).high == 255
 

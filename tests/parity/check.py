@@ -1,4 +1,5 @@
-"""`python -m tests.parity.check FOLDER`: the numbers of the outputs that miss the kit's rule.
+"""`python -m tests.parity.check FOLDER`: whether the kit's arithmetic could be taken up, and the
+numbers of the outputs that miss the kit's rule, as JSON.
 
 In a process of its own: the kit's arithmetic has to be taken up before the first matrix product,
 and the memory of a large network goes back at once.
@@ -17,7 +18,6 @@ from tests.parity.weights import agrees, make_weights, read_expected, read_input
 
 def disagreeing(folder: Path) -> list[int]:
     """Of the network that the kit's folder describes, under the kit's weights."""
-    take_mkl_intel_path()
     load, run = build(folder.name)
     load(make_weights(folder))
     with kit_threads():
@@ -28,4 +28,5 @@ def disagreeing(folder: Path) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(disagreeing(Path(sys.argv[1]))))
+    taken = take_mkl_intel_path()
+    sys.stdout.write(json.dumps([taken, disagreeing(Path(sys.argv[1]))]))
