@@ -20,6 +20,7 @@ from sosie import geometry
 from sosie.analysis.analyser import Analyser, create_analyser, make_face
 from sosie.app.samples import sample_portraits
 from sosie.face_shape import face_shape
+from sosie.methods.base import Source
 from sosie.types import Face
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,6 +79,47 @@ def _shared(folder: str, what: str) -> Path:
     if not (shared / folder).is_dir():
         pytest.skip(f"needs {what}: set SOSIE_SHARED to its folder ({shared} has no {folder}/)")
     return shared / folder
+
+
+@pytest.fixture(scope="session")
+def paint() -> Callable[..., NDArray[np.uint8]]:
+    """A picture of a face, RGB uint8: each triangle in the mean colour of its points, the nearer
+    over the farther; holes (eyes, mouth) and surroundings in `background`."""
+
+    def draw(
+        face: Face,
+        colours: NDArray[np.floating] | tuple[int, int, int],
+        background: tuple[int, int, int] = (90, 90, 90),
+        side_px: int = 256,
+    ) -> NDArray[np.uint8]:
+        colours = np.broadcast_to(np.asarray(colours, float), (478, 3))
+        picture = np.full((side_px, side_px, 3), background, np.uint8)
+        triangles = face_shape().triangles
+        depth = face.landmarks[triangles, 2].mean(1)
+        for triangle in triangles[np.argsort(-depth)]:
+            corners = np.round(face.landmarks[triangle, :2] * 16).astype(np.int32)
+            a, b, c = corners.astype(int)
+            if (b - a)[0] * (c - a)[1] - (b - a)[1] * (c - a)[0] <= 0:
+                continue
+            colour = tuple(int(value) for value in np.rint(colours[triangle].mean(0)))
+            cv2.fillConvexPoly(picture, corners, colour, cv2.LINE_8, 4)
+        return picture
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def source_of() -> Callable[..., Source]:
+    """A source photo; all of its face is visible unless `visible` says otherwise."""
+
+    def make(
+        pixels: NDArray[np.generic], face: Face, visible: NDArray[np.float32] | None = None
+    ) -> Source:
+        if visible is None:
+            visible = np.ones(pixels.shape[:2], np.float32)
+        return Source(pixels, face, visible)
+
+    return make
 
 
 def turn(yaw_deg: float, pitch_deg: float, roll_deg: float) -> NDArray[np.float64]:

@@ -21,9 +21,10 @@ from sosie.methods.base import Source
 from sosie.options import SwapOptions
 from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
 
-# Around the landmarks, as shares of the face's size: what a window holds, and what a draft needs
-# for the landmark network to see the head around the face.
-_WINDOW_MARGIN = 0.04
+WINDOW_MARGIN = 0.04
+"""What a window of the frame holds around the landmarks, as a share of the face's size."""
+
+# What a draft needs there for the landmark network to see the head around the face.
 _DRAFT_MARGIN = 0.5
 # A draft is only read, by a network that looks at 192 px.
 _DRAFT_FACE_PX = 144
@@ -107,7 +108,7 @@ class Engine:
     def _crop(self, pixels: Pixels, face: Face, memory: FaceMemory) -> Crop:
         card = self._swapper.card
         if card.template is None or card.size_px is None:
-            x0, y0, x1, y1 = _window(face, _WINDOW_MARGIN, pixels.shape)
+            x0, y0, x1, y1 = window(face.landmarks, WINDOW_MARGIN, pixels.shape)
             matrix = np.array([[1.0, 0, -x0], [0, 1.0, -y0]])
             part = pixels[y0:y1, x0:x1]
         else:
@@ -132,7 +133,7 @@ class Engine:
         first = memory.frames == 0
         if not first and memory.frames % _DRAFT_EVERY:
             return
-        x0, y0, x1, y1 = _window(face, _DRAFT_MARGIN, pixels.shape)
+        x0, y0, x1, y1 = window(face.landmarks, _DRAFT_MARGIN, pixels.shape)
         scale = min(1.0, _DRAFT_FACE_PX / face.size_px)
         matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
         width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
@@ -164,9 +165,12 @@ def _visible(analyser: Analyser, pixels: Pixels, face: Face) -> FloatArray:
     return occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
 
 
-def _window(face: Face, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 around a face's landmarks, whole pixels, inside the frame."""
-    points = face.landmarks[: face_mesh.SURFACE_POINTS, :2]
+def window(
+    landmarks: FloatArray, margin: float, shape: tuple[int, ...]
+) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 around a face's landmarks (478 x 3), whole pixels, inside a frame of `shape`
+    (height, width, ...). margin: as a share of the face's size."""
+    points = landmarks[: face_mesh.SURFACE_POINTS, :2]
     low, high = points.min(0), points.max(0)
     pad = margin * float((high - low).max()) + 4
     x0, y0 = np.clip(np.floor(low - pad), 0, (shape[1] - 1, shape[0] - 1)).astype(int)

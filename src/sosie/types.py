@@ -88,7 +88,8 @@ class SwappedCrop:
 
     pixels: RGB float32, h x w x 3, in 0..1; undefined where `mask` is 0.
     mask: float32, h x w, 0..1: where the method vouches for its pixels.
-    own: float32, h x w, 0..1: where they are the target's own, moved, and need no new light.
+    own: float32, h x w, 0..1: where they need no new light: the target's own parts, moved, or all
+        of them where the method has lit them itself.
     """
 
     pixels: FloatArray

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sosie.compose import colour
+from sosie.light import transfer_light
 
 SIDE, SIZE_PX = 160, 130.0
 
@@ -43,7 +44,7 @@ def cheeks(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def test_strong_side_light_carries_over() -> None:
     target = skin(1, (0.55, 0.4, 0.33)) * side_light(0.4)
-    lit = colour.transfer_light(skin(2), target, WEIGHT, SIZE_PX)
+    lit = transfer_light(skin(2), target, WEIGHT, SIZE_PX)
     left, right = cheeks(lit)
     left_target, right_target = cheeks(target)
     # Stops of light between the cheeks.
@@ -62,7 +63,7 @@ def test_a_slope_of_light_goes_on_to_the_very_edge() -> None:
     """Half of what a mean would look at lies outside the face there."""
     target = np.full((SIDE, SIDE, 3), (0.55, 0.4, 0.33), np.float32) * side_light(0.4)
     flat = np.full((SIDE, SIDE, 3), (0.62, 0.46, 0.38), np.float32)
-    lit = colour.transfer_light(flat, target, WEIGHT, SIZE_PX)
+    lit = transfer_light(flat, target, WEIGHT, SIZE_PX)
     off = np.abs(lit / target - 1).max(2)[WEIGHT > 0.5]
     assert np.percentile(off, 95) < 0.06
     assert off.max() < 0.12
@@ -70,7 +71,7 @@ def test_a_slope_of_light_goes_on_to_the_very_edge() -> None:
 
 def test_the_sources_own_side_light_does_not_remain() -> None:
     target = skin(1)
-    lit = colour.transfer_light(skin(2) * side_light(0.5), target, WEIGHT, SIZE_PX)
+    lit = transfer_light(skin(2) * side_light(0.5), target, WEIGHT, SIZE_PX)
     own = np.log2(np.divide(*cheeks(skin(2) * side_light(0.5))))
     left = np.log2(np.divide(*cheeks(lit)))
     assert own[0] > 0.35
@@ -79,7 +80,7 @@ def test_the_sources_own_side_light_does_not_remain() -> None:
 
 def test_warm_light_carries_over() -> None:
     target = skin(1) * np.array([1, 0.7, 0.4], np.float32)
-    lit = colour.transfer_light(skin(2), target, WEIGHT, SIZE_PX)
+    lit = transfer_light(skin(2), target, WEIGHT, SIZE_PX)
     for ours, theirs in zip(cheeks(lit), cheeks(target), strict=True):
         assert ours[0] / ours[2] == pytest.approx(theirs[0] / theirs[2], rel=0.08)
         assert np.allclose(ours, theirs, atol=0.04)
@@ -89,7 +90,7 @@ def test_light_that_turns_from_warm_to_cold_over_the_face() -> None:
     ramp = np.linspace(0, 1, SIDE)[None, :, None]
     cast = ((1 - ramp) * (1, 0.75, 0.5) + ramp * (0.6, 0.8, 1)).astype(np.float32)
     target = skin(1) * cast
-    lit = colour.transfer_light(skin(2), target, WEIGHT, SIZE_PX)
+    lit = transfer_light(skin(2), target, WEIGHT, SIZE_PX)
     left, right = cheeks(lit)
     assert left[0] / left[2] > 1.25 * right[0] / right[2]
 
@@ -100,7 +101,7 @@ def detail(picture: np.ndarray) -> np.ndarray:
 
 def test_pores_and_features_are_the_sources() -> None:
     source = skin(2)
-    lit = colour.transfer_light(source, skin(1), WEIGHT, SIZE_PX)
+    lit = transfer_light(source, skin(1), WEIGHT, SIZE_PX)
     alike = np.corrcoef(detail(lit).ravel(), detail(source).ravel())[0, 1]
     assert alike > 0.99
     assert detail(lit).std() == pytest.approx(detail(source).std(), rel=0.1)
@@ -116,8 +117,8 @@ def test_a_feature_of_the_target_alone_is_not_taken_for_shadow() -> None:
     rims = target.copy()
     for x in (52, 108):
         cv2.circle(rims, (x, 66), 20, (0.02, 0.02, 0.02), 4)
-    lit = colour.transfer_light(skin(2), rims, WEIGHT, SIZE_PX)
-    plain = colour.transfer_light(skin(2), target, WEIGHT, SIZE_PX)
+    lit = transfer_light(skin(2), rims, WEIGHT, SIZE_PX)
+    plain = transfer_light(skin(2), target, WEIGHT, SIZE_PX)
     beside = (slice(95, 105), slice(40, 60))
     assert lit[beside].mean() > 0.9 * plain[beside].mean()
 
@@ -129,7 +130,7 @@ def test_black_and_white_neither_blow_up_nor_turn_to_noise(tone: float, source_t
     target = np.full((SIDE, SIDE, 3), tone, np.float32)
     for change in (
         colour.match_moments(flat, target, WEIGHT),
-        colour.transfer_light(flat, target, WEIGHT, SIZE_PX),
+        transfer_light(flat, target, WEIGHT, SIZE_PX),
     ):
         assert np.isfinite(change).all()
         assert change.min() >= 0
@@ -143,14 +144,14 @@ def test_black_and_white_neither_blow_up_nor_turn_to_noise(tone: float, source_t
 def test_a_black_part_of_the_target_does_not_turn_the_face_black() -> None:
     target = skin(1)
     target[:, :40] = 0
-    lit = colour.transfer_light(skin(2), target, WEIGHT, SIZE_PX)
+    lit = transfer_light(skin(2), target, WEIGHT, SIZE_PX)
     assert np.allclose(cheeks(lit)[1], cheeks(target)[1], atol=0.05)
 
 
 def test_an_empty_weight_is_harmless() -> None:
     nothing = np.zeros((SIDE, SIDE), np.float32)
     for change in (
-        colour.transfer_light(skin(1), skin(2), nothing, SIZE_PX),
+        transfer_light(skin(1), skin(2), nothing, SIZE_PX),
         colour.match_moments(skin(1), skin(2), nothing),
     ):
         assert np.isfinite(change).all()
@@ -163,7 +164,7 @@ def test_pixels_without_weight_have_no_say() -> None:
     hidden[WEIGHT == 0] = (1, 0, 1)
     inside = WEIGHT > 0.5
     for how in (
-        lambda a, b: colour.transfer_light(a, b, WEIGHT, SIZE_PX),
+        lambda a, b: transfer_light(a, b, WEIGHT, SIZE_PX),
         lambda a, b: colour.match_moments(a, b, WEIGHT),
     ):
         assert np.abs(how(source, target) - how(hidden, other))[inside].max() < 1e-4
@@ -172,7 +173,7 @@ def test_pixels_without_weight_have_no_say() -> None:
 @pytest.mark.parametrize("size_px", [20.0, 130.0, 2000.0])
 def test_equal_light_changes_nothing(size_px: float) -> None:
     picture = skin(1)
-    same = colour.transfer_light(picture, picture.copy(), WEIGHT, size_px)
+    same = transfer_light(picture, picture.copy(), WEIGHT, size_px)
     assert np.abs(same - picture).max() < 1e-3
 
 

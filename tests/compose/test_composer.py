@@ -138,6 +138,16 @@ def test_the_targets_own_parts_are_not_lit_twice(make: Makers) -> None:
         assert np.abs(a.pixels[skin].astype(int) - b.pixels[skin]).max() <= 1
 
 
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_face_that_its_method_has_lit_keeps_its_light(make: Makers, colour: str) -> None:
+    frame = make.textured(160, 160)
+    crop = make.crop(frame, make.face(unit_px=40, centre=(80, 80)))
+    lit = np.full((160, 160, 3), 0.25, np.float32)
+    swapped = make.swapped(crop, lit, 1.0, np.ones((160, 160), np.float32))
+    patch = compose(frame, crop, swapped, ComposeOptions("alpha", colour, 0.02))
+    assert (patch.pixels[75:85, 75:85] == 64).all()
+
+
 def test_a_face_without_any_visible_part_changes_nothing(make: Makers) -> None:
     frame = np.full((120, 120, 3), 90, np.uint8)
     hidden = np.zeros((120, 120), np.float32)

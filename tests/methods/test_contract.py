@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -138,15 +139,35 @@ def test_the_face_of_the_source_is_what_comes_out(
     source_of: Callable[..., Source],
     crop_for: Callable[..., Crop],
 ) -> None:
+    """In its features, that is: the light may be the target's already. The network that stands in
+    for a published one knows colour alone."""
     face = model_face(unit_px=60)
-    crop = crop_for(paint(face, (30, 30, 200)), face, swapper.card)
-    for colour in ((200, 60, 60), (60, 190, 60)):
-        prepared = swapper.prepare([source_of(paint(face, colour), face)])
-        result = swapper.swap(prepared, [crop])[0]
-        skin = (result.mask > 0.99) & (result.own == 0)
+    shades = np.random.default_rng(4).uniform(90, 180, (3, 478, 1)).repeat(3, 2)
+    colours = np.array([(200, 60, 60), (60, 190, 60), (30, 30, 200)])[:, None].repeat(478, 1)
+    tones, look = (colours, colour) if swapper.card.name == "onnx" else (shades, features)
+    one, two, target = (paint(face, tone) for tone in tones)
+    crop = crop_for(target, face, swapper.card)
+    for photo, other in ((one, two), (two, one)):
+        result = swapper.swap(swapper.prepare([source_of(photo, face)]), [crop])[0]
+        skin = result.mask > 0.99
         assert skin.sum() > 3000
-        mean = result.pixels[skin].mean(0) * 255
-        assert np.linalg.norm(mean - colour) < 0.25 * np.linalg.norm(mean - (30, 30, 200))
+        ours = look(result.pixels, skin)
+        likeness = [
+            np.corrcoef(ours, look(crop_for(picture, face, swapper.card).pixels, skin))[0, 1]
+            for picture in (photo, other, target)
+        ]
+        assert likeness[0] > 0.7
+        assert likeness[0] > max(likeness[1:]) + 0.4
+
+
+def colour(pixels: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    return pixels[skin].mean(0)
+
+
+def features(pixels: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """What is finer than light."""
+    grey = pixels.astype(np.float32).mean(2)
+    return (grey - cv2.GaussianBlur(grey, (0, 0), 8))[skin]
 
 
 def test_a_batch_is_the_same_as_one_by_one(

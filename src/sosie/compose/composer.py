@@ -9,6 +9,7 @@ import numpy as np
 from sosie.compose import blend, colour, restore
 from sosie.compose.mask import face_mask, face_size_px
 from sosie.geometry import scale_of
+from sosie.light import transfer_light
 from sosie.types import Crop, FloatArray, Patch, Pixels, SwappedCrop
 
 
@@ -45,12 +46,12 @@ def compose(frame: Pixels, crop: Crop, swapped: SwappedCrop, options: ComposeOpt
 def _lit(
     crop: Crop, swapped: SwappedCrop, mask: FloatArray, target: FloatArray, how: str
 ) -> FloatArray:
-    """The swapped pixels in the target's light; its own parts have that light already."""
-    if how == "none":
+    """The swapped pixels in the target's light, where they do not have it already."""
+    if how == "none" or bool((swapped.own == 1).all()):
         return swapped.pixels
     weight = mask * (1 - swapped.own)
     if how == "light":
-        lit = colour.transfer_light(swapped.pixels, target, weight, face_size_px(crop))
+        lit = transfer_light(swapped.pixels, target, weight, face_size_px(crop))
     else:
         lit = colour.match_moments(swapped.pixels, target, weight)
     own = swapped.own[..., None]

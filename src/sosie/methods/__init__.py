@@ -11,6 +11,7 @@ from sosie.methods.base import Swapper
 from sosie.options import SwapOptions, nearest
 
 TABLE = {
+    "graft": "sosie.methods.graft:METHOD",
     "mesh": "sosie.methods.mesh:METHOD",
     "onnx": "sosie.methods.onnx:METHOD",
 }

@@ -19,6 +19,7 @@ TABLE = {
     "landmarks": "sosie.training.analysis.landmarks.recipe:LandmarkRecipe",
     "identity": "sosie.training.analysis.identity.recipe:IdentityRecipe",
     "visibility": "sosie.training.analysis.visibility.recipe:VisibilityRecipe",
+    "swap": "sosie.methods.graft.recipe:SwapRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files."""
 

@@ -36,6 +36,8 @@ TEACHERS = {
     "yunet": ("yunet_n_640_640.onnx (YuNet)", "Apache-2.0"),
     "mobileface": ("mobileface_v2.onnx (MobileFace)", "MIT"),
     "dlib": ("dlib face descriptor (face_recognition_models)", "CC0-1.0"),
+    "squeezenet": ("squeezenet1_1_features.safetensors (SqueezeNet 1.1)", "MIT"),
+    "lpips": ("lpips_squeeze_lin_v0_1.safetensors (LPIPS)", "BSD-2-Clause"),
     "fsanet": ("fsanet-1x1 and fsanet-var (FSA-Net)", "MIT"),
 }
 """Key of a teacher -> its name and licence."""

@@ -30,8 +30,9 @@ def test_a_row_reaches_its_bound_or_misses_it(value, bound, direction, hit):
     assert Row("detector", "recall", value, None, bound, direction, "%").hit is hit
 
 
-def test_every_network_is_measured():
-    assert set(NETWORKS) <= set(TABLE)
+def test_every_network_of_the_analysis_is_measured():
+    """How well the other swaps is judged by its results: see `docs/default-model.md`."""
+    assert set(NETWORKS) - {"swap"} <= set(TABLE)
 
 
 def test_an_unknown_measurement_names_the_nearest():

@@ -61,6 +61,7 @@ SUBJECTS = (
     Subject("landmarks", lambda s, p: _read(Landmarker(s), s, p), 5.0, 5.0, LANDMARKER_FILE),
     Subject("identity", lambda s, p: _embed(Recogniser(s), s, p), 12.0, 15.0, _IDENTITY_FILE),
     Subject("visibility", lambda s, p: _mask(Visibility(s), s, p), 4.0, 8.0, None),
+    Subject("swap", lambda s, p: _correct(s, p), 15.0, 140.0, None),
 )
 
 
@@ -147,6 +148,14 @@ def _embed(recogniser: Recogniser, session: Session, picture: Pixels) -> Call:
 def _mask(visibility: Visibility, session: Session, picture: Pixels) -> Call:
     square = _square(session, picture)
     return lambda: visibility.masks(square)
+
+
+def _correct(session: Session, picture: Pixels) -> Call:
+    """The picture's colours, again and again, for all that the network is shown."""
+    _, height, width, channels = session.inputs["pixels"]
+    assert height is not None and width is not None and channels is not None
+    shown = np.resize(_resized(picture, width, height), (1, height, width, channels))
+    return lambda: session.run({"pixels": shown})
 
 
 def _square(session: Session, picture: Pixels) -> NDArray[np.uint8]:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from sosie import face_mesh
-from sosie.face_shape import Points, canonicalise, face_shape, silhouette
-from sosie.geometry import fill_polygon
+from sosie.face_shape import silhouette
 from sosie.methods.base import Card, Source, nearest_pose
-from sosie.methods.mesh.photo import PreparedPhoto, prepare_photo
-from sosie.methods.mesh.render import rasterise
-from sosie.methods.mesh.retarget import retarget
 from sosie.options import SwapOptions
-from sosie.types import Crop, FloatArray, SwappedCrop
+from sosie.texture.carry import own_parts, textured
+from sosie.texture.photo import PreparedPhoto, prepare_photo
+from sosie.texture.retarget import retarget
+from sosie.types import Crop, SwappedCrop
 
 CARD = Card(
     name="mesh",
@@ -28,13 +22,6 @@ CARD = Card(
     template=None,
     size_px=None,
 )
-
-# The map is worked out at no more than this many pixels a face's side and enlarged: it is smooth.
-_MAP_PX = 192
-# The mesh is drawn larger by this factor around its outline, so that the map has values there.
-_SKIRT = 1.12
-# Softness of the edge of the target's own eyes and mouth, as a share of their width.
-_OWN_FEATHER = 0.03
 
 
 class MeshSwapper:
@@ -65,144 +52,9 @@ class MeshSwapper:
     def _swap(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
         height, width = crop.pixels.shape[:2]
         points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape)
-        texture, mask = _textured(photo, points, width, height)
-        own, moved = _own_parts(crop, points)
+        texture, known = textured(photo, points, width, height)
+        mask = known * (silhouette(points, width, height) * np.float32(1 / 255))
+        own, moved = own_parts(crop.pixels, crop.landmarks, points)
         share = own[..., None]
         pixels = np.asarray(texture * (1 - share) + moved * share, np.float32)
         return SwappedCrop(pixels, np.asarray(np.maximum(mask, own), np.float32), own)
-
-
-def _textured(
-    photo: PreparedPhoto, points: FloatArray, width: int, height: int
-) -> tuple[FloatArray, FloatArray]:
-    """The source's texture on a mesh of `points`: RGB h x w x 3 and a mask h x w, both 0..1."""
-    level = photo.level_for(canonicalise(points, face_shape()).scale)
-    image, places = photo.levels[level], photo.points_at(level)
-    field = _Field(points, width, height)
-    # Reduced levels hold more pixels than the target: between those, linear is enough.
-    how = cv2.INTER_CUBIC if level == 0 else cv2.INTER_LINEAR
-    colour, weight = _layer(image, field, places, photo.direct, how)
-    if photo.has_mirror:
-        mirror = places[face_shape().mirror]
-        other, share = _layer(image, field, mirror, photo.mirrored, how)
-        total = np.maximum(weight + share, 1e-4)
-        colour = colour * (weight / total)[..., None] + other * (share / total)[..., None]
-        weight = weight + share
-    inside = silhouette(points, width, height)
-    return colour, np.minimum(weight, 1) * (inside * np.float32(1 / 255))
-
-
-def _layer(
-    image: NDArray[Any], field: _Field, places: FloatArray, trust: FloatArray, how: int
-) -> tuple[FloatArray, FloatArray]:
-    """`image` (RGB and visible share) sampled at each point's place: colour and weight, 0..1."""
-    x, y = field.spread(places[:, 0]), field.spread(places[:, 1])
-    sampled = cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REPLICATE)
-    unit = sampled * np.float32(1 / np.iinfo(image.dtype).max)
-    weight = field.spread(trust, flat=True) * unit[..., 3]
-    return unit[..., :3], np.asarray(weight, np.float32)
-
-
-class _Field:
-    """Spreads values of mesh points over a crop.
-
-    The mesh is rasterised at no more than _MAP_PX a face and the result enlarged: it is smooth.
-    A ring of points outside the outline continues it, so that there are values at the very edge.
-    """
-
-    def __init__(self, points: FloatArray, width: int, height: int) -> None:
-        face_px = float(np.ptp(points[: face_mesh.SURFACE_POINTS, :2], axis=0).max())
-        shrink = min(1.0, _MAP_PX / face_px)
-        ring = _continued(points, _SKIRT)
-        # Behind everything, so that it never hides the face itself.
-        ring[:, 2] = points[:, 2].max() + 1
-        around = np.concatenate([points, ring])
-        shift = np.array([0.5 * shrink - 0.5, 0.5 * shrink - 0.5, 0], np.float32)
-        small = around * np.float32(shrink) + shift
-        self._size = (width, height)
-        self._enlarge = np.array([[shrink, 0, shift[0]], [0, shrink, shift[1]]], np.float64)
-        self._raster = rasterise(
-            small,
-            _skirt_triangles(),
-            int(np.ceil(width * shrink)),
-            int(np.ceil(height * shrink)),
-        )
-
-    def spread(self, values: FloatArray, flat: bool = False) -> FloatArray:
-        """One value a point, over the crop: float32, h x w.
-
-        flat: go on outside the outline with the same value instead of with the same slope.
-        """
-        ring = _continued(values[:, None], 1.0 if flat else _SKIRT)[:, 0]
-        field = self._raster.interpolate(np.concatenate([values, ring]))
-        if self._enlarge[0, 0] == 1:
-            return field
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        enlarged = cv2.warpAffine(field, self._enlarge, self._size, flags=flags)
-        return np.asarray(enlarged, np.float32)
-
-
-def _continued(values: FloatArray, by: float) -> FloatArray:
-    """Values (N x K) of the outline's points, moved away from their mean by a factor."""
-    rim = values[list(face_mesh.OVAL)]
-    middle = rim.mean(0)
-    return np.asarray(middle + (rim - middle) * np.float32(by), np.float32)
-
-
-@cache
-def _skirt_triangles() -> NDArray[np.int32]:
-    oval = list(face_mesh.OVAL)
-    count = len(oval)
-    outer = [face_mesh.POINTS + k for k in range(count)]
-    ring = []
-    for k in range(count):
-        after = (k + 1) % count
-        ring.append((oval[k], outer[k], outer[after]))
-        ring.append((oval[k], outer[after], oval[after]))
-    inner = face_mesh.fan(face_mesh.RIGHT_EYE) + face_mesh.fan(face_mesh.INNER_LIPS)
-    # This ring starts at the image's right: its triangles would face away.
-    inner += [t[::-1] for t in face_mesh.fan(face_mesh.LEFT_EYE)]
-    return np.concatenate([face_shape().triangles, np.array(inner + ring, np.int32)])
-
-
-def _own_parts(crop: Crop, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The target's own eyeballs and mouth, moved with the lids and lips that now surround them.
-
-    Gaze, lids and teeth are the target's: what a photo does not show cannot be carried.
-    Returns a soft mask, h x w, and the moved pixels, h x w x 3, both 0..1.
-    """
-    height, width = crop.pixels.shape[:2]
-    top = np.float32(255 if crop.pixels.dtype == np.uint8 else 65535)
-    own = np.zeros((height, width), np.float32)
-    moved = np.zeros((height, width, 3), np.float32)
-    for ring in (face_mesh.RIGHT_EYE, face_mesh.LEFT_EYE, face_mesh.INNER_LIPS):
-        corners = points[list(ring), :2]
-        width_px = float(np.ptp(corners, axis=0).max())
-        x0, y0 = np.maximum(np.floor(corners.min(0) - 0.1 * width_px - 2), 0).astype(int)
-        x1, y1 = np.minimum(
-            np.ceil(corners.max(0) + 0.1 * width_px + 2) + 1, (width, height)
-        ).astype(int)
-        if x1 <= x0 or y1 <= y0:
-            continue
-        corners = corners - np.array([x0, y0], np.float32)
-        opening = fill_polygon(corners, x1 - x0, y1 - y0)
-        soft = cv2.GaussianBlur(opening, (0, 0), max(0.5, _OWN_FEATHER * width_px))
-        back = _affine(corners, crop.landmarks[list(ring), :2])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        size = (x1 - x0, y1 - y0)
-        part = cv2.warpAffine(crop.pixels, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        own[y0:y1, x0:x1] = soft.astype(np.float32) / 255
-        moved[y0:y1, x0:x1] = part.astype(np.float32) / top
-    return own, moved
-
-
-def _affine(points: FloatArray, onto: FloatArray) -> Points:
-    """The affine map, 2 x 3, that brings `points` nearest to `onto`, damped towards a shift: a
-    closed eye has no height to tell one from."""
-    centre = points.mean(0, dtype=np.float64)
-    around = points - centre
-    change = (onto - onto.mean(0)) - around
-    spread = around.T @ around
-    damping = 0.02 * np.trace(spread) * np.eye(2)
-    linear = np.eye(2) + np.linalg.solve(spread + damping, around.T @ change).T
-    return np.column_stack([linear, onto.mean(0) - linear @ centre])

@@ -10,7 +10,7 @@ import pytest
 from sosie import face_mesh
 from sosie.face_shape import face_shape
 from sosie.methods.base import Source
-from sosie.methods.mesh.photo import prepare_photo
+from sosie.texture.photo import prepare_photo
 from sosie.types import Face
 
 ModelFace = Callable[..., Face]

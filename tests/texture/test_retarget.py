@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sosie import face_mesh
 from sosie.analysis.topology import head_pose
 from sosie.face_shape import canonicalise, face_shape, smoothstep
-from sosie.methods.mesh.retarget import retarget
+from sosie.texture.retarget import retarget
 from sosie.types import Face
 
 ModelFace = Callable[..., Face]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sosie.methods.mesh.render import rasterise
+from sosie.texture.render import rasterise
 
 SQUARE = np.array([[5, 5, 0], [55, 5, 0], [55, 45, 0], [5, 45, 0]], np.float32)
 TWO = np.array([[0, 1, 2], [0, 2, 3]], np.int32)

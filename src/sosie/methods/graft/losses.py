@@ -1,0 +1,204 @@
+"""What the network is asked for: the known answer, or, across people, a likeness and a light.
+
+Pictures are N x 3 x H x W, float32, 0..1; masks N x 1 x H x W, 0..1. All terms are means over the
+samples that they apply to, and 0 where there are none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own documents call it F
+from torch import nn
+
+from sosie.analysis.recogniser import SIDE_PX as IDENTITY_PX
+from sosie.methods.graft.network import applied
+from sosie.methods.graft.view import CHANNELS, MARGIN
+from sosie.training.onnx_module import OnnxModule
+from sosie.training.perceptual import PerceptualDistance
+from sosie.training.precision import fast_precision
+from sosie.training.swap.samples import CROSS, PAIR
+
+# Weights of the terms: colour at full size and blurred twice over, edges, the perceptual distance;
+# likeness to the source and, above what strangers have, to the target; light, the seam, and detail
+# where geometry knew better.
+_COLOUR, _COARSE, _EDGES, _PERCEPTUAL = 2.0, 4.0, 2.0, 3.0
+_LIKENESS, _LEAK, _LIGHT, _SEAM, _DETAIL = 6.0, 3.0, 2.0, 0.7, 0.3
+_STRANGERS = 0.1
+# Weight of the amount of fine detail about each place, and how far about, in pixels. Without it
+# detail fades: what does not fit to the pixel costs less when it is faint.
+_GRAIN, _GRAIN_PX = 20.0, 16
+# Two photos never fit to the pixel: of a pair, colour and edges count as much as this.
+_LOOSE = 0.3
+# The light that must agree varies over this share of the square; it is compared at this size.
+_LIGHT_SIGMA, _LIGHT_PX = 0.2 / MARGIN, 32
+_KNOWN, _SHOWN, _OWN = ([CHANNELS.index(name)] for name in ("known", "shown", "own"))
+# Width of the band along the face's edge in which the seam is judged, in pixels of a quarter size.
+_BAND_PX = 5
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of samples (`training.swap.samples`) and what the network made of them.
+
+    target: what is to be, or, of a cross, what was. face, known, own: masks of where the face is
+    seen, where the draft is the source's texture, and where the target's own parts. base: the
+    draft; result: the corrected one; joined: the same in the target. detail: what the network
+    added, N x 3 x H x W. aligned: N x 2 x 3, from the identity network's crop to the square. cross:
+    bool, N: whether the answer is unknown.
+    """
+
+    target: torch.Tensor
+    face: torch.Tensor
+    known: torch.Tensor
+    own: torch.Tensor
+    base: torch.Tensor
+    result: torch.Tensor
+    joined: torch.Tensor
+    detail: torch.Tensor
+    aligned: torch.Tensor
+    cross: torch.Tensor
+
+
+def corrected(network: nn.Module, batch: dict[str, torch.Tensor]) -> Batch:
+    """Run the network on a batch of samples."""
+    shown = batch["shown"]
+    with fast_precision(shown.device):
+        light, detail = network(shown)
+    result = applied(shown, light, detail)
+    masks = shown.permute(0, 3, 1, 2).float() / 255
+    target = batch["target"].permute(0, 3, 1, 2).float() / 255
+    face = masks[:, _SHOWN]
+    # Overshoot is cut off at the end; here it must keep a gradient.
+    joined = target + (result - target) * face
+    return Batch(
+        target,
+        face,
+        masks[:, _KNOWN],
+        masks[:, _OWN],
+        masks[:, :3],
+        result,
+        joined,
+        detail.float(),
+        batch["aligned"],
+        batch["kind"] == CROSS,
+    )
+
+
+def graft_losses(
+    made: Batch,
+    batch: dict[str, torch.Tensor],
+    perceptual: PerceptualDistance,
+    identity: OnnxModule,
+) -> dict[str, torch.Tensor]:
+    """The weighted terms."""
+    terms = {"detail": _DETAIL * (made.detail.abs() * made.known * made.face).mean()}
+    known, cross = ~made.cross, made.cross
+    share = float(known.float().mean())
+    if share > 0:
+        face = made.face[known]
+        ours, answer = made.joined[known], made.target[known]
+        area = face.mean().clamp_min(0.01)
+        exact = torch.where(batch["kind"][known] == PAIR, _LOOSE, 1.0)
+        off = exact[:, None, None, None] * (ours - answer)
+        terms["colour"] = share * _COLOUR * off.abs().mean() / area
+        terms["edges"] = share * _EDGES * _edges(off) / area
+        terms["coarse"] = share * _COARSE * _coarse(ours - answer) / area
+        terms["grain"] = share * _GRAIN * (_grain(ours) - _grain(answer)).abs().mean() / area
+        half = [F.avg_pool2d(picture, 2) for picture in (ours, answer)]
+        terms["perceptual"] = share * _PERCEPTUAL * _mean(perceptual, *half)
+    if share < 1:
+        likeness, leak = likenesses(made, batch, identity)
+        rest = 1 - share
+        terms["likeness"] = rest * _LIKENESS * (1 - likeness).mean()
+        terms["leak"] = rest * _LEAK * F.relu(leak - _STRANGERS).mean()
+        terms["light"] = rest * _LIGHT * light_difference(made)[cross].mean()
+        terms["seam"] = rest * _SEAM * seam(made)[cross].mean()
+        weight = F.avg_pool2d(made.face * made.known, _GRAIN_PX)[cross]
+        off = (_grain(made.result[cross]) - _grain(made.base[cross])).abs() * weight
+        faded = rest * _GRAIN * off.mean() / weight.mean().clamp_min(0.01)
+        terms["grain"] = terms.get("grain", 0) + faded
+    return terms
+
+
+def _mean(perceptual: PerceptualDistance, ours: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
+    with fast_precision(ours.device):
+        distances: torch.Tensor = perceptual(ours.clamp(0, 1), answer)
+    return distances.float().mean()
+
+
+def likenesses(
+    made: Batch, batch: dict[str, torch.Tensor], identity: OnnxModule
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosine of the results' identities with the sources' and with the targets', of the crosses."""
+    cross = made.cross
+    faces = aligned_faces(made.joined[cross], made.aligned[cross], IDENTITY_PX)
+    with fast_precision(faces.device):
+        (numbers,) = identity(faces.clamp(0, 1).permute(0, 2, 3, 1) * 255)
+    numbers = F.normalize(numbers.float(), dim=1)
+    source, target = batch["source_identity"][cross], batch["target_identity"][cross]
+    return (numbers * source).sum(1), (numbers * target).sum(1)
+
+
+def aligned_faces(pictures: torch.Tensor, matrices: torch.Tensor, side_px: int) -> torch.Tensor:
+    """Crops of the square, N x 3 x side_px x side_px, by matrices from the crop to the square
+    (N x 2 x 3, pixels). The square is halved first, so that little aliases."""
+    halved = F.avg_pool2d(pictures, 2)
+    height, width = pictures.shape[2:]
+    steps = torch.arange(side_px, device=pictures.device, dtype=torch.float32)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    places = torch.stack([x, y, torch.ones_like(x)], -1)  # h x w x 3
+    at = torch.einsum("nij,hwj->nhwi", matrices, places)
+    grid = torch.stack([(2 * at[..., 0] + 1) / width, (2 * at[..., 1] + 1) / height], -1) - 1
+    return F.grid_sample(halved, grid, "bilinear", "border", align_corners=False)
+
+
+def light_difference(made: Batch) -> torch.Tensor:
+    """Mean difference of the slow light of result and target over the skin, N, 0..1."""
+    weight = made.face * (1 - made.own)
+    step = made.face.shape[2] // _LIGHT_PX
+    small = F.avg_pool2d(weight, step)
+    spread = _slow(small) + 1e-4
+    apart = _slow(F.avg_pool2d((made.result - made.target) * weight, step)) / spread
+    return (apart.abs() * small).sum((1, 2, 3)) / (3 * small.sum((1, 2, 3)) + 1e-4)
+
+
+def _slow(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures blurred over _LIGHT_SIGMA of their side."""
+    side = pictures.shape[2]
+    steps = torch.arange(side, device=pictures.device, dtype=torch.float32)
+    apart = (steps[:, None] - steps[None, :]) / (_LIGHT_SIGMA * side)
+    kernel = torch.exp(-0.5 * apart.square())
+    kernel = kernel / kernel.sum(1).max()
+    return kernel @ pictures @ kernel.T
+
+
+def seam(made: Batch) -> torch.Tensor:
+    """Mean difference of result and target, both blurred a little, just within the face's edge: N,
+    0..1."""
+    ours, theirs, face = (F.avg_pool2d(p, 4) for p in (made.result, made.target, made.face))
+    inner = -F.max_pool2d(-face, 2 * _BAND_PX + 1, 1, _BAND_PX)
+    band = (face - inner).clamp_min(0)
+    apart = F.avg_pool2d((ours - theirs) * face, 5, 1, 2) / (F.avg_pool2d(face, 5, 1, 2) + 1e-3)
+    # What stands out is hair or a shadow of the target: beyond this it counts no more.
+    apart = apart.abs().clamp_max(0.2)
+    return (apart * band).sum((1, 2, 3)) / (3 * band.sum((1, 2, 3)) + 1e-4)
+
+
+def _coarse(apart: torch.Tensor) -> torch.Tensor:
+    """Mean size of what is left of a difference after a blur over 4 px and over 16 px."""
+    return (F.avg_pool2d(apart, 4).abs().mean() + F.avg_pool2d(apart, 16).abs().mean()) / 2
+
+
+def _grain(pictures: torch.Tensor) -> torch.Tensor:
+    """Mean size of what is finer than 5 px, in squares of _GRAIN_PX."""
+    fine = pictures - F.avg_pool2d(pictures, 5, 1, 2, count_include_pad=False)
+    return F.avg_pool2d(fine.abs(), _GRAIN_PX)
+
+
+def _edges(apart: torch.Tensor) -> torch.Tensor:
+    """Mean size of the slopes of a difference, at half the size."""
+    small = F.avg_pool2d(apart, 2)
+    across, down = small[..., 1:] - small[..., :-1], small[..., 1:, :] - small[..., :-1, :]
+    return across.abs().mean() + down.abs().mean()

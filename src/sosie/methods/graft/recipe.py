@@ -1,0 +1,272 @@
+"""The recipe of the network `swap`: pairs, altered selves and crosses of the training people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own documents call it F
+from numpy.typing import NDArray
+from torch import nn
+
+from sosie.analysis import topology
+from sosie.methods.graft.losses import (
+    Batch,
+    aligned_faces,
+    corrected,
+    graft_losses,
+    light_difference,
+    seam,
+)
+from sosie.methods.graft.network import ExportedGraft, GraftNetwork
+from sosie.methods.graft.view import CHANNELS, SIDE_PX
+from sosie.nn.blocks import lay_channels_last
+from sosie.training.analysis.visibility.sprites import Library, open_library
+from sosie.training.card import FACES
+from sosie.training.dlib_module import CHIP_PX, DlibModule, chip_matrix, find_dlib_file
+from sosie.training.export import to_onnx
+from sosie.training.faces import open_faces
+from sosie.training.onnx_module import OnnxModule
+from sosie.training.order import Shuffled
+from sosie.training.perceptual import PerceptualDistance
+from sosie.training.recipe import Plan, Recipe
+from sosie.training.swap import samples
+from sosie.training.swap.samples import CROSS, PAIR, SELF, CachedFace
+from sosie.training.swap.store import SwapFaces, open_swap_faces
+from sosie.weights import read_embedded
+
+# Shares of the samples by kind; of the sources of a cross, those from the sharper groups.
+_SHARES = {PAIR: 0.45, SELF: 0.25, CROSS: 0.30}
+_SHARP = ("celeba", "hires")
+# How often a group's faces come up as targets: LFW has the most, and the smallest.
+_REPEATS = {"celeba": 3, "hires": 4, "youtube": 2, "lfw": 1}
+_FEW = 4
+_SPRITES = 4000
+_VALIDATION = {CROSS: 64, PAIR: 32}
+_BATCH = 16
+# How much of a score is likeness, and how much is lost for light that differs (in 0..1), a seam and
+# a perceptual distance.
+_OF_LIKENESS, _OF_LIGHT, _OF_SEAM, _OF_PERCEPTUAL = 2.0, 2.0, 1.0, 1.0
+
+
+class SwapRecipe(Recipe):
+    """Learns to correct a face that geometry has carried over."""
+
+    name: ClassVar[str] = "swap"
+    summary: ClassVar[str] = "Corrects light and gaps of a face that was carried onto another."
+    origins: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(FACES, "faces of the training people"),
+        "yunet": "found the faces",
+        "face_landmarker": "gave the landmarks of the faces",
+        "dlib": "chose the best snapshot by likeness",
+        "squeezenet": "perceptual distance from the known answer",
+        "lpips": "weights of that distance",
+    }
+    plan: ClassVar[Plan] = Plan(
+        samples=200_000,
+        batch=8,
+        lr=1e-3,
+        weight_decay=0.01,
+        warmup=0.01,
+        ema=0.998,
+        validate_every=5_000,
+    )
+
+    def prepare(self) -> None:
+        # Before the loop starts processes, which then have it too.
+        _ = self._turns, self._library
+
+    def network(self) -> nn.Module:
+        network = GraftNetwork()
+        lay_channels_last(network)
+        return network
+
+    def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        target = self._order[index]
+        kind = int(rng.choice(list(_SHARES), p=list(_SHARES.values())))
+        others = self._rows_of[str(self._faces.people[target])]
+        if kind == PAIR and len(others) < 2:
+            kind = SELF
+        source = target
+        if kind == PAIR:
+            source = self._another(others[others != target], target, rng)
+        while kind == CROSS and self._faces.people[source] == self._faces.people[target]:
+            source = int(rng.choice(self._sources))
+        made = samples.make_sample(kind, self._face(source), self._face(target), self._library, rng)
+        return made | self._identities(source, target)
+
+    def _another(self, rows: NDArray[np.intp], target: int, rng: np.random.Generator) -> int:
+        """One of a person's other photos: every other time that of a few whose head is turned most
+        differently, since most photos are alike."""
+        few = rng.choice(rows, _FEW if rng.random() < 0.5 else 1)
+        apart = np.abs(self._turns[few] - self._turns[target]).sum(1)
+        return int(few[np.argmax(apart)])
+
+    def losses(
+        self, network: nn.Module, batch: dict[str, torch.Tensor], progress: float
+    ) -> dict[str, torch.Tensor]:
+        del progress
+        made = corrected(network, batch)
+        perceptual, identity = self._judges
+        device = made.target.device
+        return graft_losses(made, batch, perceptual.to(device), identity.to(device))
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        device = next(network.parameters()).device
+        perceptual = self._judges[0].to(device)
+        found: dict[str, list[torch.Tensor]] = {
+            key: [] for key in ("likeness", "light", "seam", "perceptual", "colour")
+        }
+        for batch in self._validation:
+            there = {name: value.to(device) for name, value in batch.items()}
+            made = corrected(network, there)
+            if bool(made.cross.all()):
+                found["light"].append(light_difference(made))
+                found["seam"].append(seam(made))
+                found["likeness"].append(self._likeness(made, there["dlib"]))
+            else:
+                area = made.face.mean((1, 2, 3)).clamp_min(0.01)
+                joined = made.joined.clamp(0, 1)
+                found["colour"].append((joined - made.target).abs().mean((1, 2, 3)) / area)
+                found["perceptual"].append(perceptual(joined, made.target))
+        figures = {name: float(torch.cat(values).mean()) for name, values in found.items()}
+        figures["score"] = (
+            _OF_LIKENESS * figures["likeness"]
+            - _OF_LIGHT * figures["light"]
+            - _OF_SEAM * figures["seam"]
+            - _OF_PERCEPTUAL * figures["perceptual"]
+        )
+        return figures
+
+    def export(self, network: nn.Module, file: Path) -> None:
+        to_onnx(
+            ExportedGraft(network),
+            torch.zeros(1, SIDE_PX, SIDE_PX, len(CHANNELS), dtype=torch.uint8),
+            file,
+            outputs=("light", "detail"),
+        )
+
+    @cached_property
+    def _faces(self) -> SwapFaces:
+        return open_swap_faces(self.materials)
+
+    @cached_property
+    def _library(self) -> Library:
+        return open_library(self.materials, open_faces(self.materials), _SPRITES)
+
+    @cached_property
+    def _rows(self) -> NDArray[np.intp]:
+        return np.flatnonzero(~self._faces.validation)
+
+    @cached_property
+    def _order(self) -> Shuffled:
+        repeats = [_REPEATS[str(group)] for group in self._faces.groups[self._rows]]
+        return Shuffled(np.repeat(self._rows, repeats))
+
+    @cached_property
+    def _turns(self) -> NDArray[np.float64]:
+        """Yaw and pitch of each face in degrees, N x 2."""
+        poses = [topology.head_pose(points) for points in self._faces.landmarks]
+        return np.array([(pose.yaw, pose.pitch) for pose in poses])
+
+    @cached_property
+    def _sources(self) -> NDArray[np.intp]:
+        return self._rows[np.isin(self._faces.groups[self._rows], _SHARP)]
+
+    @cached_property
+    def _rows_of(self) -> dict[str, NDArray[np.intp]]:
+        return _by_person(self._faces.people, self._rows)
+
+    @cached_property
+    def _anchors(self) -> dict[str, NDArray[np.float32]]:
+        """The mean identity of each training person, of unit length."""
+        means = {who: self._faces.identity[rows].mean(0) for who, rows in self._rows_of.items()}
+        return {who: np.asarray(m / np.linalg.norm(m), np.float32) for who, m in means.items()}
+
+    @cached_property
+    def _judges(self) -> tuple[PerceptualDistance, OnnxModule]:
+        """The frozen networks that the losses need."""
+        judges = (
+            PerceptualDistance(self.materials.teachers),
+            OnnxModule(read_embedded("identity")),
+        )
+        for judge in judges:
+            judge.requires_grad_(False).eval()
+        return judges
+
+    @cached_property
+    def _dlib(self) -> DlibModule:
+        """An identity network that is no loss, for validation alone."""
+        return DlibModule(find_dlib_file()).eval()
+
+    @cached_property
+    def _validation(self) -> list[dict[str, torch.Tensor]]:
+        """Batches of one kind each: crosses with their sources' `dlib` numbers, and pairs."""
+        rng = np.random.default_rng(5)
+        held = np.flatnonzero(self._faces.validation)
+        sharp = held[np.isin(self._faces.groups[held], _SHARP)]
+        by_person = _by_person(self._faces.people, held)
+        batches: list[dict[str, torch.Tensor]] = []
+        for kind, count in _VALIDATION.items():
+            rows: list[tuple[int, int]] = []
+            while len(rows) < count:
+                source, target = int(rng.choice(sharp)), int(rng.choice(held))
+                who, whom = self._faces.people[source], self._faces.people[target]
+                if kind == PAIR:
+                    target = int(rng.choice(by_person[str(who)]))
+                if source != target and (kind == PAIR or who != whom):
+                    rows.append((source, target))
+            parts = [rows[start : start + _BATCH] for start in range(0, count, _BATCH)]
+            batches += [self._plain_batch(kind, part) for part in parts]
+        return batches
+
+    def _plain_batch(self, kind: int, rows: list[tuple[int, int]]) -> dict[str, torch.Tensor]:
+        made = [samples.plain_sample(kind, self._face(s), self._face(t)) for s, t in rows]
+        batch = {k: torch.from_numpy(np.stack([one[k] for one in made])) for k in made[0]}
+        if kind == CROSS:
+            # A source's own picture in its own square, aligned like any result.
+            own = [samples.plain_sample(PAIR, self._face(s), self._face(s)) for s, _ in rows]
+            pictures = torch.from_numpy(np.stack([one["target"] for one in own]))
+            aligned = torch.from_numpy(np.stack([one["aligned"] for one in own]))
+            shown = pictures.permute(0, 3, 1, 2).float() / 255
+            batch["dlib"] = self._described(shown, aligned)
+        return batch
+
+    def _described(self, pictures: torch.Tensor, aligned: torch.Tensor) -> torch.Tensor:
+        """dlib's numbers for faces in the network's square, less their usual mean: N x 128."""
+        chip = np.vstack([chip_matrix(), (0, 0, 1)])
+        back = torch.from_numpy(np.linalg.inv(chip).astype(np.float32)).to(pictures.device)
+        whole = F.pad(aligned, (0, 0, 0, 1))
+        whole[:, 2, 2] = 1
+        chips = aligned_faces(pictures, (whole @ back)[:, :2], CHIP_PX)
+        network = self._dlib.to(pictures.device)
+        return F.normalize(network(chips.clamp(0, 1) * 255), dim=1)
+
+    def _likeness(self, made: Batch, sources: torch.Tensor) -> torch.Tensor:
+        """Cosine of results and sources by dlib's numbers, less the sources' mean: N."""
+        ours = self._described(made.joined, made.aligned)
+        mean = sources.mean(0, keepdim=True)
+        return F.cosine_similarity(ours - mean, sources - mean)
+
+    def _identities(self, source: int, target: int) -> dict[str, NDArray[Any]]:
+        people = self._faces.people
+        return {
+            "source_identity": self._anchors[str(people[source])],
+            "target_identity": self._anchors[str(people[target])],
+        }
+
+    def _face(self, row: int) -> CachedFace:
+        faces = self._faces
+        return CachedFace(np.asarray(faces.crops[row]), faces.landmarks[row], faces.views[row])
+
+
+def _by_person(people: NDArray[np.str_], rows: NDArray[np.intp]) -> dict[str, NDArray[np.intp]]:
+    """The rows of each person, of those given."""
+    order = rows[np.argsort(people[rows], kind="stable")]
+    names, starts = np.unique(people[order], return_index=True)
+    parts = np.split(order, starts[1:])
+    return {str(name): part for name, part in zip(names, parts, strict=True)}

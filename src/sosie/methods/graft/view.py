@@ -1,0 +1,226 @@
+"""What geometry makes of a crop, what the network is shown of it, and what becomes of its answer.
+
+The network looks at an upright square around the face. It answers with a slow change of light and
+a finer change of detail; both are enlarged onto the crop, whose own sharpness stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie import geometry
+from sosie.analysis import topology
+from sosie.face_shape import Points, face_shape, silhouette
+from sosie.light import transfer_light
+from sosie.texture.carry import Field, own_parts, textured
+from sosie.texture.photo import PreparedPhoto
+from sosie.types import FloatArray, Pixels
+
+SIDE_PX, MARGIN = 256, 1.3
+"""Side of the network's square in pixels, and in sizes of the face (`topology.region_of`)."""
+
+CHANNELS = (
+    *("base red", "base green", "base blue", "known"),
+    *("around red", "around green", "around blue", "shown", "own"),
+    *("normal x", "normal y", "place x", "place y"),
+)
+"""What the network is shown of each pixel; see `shown_to_network`."""
+
+LIGHT_PX = 64
+"""Side of the network's map of light."""
+
+# The target's light: what varies over more than this share of the face. Its features are smaller.
+_LIGHT_SIGMA = 0.18
+# Near a gap, hair or whatever makes it is still in the picture: by this share of the face a gap is
+# taken larger than it is known to be, with an edge as soft as the second.
+_GAP_RIM, _GAP_SOFT = 0.02, 0.006
+# The light is worked out at about this many pixels a face's side.
+_BLURRED_PX = 48
+# Places on the mean face reach this far from its middle (canonical).
+_FARTHEST = 2.0
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A crop's face as geometry makes it, without a network. All float32, 0..1, h x w as the crop.
+
+    base: RGB, h x w x 3: the source's texture in about the target's light; where the source shows
+        nothing, that light alone; the target's own eyes and mouth. Beyond the face it has no
+        meaning.
+    known: how far `base` is the source's texture or the target's own parts.
+    own: where it is the target's own parts.
+    shown: where the face is seen in the target: inside its outline, with nothing in front.
+    light: RGB, h x w x 3: the target's pixels where the face is shown, blurred until they tell
+        nobody's features.
+    points: the swapped face's landmarks, 478 x 3, in pixels of the crop.
+    """
+
+    base: FloatArray
+    known: FloatArray
+    own: FloatArray
+    shown: FloatArray
+    light: FloatArray
+    points: FloatArray
+
+
+def draft(
+    photo: PreparedPhoto,
+    pixels: Pixels,
+    landmarks: FloatArray,
+    points: FloatArray,
+    visible: FloatArray,
+) -> Draft:
+    """pixels: the target, RGB, h x w x 3, uint8 or uint16. landmarks: its own, 478 x 3; points:
+    those of the swapped face. visible: h x w, 0 where something lies in front of the target."""
+    height, width = pixels.shape[:2]
+    target = as_unit(pixels)
+    texture, known = textured(photo, points, width, height)
+    own, moved = own_parts(pixels, landmarks, points)
+    inside = silhouette(landmarks, width, height) * np.float32(1 / 255)
+    shown = np.asarray(inside * visible, np.float32)
+    size_px = float(topology.region_of(landmarks).size_px)
+    skin = shown * (1 - own)
+    known = _kept_off_gaps(known, size_px)
+    lit = transfer_light(texture, target, skin * known, size_px)
+    light = _blurred(target, skin, size_px)
+    share = known[..., None]
+    base = lit * share + light * (1 - share)
+    share = own[..., None]
+    base = base * (1 - share) + moved * share
+    return Draft(
+        np.asarray(base, np.float32),
+        np.asarray(np.maximum(known, own), np.float32),
+        own,
+        shown,
+        light,
+        points,
+    )
+
+
+def square(landmarks: FloatArray) -> geometry.Matrix:
+    """Crop -> the network's square, for a face with these landmarks (478 x 3, in the crop)."""
+    return topology.square_matrix(topology.region_of(landmarks), MARGIN, SIDE_PX)
+
+
+def shown_to_network(made: Draft, pixels: Pixels, matrix: geometry.Matrix) -> NDArray[np.uint8]:
+    """SIDE_PX x SIDE_PX x len(CHANNELS), uint8.
+
+    pixels: the crop. matrix: crop -> square. Channels in 0..255: the draft's base and how far it is
+    known; the target around the face, and within it only its blurred light; where the face is
+    shown, and where it is the target's own; the mesh's normals (128 for 0) and each pixel's place
+    on the mean face, which tell from where light comes and what part of a face is to be there.
+    """
+    share = made.shown[..., None]
+    around = as_unit(pixels) * (1 - share) + made.light * share
+    stacked = [made.base, made.known, around, made.shown, made.own]
+    layers = [_laid(_as_bytes(layer), matrix) for layer in stacked]
+    surface = _as_bytes(_surface(geometry.transform_points(made.points, matrix)))
+    return np.asarray(np.dstack([*layers, surface]), np.uint8)
+
+
+def corrected(
+    made: Draft, light: FloatArray, detail: FloatArray, matrix: geometry.Matrix
+) -> FloatArray:
+    """The draft's base with the network's answer applied: RGB float32, h x w x 3, 0..1.
+
+    light: LIGHT_PX x LIGHT_PX x 6, gain and offset of each colour; detail: SIDE_PX x SIDE_PX x 3;
+    matrix: crop -> square. The result is base * (1 + gain) + offset + detail.
+    """
+    height, width = made.base.shape[:2]
+    gain, offset = (_enlarged(light[..., k : k + 3], matrix, width, height) for k in (0, 3))
+    # In place: these are pictures of the crop's own size.
+    gain += 1
+    gain *= made.base
+    gain += offset
+    gain += _enlarged(detail, matrix, width, height)
+    return np.asarray(np.clip(gain, 0, 1, out=gain), np.float32)
+
+
+def as_unit(pixels: Pixels) -> FloatArray:
+    """RGB uint8 or uint16 as float32 in 0..1."""
+    return np.asarray(pixels * np.float32(1 / np.iinfo(pixels.dtype).max), np.float32)
+
+
+def _as_bytes(picture: FloatArray) -> NDArray[np.uint8]:
+    """0..1 as 0..255, rounded; what lies below 0 or above 1 is cut off."""
+    return np.asarray(cv2.convertScaleAbs(np.maximum(picture, 0), alpha=255), np.uint8)
+
+
+def _laid(picture: NDArray[np.uint8], matrix: geometry.Matrix) -> NDArray[np.uint8]:
+    """A picture of the crop in the network's square."""
+    if picture.shape[:2] == (SIDE_PX, SIDE_PX) and np.array_equal(matrix, np.eye(2, 3)):
+        return picture
+    return np.asarray(geometry.warp(picture, matrix, SIDE_PX, SIDE_PX), np.uint8)
+
+
+def _enlarged(answer: FloatArray, matrix: geometry.Matrix, width: int, height: int) -> FloatArray:
+    """An answer of the network (a square map of any side) laid over the crop."""
+    shrink = answer.shape[0] / SIDE_PX
+    to_map = np.array([[shrink, 0, 0.5 * shrink - 0.5], [0, shrink, 0.5 * shrink - 0.5]])
+    placed = cv2.warpAffine(
+        np.ascontiguousarray(answer),
+        geometry.compose(to_map, matrix),
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(placed, np.float32)
+
+
+def _kept_off_gaps(known: FloatArray, size_px: float) -> FloatArray:
+    """How far the source is known (h x w, 0..1), less what lies at the rim of a gap."""
+    side = 2 * round(_GAP_RIM * size_px) + 1
+    inner = cv2.erode(known, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    soft = cv2.GaussianBlur(inner, (0, 0), max(0.5, _GAP_SOFT * size_px))
+    return np.asarray(np.minimum(soft, known), np.float32)
+
+
+def _blurred(target: FloatArray, weight: FloatArray, size_px: float) -> FloatArray:
+    """The local mean of the target under a weight, by a wide Gaussian; far from all weight the mean
+    of all. Same shapes as in `Draft`."""
+    shrink = min(1.0, _BLURRED_PX / max(size_px, 1.0))
+    height, width = weight.shape
+    size = (max(2, round(width * shrink)), max(2, round(height * shrink)))
+    weighted = cv2.resize(target * weight[..., None], size, interpolation=cv2.INTER_AREA)
+    total = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
+    mean = weighted.sum((0, 1)) / max(float(total.sum()), 1e-6)
+    sigma = _LIGHT_SIGMA * size_px * shrink
+    weighted, total = (cv2.GaussianBlur(a, (0, 0), sigma) for a in (weighted, total))
+    far = np.float32(1e-3)
+    blurred = (weighted + far * mean) / (total + far)[..., None]
+    return np.asarray(
+        cv2.resize(blurred.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    )
+
+
+def _surface(points: FloatArray) -> FloatArray:
+    """Normals and places of the mesh in the square, SIDE_PX x SIDE_PX x 4, 0..1."""
+    field = Field(points, SIDE_PX, SIDE_PX)
+    values = np.column_stack([normals(points)[:, :2], _places()]).astype(np.float32)
+    spread = [field.spread(column, flat=True) for column in values.T]
+    return np.asarray(np.stack(spread, axis=2) * 0.5 + 0.5, np.float32)
+
+
+def normals(points: NDArray[Any]) -> Points:
+    """Unit normals of the mesh at its points (478 x 3), towards the camera where z < 0: 478 x 3."""
+    shape = face_shape()
+    corners = np.asarray(points, np.float64)[shape.triangles]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.zeros((len(points), 3))
+    for corner in shape.triangles.T:
+        np.add.at(total, corner, across)
+    # Clockwise triangles in a left-handed frame: the product points away from the camera.
+    total = -total
+    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9))
+
+
+@cache
+def _places() -> Points:
+    """x and y of each point on the mean face, about -1..1."""
+    return np.asarray(face_shape().mean[:, :2] / _FARTHEST)

@@ -1,0 +1,1 @@
+"""What swapping methods learn from: cached faces, and pairs made of them."""

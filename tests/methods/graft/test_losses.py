@@ -1,0 +1,152 @@
+"""What the network is asked for, on pictures whose terms are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
+
+from sosie import geometry  # noqa: E402
+from sosie.methods.graft import losses, view  # noqa: E402
+from sosie.methods.graft.network import GraftNetwork  # noqa: E402
+from sosie.training.swap.samples import CROSS, PAIR, SELF  # noqa: E402
+
+SIDE = view.SIDE_PX
+
+
+def round_face() -> torch.Tensor:
+    steps = torch.arange(SIDE) - (SIDE - 1) / 2
+    return ((steps[:, None] ** 2 + steps[None] ** 2) < 90**2).float()
+
+
+def batch(
+    kinds: tuple[int, ...], base: float = 0.5, target: float = 0.5
+) -> dict[str, torch.Tensor]:
+    count = len(kinds)
+    shown = torch.zeros(count, SIDE, SIDE, len(view.CHANNELS), dtype=torch.uint8)
+    shown[..., :3] = round(255 * base)
+    shown[..., 3] = 255
+    shown[..., 7] = (255 * round_face()).byte()
+    identities = torch.nn.functional.normalize(torch.randn(2, count, 512), dim=2)
+    return {
+        "shown": shown,
+        "target": torch.full((count, SIDE, SIDE, 3), round(255 * target), dtype=torch.uint8),
+        "kind": torch.tensor(kinds),
+        "aligned": torch.eye(2, 3)[None].repeat(count, 1, 1),
+        "source_identity": identities[0],
+        "target_identity": identities[1],
+    }
+
+
+class Differing(torch.nn.Module):
+    """As a perceptual distance, the mean difference."""
+
+    def forward(self, ours: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
+        return (ours - answer).abs().mean((1, 2, 3))
+
+
+class Constant(torch.nn.Module):
+    """As an identity network, the numbers that it was given."""
+
+    def __init__(self, numbers: torch.Tensor) -> None:
+        super().__init__()
+        self.numbers = numbers
+
+    def forward(self, faces: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.numbers[: len(faces)] + 0 * faces.mean(),)
+
+
+def terms_of(given: dict[str, torch.Tensor], numbers: torch.Tensor | None = None):
+    network = GraftNetwork((8, 16, 16, 16)).eval()
+    made = losses.corrected(network, given)
+    identity = Constant(given["source_identity"] if numbers is None else numbers)
+    terms = losses.graft_losses(made, given, Differing(), identity)
+    return {name: term.detach() for name, term in terms.items()}, made
+
+
+def test_nothing_is_asked_of_what_is_right():
+    terms, made = terms_of(batch((PAIR, SELF, CROSS)))
+    for name in ("detail", "colour", "coarse", "edges", "grain", "perceptual", "light", "seam"):
+        assert float(terms[name]) < 1e-4, name
+    assert torch.allclose(made.joined.detach(), made.target, atol=1e-6)
+
+
+def test_the_terms_tell_the_kinds_apart():
+    known = {"detail", "colour", "coarse", "edges", "grain", "perceptual"}
+    across = {"detail", "grain", "likeness", "leak", "light", "seam"}
+    assert set(terms_of(batch((PAIR, SELF)))[0]) == known
+    given = batch((CROSS,))
+    assert set(terms_of(given)[0]) == across
+
+
+@pytest.mark.parametrize(("kind", "share"), [(SELF, 1.0), (PAIR, losses._LOOSE)])
+def test_a_known_answer_is_missed_by_as_much_as_it_is(kind, share):
+    terms, _ = terms_of(batch((kind, kind), base=0.5, target=0.6))
+    off = (153 - 128) / 255
+    assert float(terms["colour"]) == pytest.approx(share * losses._COLOUR * off, rel=0.01)
+    assert float(terms["coarse"]) == pytest.approx(losses._COARSE * off, rel=0.05)
+
+
+def test_light_and_seam_are_measured_in_shares_of_white():
+    _, made = terms_of(batch((CROSS, CROSS), base=0.5, target=0.6))
+    off = (153 - 128) / 255
+    assert losses.light_difference(made).detach().tolist() == pytest.approx([off] * 2, rel=0.02)
+    assert losses.seam(made).detach().tolist() == pytest.approx([off] * 2, rel=0.02)
+
+
+def test_light_does_not_mind_detail():
+    given = batch((CROSS,))
+    checks = np.indices((SIDE, SIDE)).sum(0) // 4 % 2
+    given["shown"][0, ..., :3] = torch.from_numpy(128 + 40 * (2 * checks - 1))[..., None].byte()
+    _, made = terms_of(given)
+    assert float(losses.light_difference(made).detach()) < 0.01
+
+
+def test_faint_detail_is_missed_wherever_it_lies():
+    """The same checks half as high cost grain, moved by their own width they cost none."""
+    checks = torch.from_numpy(np.indices((SIDE, SIDE)).sum(0) // 2 % 2 * 2 - 1)
+    costs = []
+    for height, moved in ((40, 0), (20, 0), (40, 2)):
+        given = batch((PAIR,))
+        given["target"][0] = (128 + 40 * checks)[..., None].byte()
+        shown = 128 + height * checks.roll(moved, 0)
+        given["shown"][0, ..., :3] = shown[..., None].byte()
+        costs.append(float(terms_of(given)[0]["grain"]))
+    assert costs[0] < 1e-4
+    assert costs[1] > 0.5
+    # But for the edge of the face, where the target begins.
+    assert costs[2] < 0.15 * costs[1]
+
+
+def test_likeness_to_the_source_is_asked_and_to_the_target_forbidden():
+    given = batch((CROSS, CROSS))
+    right, _ = terms_of(given)
+    wrong, _ = terms_of(given, given["target_identity"])
+    assert float(right["likeness"]) == pytest.approx(0, abs=1e-5)
+    assert float(wrong["likeness"]) > 0.5 * losses._LIKENESS
+    assert float(wrong["leak"]) == pytest.approx(losses._LEAK * (1 - losses._STRANGERS), rel=0.01)
+
+
+def test_aligned_faces_are_cut_as_the_run_time_cuts_them():
+    rows, columns = np.indices((SIDE, SIDE)).astype(np.float32)
+    picture = np.dstack([columns, rows, 128 + 60 * np.sin(columns / 9)]) / 255
+    matrix = np.array([[0.43, 0.06, -5.0], [-0.06, 0.43, 8.0]])
+    expected = geometry.warp(picture.astype(np.float32), matrix, 112, 112)
+    found = losses.aligned_faces(
+        torch.from_numpy(picture).float().permute(2, 0, 1)[None],
+        torch.from_numpy(geometry.invert(matrix)).float()[None],
+        112,
+    )[0].permute(1, 2, 0)
+    assert np.abs(found.numpy() - expected).max() < 0.02
+
+
+def test_gradients_reach_the_whole_network():
+    network = GraftNetwork((8, 16, 16, 16)).train()
+    for answer in (network.light, network.detail):
+        torch.nn.init.normal_(answer.weight, std=0.01)
+    given = batch((PAIR, CROSS), base=0.4, target=0.6)
+    made = losses.corrected(network, given)
+    found = losses.graft_losses(made, given, Differing(), Constant(given["target_identity"]))
+    torch.stack(list(found.values())).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())

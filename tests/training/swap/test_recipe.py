@@ -1,0 +1,154 @@
+"""The recipe: it learns, takes nobody twice, judges by what is no loss, exports what it learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
+
+from sosie.analysis.landmarker import SIDE_PX as VIEW_PX  # noqa: E402
+from sosie.datasets.split import is_held_out, is_validation  # noqa: E402
+from sosie.methods.graft import losses, view  # noqa: E402
+from sosie.methods.graft import recipe as recipes  # noqa: E402
+from sosie.methods.graft.network import ExportedGraft, GraftNetwork  # noqa: E402
+from sosie.runtime import create_session  # noqa: E402
+from sosie.training.analysis.visibility.sprites import KINDS, Library  # noqa: E402
+from sosie.training.recipe import Materials  # noqa: E402
+from sosie.training.swap.samples import CROSS, PAIR, SELF  # noqa: E402
+from sosie.training.swap.store import CROP_PX, SwapFaces, cut  # noqa: E402
+
+
+class Differing(torch.nn.Module):
+    def forward(self, ours: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
+        return (ours - answer).abs().mean((1, 2, 3))
+
+
+class Colours(torch.nn.Module):
+    """An identity network that knows people by the colour of their skin."""
+
+    def __init__(self, numbers: int, channel: int) -> None:
+        super().__init__()
+        self.numbers, self.channel = numbers, channel
+
+    def forward(self, faces: torch.Tensor):
+        axes = tuple({1, 2, 3} - {self.channel})
+        mean = (faces / 255 - 0.5).mean(axes)
+        found = torch.nn.functional.pad(mean, (0, self.numbers - 3))
+        return (found,) if self.channel == 3 else found
+
+
+@pytest.fixture(scope="module")
+def faces(model_face, paint) -> SwapFaces:
+    """Twelve people of CelebA, three pictures each, every one in a colour of skin."""
+    rng = np.random.default_rng(0)
+    names = (f"celeba/{n}" for n in range(1000))
+    people = [name for name in names if not is_held_out(name)]
+    chosen = [n for n in people if not is_validation(n)][:8]
+    chosen += [n for n in people if is_validation(n)][:4]
+    crops, landmarks, who = [], [], []
+    for person in chosen:
+        tone = rng.uniform(80, 220, 3)
+        for yaw in (-15, 0, 20):
+            face = model_face(yaw, unit_px=80, centre=(160, 160))
+            pixels, points = cut(paint(face, tone, side_px=CROP_PX), face.landmarks)
+            crops.append(pixels)
+            landmarks.append(points)
+            who.append(person)
+    identity = rng.normal(size=(len(who), 512)).astype(np.float32)
+    return SwapFaces(
+        np.stack(crops),
+        np.stack(landmarks),
+        np.full((len(who), VIEW_PX, VIEW_PX), 255, np.uint8),
+        identity / np.linalg.norm(identity, axis=1, keepdims=True),
+        np.array(who),
+        np.full(len(who), "celeba"),
+        np.array([is_validation(person) for person in who]),
+    )
+
+
+@pytest.fixture
+def recipe(faces, tmp_path: Path, monkeypatch) -> recipes.SwapRecipe:
+    monkeypatch.setattr(recipes, "_VALIDATION", {CROSS: 4, PAIR: 2})
+    made = recipes.SwapRecipe(Materials(tmp_path, tmp_path, tmp_path, workers=0))
+    rgba = np.zeros((len(KINDS), 128, 128, 4), np.uint8)
+    rgba[:, 30:90, 20:110] = (20, 200, 40, 255)
+    rows = {name: np.array([n]) for n, name in enumerate(KINDS)}
+    made._faces = faces
+    made._library = Library(rgba, rgba[..., 3].copy(), rows)
+    made._judges = (Differing(), Colours(512, 3))
+    made._dlib = Colours(128, 1)
+    return made
+
+
+def batch_of(recipe: recipes.SwapRecipe, indices: range) -> dict[str, torch.Tensor]:
+    found = [recipe.sample(i, np.random.default_rng((0, i))) for i in indices]
+    return {key: torch.from_numpy(np.stack([s[key] for s in found])) for key in found[0]}
+
+
+def test_a_network_learns_from_the_samples(recipe, taught, monkeypatch):
+    monkeypatch.setattr(losses, "_LIKENESS", 0.0)
+    torch.manual_seed(0)
+    network = GraftNetwork((8, 16, 16, 16)).train()
+    given = batch_of(recipe, range(6))
+    # An answer that geometry cannot guess: all a good deal brighter.
+    given["target"] = given["target"].clamp(0, 205) + 50
+    first, *_, last = taught(recipe, network, given, 1e-2, 15)
+    assert sum(last.values()) < 0.8 * sum(first.values())
+
+
+def test_the_network_is_fast_and_its_losses_are_exact(recipe, precisions):
+    network = GraftNetwork((8, 16, 16, 16)).train()
+    inside, given = precisions(recipe, network, batch_of(recipe, range(3)), "graft_losses")
+    assert inside == {torch.bfloat16}
+    assert given <= {torch.float32}
+
+
+def test_all_kinds_come_up_and_nobody_held_back_is_learned_from(recipe, faces):
+    held = {str(person) for person in faces.people[faces.validation]}
+    kinds = set()
+    for index in range(40):
+        made = recipe.sample(index, np.random.default_rng((1, index)))
+        kinds.add(int(made["kind"]))
+        same = np.allclose(made["source_identity"], made["target_identity"])
+        assert same == (made["kind"] != CROSS)
+    assert kinds == {PAIR, SELF, CROSS}
+    assert held.isdisjoint(recipe._anchors)
+    assert held.isdisjoint(str(p) for p in faces.people[recipe._sources])
+
+
+def test_a_sample_is_the_same_each_time(recipe):
+    one, again = (recipe.sample(5, np.random.default_rng((0, 5))) for _ in range(2))
+    assert all(np.array_equal(one[key], again[key]) for key in one)
+
+
+def test_validation_judges_the_light_and_the_likeness(recipe):
+    network = recipe.network().eval()
+    with torch.no_grad():
+        plain = recipe.validate(network)
+        again = recipe.validate(network)
+        # All too bright: other light, and a poorer answer.
+        network.light.bias[3:] = 0.3
+        bright = recipe.validate(network)
+    assert plain == again
+    assert plain["light"] < 0.05
+    assert bright["light"] > plain["light"] + 0.15
+    assert bright["colour"] > plain["colour"]
+    assert bright["score"] < plain["score"]
+
+
+def test_the_export_is_what_the_run_time_loads(recipe, tmp_path):
+    network = recipe.network().eval()
+    recipe.export(network, tmp_path / "swap.onnx")
+    session = create_session(tmp_path / "swap.onnx")
+    shown = batch_of(recipe, range(1))["shown"]
+    found = session.run({"pixels": shown.numpy()})
+    assert found["light"].shape == (1, view.LIGHT_PX, view.LIGHT_PX, 6)
+    assert found["detail"].shape == (1, view.SIDE_PX, view.SIDE_PX, 3)
+    with torch.no_grad():
+        light, detail = ExportedGraft(network)(shown)
+    assert np.abs(found["light"] - light.numpy()).max() < 1e-3
+    assert np.abs(found["detail"] - detail.numpy()).max() < 1e-3
+    assert (tmp_path / "swap.onnx").stat().st_size < 15e6
