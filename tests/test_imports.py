@@ -98,6 +98,7 @@ ONLY_IN = {
     "onnxruntime": ["sosie.runtime"],
     "onnx": ["sosie.training", "sosie.evaluation"],
     "safetensors": ["sosie.training", "sosie.evaluation"],
+    "lightning_fabric": ["sosie.training.several"],
     "dlib": ["sosie.training"],
     "typer": ["sosie.app"],
     "rich": ["sosie.app"],
@@ -109,7 +110,8 @@ WORKSHOP = ["sosie.nn", "sosie.training", "sosie.datasets", "sosie.evaluation"]
 """What makes and measures the networks: it may import torch, and what runs them does without it."""
 
 TORCH_FILES = ["network", "losses", "recipe", "published"]
-"""The files of a method's folder that may import torch, and those whose name ends in `_network`."""
+"""The files of a method's folder that may import torch, and those whose name ends so after a `_`
+(`_network`, `_recipe`)."""
 
 NEVER = [
     ("sosie.analysis", "sosie.compose"),
@@ -147,7 +149,7 @@ def test_packages_that_have_one_home(package):
 
 def is_torch_file(module: str) -> bool:
     parts = module.split(".")
-    is_one = parts[-1] in TORCH_FILES or parts[-1].endswith("_network")
+    is_one = parts[-1] in TORCH_FILES or parts[-1].endswith(("_network", "_recipe"))
     return parts[:2] == ["sosie", "methods"] and is_one
 
 
@@ -196,7 +198,7 @@ def test_nothing_imports_the_app():
 
 def test_methods_do_not_import_one_another():
     folders = {".".join(name.split(".")[:3]) for name in GRAPH if is_in(name, "sosie.methods")}
-    folders -= {"sosie.methods", "sosie.methods.base"}
+    folders -= {"sosie.methods", "sosie.methods.base", "sosie.methods.trained"}
     assert folders
     pairs = [(one, other) for one in folders for other in folders if one != other]
     assert [found for one, other in pairs for found in breaches(GRAPH, one, other)] == []

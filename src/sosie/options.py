@@ -29,6 +29,7 @@ class SwapOptions:
 
     method: name in `sosie.methods.TABLE`.
     model: file of the swapper, for the method `onnx`.
+    weights: snapshot that `sosie train` wrote, for the method that it trained.
     interface: how that swapper is called, where it is not known by its file.
     encoder: ONNX file of the face encoder that the swapper takes its identity from.
     converter: ONNX file that turns embeddings of arcface into those of the swapper's own encoder;
@@ -51,6 +52,7 @@ class SwapOptions:
 
     method: str = "mesh"
     model: str | None = None
+    weights: str | None = None
     interface: str | None = None
     encoder: str | None = None
     converter: str | None = None
@@ -82,6 +84,11 @@ class SwapOptions:
         if self.end_s is not None and not self.end_s > start:
             raise UsageError(f"end ({self.end_s} s) must come after start ({start} s).")
         self.face_positions()
+        if self.weights is not None and self.method in ("mesh", "onnx"):
+            raise UsageError(
+                f"weights belong to a trained method (simswap, faceshifter, ghost), not to "
+                f"{self.method}: choose the one that was trained with --method, or leave it out."
+            )
         for name in ("model", "interface", "encoder", "converter"):
             if getattr(self, name) is not None and self.method != "onnx":
                 raise UsageError(

@@ -72,6 +72,14 @@ def test_without_a_package_of_the_extra_it_is_named(monkeypatch, package):
         import sosie.training.make  # noqa: F401
 
 
+def test_a_part_of_an_absent_package_is_told_by_its_name():
+    with (
+        pytest.raises(UnavailableError, match="the package lightning_fabric, which"),
+        training.extra_packages(),
+    ):
+        raise ImportError(name="lightning_fabric.plugins")
+
+
 def test_a_package_that_lacks_a_library_is_told_with_the_reason():
     reason = "libsome.so.9: cannot open shared object file"
     with (

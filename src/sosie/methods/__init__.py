@@ -14,6 +14,9 @@ TABLE = {
     "graft": "sosie.methods.graft:METHOD",
     "mesh": "sosie.methods.mesh:METHOD",
     "onnx": "sosie.methods.onnx:METHOD",
+    "simswap": "sosie.methods.simswap:METHOD",
+    "faceshifter": "sosie.methods.faceshifter:METHOD",
+    "ghost": "sosie.methods.ghost:METHOD",
 }
 
 

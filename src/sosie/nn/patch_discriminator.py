@@ -13,19 +13,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-WIDEST = 512
+WIDTH = 64
+"""Channels behind the first convolution of the published forms."""
 
 
 class PatchDiscriminator(nn.Sequential):
     """Picture N x 3 x H x W -> one logit a patch, N x 1 x h x w.
 
-    steps: convolutions that halve the size; two more keep it. The width doubles from 64 to 512 at
-    most. All kernels are 4 x 4 padded by 2, so sizes go H -> H // 2 + 1 and then H -> H + 1.
-    Instance norm without scale and shift, but not behind the first and the last.
+    steps: convolutions that halve the size; two more keep it. The width doubles from `width` to
+    eight times that at most. All kernels are 4 x 4 padded by 2, so sizes go H -> H // 2 + 1 and
+    then H -> H + 1. Instance norm without scale and shift, but not behind the first and the last.
     """
 
-    def __init__(self, steps: int) -> None:
-        widths = [min(64 * 2**step, WIDEST) for step in range(steps + 1)]
+    def __init__(self, steps: int, width: int = WIDTH) -> None:
+        widths = [width * min(2**step, 8) for step in range(steps + 1)]
         layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 2), nn.LeakyReLU(0.2)]
         for position, (before, after) in enumerate(pairwise(widths), 1):
             stride = 2 if position < steps else 1
@@ -41,13 +42,13 @@ class PatchDiscriminator(nn.Sequential):
 class MultiScaleDiscriminator(nn.Module):
     """Picture N x 3 x H x W -> logits at full size, at half, and so on (`scales` maps).
 
-    scales: how many discriminators, each on the picture halved once more. steps: see
-    `PatchDiscriminator`.
+    scales: how many discriminators, each on the picture halved once more. steps, width:
+    see `PatchDiscriminator`.
     """
 
-    def __init__(self, scales: int, steps: int) -> None:
+    def __init__(self, scales: int, steps: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(PatchDiscriminator(steps) for _ in range(scales))
+        self.scales = nn.ModuleList(PatchDiscriminator(steps, width) for _ in range(scales))
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         logits = []

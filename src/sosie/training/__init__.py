@@ -20,10 +20,18 @@ TABLE = {
     "identity": "sosie.training.analysis.identity.recipe:IdentityRecipe",
     "visibility": "sosie.training.analysis.visibility.recipe:VisibilityRecipe",
     "swap": "sosie.methods.graft.recipe:SwapRecipe",
+    "simswap": "sosie.methods.simswap.recipe:SimSwapRecipe",
+    "faceshifter": "sosie.methods.faceshifter.recipe:FaceShifterRecipe",
+    "faceshifter_hear": "sosie.methods.faceshifter.hear_recipe:HearRecipe",
+    "ghost": "sosie.methods.ghost.recipe:GhostRecipe",
 }
-"""Name of a network -> its recipe. The names are those of the weight files."""
+"""Name of a network -> its recipe. The names are those of the weight files, or of methods."""
 
-_EXTRA = ("torch", "safetensors", "onnx", "mediapipe")
+NEED_TEACHERS = ("detector", "landmarks", "identity", "visibility", "swap", "faceshifter_hear")
+"""Those that learn from teachers (FaceShifter's second stage from its first); the others need
+pictures alone."""
+
+_EXTRA = ("torch", "safetensors", "onnx", "mediapipe", "lightning_fabric")
 """The packages that the extra `train` installs."""
 
 

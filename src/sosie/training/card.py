@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sosie.errors import UsageError
 from sosie.options import nearest
+from sosie.training import NEED_TEACHERS
 from sosie.weights import Card, Origin
 
 DATA = {
@@ -24,6 +25,7 @@ DATA = {
     "stylegan2": ("people who do not exist, made by StyleGAN2", "non-commercial use only"),
     "portraits": ("generated portraits", "CC0-1.0"),
     "youtube": ("YouTube Faces, frames with 68 landmarks", "repository MIT, frames from YouTube"),
+    "given": ("pictures that whoever trained it gave", "that of the pictures"),
     "scikit-image": ("pictures of the package scikit-image", "public domain or free"),
 }
 """Key of a source of pictures -> its name and licence."""
@@ -38,6 +40,7 @@ TEACHERS = {
     "dlib": ("dlib face descriptor (face_recognition_models)", "CC0-1.0"),
     "squeezenet": ("squeezenet1_1_features.safetensors (SqueezeNet 1.1)", "MIT"),
     "lpips": ("lpips_squeeze_lin_v0_1.safetensors (LPIPS)", "BSD-2-Clause"),
+    "sosie": ("identity.onnx (Sosie)", "Apache-2.0"),
     "fsanet": ("fsanet-1x1 and fsanet-var (FSA-Net)", "MIT"),
 }
 """Key of a teacher -> its name and licence."""
@@ -60,18 +63,28 @@ def origins(uses: Mapping[str, str]) -> tuple[tuple[Origin, ...], tuple[Origin, 
     return data, tuple(origin for key, origin in found.items() if key in TEACHERS)
 
 
-def remake_command(name: str, settings: Mapping[str, str], start: str | None) -> str:
+def remake_command(
+    name: str,
+    settings: Mapping[str, str],
+    start: str | None,
+    preset: str | None = None,
+    finetune: bool = False,
+) -> str:
     """The command that makes the network again, with no path of this machine in it.
 
     settings: what was set beside the recipe's plan. start: name of the file of weights that
-    training began with, if any.
+    training began with, if any; finetune: whether it was fine-tuned. preset: of the recipe.
     """
-    parts = ["sosie", "train", name, "--data", "DATA_FOLDER", "--teachers", "TEACHERS_FOLDER"]
+    parts = ["sosie", "train", name, "--data", "DATA_FOLDER"]
+    if name in NEED_TEACHERS:
+        parts += ["--teachers", "TEACHERS_FOLDER"]
     parts += ["--run", "RUN_FOLDER"]
+    if preset:
+        parts += ["--preset", preset]
     for key, value in sorted(settings.items()):
         parts += ["--set", f"{key}={value}"]
     if start:
-        parts += ["--from", start]
+        parts += ["--finetune" if finetune else "--from", start]
     return shlex.join(parts)
 
 
@@ -88,6 +101,7 @@ def draft(
     uses: Mapping[str, str],
     figures: Mapping[str, float],
     remake: str,
+    licence: str = LICENCE,
 ) -> Card:
     """The card of a weight file as it is now."""
     data, teachers = origins(uses)
@@ -96,7 +110,7 @@ def draft(
         file=file.name,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         summary=summary,
-        licence=LICENCE,
+        licence=licence,
         data=data,
         teachers=teachers,
         date=date.today().isoformat(),

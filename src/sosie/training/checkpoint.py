@@ -51,10 +51,13 @@ def restore_optimizer(
     names: dict[torch.Tensor, str],
     tensors: dict[str, torch.Tensor],
 ) -> None:
-    """Put back what `optimizer_tensors` gave."""
-    by_name = {name: parameter for parameter, name in names.items()}
+    """Put back what `optimizer_tensors` gave; entries of parameters of others are passed over."""
+    own = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+    by_name = {name: parameter for parameter, name in names.items() if parameter in own}
     for key, value in tensors.items():
         name, entry = key.rsplit("/", 1)
+        if name not in by_name:
+            continue
         parameter = by_name[name]
         # AdamW counts its steps on the processor.
         where = value if entry == "step" else value.to(parameter.device)

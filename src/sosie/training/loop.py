@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import math
-import os
 import signal
 import threading
 import time
@@ -14,25 +12,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from safetensors import SafetensorError
 
-from sosie.errors import InputError, InterruptedTrainingError, UsageError
+from sosie.errors import InputError, InterruptedTrainingError, OutputError, SosieError, UsageError
 from sosie.training.checkpoint import (
     load_tensors,
     optimizer_tensors,
     restore_optimizer,
     save_tensors,
 )
+from sosie.training.feed import Feed
+from sosie.training.journal import LOG, Journal
 from sosie.training.recipe import Plan, Recipe
+from sosie.training.several import Processes
+from sosie.training.steps import LostTrainingError, Steps
 
-STATE, BEST, LOG = "state.safetensors", "best.safetensors", "log.jsonl"
+STATE, BEST = "state.safetensors", "best.safetensors"
+
+__all__ = ["BEST", "LOG", "STATE", "TrainingProgress", "train"]
 
 _SAVE_EVERY_S = 180.0
 _REPORT_EVERY_S = 10.0
@@ -40,12 +39,14 @@ _REPORT_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """samples, total: seen and to see. rate: samples a second. losses: means since the last report.
-    figures: of the last validation, if any."""
+    """samples, total: seen and to see. rate: samples a second. waiting: share of the time that went
+    into waiting for samples, 0..1. losses: means since the last report. figures: of the last
+    validation, if any."""
 
     samples: int
     total: int
     rate: float
+    waiting: float
     losses: dict[str, float]
     figures: dict[str, float]
 
@@ -63,19 +64,28 @@ def train(
     """Train a recipe's network and return the file of its best snapshot.
 
     run: folder for state, log and snapshots. resume: go on with what is there, to the same result
-    as without the stop. start: weights to begin with, by parameter name; those whose name and shape
-    fit are taken. Raises UsageError where `run` already holds a run and `resume` is not given,
-    InputError where there is nothing to resume or `start` fits nothing, and
-    InterruptedTrainingError after Ctrl-C, when the step is done and the state saved.
+    as without the stop, however that came about. start: weights to begin with, by parameter name;
+    those whose name and shape fit are taken. Several processes: see `several.Processes`.
+
+    Raises UsageError where `run` already holds a run and `resume` is not given, InputError where
+    there is nothing to resume or `start` fits nothing, InterruptedTrainingError after Ctrl-C, when
+    the step is done and the state saved, OutputError where the run cannot be written (full disk),
+    and SosieError where the numbers became infinite; in both cases the last good state stays.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    processes = Processes(device)
     there = (run / STATE).exists()
     if there and not resume:
         raise UsageError(f"{run} holds a run already: give --resume, or another folder.")
     if resume and not there:
         raise InputError(f"There is no {STATE} in {run}: leave --resume out, or name its folder.")
-    recipe.prepare()
-    job = _Job(recipe, plan, run, torch.device(device), on_progress)
+    # The first process prepares the data, and the others find it there.
+    if processes.first:
+        run.mkdir(parents=True, exist_ok=True)
+        recipe.prepare()
+    processes.wait()
+    if not processes.first:
+        recipe.prepare()
+    job = _Job(recipe, plan, run, processes, on_progress)
     if resume:
         job.restore()
     elif start is not None:
@@ -91,15 +101,15 @@ class _Job:
         recipe: Recipe,
         plan: Plan,
         run: Path,
-        device: torch.device,
+        processes: Processes,
         on_progress: Callable[[TrainingProgress], None] | None,
     ) -> None:
         torch.manual_seed(plan.seed)
-        self._recipe, self._plan, self._run, self._device = recipe, plan, run, device
+        self._recipe, self._plan, self._run, self._processes = recipe, plan, run, processes
         self._on_progress = on_progress
-        self._network = recipe.network().to(device)
+        self._network = recipe.network().to(processes.device)
         self._average = copy.deepcopy(self._network).requires_grad_(False)
-        self._optimizer = _optimizer(self._network, plan)
+        self._learner = Steps(self._network, recipe.phases(), plan, processes.average_gradients)
         self._names: dict[torch.Tensor, str] = {
             p: name for name, p in self._network.named_parameters()
         }
@@ -108,6 +118,11 @@ class _Job:
         self._best = -math.inf
         self._figures: dict[str, float] = {}
         self._sums: dict[str, float] = {}
+        self._resumed_at: int | None = None
+
+    @property
+    def _samples(self) -> int:
+        return self._step * self._plan.batch
 
     def begin_with(self, weights: dict[str, torch.Tensor]) -> None:
         own = self._network.state_dict()
@@ -133,67 +148,69 @@ class _Job:
             parts[part][name] = value
         self._network.load_state_dict(parts["network"])
         self._average.load_state_dict(parts["average"])
-        restore_optimizer(self._optimizer, self._names, parts["optimizer"])
+        for optimizer in self._learner.optimizers:
+            restore_optimizer(optimizer, self._names, parts["optimizer"])
         self._step, self._best = facts["step"], facts["best"]
+        self._resumed_at = self._samples
 
     def run_all(self) -> Path:
-        saved = reported = started = time.monotonic()
-        first = self._step
-        validated = self._step * self._plan.batch // self._plan.validate_every
-        with _asked_to_stop() as asked:
-            for batch in self._batches():
-                self._learn(batch)
-                now = time.monotonic()
-                due = self._step * self._plan.batch // self._plan.validate_every
-                if due > validated or self._step == self._steps:
-                    validated = due
-                    self._validate()
-                if now - reported >= _REPORT_EVERY_S or self._step == self._steps:
-                    reported = now
-                    self._report((self._step - first) * self._plan.batch / (now - started))
-                if now - saved >= _SAVE_EVERY_S:
-                    saved = now
-                    self._save()
-                if asked():
-                    self._save()
-                    raise InterruptedTrainingError(
-                        f"Stopped after {self._step * self._plan.batch} samples: "
-                        "go on with --resume."
-                    )
-        self._save()
+        plan, processes = self._plan, self._processes
+        share = processes.share(plan.batch, plan.accumulate)
+        feed = Feed(self._recipe, plan, processes.device, share, processes.rank, processes.count)
+        try:
+            with _asked_to_stop() as asked:
+                self._run_steps(feed, asked)
+        except LostTrainingError as error:
+            raise SosieError(
+                f"The training came to nothing after {self._samples} samples ({error}): the last "
+                f"good state and the best snapshot are in {self._run}; start again from the "
+                f"snapshot with a lower rate, for example --set lr={plan.lr / 4:g}."
+            ) from error
         return self._run / BEST
 
-    def _batches(self) -> Iterator[dict[str, torch.Tensor]]:
-        workers = self._recipe.materials.workers
-        loader = DataLoader(
-            _Samples(self._recipe, self._plan.seed),
-            batch_size=self._plan.batch,
-            sampler=_From(self._step * self._plan.batch, self._steps * self._plan.batch),
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            worker_init_fn=_quieten if workers else None,
-            pin_memory=self._device.type == "cuda",
-        )
-        for batch in loader:
-            yield {k: v.to(self._device, non_blocking=True) for k, v in batch.items()}
+    def _run_steps(self, feed: Feed, asked: Callable[[], bool]) -> None:
+        journal = None
+        if self._processes.first:
+            with _whole_disk(self._run):
+                journal = Journal(self._run, self._resumed_at)
+        saved = reported = started = time.monotonic()
+        first = self._step
+        validated = self._samples // self._plan.validate_every
+        for parts in feed.batches(self._step, self._steps):
+            self._learn(parts)
+            now, last = time.monotonic(), self._step == self._steps
+            if journal is not None:
+                due = self._samples // self._plan.validate_every
+                if due > validated or last:
+                    validated = due
+                    self._validate(journal)
+                if now - reported >= _REPORT_EVERY_S or last:
+                    reported = now
+                    took = now - started
+                    rate = (self._step - first) * self._plan.batch / took
+                    self._report(journal, rate, feed.waited_s / took)
+            stop = self._processes.any_of(asked())
+            if journal is not None and (now - saved >= _SAVE_EVERY_S or stop):
+                saved = now
+                self._save()
+            if stop:
+                raise InterruptedTrainingError(
+                    f"Stopped after {self._samples} samples: go on with --resume."
+                )
+        if journal is not None:
+            self._save()
+        self._processes.wait()
 
-    def _learn(self, batch: dict[str, torch.Tensor]) -> None:
-        plan, progress = self._plan, self._step / self._steps
+    def _learn(self, parts: list[dict[str, torch.Tensor]]) -> None:
+        plan, processes = self._plan, self._processes
         # Whatever is drawn in this step is drawn again alike when the run resumes here.
-        torch.manual_seed(plan.seed * 1_000_003 + self._step)
-        for group in self._optimizer.param_groups:
-            group["lr"] = plan.lr * _pace(progress, plan.warmup)
-        self._network.train()
-        terms = self._recipe.losses(self._network, batch, progress)
-        total = torch.stack(list(terms.values())).sum()
-        self._optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self._network.parameters(), plan.clip)
-        if torch.isfinite(norm):
-            self._optimizer.step()
+        seed = plan.seed * 1_000_003 + self._step
+        torch.manual_seed(seed * processes.count + processes.rank)
+        terms = self._learner.take(parts, self._step / self._steps)
+        if self._learner.sound:
             self._average_in()
         for name, term in terms.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(term.detach())
+            self._sums[name] = self._sums.get(name, 0.0) + term
         self._sums["steps"] = self._sums.get("steps", 0.0) + 1
         self._step += 1
 
@@ -208,38 +225,56 @@ class _Job:
             else:
                 value.copy_(own[name])
 
-    def _validate(self) -> None:
+    def _validate(self, journal: Journal) -> None:
         self._average.eval()
         with torch.no_grad():
             self._figures = self._recipe.validate(self._average)
-        samples = self._step * self._plan.batch
+            picture = self._recipe.preview(self._average)
         if self._figures["score"] > self._best:
             self._best = self._figures["score"]
-            facts = {"name": self._recipe.name, "samples": samples, "figures": self._figures}
-            save_tensors(self._run / BEST, self._average.state_dict(), facts)
-        self._log({"samples": samples, "figures": self._figures})
+            facts = {"name": self._recipe.name, "samples": self._samples, "figures": self._figures}
+            with _whole_disk(self._run):
+                save_tensors(self._run / BEST, self._average.state_dict(), facts)
+        with _whole_disk(self._run):
+            journal.note(self._samples, {"figures": self._figures})
+            journal.show(self._samples, picture)
 
-    def _report(self, rate: float) -> None:
+    def _report(self, journal: Journal, rate: float, waiting: float) -> None:
         steps = self._sums.pop("steps", 1.0)
         losses = {name: value / steps for name, value in self._sums.items()}
         self._sums = {}
-        samples = self._step * self._plan.batch
-        self._log({"samples": samples, "rate": rate, "losses": losses})
+        with _whole_disk(self._run):
+            journal.note(self._samples, {"rate": rate, "waiting": waiting, "losses": losses})
         if self._on_progress is not None:
             total = self._steps * self._plan.batch
-            self._on_progress(TrainingProgress(samples, total, rate, losses, self._figures))
-
-    def _log(self, entry: dict[str, Any]) -> None:
-        with (self._run / LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+            self._on_progress(
+                TrainingProgress(self._samples, total, rate, waiting, losses, self._figures)
+            )
 
     def _save(self) -> None:
         tensors = {f"network/{k}": v for k, v in self._network.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self._average.state_dict().items()}
-        state = optimizer_tensors(self._optimizer, self._names)
-        tensors |= {f"optimizer/{k}": v for k, v in state.items()}
+        for optimizer in self._learner.optimizers:
+            state = optimizer_tensors(optimizer, self._names)
+            tensors |= {f"optimizer/{k}": v for k, v in state.items()}
         facts = {"step": self._step, "best": self._best, "plan": dataclasses.asdict(self._plan)}
-        save_tensors(self._run / STATE, tensors, facts)
+        with _whole_disk(self._run):
+            save_tensors(self._run / STATE, tensors, facts)
+
+
+@contextmanager
+def _whole_disk(run: Path) -> Iterator[None]:
+    """What cannot be written is told in clear words; files of before stay as they are."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        for unfinished in run.glob("*.part"):
+            unfinished.unlink(missing_ok=True)
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise OutputError(
+            f"The run cannot be written to {run} ({reason}): the last state that could is whole; "
+            f"make room and go on with --resume."
+        ) from error
 
 
 @contextmanager
@@ -263,51 +298,3 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
     finally:
         if handled:
             signal.signal(signal.SIGINT, usual)
-
-
-class _Samples(Dataset[dict[str, NDArray[Any]]]):
-    """A recipe's samples by index, each from its own random numbers."""
-
-    def __init__(self, recipe: Recipe, seed: int) -> None:
-        self._recipe, self._seed = recipe, seed
-
-    def __getitem__(self, index: int) -> dict[str, NDArray[Any]]:
-        return self._recipe.sample(index, np.random.default_rng((self._seed, index)))
-
-
-class _From(Sampler[int]):
-    """The indices from one to another, in order."""
-
-    def __init__(self, start: int, end: int) -> None:
-        self._range = range(start, end)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._range)
-
-    def __len__(self) -> int:
-        return len(self._range)
-
-
-def _quieten(_: int) -> None:
-    """A worker is one of several: it takes one thread and leaves Ctrl-C to the loop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-    os.nice(1)
-
-
-def _optimizer(network: nn.Module, plan: Plan) -> torch.optim.AdamW:
-    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": plan.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.99))
-
-
-def _pace(progress: float, warmup: float) -> float:
-    """Share of the highest learning rate: a line up, then a cosine down."""
-    if progress < warmup:
-        return (progress + 1e-4) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / max(1 - warmup, 1e-9)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,11 +11,18 @@ from typing import Any
 
 import torch
 
-from sosie.errors import InputError, OutputError, UnavailableError, UsageError
+from sosie.errors import (
+    InputError,
+    InterruptedTrainingError,
+    OutputError,
+    UnavailableError,
+    UsageError,
+)
+from sosie.options import nearest
 from sosie.training import card, load_recipe
-from sosie.training.checkpoint import load_tensors
-from sosie.training.loop import STATE, TrainingProgress, train
-from sosie.training.recipe import Materials, Recipe
+from sosie.training.checkpoint import load_tensors, save_tensors
+from sosie.training.loop import BEST, STATE, TrainingProgress, train
+from sosie.training.recipe import Materials, Plan, Recipe
 from sosie.weights import Card
 
 _ORDER = "run.json"
@@ -27,9 +35,10 @@ class Order:
     """A network to be made.
 
     name: of a recipe. run: folder for all that is written, but for `materials.cache`. settings: of
-    the plan, as text. resume: go on with what `run` holds; settings and start then are those it was
-    begun with, and need not be given. start: a weight file or snapshot to begin with. device: of
-    DEVICES.
+    the plan, as text. preset: name of one of the recipe's plans; None takes its usual one. resume:
+    go on with what `run` holds; settings, preset and start then are those it was begun with, and
+    need not be given. start: a weight file or snapshot to begin with. finetune: that is a trained
+    swapper, so it keeps its form, learns more slowly, and one person is enough. device: of DEVICES.
     """
 
     name: str
@@ -39,6 +48,8 @@ class Order:
     resume: bool = False
     start: Path | None = None
     device: str = "cpu"
+    preset: str | None = None
+    finetune: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,8 +71,9 @@ def make(order: Order, on_progress: Callable[[TrainingProgress], None] | None = 
     _require_device(order.device)
     card.origins(recipe_class.origins)
     begun = _resumed(order) if order.resume else _described(order)
-    plan = recipe_class.plan.changed(begun["settings"])
-    recipe = recipe_class(order.materials)
+    plan = _plan(recipe_class, begun)
+    recipe = recipe_class(order.materials, plan)
+    recipe.finetuned = begun["finetune"]
     start = _weights(recipe, order.start) if order.start and not order.resume else None
     try:
         order.run.mkdir(parents=True, exist_ok=True)
@@ -71,16 +83,37 @@ def make(order: Order, on_progress: Callable[[TrainingProgress], None] | None = 
         raise OutputError(
             f"The folder {order.run} cannot be written ({error.strerror}); give another one."
         ) from error
-    best = train(
-        recipe,
-        plan,
-        order.run,
-        resume=order.resume,
-        start=start,
-        device=order.device,
-        on_progress=on_progress,
-    )
+    try:
+        best = train(
+            recipe,
+            plan,
+            order.run,
+            resume=order.resume,
+            start=start,
+            device=order.device,
+            on_progress=on_progress,
+        )
+    except InterruptedTrainingError:
+        # What has been learned so far can be looked at.
+        if (order.run / BEST).is_file():
+            _export(recipe, order.run / BEST, order.run, begun)
+        raise
     return _export(recipe, best, order.run, begun)
+
+
+def _plan(recipe_class: type[Recipe], begun: Mapping[str, Any]) -> Plan:
+    """What is trained by: the recipe's plan or a preset of it, with what was set. A network that is
+    fine-tuned keeps the form that it has, and learns at a quarter of the rate for a tenth of the
+    time."""
+    preset, form = begun["preset"], begun["form"]
+    if preset is not None and preset not in recipe_class.presets:
+        known = nearest(preset, recipe_class.presets) if recipe_class.presets else "it has none"
+        raise UsageError(f"Unknown preset {preset!r} of {recipe_class.name}: {known}.")
+    plan = recipe_class.presets[preset] if preset else recipe_class.plan
+    if form is not None:
+        fields = {field.name for field in dataclasses.fields(plan)}
+        plan = dataclasses.replace(plan, **{k: v for k, v in form.items() if k in fields})
+    return plan.changed(begun["settings"])
 
 
 def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Made:
@@ -92,14 +125,20 @@ def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Mad
     tensors, facts = load_tensors(best)
     network = recipe.network()
     network.load_state_dict(tensors)
-    file = run / f"{recipe.name}.onnx"
+    file = run / f"{recipe.weight_file or recipe.name}.onnx"
     recipe.export(network.eval(), file)
+    if recipe.keeps_snapshot:
+        told = {**facts, "plan": dataclasses.asdict(recipe.chosen)}
+        save_tensors(file.with_suffix(".safetensors"), tensors, told)
     made = card.draft(
         file,
         summary=recipe.summary,
         uses=recipe.origins,
         figures=card.figures_of(facts["samples"], facts["figures"]),
-        remake=card.remake_command(recipe.name, begun["settings"], begun["start"]),
+        licence=recipe.licence,
+        remake=card.remake_command(
+            recipe.name, begun["settings"], begun["start"], begun["preset"], begun["finetune"]
+        ),
     )
     card.write_card(made, file.with_suffix(".json"))
     return Made(file, made)
@@ -117,10 +156,33 @@ def _require_device(device: str) -> None:
 
 def _described(order: Order) -> dict[str, Any]:
     """What the run is begun with, as it is kept for a resume and for the card."""
+    form = None
+    if order.finetune:
+        assert order.start is not None
+        form = _form_of(order.start, order.name)
     return {
         "name": order.name,
         "settings": dict(order.settings),
         "start": order.start.name if order.start else None,
+        "preset": order.preset,
+        "finetune": order.finetune,
+        "form": form,
+    }
+
+
+def _form_of(snapshot: Path, name: str) -> dict[str, Any]:
+    """The plan that a trained network is fine-tuned by. Raises InputError on another file."""
+    _, facts = load_tensors(snapshot)
+    if facts.get("name") != name or "plan" not in facts:
+        raise InputError(
+            f"{snapshot} is no snapshot of a trained {name}: name the snapshot.safetensors of its "
+            f"run, or begin with parts of other weights by --from."
+        )
+    plan = dict(facts["plan"])
+    return plan | {
+        "lr": plan["lr"] / 4,
+        "samples": max(1, plan["samples"] // 10),
+        "validate_every": max(1, plan["validate_every"] // 4),
     }
 
 
@@ -129,6 +191,7 @@ def _resumed(order: Order) -> dict[str, Any]:
     try:
         begun = json.loads(file.read_text("utf-8"))
         name, settings, start = begun["name"], begun["settings"], begun["start"]
+        chosen = {key: begun.get(key) for key in ("preset", "form")}
     except FileNotFoundError:
         raise InputError(
             f"{order.run} holds no run to resume: leave --resume out, or name its folder."
@@ -139,7 +202,9 @@ def _resumed(order: Order) -> dict[str, Any]:
         raise UsageError(
             f"{order.run} holds a run of {name}, not of {order.name}: name another folder."
         )
-    return {"name": name, "settings": {**settings, **order.settings}, "start": start}
+    finetune = bool(begun.get("finetune"))
+    settings = {**settings, **order.settings}
+    return {"name": name, "settings": settings, "start": start, "finetune": finetune, **chosen}
 
 
 def _weights(recipe: Recipe, file: Path) -> dict[str, torch.Tensor]:

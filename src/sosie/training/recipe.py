@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +19,9 @@ from sosie.options import nearest
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    Losses = Callable[[nn.Module, dict[str, torch.Tensor], float], dict[str, torch.Tensor]]
+    """What `Recipe.losses` is: network, batch, progress -> named terms."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Plan:
     AdamW, reached after a share `warmup` of the samples and falling to 0 as a cosine.
     weight_decay: not on biases and norms. ema: share of the averaged weights that stays at a step;
     those are validated and exported. clip: bound of the gradient's norm. validate_every: samples
-    between two validations. seed: of weights and samples.
+    between two validations. seed: of weights and samples. accumulate: parts of a batch that are
+    computed one after the other, where a whole one does not fit the memory.
     """
 
     samples: int
@@ -55,6 +59,7 @@ class Plan:
     clip: float = 1.0
     validate_every: int = 50_000
     seed: int = 0
+    accumulate: int = 1
 
     def changed(self, values: dict[str, str]) -> Plan:
         """The plan with some fields given as text. Raises UsageError on an unknown one or a text
@@ -75,7 +80,31 @@ class Plan:
         plan = dataclasses.replace(self, **changes)
         if plan.samples < 1 or plan.batch < 1 or plan.validate_every < 1:
             raise UsageError("samples, batch and validate_every must be 1 or more.")
+        if plan.accumulate < 1 or plan.batch % plan.accumulate:
+            raise UsageError(
+                f"accumulate must divide batch ({plan.batch}), which {plan.accumulate} does not."
+            )
         return plan
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of every step: some networks learn from some losses.
+
+    name: its losses are logged under it. losses: see `Recipe.losses`; each term is a mean over the
+    batch. trains: names of the children of the recipe's network that learn; empty takes all.
+    rate: share of the plan's learning rate. betas: of Adam. steady: the rate stays what it is
+    (published GANs) instead of rising and falling as the plan says. decoupled: weight decay as of
+    AdamW; otherwise it is part of the gradient, of every parameter, as of the older Adam.
+    """
+
+    name: str
+    losses: Losses
+    trains: tuple[str, ...] = ()
+    rate: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.99)
+    steady: bool = False
+    decoupled: bool = True
 
 
 class Recipe(abc.ABC):
@@ -83,15 +112,26 @@ class Recipe(abc.ABC):
 
     name: of the network and its weight file. summary: what the network is for, a sentence.
     origins: what it is made from, key in `card.DATA` or `card.TEACHERS` -> what it is used for.
+    plan: what is trained by where nothing else is chosen. presets: other plans, by name.
+    weight_file: name of the result; None takes that of the network. keeps_snapshot: whether all
+    networks, those that only training needs among them, are kept beside it, to be fine-tuned.
+    licence: of the weights. finetuned: set where the networks are trained already.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     origins: ClassVar[Mapping[str, str]]
     plan: ClassVar[Plan]
+    presets: ClassVar[Mapping[str, Plan]] = {}
+    weight_file: ClassVar[str | None] = None
+    keeps_snapshot: ClassVar[bool] = False
+    licence: ClassVar[str] = "Apache-2.0"
+    finetuned = False
 
-    def __init__(self, materials: Materials) -> None:
+    def __init__(self, materials: Materials, chosen: Plan | None = None) -> None:
+        """chosen: the plan to train by; a recipe whose network depends on it looks here."""
         self.materials = materials
+        self.chosen = chosen or self.plan
 
     @abc.abstractmethod
     def prepare(self) -> None:
@@ -109,15 +149,25 @@ class Recipe(abc.ABC):
         Runs in worker processes: no torch here.
         """
 
-    @abc.abstractmethod
     def losses(
         self, network: nn.Module, batch: dict[str, torch.Tensor], progress: float
     ) -> dict[str, torch.Tensor]:
         """Named terms, float32 and weighted, that the loop sums.
 
         batch: stacked samples on the network's device. progress: 0 at the first step, 1 at the end.
-        The network's call goes into `precision.fast_precision`.
+        The network's call goes into `precision.fast_precision`. A recipe of several phases has
+        `phases` instead.
         """
+        raise NotImplementedError
+
+    def phases(self) -> tuple[Phase, ...]:
+        """What happens in a step, in order. A GAN has two: the discriminator learns, then the
+        generator. No parameter learns in two of them."""
+        return (Phase("", self.losses),)
+
+    def preview(self, network: nn.Module) -> NDArray[np.uint8] | None:  # noqa: ARG002 - the contract
+        """A picture (RGB) to look at after each validation, or None."""
+        return None
 
     @abc.abstractmethod
     def validate(self, network: nn.Module) -> dict[str, float]:

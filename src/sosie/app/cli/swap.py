@@ -62,6 +62,7 @@ def swap(
     ],
     method: Annotated[str, _option("method")] = DEFAULTS.method,
     model: Annotated[str | None, _option("model")] = DEFAULTS.model,
+    weights: Annotated[str | None, _option("weights")] = DEFAULTS.weights,
     interface: Annotated[str | None, _option("interface")] = DEFAULTS.interface,
     encoder: Annotated[str | None, _option("encoder")] = DEFAULTS.encoder,
     converter: Annotated[str | None, _option("converter")] = DEFAULTS.converter,
@@ -89,6 +90,7 @@ def swap(
     options = SwapOptions(
         method=method,
         model=model,
+        weights=weights,
         interface=interface,
         encoder=encoder,
         converter=converter,

@@ -16,7 +16,7 @@ import typer
 
 from sosie.app.cli.output import print_json
 from sosie.errors import InputError, UsageError
-from sosie.training import TABLE, extra_packages, load_recipe
+from sosie.training import NEED_TEACHERS, TABLE, extra_packages, load_recipe
 
 if TYPE_CHECKING:
     from sosie.training.loop import TrainingProgress
@@ -28,9 +28,16 @@ _LINE_EVERY_S = 60.0
 
 def train(
     name: Annotated[str, typer.Argument(help=f"Network to make: {', '.join(TABLE)}.")],
-    data: Annotated[Path, typer.Option(help="Folder of the archives of pictures.")],
-    teachers: Annotated[Path, typer.Option(help="Folder of the teachers.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder or .zip of pictures, for a swapper best a folder a person.")
+    ],
     run: Annotated[Path, typer.Option(help="Folder for the run: state, log, result.")],
+    teachers: Annotated[
+        Path | None, typer.Option(help="Folder of the teachers; swappers need none.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="One of the recipe's plans, as `small`.")
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(help="Folder for what is prepared once; left out, `cache` beside the run's."),
@@ -43,6 +50,10 @@ def train(
     start: Annotated[
         Path | None,
         typer.Option("--from", help="Weights to begin with: an .onnx or a best.safetensors."),
+    ] = None,
+    finetune: Annotated[
+        Path | None,
+        typer.Option(help="A snapshot.safetensors to go on with, on other pictures."),
     ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")] = "cpu",
     workers: Annotated[
@@ -57,20 +68,28 @@ def train(
         from sosie.training.make import Order, make
         from sosie.training.recipe import Materials
 
-    for folder, flag in ((data, "--data"), (teachers, "--teachers")):
-        require_folder(folder, flag)
+    if finetune is not None and start is not None:
+        raise UsageError("--finetune and --from both name weights to begin with: give one of them.")
+    if not data.is_file():
+        require_folder(data, "--data")
+    if teachers is not None:
+        require_folder(teachers, "--teachers")
+    elif name in NEED_TEACHERS:
+        raise UsageError(f"{name} learns from teachers: name their folder with --teachers.")
     order = Order(
         name=name,
         materials=Materials(
             data=data,
-            teachers=teachers,
+            teachers=teachers or data,
             cache=cache or run.parent / "cache",
             workers=max(1, (os.cpu_count() or 1) - 1) if workers is None else workers,
         ),
         run=run,
         settings=chosen,
         resume=resume,
-        start=start,
+        start=finetune or start,
+        finetune=finetune is not None,
+        preset=preset,
         device=device,
     )
     # In this order: a bar takes stderr over, and the notes are to appear above it.
@@ -151,7 +170,7 @@ def _lines(label: str) -> Callable[[TrainingProgress], None]:
 def _facts(progress: TrainingProgress) -> str:
     left_s = (progress.total - progress.samples) / max(progress.rate, 1e-9)
     parts = [
-        f"{progress.rate:.0f} a second, {left_s / 60:.0f} min left",
+        f"{progress.rate:.0f} images a second, {left_s / 60:.0f} min left",
         f"losses: {_values(progress.losses)}",
     ]
     if progress.figures:

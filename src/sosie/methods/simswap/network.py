@@ -24,11 +24,13 @@ class Form:
     """What distinguishes the published generators.
 
     widths: channels at full size and after each halving. bounded: a tanh, moved to 0..1, at the
-    end; without it the output is as unbounded as ImageNet-normalised pixels are.
+    end; without it the output is as unbounded as ImageNet-normalised pixels are. blocks: how many
+    take the identity.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     bounded: bool = True
+    blocks: int = BLOCKS
 
 
 OFFICIAL_224 = Form()
@@ -53,7 +55,7 @@ class Generator(nn.Module):
             nn.Sequential(nn.Conv2d(a, b, 3, 2, 1), nn.BatchNorm2d(b)) for a, b in steps
         )
         self.blocks = nn.ModuleList(
-            AdaInBlock(widths[-1], IDENTITY, around_one=True) for _ in range(BLOCKS)
+            AdaInBlock(widths[-1], IDENTITY, around_one=True) for _ in range(form.blocks)
         )
         self.up = nn.ModuleList(
             nn.Sequential(nn.Conv2d(b, a, 3, 1, 1), nn.BatchNorm2d(a)) for a, b in steps[::-1]
@@ -79,14 +81,15 @@ class Discriminator(nn.Module):
 
     A patch discriminator (Isola et al. 2017, "Image-to-Image Translation with Conditional
     Adversarial Networks", section 3.2.2) of four halvings: of 224 x 224 pixels 12 x 12 logits.
+    width: channels after the first halving; they double with each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 64) -> None:
         super().__init__()
-        widths = (3, 64, 128, 256, 512)
+        widths = (3, width, 2 * width, 4 * width, 8 * width)
         layers = [_patch_layer(a, b, 2, norm=a > 3) for a, b in pairwise(widths)]
-        self.layers = nn.ModuleList([*layers, _patch_layer(512, 512, 1)])
-        self.logits = nn.Conv2d(512, 1, 4, 1, 1)
+        self.layers = nn.ModuleList([*layers, _patch_layer(widths[-1], widths[-1], 1)])
+        self.logits = nn.Conv2d(widths[-1], 1, 4, 1, 1)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         outputs = []

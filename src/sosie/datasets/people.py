@@ -1,0 +1,233 @@
+"""The people that a swapper learns from: pictures aligned once, and kept as one mapped array."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import multiprocessing
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie import geometry
+from sosie.analysis.analyser import Analyser, create_analyser
+from sosie.datasets.pictures import Picture, find_pictures, read_picture
+from sosie.datasets.split import is_held_out, is_validation
+from sosie.errors import InputError
+from sosie.training.arrays import new_bytes, save_arrays
+
+_PART = 250
+# A change of what is read, or how, starts a new cache.
+_VERSION = 1
+# Pictures are made smaller than this before the search: nobody needs larger faces here.
+_LONGEST_PX = 720
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class People:
+    """Aligned faces with the people they show.
+
+    faces: uint8, N x S x S x 3, RGB, mapped from the disk. people: N names; a face of nobody in
+    particular has a name of its own. names: N, where each is from. unreadable, faceless: pictures
+    that were left out because they are damaged, or show no face.
+    """
+
+    faces: NDArray[np.uint8]
+    people: NDArray[np.str_]
+    names: NDArray[np.str_]
+    unreadable: int
+    faceless: int
+
+    @property
+    def count(self) -> int:
+        """How many people there are."""
+        return len(np.unique(self.people))
+
+    def split(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows to learn from, and rows to validate on: other people, chosen by their names' hash.
+
+        Of fewer than ten people nobody is set apart: both are then all rows.
+        """
+        every = np.arange(len(self.people))
+        if self.count < 10:
+            return every, every
+        held = np.array([is_held_out(name) for name in self.people])
+        validation = np.array([is_validation(name) for name in self.people])
+        if not validation.any() or (held | validation).all():
+            return every, every
+        return np.flatnonzero(~(held | validation)), np.flatnonzero(validation)
+
+
+def open_people(
+    data: Path, cache_folder: Path, template: str, size_px: int, workers: int = 0
+) -> People:
+    """The largest face of every picture in `data`, cut out by an alignment template.
+
+    The faces are cut once and kept in `cache_folder`; a run that stops goes on where it was.
+    template: a name in `sosie.geometry.TEMPLATES`. size_px: side of the crops. workers: processes
+    that read pictures; 0 reads them here. Pictures that are damaged or show no face are left out,
+    counted and logged. Raises InputError where there are no pictures, or no face in any.
+    """
+    pictures = find_pictures(data)
+    parts = [pictures[start : start + _PART] for start in range(0, len(pictures), _PART)]
+    folder = cache_folder / f"people-{_key(pictures, template, size_px)}"
+    if not (folder / "people.npz").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [folder / f"part-{number:05}.npz" for number in range(len(parts))]
+        _read_missing(parts, files, template, size_px, workers)
+        _merge(files, folder, size_px)
+    with np.load(folder / "people.npz", allow_pickle=False) as kept:
+        columns = {name: kept[name] for name in kept.files}
+    unreadable, faceless = int(columns["unreadable"]), int(columns["faceless"])
+    if unreadable or faceless:
+        _log.info(
+            "people: of %d pictures %d could not be read and %d show no face; they are left out",
+            len(pictures), unreadable, faceless,
+        )  # fmt: skip
+    if not len(columns["people"]):
+        raise InputError(f"No picture in {data} shows a face that can be found: name others.")
+    faces = np.load(folder / "faces.npy", mmap_mode="r")
+    return People(faces, columns["people"], columns["names"], unreadable, faceless)
+
+
+def _key(pictures: Sequence[Picture], template: str, size_px: int) -> str:
+    digest = hashlib.sha256(repr((_VERSION, template, size_px)).encode())
+    for place in sorted({picture.container for picture in pictures}):
+        if place.is_file():
+            digest.update(f"{place.name} {place.stat().st_size}".encode())
+    for picture in pictures:
+        size = (
+            (picture.container / picture.name).stat().st_size if picture.container.is_dir() else 0
+        )
+        digest.update(f"{picture.name}\0{picture.person}\0{size}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _read_missing(
+    parts: Sequence[Sequence[Picture]],
+    files: Sequence[Path],
+    template: str,
+    size_px: int,
+    workers: int,
+) -> None:
+    missing = [(p, f) for p, f in zip(parts, files, strict=True) if not f.exists()]
+    total, done, started = sum(len(part) for part, _ in missing), 0, time.monotonic()
+    for count in _run(missing, template, size_px, workers):
+        done += count
+        rate = done / max(time.monotonic() - started, 1e-9)
+        _log.info("people: %d of %d pictures, %.0f a second", done, total, rate)
+
+
+def _run(
+    missing: Sequence[tuple[Sequence[Picture], Path]], template: str, size_px: int, workers: int
+) -> Iterator[int]:
+    """Read parts, here or in processes of their own; how many pictures each had, as it is done."""
+    if not workers:
+        for part, file in missing:
+            _read_part(part, file, template, size_px)
+            yield len(part)
+        return
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=fresh) as pool:
+        futures = {pool.submit(_read_part, p, f, template, size_px): len(p) for p, f in missing}
+        for future in as_completed(futures):
+            future.result()
+            yield futures[future]
+
+
+def _read_part(part: Sequence[Picture], file: Path, template: str, size_px: int) -> None:
+    analyser = _analyser()
+    faces, people, names, unreadable, faceless = [], [], [], 0, 0
+    with _opened(part) as archives:
+        for picture in part:
+            try:
+                pixels = read_picture(picture, archives.get(picture.container))
+            except (ValueError, OSError, zipfile.BadZipFile, cv2.error):
+                unreadable += 1
+                continue
+            face = _aligned(analyser, pixels, template, size_px)
+            if face is None:
+                faceless += 1
+                continue
+            place = f"{picture.container.name}/{picture.name}"
+            faces.append(face)
+            people.append(picture.person or place)
+            names.append(place)
+    save_arrays(
+        file,
+        {
+            "faces": np.array(faces, np.uint8).reshape(-1, size_px, size_px, 3),
+            "people": np.array(people, np.str_),
+            "names": np.array(names, np.str_),
+            "unreadable": np.array(unreadable),
+            "faceless": np.array(faceless),
+        },
+    )
+
+
+@contextmanager
+def _opened(part: Sequence[Picture]) -> Iterator[dict[Path, zipfile.ZipFile]]:
+    places = {picture.container for picture in part if picture.container.is_file()}
+    archives = {place: zipfile.ZipFile(place) for place in places}
+    try:
+        yield archives
+    finally:
+        for archive in archives.values():
+            archive.close()
+
+
+def _aligned(
+    analyser: Analyser, pixels: NDArray[np.uint8], template: str, size_px: int
+) -> NDArray[np.uint8] | None:
+    scale = _LONGEST_PX / max(pixels.shape[:2])
+    if scale < 1:
+        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    faces = analyser.analyse(pixels, thorough=False)
+    if not faces:
+        return None
+    spans = [np.ptp(face.landmarks[:, :2], axis=0).prod() for face in faces]
+    points = faces[int(np.argmax(spans))].points5
+    matrix = geometry.align_matrix(points, template, size_px)
+    return np.asarray(geometry.crop(pixels, matrix, size_px), np.uint8)
+
+
+def _merge(files: Sequence[Path], folder: Path, size_px: int) -> None:
+    """All parts as one array of faces and one file of what is known of them."""
+    columns: dict[str, list[NDArray[np.str_]]] = {"people": [], "names": []}
+    unreadable = faceless = 0
+    for file in files:
+        with np.load(file, allow_pickle=False) as kept:
+            for name, values in columns.items():
+                values.append(kept[name])
+            unreadable += int(kept["unreadable"])
+            faceless += int(kept["faceless"])
+    total = sum(map(len, columns["people"]))
+    with new_bytes(folder / "faces.npy", (total, size_px, size_px, 3)) as faces:
+        row = 0
+        for file in files:
+            with np.load(file, allow_pickle=False) as kept:
+                faces[row : row + len(kept["faces"])] = kept["faces"]
+                row += len(kept["faces"])
+    merged = {name: np.concatenate(values) for name, values in columns.items()}
+    counts = {"unreadable": np.array(unreadable), "faceless": np.array(faceless)}
+    save_arrays(folder / "people.npz", merged | counts)
+    for file in files:
+        file.unlink()
+
+
+@cache
+def _analyser() -> Analyser:
+    cv2.setNumThreads(1)
+    return create_analyser(threads=1)

@@ -1,0 +1,134 @@
+"""Swappers that `sosie train` made, at work: the ONNX file beside a snapshot, and its card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sosie import geometry
+from sosie.analysis.analyser import to_8_bit
+from sosie.analysis.recogniser import SIDE_PX, TEMPLATE, Recogniser
+from sosie.errors import InputError, UsageError
+from sosie.methods.base import Card, Source, Swapper, nearest_pose
+from sosie.options import SwapOptions
+from sosie.runtime import Session, create_session
+from sosie.types import Crop, FloatArray, Pose, SwappedCrop
+from sosie.weights import read_embedded
+
+_CARD = "sosie.card"
+# Towards the crop's edge the swapped face gives way to the target over this share of its side.
+_EDGE = 0.08
+
+
+def trained_method(name: str) -> Callable[[SwapOptions], Swapper]:
+    """The factory of a method whose networks `sosie train NAME` makes."""
+    return partial(TrainedSwapper, name)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One source photo. identity: 1 x 512, unit length."""
+
+    identity: FloatArray
+    pose: Pose
+
+
+class TrainedSwapper:
+    """A trained generator. Of the options it uses `weights`, `provider` and `threads`.
+
+    weights: a snapshot (NAME.safetensors, beside which its NAME.onnx lies) or the ONNX file.
+    Raises UsageError where there are none, InputError where they are of another method or damaged.
+    """
+
+    def __init__(self, name: str, options: SwapOptions) -> None:
+        if options.weights is None:
+            raise UsageError(
+                f"The method {name} has no weights of its own: train some with `sosie train "
+                f"{name}` and name them with --weights RUN/snapshot.safetensors."
+            )
+        file = _onnx_beside(Path(options.weights))
+        self._session = create_session(file, options.provider, options.threads)
+        facts = _facts(file, self._session, name)
+        self._size_px, self._low = int(facts["size_px"]), float(facts["low"])
+        self._recogniser = Recogniser(create_session(read_embedded("identity"), threads=1))
+        self.card = Card(
+            name=name,
+            summary=f"a {name} that was trained with Sosie: {file.name}",
+            licence=str(facts["licence"]),
+            paper=str(facts["paper"]),
+            template=str(facts["template"]),
+            size_px=self._size_px,
+            follows_aim=False,
+        )
+
+    def prepare(self, sources: Sequence[Source]) -> tuple[Prepared, ...]:
+        """Who is in each source photo."""
+        return tuple(Prepared(self._identity(one), one.face.pose) for one in sources)
+
+    def choose(self, prepared: Sequence[Prepared], crop: Crop, before: int | None = None) -> int:
+        """Which source photo is nearest to the target's head pose."""
+        return nearest_pose([one.pose for one in prepared], crop.face.pose, before)
+
+    def swap(self, prepared: Sequence[Prepared], crops: Sequence[Crop]) -> list[SwappedCrop]:
+        """All crops in one run."""
+        if not crops:
+            return []
+        chosen = [self.choose(prepared, c) if c.source is None else c.source for c in crops]
+        targets = np.concatenate([self._values(crop) for crop in crops])
+        identities = np.concatenate([prepared[k].identity for k in chosen])
+        made = self._session.run({"target": targets, "identity": identities})["swapped"]
+        mask = _soft_edge(self._size_px)
+        unit = np.clip((made.transpose(0, 2, 3, 1) - self._low) / (1 - self._low), 0, 1)
+        return [SwappedCrop(np.asarray(one, np.float32), mask, np.zeros_like(mask)) for one in unit]
+
+    def _identity(self, source: Source) -> FloatArray:
+        matrix = geometry.align_matrix(source.face.points5, TEMPLATE, SIDE_PX)
+        face = geometry.crop(to_8_bit(source.pixels), matrix, SIDE_PX)
+        return self._recogniser.embed(np.asarray(face, np.uint8)[None])
+
+    def _values(self, crop: Crop) -> FloatArray:
+        """RGB uint8 or uint16 -> 1 x 3 x S x S in the network's range."""
+        unit = crop.pixels.astype(np.float32) / np.float32(np.iinfo(crop.pixels.dtype).max)
+        values = unit * (1 - self._low) + self._low
+        return np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32)
+
+
+def _onnx_beside(weights: Path) -> Path:
+    file = weights.with_suffix(".onnx")
+    if not weights.is_file():
+        raise InputError(f"There is no {weights}: name the snapshot of a training with --weights.")
+    if not file.is_file():
+        raise InputError(
+            f"There is no {file.name} beside {weights}: `sosie train` writes both when it ends or "
+            f"is stopped; let it write them with --resume."
+        )
+    return file
+
+
+def _facts(file: Path, session: Session, name: str) -> dict[str, Any]:
+    try:
+        facts = json.loads(session.metadata.get(_CARD, "{}"))
+        facts["size_px"], facts["low"], facts["template"], facts["licence"], facts["paper"]
+        method = facts["method"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} was not written by `sosie train`: published swappers run with --method onnx "
+            f"--model."
+        ) from error
+    if method != name:
+        raise InputError(f"{file} is a {method}, not a {name}: give --method {method}.")
+    return dict(facts)
+
+
+def _soft_edge(size_px: int) -> FloatArray:
+    """1 inside, falling smoothly to 0 at the crop's edge: float32, S x S."""
+    from_edge = np.minimum(np.arange(size_px), np.arange(size_px)[::-1]) + 0.5
+    rise = np.clip(from_edge / (_EDGE * size_px), 0, 1)
+    rise = rise * rise * (3 - 2 * rise)
+    return np.asarray(np.minimum.outer(rise, rise), np.float32)
