@@ -8,7 +8,6 @@ equal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,7 +32,7 @@ from sosie.evaluation.weight_files import (
 from sosie.options import nearest
 
 if TYPE_CHECKING:
-    from sosie.evaluation.lpips_network import Architecture, Lpips
+    from sosie.nn.lpips import Architecture, Lpips
 
 _SIDE_PX, _MARGIN = 256, 1.5
 _LINEAR = "https://github.com/richzhang/PerceptualSimilarity/tree/master/lpips/weights/v0.1"
@@ -187,23 +186,11 @@ def open_lpips(name: str, folder: Path | None) -> Lpips:
     card = CARDS[name]
     backbone = load_tensors(find_weights(card.backbone, folder))
     linear = load_tensors(find_weights(card.linear, folder))
-    from sosie.evaluation.lpips_network import Lpips
+    from sosie.nn.lpips import Lpips
 
     network = Lpips(card.architecture, caffe=card.caffe)
-    network.load(_torchvision_names(backbone) if card.caffe else backbone, linear)
+    network.load(backbone, linear)
     return network
-
-
-def _torchvision_names(backbone: Mapping[str, Any]) -> dict[str, Any]:
-    """SqueezeNet's weights by torchvision's names, from those of its Caffe model."""
-    places = {"conv1": 0, "fire2": 3, "fire3": 4, "fire4": 6, "fire5": 7}
-    places |= {"fire6": 9, "fire7": 10, "fire8": 11, "fire9": 12}
-    renamed = {}
-    for name, value in backbone.items():
-        unit, _, rest = name.partition(".")
-        if unit in places:
-            renamed[f"features.{places[unit]}.{rest.replace('squeeze1x1', 'squeeze')}"] = value
-    return renamed
 
 
 def _tensor(look: Look, matrix: geometry.Matrix) -> Any:

@@ -2,7 +2,7 @@
 
 Zhang, Isola, Efros, Shechtman and Wang 2018, "The Unreasonable Effectiveness of Deep Features as a
 Perceptual Metric", eq. 1: features of several layers, scaled to unit length over channels,
-subtracted, squared, weighted a channel, averaged over places and summed over layers. Imports torch.
+subtracted, squared, weighted a channel, averaged over places and summed over layers.
 """
 
 from __future__ import annotations
@@ -93,27 +93,35 @@ class Lpips(nn.Module):
     """A backbone with its linear weights.
 
     caffe: whether the backbone takes BGR 0..255 less a mean, and not RGB by ImageNet's mean and
-    deviation.
+    deviation; SqueezeNet's file then has the names of its Caffe model.
     """
+
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, architecture: Architecture, *, caffe: bool = False) -> None:
         super().__init__()
         build, self.taps = _BACKBONES[architecture]
         self.features = build()
         self.caffe = caffe
+        mean, deviation = (_CAFFE_MEAN_BGR, (1.0,) * 3) if caffe else (_IMAGENET_MEAN, _IMAGENET_STD)
+        for name, values in (("mean", mean), ("deviation", deviation)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         widths = self._widths()
         self.weights = nn.ParameterList(nn.Parameter(torch.ones(width)) for width in widths)
         self.requires_grad_(False).eval()
 
     def load(self, backbone: Mapping[str, Tensor], linear: Mapping[str, Tensor]) -> None:
         """Take published weights. backbone: torchvision's names (`features.0.weight`), of which
-        those of a classifier are left out; linear: `lin0.model.1.weight` and on, 1 x C x 1 x 1.
+        those of a classifier are left out, or Caffe's; linear: `lin0.model.1.weight` and on, each
+        1 x C x 1 x 1.
 
         Raises InputError where they are not those of this network.
         """
+        named = _torchvision_names(backbone) if self.caffe else backbone
         own = {
             name.removeprefix("features."): value
-            for name, value in backbone.items()
+            for name, value in named.items()
             if name.startswith("features.")
         }
         try:
@@ -134,9 +142,25 @@ class Lpips(nn.Module):
         for number, layer in enumerate(self.features):
             x = layer(x)
             if number in self.taps:
-                norm = x.square().sum(1, keepdim=True).sqrt()
-                found.append(x / (norm + _TINY))
+                whole = x.float()
+                # Unlike a root of squares, it has a gradient where all channels are 0.
+                norm = torch.linalg.vector_norm(whole, dim=1, keepdim=True)
+                found.append(whole / (norm + _TINY))
         return found
+
+    def distances(self, pictures: Tensor, answers: Tensor) -> Tensor:
+        """The distance of each picture from its answer, N; gradients flow to the pictures alone.
+
+        pictures, answers: float32, N x 3 x H x W, RGB 0..1.
+        """
+        ours = self(pictures)
+        with torch.no_grad():
+            theirs = self(answers)
+        terms = [
+            _weighted(a, b, w).mean((1, 2))
+            for a, b, w in zip(ours, theirs, self.weights, strict=True)
+        ]
+        return torch.stack(terms).sum(0)
 
     def distance(self, one: Tensor, other: Tensor) -> Distance:
         """The distance of two pictures: float32, 3 x H x W, RGB 0..1."""
@@ -144,18 +168,14 @@ class Lpips(nn.Module):
         with torch.inference_mode():
             total, places = 0.0, torch.zeros(size)
             for found, weight in zip(self(torch.stack([one, other])), self.weights, strict=True):
-                apart = ((found[0] - found[1]).square() * weight[:, None, None]).sum(0)
+                apart = _weighted(found[:1], found[1:], weight)
                 total += float(apart.mean())
-                wide = functional.interpolate(apart[None, None], size=size, mode="bilinear")
+                wide = functional.interpolate(apart[None], size=size, mode="bilinear")
                 places += wide[0, 0]
         return Distance(total, places)
 
     def _scaled(self, pictures: Tensor) -> Tensor:
-        if self.caffe:
-            mean = torch.tensor(_CAFFE_MEAN_BGR)[:, None, None]
-            return pictures.flip(1) * 255 - mean
-        mean, std = (torch.tensor(v)[:, None, None] for v in (_IMAGENET_MEAN, _IMAGENET_STD))
-        return (pictures - mean) / std
+        return ((pictures.flip(1) * 255 if self.caffe else pictures) - self.mean) / self.deviation
 
     def _widths(self) -> list[int]:
         """Channels of each layer that features are taken from."""
@@ -166,3 +186,20 @@ class Lpips(nn.Module):
                 if number in self.taps:
                     widths.append(x.shape[1])
         return widths
+
+
+def _weighted(one: Tensor, other: Tensor, weight: Tensor) -> Tensor:
+    """A layer's share of the distance at each place: N x C x H x W twice -> N x H x W."""
+    return ((one - other).square() * weight[:, None, None]).sum(1)
+
+
+def _torchvision_names(backbone: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """SqueezeNet's weights by torchvision's names, from those of its Caffe model."""
+    places = {"conv1": 0, "fire2": 3, "fire3": 4, "fire4": 6, "fire5": 7}
+    places |= {"fire6": 9, "fire7": 10, "fire8": 11, "fire9": 12}
+    renamed = {}
+    for name, value in backbone.items():
+        unit, _, rest = name.partition(".")
+        if unit in places:
+            renamed[f"features.{places[unit]}.{rest.replace('squeeze1x1', 'squeeze')}"] = value
+    return renamed

@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sosie.errors import InputError  # noqa: E402
-from sosie.evaluation.lpips_network import Lpips  # noqa: E402
+from sosie.nn.lpips import Lpips  # noqa: E402
 
 KINDS = {
     "alex": (2_469_696, [64, 192, 384, 256, 256]),
