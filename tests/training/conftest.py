@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sosie.analysis.landmarker import EXPRESSIONS
 from sosie.geometry import fill_polygon
 from sosie.training.faces import CROP_PX, FaceSet
-from sosie.training.recipe import Materials, Plan, Recipe
+from sosie.training.recipe import Materials, PlainRecipe, Plan
 
 
-class BrightnessRecipe(Recipe):
+class BrightnessRecipe(PlainRecipe):
     """The loop's contract in small. Torch is imported where it is needed, since tests of it are
     skipped where it is not installed."""
 
@@ -81,7 +81,7 @@ def materials(tmp_path: Path) -> Materials:
 
 
 @pytest.fixture
-def brightness() -> type[Recipe]:
+def brightness() -> type[PlainRecipe]:
     return BrightnessRecipe
 
 
@@ -145,7 +145,7 @@ def taught() -> Callable[..., list[dict[str, float]]]:
     """`taught(recipe, network, batch, lr, steps)`: the terms at each step on one batch."""
     import torch
 
-    def teach(recipe: Recipe, network: Any, batch: Any, lr: float, steps: int) -> Any:
+    def teach(recipe: PlainRecipe, network: Any, batch: Any, lr: float, steps: int) -> Any:
         optimizer = torch.optim.AdamW(network.parameters(), lr)
         found = []
         for _ in range(steps):
@@ -173,7 +173,9 @@ def precisions(monkeypatch) -> Callable[..., tuple[set[Any], set[Any]]]:
         parts = value if isinstance(value, tuple | list) else ()
         return {dtype for part in parts for dtype in of(part)}
 
-    def measure(recipe: Recipe, network: Any, batch: Any, term: str) -> tuple[set[Any], set[Any]]:
+    def measure(
+        recipe: PlainRecipe, network: Any, batch: Any, term: str
+    ) -> tuple[set[Any], set[Any]]:
         inside: set[Any] = set()
         given: set[Any] = set()
         module = sys.modules[type(recipe).__module__]
@@ -192,3 +194,60 @@ def precisions(monkeypatch) -> Callable[..., tuple[set[Any], set[Any]]]:
         return inside, given | of(tuple(terms.values()))
 
     return measure
+
+
+# Squeezed and expanded channels of each of SqueezeNet's fires, and those of what is compared.
+_FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192),
+          8: (64, 256), 9: (64, 256)}  # fmt: skip
+_COMPARED = (64, 128, 256, 384, 384, 512, 512)
+
+
+@pytest.fixture(scope="session")
+def perceptual_teachers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of the perceptual distance, their weights drawn at random."""
+    import torch
+    from safetensors.torch import save_file
+
+    from sosie.training import perceptual
+
+    folder = tmp_path_factory.mktemp("teachers")
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape: int) -> Any:
+        fan = max(1, shape[1] * shape[2] * shape[3]) if len(shape) == 4 else 1
+        return torch.randn(*shape, generator=generator) * (2 / fan) ** 0.5
+
+    tensors = {"conv1.weight": drawn(64, 3, 3, 3), "conv1.bias": torch.zeros(64)}
+    inputs = 64
+    for number, (narrow, wide) in _FIRES.items():
+        for name, shape in (
+            ("squeeze1x1", (narrow, inputs, 1, 1)),
+            ("expand1x1", (wide, narrow, 1, 1)),
+            ("expand3x3", (wide, narrow, 3, 3)),
+        ):
+            tensors[f"fire{number}.{name}.weight"] = drawn(*shape)
+            tensors[f"fire{number}.{name}.bias"] = torch.zeros(shape[0])
+        inputs = 2 * wide
+    save_file(tensors, folder / perceptual.FEATURES_FILE)
+    weights = {
+        f"lin{k}.model.1.weight": torch.full((1, channels, 1, 1), 1 / channels)
+        for k, channels in enumerate(_COMPARED)
+    }
+    save_file(weights, folder / perceptual.WEIGHTS_FILE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def some_people() -> Callable[..., Any]:
+    """`some_people(count, size_px, each)`: smooth pictures, each person's of a colour."""
+    from sosie.datasets.people import People
+
+    def make(count: int = 12, size_px: int = 64, each: int = 2) -> People:
+        rng = np.random.default_rng(0)
+        colours = np.repeat(rng.integers(40, 215, (count // each, 1, 1, 3)), each, 0)
+        noise = rng.normal(0, 20, (count, 8, 8, 3)).repeat(size_px // 8, 1).repeat(size_px // 8, 2)
+        names = np.array([f"p{k // each}" for k in range(count)])
+        faces = np.clip(colours + noise, 0, 255).astype(np.uint8)
+        return People(faces, names, names, 0, 0)
+
+    return make

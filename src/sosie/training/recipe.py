@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     Losses = Callable[[nn.Module, dict[str, torch.Tensor], float], dict[str, torch.Tensor]]
-    """What `Recipe.losses` is: network, batch, progress -> named terms."""
+    """What `PlainRecipe.losses` is: network, batch, progress -> named terms."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +78,40 @@ class Plan:
                 raise UsageError(f"{name} must be a {kind}, not {text!r}.")
             changes[name] = types[name](value)
         plan = dataclasses.replace(self, **changes)
-        if plan.samples < 1 or plan.batch < 1 or plan.validate_every < 1:
-            raise UsageError("samples, batch and validate_every must be 1 or more.")
-        if plan.accumulate < 1 or plan.batch % plan.accumulate:
-            raise UsageError(
-                f"accumulate must divide batch ({plan.batch}), which {plan.accumulate} does not."
-            )
+        plan.require_sense()
         return plan
+
+    def require_sense(self) -> None:
+        """Raises UsageError where a field has a value that nothing can be trained by."""
+        require(self, ("samples", "batch", "validate_every", "accumulate"), least=1)
+        require(self, ("weight_decay", "seed"), least=0)
+        require(self, ("warmup", "ema"), least=0, most=1)
+        for name in ("lr", "clip"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be above 0, not {getattr(self, name):g}.")
+        if self.batch % self.accumulate:
+            raise UsageError(
+                f"accumulate must divide batch ({self.batch}), which {self.accumulate} does not."
+            )
+
+
+def require(
+    plan: Plan, names: Iterable[str], least: float = -math.inf, most: float = math.inf
+) -> None:
+    """Raises UsageError where a field of a plan is out of bounds."""
+    for name in names:
+        value = getattr(plan, name)
+        if not least <= value <= most:
+            bounds = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+            raise UsageError(f"{name} must be {bounds}, not {value:g}.")
 
 
 @dataclass(frozen=True)
 class Phase:
     """A part of every step: some networks learn from some losses.
 
-    name: its losses are logged under it. losses: see `Recipe.losses`; each term is a mean over the
-    batch. trains: names of the children of the recipe's network that learn; empty takes all.
+    name: its losses are logged under it. losses: see `PlainRecipe.losses`. trains: names of the
+    children of the recipe's network that learn; empty takes all.
     rate: share of the plan's learning rate. betas: of Adam. steady: the rate stays what it is
     (published GANs) instead of rising and falling as the plan says. decoupled: weight decay as of
     AdamW; otherwise it is part of the gradient, of every parameter, as of the older Adam.
@@ -128,6 +147,11 @@ class Recipe(abc.ABC):
     licence: ClassVar[str] = "Apache-2.0"
     finetuned = False
 
+    @classmethod
+    def plan_with(cls, plan: Plan, settings: Mapping[str, str]) -> Plan:
+        """One of the recipe's plans with what was set. Raises as `Plan.changed`."""
+        return plan.changed(dict(settings))
+
     def __init__(self, materials: Materials, chosen: Plan | None = None) -> None:
         """chosen: the plan to train by; a recipe whose network depends on it looks here."""
         self.materials = materials
@@ -149,21 +173,14 @@ class Recipe(abc.ABC):
         Runs in worker processes: no torch here.
         """
 
-    def losses(
-        self, network: nn.Module, batch: dict[str, torch.Tensor], progress: float
-    ) -> dict[str, torch.Tensor]:
-        """Named terms, float32 and weighted, that the loop sums.
+    def uses(self) -> Mapping[str, str]:
+        """What this very training learns from, as `origins`: a plan may add to it."""
+        return self.origins
 
-        batch: stacked samples on the network's device. progress: 0 at the first step, 1 at the end.
-        The network's call goes into `precision.fast_precision`. A recipe of several phases has
-        `phases` instead.
-        """
-        raise NotImplementedError
-
+    @abc.abstractmethod
     def phases(self) -> tuple[Phase, ...]:
         """What happens in a step, in order. A GAN has two: the discriminator learns, then the
         generator. No parameter learns in two of them."""
-        return (Phase("", self.losses),)
 
     def preview(self, network: nn.Module) -> NDArray[np.uint8] | None:  # noqa: ARG002 - the contract
         """A picture (RGB) to look at after each validation, or None."""
@@ -186,3 +203,20 @@ class Recipe(abc.ABC):
         from sosie.training.export import weights_of
 
         return weights_of(file)
+
+
+class PlainRecipe(Recipe):
+    """A recipe whose whole network learns from one sum of losses."""
+
+    @abc.abstractmethod
+    def losses(
+        self, network: nn.Module, batch: dict[str, torch.Tensor], progress: float
+    ) -> dict[str, torch.Tensor]:
+        """Named terms, float32 and weighted, that the loop sums; each is a mean over the batch.
+
+        batch: stacked samples on the network's device. progress: 0 at the first step, 1 at the end.
+        The network's call goes into `precision.fast_precision`.
+        """
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("", self.losses),)

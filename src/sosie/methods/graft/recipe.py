@@ -33,7 +33,7 @@ from sosie.training.faces import open_faces
 from sosie.training.onnx_module import OnnxModule
 from sosie.training.order import Shuffled
 from sosie.training.perceptual import PerceptualDistance
-from sosie.training.recipe import Plan, Recipe
+from sosie.training.recipe import PlainRecipe, Plan
 from sosie.training.swap import samples
 from sosie.training.swap.samples import CROSS, PAIR, SELF, CachedFace
 from sosie.training.swap.store import SwapFaces, open_swap_faces
@@ -53,7 +53,7 @@ _BATCH = 16
 _OF_LIKENESS, _OF_LIGHT, _OF_SEAM, _OF_PERCEPTUAL = 2.0, 2.0, 1.0, 1.0
 
 
-class SwapRecipe(Recipe):
+class SwapRecipe(PlainRecipe):
     """Learns to correct a face that geometry has carried over."""
 
     name: ClassVar[str] = "swap"

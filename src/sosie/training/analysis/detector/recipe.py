@@ -23,7 +23,7 @@ from sosie.training.analysis.detector.validation import validation_figures
 from sosie.training.card import FACES
 from sosie.training.export import to_onnx
 from sosie.training.precision import fast_precision
-from sosie.training.recipe import Plan, Recipe
+from sosie.training.recipe import PlainRecipe, Plan
 from sosie.training.unmerge import unmerged
 
 SIDE_PX = 320
@@ -32,7 +32,7 @@ SIDE_PX = 320
 MAX_FACES = 48
 
 
-class DetectorRecipe(Recipe):
+class DetectorRecipe(PlainRecipe):
     """Faces at any tilt, learnt from YuNet's labels in composed scenes."""
 
     name: ClassVar[str] = "detector"

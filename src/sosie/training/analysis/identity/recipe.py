@@ -26,7 +26,7 @@ from sosie.training.export import to_onnx, weights_of
 from sosie.training.faces import FaceSet, open_faces
 from sosie.training.order import Shuffled
 from sosie.training.precision import fast_precision
-from sosie.training.recipe import Plan, Recipe
+from sosie.training.recipe import PlainRecipe, Plan
 from sosie.training.unmerge import unmerged
 
 # Faces that the landmark teacher reads differently in the mirror may be aligned badly.
@@ -37,7 +37,7 @@ _BATCH = 64
 _FACES_TO_START = 256
 
 
-class IdentityRecipe(Recipe):
+class IdentityRecipe(PlainRecipe):
     """Distils two teachers into one small network, and has it tell the labelled people apart."""
 
     name: ClassVar[str] = "identity"

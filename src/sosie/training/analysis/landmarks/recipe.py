@@ -30,7 +30,7 @@ from sosie.training.export import to_onnx, weights_of
 from sosie.training.faces import FaceSet, open_faces
 from sosie.training.order import Shuffled
 from sosie.training.precision import fast_precision
-from sosie.training.recipe import Plan, Recipe
+from sosie.training.recipe import PlainRecipe, Plan
 from sosie.training.teachers import mirrored_names
 from sosie.training.unmerge import unmerged
 
@@ -42,7 +42,7 @@ _MAX_SHAPES = 12_000
 _VALIDATION_FACES = 600
 
 
-class LandmarkRecipe(Recipe):
+class LandmarkRecipe(PlainRecipe):
     """Distils the landmark teacher into a small network that reads a square in one pass."""
 
     name: ClassVar[str] = "landmarks"

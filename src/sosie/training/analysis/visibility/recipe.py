@@ -25,7 +25,7 @@ from sosie.training.card import FACES
 from sosie.training.export import to_onnx
 from sosie.training.faces import FaceSet, open_faces
 from sosie.training.precision import fast_precision
-from sosie.training.recipe import Plan, Recipe
+from sosie.training.recipe import PlainRecipe, Plan
 
 FIRST_ROUND = "visibility-first.onnx"
 """In the cache folder: where this file lies, the labels are its sure answers (a second round)."""
@@ -39,7 +39,7 @@ _VALIDATION_FACES, _CLEAR = 256, 0.05
 _BATCH = 32
 
 
-class VisibilityRecipe(Recipe):
+class VisibilityRecipe(PlainRecipe):
     """Learns from composites: what was laid over a face is known to hide it."""
 
     name: ClassVar[str] = "visibility"
