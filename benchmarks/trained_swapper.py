@@ -25,7 +25,8 @@ from sosie.training.analysis.identity.teachers import IDENTITY_FILE
 from sosie.training.checkpoint import load_tensors
 from sosie.training.onnx_module import OnnxModule
 from sosie.training.recipe import Materials
-from sosie.training.swapping import SwapPlan, SwapRecipe
+from sosie.training.swap_plan import SwapPlan
+from sosie.training.swapping import SwapRecipe
 
 
 def main() -> None:

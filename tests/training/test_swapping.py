@@ -11,7 +11,6 @@ import pytest
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
-from sosie.datasets.people import People  # noqa: E402
 from sosie.errors import InputError, InterruptedTrainingError, UsageError  # noqa: E402
 from sosie.methods import load_method  # noqa: E402
 from sosie.methods.faceshifter.hear_recipe import Hear  # noqa: E402
@@ -29,18 +28,8 @@ TINY = {"samples": "12", "batch": "4", "validate_every": "8", "width": "4", "dep
 METHODS = ("simswap", "faceshifter", "ghost")
 
 
-def some_people(count=12, size_px=64, each=2):
-    """Smooth pictures, each person's of a colour."""
-    rng = np.random.default_rng(0)
-    colours = np.repeat(rng.integers(40, 215, (count // each, 1, 1, 3)), each, 0)
-    noise = rng.normal(0, 20, (count, 8, 8, 3)).repeat(size_px // 8, 1).repeat(size_px // 8, 2)
-    names = np.array([f"p{k // each}" for k in range(count)])
-    faces = np.clip(colours + noise, 0, 255).astype(np.uint8)
-    return People(faces, names, names, 0, 0)
-
-
 @pytest.fixture
-def people(monkeypatch):
+def people(monkeypatch, some_people):
     monkeypatch.setattr(swapping, "open_people", lambda *_: some_people())
     monkeypatch.setattr(swapping, "_VALIDATED", 4)
 
@@ -148,7 +137,7 @@ def test_a_gan_that_stopped_ends_as_if_it_had_not(materials, people, tmp_path):
             signal.raise_signal(signal.SIGINT)
         return generate(network, batch, progress)
 
-    generate, parts._generate = parts._generate, losses
+    generate, parts.generate = parts.generate, losses
     with pytest.raises(InterruptedTrainingError):
         train(parts, parts.chosen, tmp_path / "parts")
     again = tiny("simswap", materials)
@@ -200,7 +189,7 @@ def test_the_second_stage_learns_from_the_first(order, materials, tmp_path):
         make(lost)
 
 
-def test_a_trained_network_is_fine_tuned_on_one_person(order, tmp_path, monkeypatch):
+def test_a_trained_network_is_fine_tuned_on_one_person(order, tmp_path, monkeypatch, some_people):
     make(order)
     snapshot = order.run / "snapshot.safetensors"
     one = some_people(4, each=4)
@@ -223,7 +212,7 @@ def test_a_trained_network_is_fine_tuned_on_one_person(order, tmp_path, monkeypa
         make(dataclasses.replace(tuned, name="ghost", run=tmp_path / "wrong"))
 
 
-def test_photos_of_one_person_without_folders_are_known_as_such(order, monkeypatch, tmp_path):
+def test_photos_of_one_person_without_folders_are_known_as_such(order, monkeypatch, some_people):
     same = some_people(6, each=6)
     alone = dataclasses.replace(same, people=np.array([f"photo {k}" for k in range(6)]))
     alone.faces[:] = alone.faces[0]

@@ -104,7 +104,9 @@ class Lpips(nn.Module):
         build, self.taps = _BACKBONES[architecture]
         self.features = build()
         self.caffe = caffe
-        mean, deviation = (_CAFFE_MEAN_BGR, (1.0,) * 3) if caffe else (_IMAGENET_MEAN, _IMAGENET_STD)
+        mean, deviation = (
+            (_CAFFE_MEAN_BGR, (1.0,) * 3) if caffe else (_IMAGENET_MEAN, _IMAGENET_STD)
+        )
         for name, values in (("mean", mean), ("deviation", deviation)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         widths = self._widths()

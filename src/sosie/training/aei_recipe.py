@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -11,15 +11,20 @@ from sosie.analysis.recogniser import NUMBERS
 from sosie.errors import UsageError
 from sosie.nn.aei import SizedAei
 from sosie.nn.patch_discriminator import MultiScaleDiscriminator
-from sosie.training.losses.adversarial import (
-    discriminator_loss,
-    generator_loss,
-    gradient_penalty,
-)
+from sosie.training.gan_recipe import GanRecipe
+from sosie.training.losses.adversarial import generator_loss
 from sosie.training.losses.faces import attribute_loss
 from sosie.training.precision import fast_precision
-from sosie.training.recipe import Phase
-from sosie.training.swapping import Batch, SwapRecipe
+from sosie.training.swap_plan import SwapPlan, small
+from sosie.training.swapping import Batch
+
+AEI_PLAN = SwapPlan(attribute=10.0)
+"""What FaceShifter's first stage and GHOST are both published with."""
+
+
+def small_aei(plan: SwapPlan, **changes: Any) -> SwapPlan:
+    """A plan of either for a processor."""
+    return small(plan, width=12, depth=1, critic=12, same=0.3, attribute=2.0, **changes)
 
 
 class AeiLearner(nn.Module):
@@ -31,7 +36,7 @@ class AeiLearner(nn.Module):
         self.judges = judges
 
 
-class AeiRecipe(SwapRecipe):
+class AeiRecipe(GanRecipe):
     """Adversarial, identity, attribute and reconstruction losses (Li et al. 2020, "FaceShifter",
     section 3.1). The discriminator's real pictures are the sources, as in the public code.
 
@@ -39,12 +44,19 @@ class AeiRecipe(SwapRecipe):
     """
 
     low = -1.0
+    betas = (0.0, 0.999)
+    real = "source"
+    # The network is bound to its size.
+    ignores = GanRecipe.ignores | {"feature", "half_until"}
     critic_steps = 6
+
+    @classmethod
+    def require_size(cls, size_px: int) -> None:
+        if size_px & (size_px - 1):
+            raise UsageError(f"size_px must be a power of two, not {size_px}.")
 
     def learner(self) -> AeiLearner:
         plan = self.settings
-        if plan.size_px < 32 or plan.size_px & (plan.size_px - 1):
-            raise UsageError(f"size_px must be a power of two from 32 on, not {plan.size_px}.")
         generator = SizedAei(plan.size_px, plan.width, NUMBERS, plan.depth)
         # A smaller picture bears fewer halvings and scales.
         less = max(0, 256 // plan.size_px).bit_length() - 1
@@ -53,18 +65,11 @@ class AeiRecipe(SwapRecipe):
         )
         return AeiLearner(generator, judges)
 
-    def phases(self) -> tuple[Phase, ...]:
-        rule = {"betas": (0.0, 0.999), "steady": True, "decoupled": False}
-        return (
-            Phase("generator", self._generate, ("generator",), **rule),  # type: ignore[arg-type]
-            Phase("judges", self._judge, ("judges",), **rule),  # type: ignore[arg-type]
-        )
-
     def swapped(self, network: nn.Module, target: torch.Tensor, who: torch.Tensor) -> torch.Tensor:
         made: torch.Tensor = cast(AeiLearner, network).generator(target, who)[0]
         return made
 
-    def _generate(
+    def generate(
         self, network: nn.Module, batch: Batch, progress: float
     ) -> dict[str, torch.Tensor]:
         learner, plan = cast(AeiLearner, network), self.settings
@@ -82,15 +87,9 @@ class AeiRecipe(SwapRecipe):
             "reconstruction": self.reconstruction_term(made, target, batch["same"], power=2),
             "adversarial": plan.adversarial * generator_loss("hinge_both", logits),
             "attribute": plan.attribute * attribute_loss(again, maps),
+            **self.further_terms(network, batch, made, target, progress),
         }
 
-    def _judge(self, network: nn.Module, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
-        learner, plan = cast(AeiLearner, network), self.settings
-        real = self.pictures(batch, "source", progress)
-        real.requires_grad_(plan.penalty > 0)
-        with fast_precision(real.device):
-            of_real, of_made = learner.judges(real), learner.judges(batch["made"])
-        terms = {"told_apart": discriminator_loss("hinge", of_real, of_made)}
-        if plan.penalty:
-            terms["penalty"] = plan.penalty / 2 * gradient_penalty(real, of_real)
-        return terms
+    def logits(self, network: nn.Module, pictures: torch.Tensor) -> list[torch.Tensor]:
+        found: list[torch.Tensor] = cast(AeiLearner, network).judges(pictures)
+        return found

@@ -41,9 +41,13 @@ TEACHERS = {
     "squeezenet": ("squeezenet1_1_features.safetensors (SqueezeNet 1.1)", "MIT"),
     "lpips": ("lpips_squeeze_lin_v0_1.safetensors (LPIPS)", "BSD-2-Clause"),
     "sosie": ("identity.onnx (Sosie)", "Apache-2.0"),
+    "sosie_landmarks": ("landmarks.onnx (Sosie)", "Apache-2.0"),
     "fsanet": ("fsanet-1x1 and fsanet-var (FSA-Net)", "MIT"),
 }
 """Key of a teacher -> its name and licence."""
+
+_CARRIED = {"sosie", "sosie_landmarks"}
+"""Teachers that the package carries itself."""
 
 LICENCE = "Apache-2.0"
 """Of the weights that Sosie makes. What they were made from, and its licences, is on the card."""
@@ -69,14 +73,16 @@ def remake_command(
     start: str | None,
     preset: str | None = None,
     finetune: bool = False,
+    uses: Mapping[str, str] | None = None,
 ) -> str:
     """The command that makes the network again, with no path of this machine in it.
 
     settings: what was set beside the recipe's plan. start: name of the file of weights that
-    training began with, if any; finetune: whether it was fine-tuned. preset: of the recipe.
+    training began with, if any; finetune: whether it was fine-tuned. preset: of the recipe. uses:
+    what was learned from, as `origins` takes it; left out, what the network always needs.
     """
     parts = ["sosie", "train", name, "--data", "DATA_FOLDER"]
-    if name in NEED_TEACHERS:
+    if name in NEED_TEACHERS or (set(uses or ()) & set(TEACHERS)) - _CARRIED:
         parts += ["--teachers", "TEACHERS_FOLDER"]
     parts += ["--run", "RUN_FOLDER"]
     if preset:

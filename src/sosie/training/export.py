@@ -62,15 +62,28 @@ def to_onnx(
     unfinished.replace(file)
 
 
-def weights_of(file: Path) -> dict[str, torch.Tensor]:
-    """The float32 weights in a file of `to_onnx`, by the names that the exporter gave them.
+def read_graph(file: Path | bytes) -> onnx.GraphProto:
+    """The graph of an ONNX file: a path, or its content. Raises InputError where it is none."""
+    try:
+        return (onnx.load_from_string(file) if isinstance(file, bytes) else onnx.load(file)).graph
+    except Exception as error:  # protobuf's errors have no base that onnx shows
+        raise InputError(
+            f"{name_of(file)} is no ONNX file, or it is damaged: name another."
+        ) from error
+
+
+def name_of(file: Path | bytes) -> str:
+    """What messages call a file, be it given by its path or its content."""
+    return "the network" if isinstance(file, bytes) else str(file)
+
+
+def weights_of(file: Path | bytes) -> dict[str, torch.Tensor]:
+    """The float32 weights in a file of `to_onnx` (its path, or its content), by the names that the
+    exporter gave them.
 
     Raises InputError where the file is no ONNX file.
     """
-    try:
-        graph = onnx.load(str(file)).graph
-    except Exception as error:  # protobuf's errors have no base that onnx shows
-        raise InputError(f"{file} is no ONNX file, or it is damaged: name another.") from error
+    graph = read_graph(file)
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     weights = {}
     for name, array in stored.items():

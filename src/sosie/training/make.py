@@ -69,10 +69,10 @@ def make(order: Order, on_progress: Callable[[TrainingProgress], None] | None = 
     """
     recipe_class = load_recipe(order.name)
     _require_device(order.device)
-    card.origins(recipe_class.origins)
     begun = _resumed(order) if order.resume else _described(order)
     plan = _plan(recipe_class, begun)
     recipe = recipe_class(order.materials, plan)
+    card.origins(recipe.uses())
     recipe.finetuned = begun["finetune"]
     start = _weights(recipe, order.start) if order.start and not order.resume else None
     try:
@@ -113,7 +113,7 @@ def _plan(recipe_class: type[Recipe], begun: Mapping[str, Any]) -> Plan:
     if form is not None:
         fields = {field.name for field in dataclasses.fields(plan)}
         plan = dataclasses.replace(plan, **{k: v for k, v in form.items() if k in fields})
-    return plan.changed(begun["settings"])
+    return recipe_class.plan_with(plan, begun["settings"])
 
 
 def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Made:
@@ -133,11 +133,16 @@ def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Mad
     made = card.draft(
         file,
         summary=recipe.summary,
-        uses=recipe.origins,
+        uses=recipe.uses(),
         figures=card.figures_of(facts["samples"], facts["figures"]),
         licence=recipe.licence,
         remake=card.remake_command(
-            recipe.name, begun["settings"], begun["start"], begun["preset"], begun["finetune"]
+            recipe.name,
+            begun["settings"],
+            begun["start"],
+            begun["preset"],
+            begun["finetune"],
+            uses=recipe.uses(),
         ),
     )
     card.write_card(made, file.with_suffix(".json"))

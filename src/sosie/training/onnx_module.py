@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from sosie.errors import InputError
+from sosie.training.export import name_of, read_graph
 
 Constants = dict[str, torch.Tensor]
 
@@ -46,8 +47,7 @@ class OnnxModule(nn.Module):
 
     def __init__(self, file: Path | bytes, outputs: tuple[str, ...] = ()) -> None:
         super().__init__()
-        name = "the network" if isinstance(file, bytes) else file.name
-        graph = _read(file, name)
+        name, graph = name_of(file), read_graph(file)
         constants = {
             tensor.name: torch.from_numpy(np.array(numpy_helper.to_array(tensor)))
             for tensor in graph.initializer
@@ -73,13 +73,6 @@ class OnnxModule(nn.Module):
                 if self._last_use[name] == k and name not in self.outputs:
                     values.pop(name, None)
         return tuple(values[name] for name in self.outputs)
-
-
-def _read(file: Path | bytes, name: str) -> onnx.GraphProto:
-    try:
-        return (onnx.load_from_string(file) if isinstance(file, bytes) else onnx.load(file)).graph
-    except Exception as error:  # protobuf's errors have no base that onnx shows
-        raise InputError(f"{name} is no ONNX file, or it is damaged: name another.") from error
 
 
 def _step(node: onnx.NodeProto) -> _Step:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,12 +22,21 @@ from sosie import geometry
 from sosie.analysis.recogniser import SIDE_PX, TEMPLATE
 from sosie.datasets.pairs import Pair, Pairs, other_self, relit
 from sosie.datasets.people import People, open_people
+from sosie.errors import UsageError
 from sosie.nn.blocks import lay_channels_last
 from sosie.training.analysis.identity.network import FrozenIdentity
+from sosie.training.cut import cut
+from sosie.training.further import FurtherLosses
 from sosie.training.journal import grid
-from sosie.training.losses.faces import identity_loss, reconstruction_loss
+from sosie.training.losses.faces import (
+    cycle_loss,
+    identity_consistency_loss,
+    identity_loss,
+    reconstruction_loss,
+)
 from sosie.training.precision import fast_precision
 from sosie.training.recipe import Materials, Plan, Recipe
+from sosie.training.swap_plan import SwapPlan
 from sosie.training.swapper_file import LICENCE, SwapperCard, export_swapper
 from sosie.weights import read_embedded
 
@@ -42,39 +51,13 @@ _LOOKED_AT, _ALIKE = 64, 0.45
 """So many faces are compared, and are one person's where the cosine of two is this in the mean."""
 
 
-@dataclass(frozen=True)
-class SwapPlan(Plan):
-    """A plan with what all swappers decide. Weights of losses are those of the papers' terms.
-
-    size_px: side of the aligned crops. width: channels of the first layer; the others follow.
-    depth: identity blocks (SimSwap) or AAD units a block. critic: channels of the discriminators'
-    first layer. same: share of pairs that show one person. identity, reconstruction, adversarial,
-    feature, attribute, eyes, cycle: weights; 0 leaves a term out. penalty: of R1. half_until: until
-    this share of the samples crops are half as large (progressive resolution).
-    """
-
-    size_px: int = 224
-    width: int = 64
-    depth: int = 9
-    critic: int = 64
-    same: float = 0.5
-    identity: float = 20.0
-    reconstruction: float = 10.0
-    adversarial: float = 1.0
-    feature: float = 0.0
-    attribute: float = 0.0
-    eyes: float = 0.0
-    cycle: float = 0.0
-    penalty: float = 0.0
-    half_until: float = 0.0
-
-
 class SwapRecipe(Recipe):
     """A recipe whose network has a child `generator`: target and identity -> swapped picture.
 
     method: that swaps with the result. template: of the crops. low: the smallest value of a pixel
     as the generator sees it, 0 or -1 (the largest is 1). same_photo: see `Pairs`. paper: of the
-    method.
+    method. ignores: fields of the plan that change nothing here, and are refused.
+    size_step: the side of its pictures is a multiple of this.
     """
 
     method: ClassVar[str]
@@ -82,6 +65,8 @@ class SwapRecipe(Recipe):
     low: ClassVar[float] = 0.0
     same_photo: ClassVar[bool] = False
     paper: ClassVar[str]
+    ignores: ClassVar[frozenset[str]] = frozenset()
+    size_step: ClassVar[int] = 16
     plan: ClassVar[SwapPlan]
     origins: ClassVar[Mapping[str, str]] = {
         "given": "faces that are swapped with one another",
@@ -98,7 +83,33 @@ class SwapRecipe(Recipe):
         # An exported graph computes in float32 throughout.
         self._exact = False
 
+    @classmethod
+    def plan_with(cls, plan: Plan, settings: Mapping[str, str]) -> Plan:
+        for name in sorted(cls.ignores & set(settings)):
+            raise UsageError(f"{cls.name} has no use for {name}: leave it out.")
+        chosen = super().plan_with(plan, settings)
+        assert isinstance(chosen, SwapPlan)
+        cls.require_size(chosen.size_px)
+        return chosen
+
+    @classmethod
+    def require_size(cls, size_px: int) -> None:
+        """Raises UsageError for a size of pictures that the network cannot halve as it has to."""
+        if size_px % cls.size_step:
+            raise UsageError(f"size_px must be a multiple of {cls.size_step}, not {size_px}.")
+
+    def uses(self) -> Mapping[str, str]:
+        plan, used = self.settings, dict(self.origins)
+        if plan.eyes:
+            used["sosie_landmarks"] = "telling where the eyes look"
+        if plan.perceptual:
+            used["squeezenet"] = "perceptual distance from the target"
+            used["lpips"] = "weights of that distance"
+        return used
+
     def prepare(self) -> None:
+        if self.settings.perceptual:
+            self._further.distance  # noqa: B018 - refuses teachers that are not there
         self._pairs  # noqa: B018 - cuts the faces out, and refuses people that are too few
 
     def network(self) -> nn.Module:
@@ -142,26 +153,19 @@ class SwapRecipe(Recipe):
 
     def embed(self, pictures: torch.Tensor) -> torch.Tensor:
         """Who is in pictures of the generator's range: N x 512, unit length, with gradients."""
-        x = (pictures - self.low) / (1 - self.low) * 2 - 1
-        # In a traced graph a size is no plain number.
-        matrix = geometry.fit_similarity(
-            geometry.template_points(self.template, int(x.shape[-1])),
-            geometry.template_points(TEMPLATE, SIDE_PX),
-        )
-        shrink = int(1 / geometry.scale_of(matrix))
-        if shrink > 1:
-            # A sparse grid would see the fine detail as noise.
-            x = functional.avg_pool2d(x, shrink)
-            matrix[:, :2] *= shrink
-            matrix[:, 2] += matrix[:, :2].sum(1) * (0.5 - 0.5 / shrink)
-        places = _sampling_grid(matrix, int(x.shape[-1])).to(x.device, x.dtype)
-        faces = functional.grid_sample(
-            x, places.expand(len(x), -1, -1, -1), padding_mode="border", align_corners=False
-        )
-        self._recogniser.to(x.device)
-        with nullcontext() if self._exact else fast_precision(x.device):
-            numbers: torch.Tensor = self._recogniser(faces)
+        with nullcontext() if self._exact else fast_precision(pictures.device):
+            numbers: torch.Tensor = self._recogniser(self._to_be_recognised(pictures))
         return numbers.float()
+
+    def _to_be_recognised(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures of the generator's range as the identity network is shown them, -1..1."""
+        # In a traced graph a size is no plain number.
+        size = int(pictures.shape[-1])
+        matrix = geometry.align_matrix(
+            geometry.template_points(self.template, size), TEMPLATE, SIDE_PX
+        )
+        self._recogniser.to(pictures.device)
+        return cut(self._unit(pictures) * 2 - 1, matrix, SIDE_PX)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """similarity: of the result to the source (cosine). target: of the result to the target.
@@ -223,9 +227,51 @@ class SwapRecipe(Recipe):
         """The weighted reconstruction loss where source and target show one person."""
         return self.settings.reconstruction * reconstruction_loss(made, target, same, power)
 
+    def further_terms(
+        self,
+        network: nn.Module,
+        batch: Batch,
+        made: torch.Tensor,
+        target: torch.Tensor,
+        progress: float,
+    ) -> dict[str, torch.Tensor]:
+        """Weighted terms that no method here is published with above 0, of what the generator made
+        of the batch: those that the plan switches on.
+
+        cycle: FaceDancer and HifiFace (1 in both). eyes: GHOST (0; its authors switched it on for
+        an ablation). perceptual: FaceDancer (0.2) and HifiFace (5). consistency: FaceDancer (1).
+        """
+        plan, further = self.settings, self._further
+        terms = {}
+        if plan.cycle:
+            with torch.no_grad():
+                own = self.embed(target)
+            with fast_precision(target.device):
+                back = self.swapped(network, made, own)
+            terms["cycle"] = plan.cycle * cycle_loss(back, target)
+        seen, wanted = self._unit(made), self._unit(target)
+        if plan.eyes:
+            terms["eyes"] = plan.eyes * further.eyes(seen, wanted)
+        if plan.perceptual:
+            apart = further.perceptual(seen, wanted, batch["same"])
+            terms["perceptual"] = plan.perceptual * apart
+        if plan.consistency:
+            source = self.pictures(batch, "source", progress)
+            found, left, wished = (self._stages(x) for x in (made, target, source))
+            terms["consistency"] = plan.consistency * identity_consistency_loss(found, left, wished)
+        return terms
+
+    def _stages(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with fast_precision(pictures.device):
+            return self._recogniser.stages(self._to_be_recognised(pictures))
+
+    def _unit(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures of the generator's range in 0..1."""
+        return (pictures.float() - self.low) / (1 - self.low)
+
     def _to_pixels(self, pictures: torch.Tensor) -> NDArray[np.uint8]:
-        unit = (pictures.float() - self.low) / (1 - self.low)
-        return (unit.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        unit = self._unit(pictures).clamp(0, 1)
+        return (unit * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
     def _validation_batches(self, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
         people, rows = self._people, self._people.split()[1]
@@ -276,8 +322,13 @@ class SwapRecipe(Recipe):
 
     @cached_property
     def _recogniser(self) -> FrozenIdentity:
-        recogniser = FrozenIdentity(read_embedded("identity"))
+        stages = self.settings.consistency > 0
+        recogniser = FrozenIdentity(read_embedded("identity"), stages)
         return recogniser.requires_grad_(False).eval()
+
+    @cached_property
+    def _further(self) -> FurtherLosses:
+        return FurtherLosses(self.template, self.materials.teachers)
 
 
 class _Swap(nn.Module):
@@ -290,14 +341,3 @@ class _Swap(nn.Module):
 
     def forward(self, target: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
         return self._recipe.swapped(self.network, target, identity)
-
-
-def _sampling_grid(matrix: NDArray[np.float64], size_px: int) -> torch.Tensor:
-    """Where in a picture of `size_px` each pixel of the identity crop lies, 1 x S x S x 2, -1..1.
-
-    matrix: picture -> crop.
-    """
-    y, x = np.mgrid[:SIDE_PX, :SIDE_PX].astype(np.float64)
-    places = np.stack([x.ravel(), y.ravel()], 1)
-    places = geometry.transform_points(places, geometry.invert(matrix)).reshape(SIDE_PX, SIDE_PX, 2)
-    return torch.from_numpy((places + 0.5) / size_px * 2 - 1)[None]

@@ -14,8 +14,8 @@ from sosie.errors import InputError, UnavailableError, UsageError  # noqa: E402
 from sosie.evaluation.figure import Settings  # noqa: E402
 from sosie.evaluation.figures import measure_pair, perceptual  # noqa: E402
 from sosie.evaluation.look import Look, Triple  # noqa: E402
-from sosie.nn.lpips import Lpips  # noqa: E402
 from sosie.evaluation.weight_files import FOLDER_VARIABLE  # noqa: E402
+from sosie.nn.lpips import Lpips  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

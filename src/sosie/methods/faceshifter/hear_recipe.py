@@ -25,7 +25,8 @@ from sosie.training.checkpoint import load_tensors
 from sosie.training.losses.faces import occlusion_losses
 from sosie.training.precision import fast_precision
 from sosie.training.recipe import Phase
-from sosie.training.swapping import Batch, SwapPlan, SwapRecipe
+from sosie.training.swap_plan import SwapPlan
+from sosie.training.swapping import Batch, SwapRecipe
 
 FIRST_STAGE = "snapshot.safetensors"
 
@@ -34,17 +35,7 @@ _HIDDEN = 0.75
 nothing, a quarter each)."""
 
 _PUBLISHED = SwapPlan(
-    samples=1_600_000,
-    batch=32,
-    lr=4e-4,
-    weight_decay=0.0,
-    clip=1e9,
-    validate_every=160_000,
-    size_px=256,
-    width=64,
-    same=0.5,
-    identity=1.0,
-    reconstruction=1.0,
+    samples=1_600_000, batch=32, width=64, same=0.5, identity=1.0, reconstruction=1.0
 )
 
 
@@ -78,6 +69,19 @@ class HearRecipe(SwapRecipe):
     paper: ClassVar[str] = FaceShifterRecipe.paper
     low: ClassVar[float] = FaceShifterRecipe.low
     same_photo: ClassVar[bool] = True
+    ignores: ClassVar[frozenset[str]] = frozenset(
+        {
+            "warmup",
+            "depth",
+            "critic",
+            "adversarial",
+            "feature",
+            "attribute",
+            "penalty",
+            "half_until",
+        }
+    )
+    size_step: ClassVar[int] = 32
     plan: ClassVar[SwapPlan] = _PUBLISHED
     presets: ClassVar[Mapping[str, SwapPlan]] = {
         "256": _PUBLISHED,
@@ -123,7 +127,11 @@ class HearRecipe(SwapRecipe):
             made = learner.generator(seen)
         terms = occlusion_losses(made, first, target, batch["same"])
         terms["reconstruction"] = self.settings.reconstruction * terms["reconstruction"]
-        return {"identity": self.identity_term(made, who), **terms}
+        return {
+            "identity": self.identity_term(made, who),
+            **terms,
+            **self.further_terms(network, batch, made, target, progress),
+        }
 
     @cached_property
     def _first_stage(self) -> nn.Module:

@@ -8,40 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from sosie.training.aei_recipe import AeiRecipe
-from sosie.training.swapping import SwapPlan
+from sosie.training.aei_recipe import AEI_PLAN, AeiRecipe, small_aei
+from sosie.training.swap_plan import SwapPlan
 
-_PUBLISHED = SwapPlan(
-    samples=8_000_000,
-    batch=16,
-    lr=4e-4,
-    weight_decay=0.0,
-    clip=1e9,
-    validate_every=160_000,
-    size_px=256,
-    width=32,
-    depth=2,
-    same=0.2,
-    identity=5.0,
-    attribute=10.0,
-)
-_SMALL = replace(
-    _PUBLISHED,
-    samples=400_000,
-    lr=6e-4,
-    clip=10.0,
-    ema=0.998,
-    validate_every=8_000,
-    size_px=64,
-    width=12,
-    depth=1,
-    critic=12,
-    same=0.3,
-    identity=15.0,
-    attribute=2.0,
-    reconstruction=40.0,
-    adversarial=0.5,
-)
+_PUBLISHED = replace(AEI_PLAN, samples=8_000_000, identity=5.0)
 
 
 class FaceShifterRecipe(AeiRecipe):
@@ -56,4 +26,7 @@ class FaceShifterRecipe(AeiRecipe):
     )
     same_photo: ClassVar[bool] = True
     plan: ClassVar[SwapPlan] = _PUBLISHED
-    presets: ClassVar[Mapping[str, SwapPlan]] = {"256": _PUBLISHED, "small": _SMALL}
+    presets: ClassVar[Mapping[str, SwapPlan]] = {
+        "256": _PUBLISHED,
+        "small": small_aei(_PUBLISHED, identity=15.0, reconstruction=100.0),
+    }

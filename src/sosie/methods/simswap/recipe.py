@@ -16,46 +16,20 @@ from torch import nn
 from torch.nn import functional
 
 from sosie.methods.simswap.network import Discriminator, Form, Generator
-from sosie.training.losses.adversarial import (
-    discriminator_loss,
-    generator_loss,
-    gradient_penalty,
-)
-from sosie.training.losses.faces import cycle_loss, weak_feature_matching_loss
+from sosie.training.gan_recipe import GanRecipe
+from sosie.training.losses.adversarial import generator_loss
+from sosie.training.losses.faces import weak_feature_matching_loss
 from sosie.training.precision import fast_precision
-from sosie.training.recipe import Phase
-from sosie.training.swapping import Batch, SwapPlan, SwapRecipe
+from sosie.training.swap_plan import SwapPlan, small
+from sosie.training.swapping import Batch
 
 _HALVINGS = 3
 _SMALLEST_JUDGED = 64
 _WEAK_FROM = 3
 """The discriminator's layers from this one on hold attributes rather than texture."""
 
-_PUBLISHED = SwapPlan(
-    samples=16_000_000,
-    batch=16,
-    lr=2e-4,
-    weight_decay=0.0,
-    clip=1e9,
-    validate_every=160_000,
-    feature=10.0,
-)
-_SMALL = replace(
-    _PUBLISHED,
-    samples=400_000,
-    lr=6e-4,
-    clip=10.0,
-    ema=0.998,
-    validate_every=8_000,
-    size_px=64,
-    width=24,
-    depth=4,
-    critic=16,
-    feature=4.0,
-    reconstruction=12.0,
-    adversarial=0.5,
-    same=0.4,
-)
+_PUBLISHED = SwapPlan(lr=2e-4, size_px=224, width=64, depth=9, same=0.5, feature=10.0)
+_SMALL = small(_PUBLISHED, width=24, depth=4, critic=16, feature=4.0, reconstruction=12.0, same=0.4)
 
 
 class Learner(nn.Module):
@@ -75,7 +49,7 @@ class Learner(nn.Module):
         return found
 
 
-class SimSwapRecipe(SwapRecipe):
+class SimSwapRecipe(GanRecipe):
     """Hinge, identity, reconstruction and weak feature matching losses."""
 
     name: ClassVar[str] = "simswap"
@@ -84,6 +58,9 @@ class SimSwapRecipe(SwapRecipe):
     paper: ClassVar[str] = (
         "Chen et al. 2020, SimSwap: An Efficient Framework For High Fidelity Face Swapping"
     )
+    betas = (0.5, 0.999)
+    real = "target"
+    ignores = GanRecipe.ignores | {"attribute"}
     plan: ClassVar[SwapPlan] = _PUBLISHED
     presets: ClassVar[Mapping[str, SwapPlan]] = {
         "224": _PUBLISHED,
@@ -101,18 +78,11 @@ class SimSwapRecipe(SwapRecipe):
         scales = 2 if plan.size_px >= 2 * _SMALLEST_JUDGED else 1
         return Learner(Form(tuple(widths), blocks=plan.depth), plan.critic, scales)
 
-    def phases(self) -> tuple[Phase, ...]:
-        rule = {"betas": (0.5, 0.999), "steady": True, "decoupled": False}
-        return (
-            Phase("generator", self._generate, ("generator",), **rule),  # type: ignore[arg-type]
-            Phase("judges", self._judge, ("judges",), **rule),  # type: ignore[arg-type]
-        )
-
     def swapped(self, network: nn.Module, target: torch.Tensor, who: torch.Tensor) -> torch.Tensor:
         made: torch.Tensor = cast(Learner, network).generator(target, who)
         return made
 
-    def _generate(
+    def generate(
         self, network: nn.Module, batch: Batch, progress: float
     ) -> dict[str, torch.Tensor]:
         learner, plan = cast(Learner, network), self.settings
@@ -138,22 +108,7 @@ class SimSwapRecipe(SwapRecipe):
                 for f, t in zip(of_made, of_target, strict=True)
             ]
             terms["feature"] = plan.feature * torch.stack(matches).mean()
-        if plan.cycle:
-            with torch.no_grad():
-                own = self.embed(target)
-            with fast_precision(target.device):
-                back = learner.generator(made, own)
-            terms["cycle"] = plan.cycle * cycle_loss(back, target)
-        return terms
+        return terms | self.further_terms(network, batch, made, target, progress)
 
-    def _judge(self, network: nn.Module, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
-        learner, plan = cast(Learner, network), self.settings
-        real = self.pictures(batch, "target", progress)
-        real.requires_grad_(plan.penalty > 0)
-        with fast_precision(real.device):
-            of_real = [layers[-1] for layers in learner.judged(real)]
-            of_made = [layers[-1] for layers in learner.judged(batch["made"])]
-        terms = {"told_apart": discriminator_loss("hinge", of_real, of_made)}
-        if plan.penalty:
-            terms["penalty"] = plan.penalty / 2 * gradient_penalty(real, of_real)
-        return terms
+    def logits(self, network: nn.Module, pictures: torch.Tensor) -> list[torch.Tensor]:
+        return [layers[-1] for layers in cast(Learner, network).judged(pictures)]

@@ -57,20 +57,6 @@ def weak_feature_matching_loss(
     return torch.stack([(f.float() - w.float()).abs().mean() for f, w in pairs]).mean()
 
 
-def perceptual_loss(found: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Squared distance of a fixed network's features, each pixel's brought to length 1 (Zhang et
-    al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", equation 1,
-    without its learned weights).
-
-    found, wanted: the same layers' maps, N x C x H x W.
-    """
-    terms = []
-    for f, w in zip(found, wanted, strict=True):
-        one, other = (torch.nn.functional.normalize(x.float(), dim=1) for x in (f, w))
-        terms.append((one - other).square().sum(1).mean())
-    return torch.stack(terms).sum()
-
-
 def reconstruction_loss(
     found: torch.Tensor, wanted: torch.Tensor, same: torch.Tensor, power: int = 1
 ) -> torch.Tensor:

@@ -16,6 +16,9 @@ CHANNELS, UNITS = (32, 64, 128, 256), (1, 1, 1)
 
 _SQUEEZED = 96
 
+_STAGES = tuple(f"/1/stages.{n}/stages.{n}.{UNITS[n]}/act/PRelu_output_0" for n in range(3))
+"""What the exporter calls the stages' values."""
+
 
 class IdentityNetwork(nn.Module):
     """Aligned faces, N x 3 x 112 x 112 in -1..1 -> N x 512, float32, each of unit length."""
@@ -62,14 +65,25 @@ class FrozenIdentity(nn.Module):
     its weights do not learn. Gradients flow to the pictures.
 
     content: of a file that `sosie train identity` wrote, as `weights.read_embedded("identity")`
-    gives it, or its path.
+    gives it, or its path. stages: whether `stages` is asked for.
     """
 
-    def __init__(self, content: bytes | Path) -> None:
+    def __init__(self, content: bytes | Path, stages: bool = False) -> None:
         super().__init__()
         self._network = OnnxModule(content)
+        self._on_the_way = OnnxModule(content, _STAGES) if stages else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: N x 3 x 112 x 112 in -1..1, cut by the template `arcface`."""
-        numbers: torch.Tensor = self._network((x.permute(0, 2, 3, 1) + 1) * 127.5)[0]
+        numbers: torch.Tensor = self._network(_as_pixels(x))[0]
         return numbers
+
+    def stages(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What each stage computes on the way to the numbers: N x C x H x W each. x: as above."""
+        assert self._on_the_way is not None, "asked for stages of a network made without"
+        found: tuple[torch.Tensor, ...] = self._on_the_way(_as_pixels(x))
+        return found
+
+
+def _as_pixels(x: torch.Tensor) -> torch.Tensor:
+    return (x.permute(0, 2, 3, 1) + 1) * 127.5

@@ -13,13 +13,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
 from sosie import face_mesh
 from sosie.analysis.landmarker import EXPRESSIONS, SIDE_PX
 from sosie.nn.blocks import relu_unit, to_input
+from sosie.training.export import weights_of
+from sosie.training.unmerge import unmerged
 
 # Where a correction looks: lids, irises, lips, brows, nose, outline. They are also what the
 # expression weights are read from.
@@ -189,6 +193,39 @@ def from_pixels(points: torch.Tensor) -> torch.Tensor:
     """The inverse of `to_pixels`."""
     half = SIDE_PX / 2
     return (points - points.new_tensor([half - 0.5, half - 0.5, 0.0])) / half
+
+
+class FrozenLandmarks(nn.Module):
+    """The network of a weight file, for losses of other trainings: squares, N x 3 x SIDE_PX x
+    SIDE_PX in -1..1 -> points, N x 478 x 3, in pixels of the square. Gradients flow to the squares.
+
+    content: of a file that `sosie train landmarks` wrote, as `weights.read_embedded("landmarks")`
+    gives it.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        stored = weights_of(content)
+        mean = stored["network.mean"].reshape(-1, 3)
+        network = PixelLandmarks(LandmarkNetwork(mean, stored["network.basis"]))
+        own = {name: value for name, value in stored.items() if name in network.state_dict()}
+        network.load_state_dict(own, strict=False)
+        # Whatever the batch norms meet first, what they are merged with undoes it.
+        noise = torch.Generator().manual_seed(0)
+        shape = (4, SIDE_PX, SIDE_PX, 3)
+        unmerged(network, content, torch.randint(0, 256, shape, generator=noise).byte())
+        self._network = network.network.requires_grad_(False)
+
+    def forward(self, squares: torch.Tensor) -> torch.Tensor:
+        answer: Answer = self._network(squares)
+        return to_pixels(answer.points)
+
+    def mean_face(self) -> NDArray[np.float32]:
+        """The mean mesh, 478 x 3, in pixels of the square."""
+        points: NDArray[np.float32] = (
+            to_pixels(self._network.mean.reshape(1, -1, 3))[0].cpu().numpy()
+        )
+        return points
 
 
 class _Residual(nn.Module):
