@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.parity.arithmetic import kit_threads, take_mkl_intel_path
 
 Load = Callable[[Mapping[str, NDArray[Any]]], None]
 Run = Callable[[Sequence[NDArray[np.float32]]], list[NDArray[np.float32]]]
@@ -17,7 +18,11 @@ Run = Callable[[Sequence[NDArray[np.float32]]], list[NDArray[np.float32]]]
 
 def build(name: str) -> tuple[Load, Run]:
     """`load` takes the parameters under their published names, `run` the inputs in the kit's order
-    and returns the outputs in the kit's order. Raises the errors of `load_published`."""
+    and returns the outputs in the kit's order. Raises the errors of `load_published`.
+
+    `run` computes in the kit's arithmetic, which it takes up for the whole process: see
+    `arithmetic`. So it is to come before any other matrix product in torch.
+    """
     from sosie.training.published import find_published, load_published, run_published
 
     find_published(name)
@@ -27,6 +32,8 @@ def build(name: str) -> tuple[Load, Run]:
         loaded[:] = [load_published(name, state)]
 
     def run(inputs: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        return run_published(loaded[0], inputs)
+        take_mkl_intel_path()
+        with kit_threads():
+            return run_published(loaded[0], inputs)
 
     return load, run
