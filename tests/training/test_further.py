@@ -168,7 +168,8 @@ def test_the_card_names_what_the_terms_looked_through(
         ("simswap", {"width": "0"}, "width must be 1 or more"),
         ("simswap", {"size_px": "60"}, "size_px must be a multiple of 16"),
         ("ghost", {"size_px": "60"}, "size_px must be a power of two"),
-        ("simswap", {"lr": "0"}, "lr must be above 0, not 0"),
+        ("simswap", {"lr": "-1"}, "lr must be 0 or more, not -1"),
+        ("simswap", {"clip": "0"}, "clip must be above 0, not 0"),
         # What would change nothing.
         ("simswap", {"attribute": "3"}, "simswap has no use for attribute: leave it out"),
         ("ghost", {"feature": "3"}, "ghost has no use for feature"),

@@ -123,6 +123,19 @@ def test_other_settings_are_not_taken_when_it_is_resumed(order):
         make(dataclasses.replace(order, settings={"batch": "4"}, resume=True))
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"preset": "large"}, "was begun without preset: leave large out"),
+        ({"start": Path("other.onnx")}, r"without weights to begin with: leave other\.onnx out"),
+    ],
+)
+def test_what_a_run_was_not_begun_with_is_not_taken_when_it_is_resumed(order, changes, words):
+    interrupt(order)
+    with pytest.raises(UsageError, match=words):
+        make(dataclasses.replace(order, resume=True, **changes))
+
+
 def test_a_run_of_another_network_is_not_resumed(order):
     interrupt(order)
     file = order.run / "run.json"

@@ -37,8 +37,9 @@ class Order:
     name: of a recipe. run: folder for all that is written, but for `materials.cache`. settings: of
     the plan, as text. preset: name of one of the recipe's plans; None takes its usual one. resume:
     go on with what `run` holds; settings, preset and start then are those it was begun with, and
-    need not be given. start: a weight file or snapshot to begin with. finetune: that is a trained
-    swapper, so it keeps its form, learns more slowly, and one person is enough. device: of DEVICES.
+    need not be given; others are refused. start: a weight file or snapshot to begin with. finetune:
+    that is a trained swapper, so it keeps its form, learns more slowly, and one person is enough.
+    device: of DEVICES.
     """
 
     name: str
@@ -207,9 +208,25 @@ def _resumed(order: Order) -> dict[str, Any]:
         raise UsageError(
             f"{order.run} holds a run of {name}, not of {order.name}: name another folder."
         )
+    _require_same(order, begun)
     finetune = bool(begun.get("finetune"))
     settings = {**settings, **order.settings}
     return {"name": name, "settings": settings, "start": start, "finetune": finetune, **chosen}
+
+
+def _require_same(order: Order, begun: Mapping[str, Any]) -> None:
+    """Raises UsageError where a run that is to go on is ordered otherwise than it was begun."""
+    given = {"preset": order.preset, "weights to begin with": order.start and order.start.name}
+    was = {"preset": begun.get("preset"), "weights to begin with": begun["start"]}
+    for key, value in given.items():
+        if value and value != was[key]:
+            raise UsageError(
+                f"{order.run} was begun with the {key} {was[key]}, not {value}: leave that out to "
+                f"go on, or begin another run."
+                if was[key]
+                else f"{order.run} was begun without {key}: leave {value} out to go on, or begin "
+                f"another run."
+            )
 
 
 def _weights(recipe: Recipe, file: Path) -> dict[str, torch.Tensor]:

@@ -84,11 +84,10 @@ class Plan:
     def require_sense(self) -> None:
         """Raises UsageError where a field has a value that nothing can be trained by."""
         require(self, ("samples", "batch", "validate_every", "accumulate"), least=1)
-        require(self, ("weight_decay", "seed"), least=0)
+        require(self, ("lr", "weight_decay", "seed"), least=0)
         require(self, ("warmup", "ema"), least=0, most=1)
-        for name in ("lr", "clip"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"{name} must be above 0, not {getattr(self, name):g}.")
+        if self.clip <= 0:
+            raise UsageError(f"clip must be above 0, not {self.clip:g}.")
         if self.batch % self.accumulate:
             raise UsageError(
                 f"accumulate must divide batch ({self.batch}), which {self.accumulate} does not."
