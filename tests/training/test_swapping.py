@@ -16,10 +16,13 @@ from sosie.methods import load_method  # noqa: E402
 from sosie.methods.faceshifter.hear_recipe import Hear  # noqa: E402
 from sosie.options import SwapOptions  # noqa: E402
 from sosie.training import load_recipe, swapping  # noqa: E402
+from sosie.training import make as make_module  # noqa: E402
 from sosie.training.checkpoint import load_tensors  # noqa: E402
 from sosie.training.loop import STATE, train  # noqa: E402
 from sosie.training.make import Order, make  # noqa: E402
-from sosie.training.published import published_shapes  # noqa: E402
+from sosie.training.published import find_published, published_shapes  # noqa: E402
+from sosie.training.published_files import make_card, save_snapshot  # noqa: E402
+from sosie.training.published_import import import_weights  # noqa: E402
 from sosie.training.steps import Steps  # noqa: E402
 from sosie.types import Pose  # noqa: E402
 
@@ -124,6 +127,29 @@ def test_presets_of_the_published_forms_have_the_published_parameters(materials)
     with torch.device("meta"):
         shapes = sorted(tuple(v.shape) for v in Hear(64).state_dict().values())
     assert shapes == sorted(published_shapes("faceshifter_tao_hear").values())
+
+
+def test_a_training_begins_with_an_imported_network(materials, tmp_path, order):
+    """As `sosie weights import` leaves it: each of its weights finds its place."""
+    published = find_published("simswap_disc").build()
+    file = tmp_path / "simswap_disc.safetensors"
+    save_snapshot(published, make_card("simswap_disc", published, "D.pth", "0", False), file)
+    kind = load_recipe("simswap")
+    recipe = kind(materials, kind.presets["224"])
+    found = make_module._weights(recipe, file)
+    with torch.device("meta"):
+        judges = {k: v for k, v in recipe.learner().state_dict().items() if k.startswith("judges")}
+    assert {k: v.shape for k, v in found.items()} == {k: v.shape for k, v in judges.items()}
+    for number in (0, 1):
+        for key, value in published.state_dict().items():
+            assert torch.equal(found[f"judges.{number}.{key}"], value)
+    for changes, words in (
+        ({"start": file}, "simswap_disc is of another form.*--preset"),
+        ({"start": file, "name": "ghost"}, "ghost cannot begin with simswap_disc"),
+        ({"start": file, "finetune": True, "preset": None}, "imported network.*--from"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            make(dataclasses.replace(order, **changes))
 
 
 def test_a_gan_that_stopped_ends_as_if_it_had_not(materials, people, tmp_path):
@@ -240,6 +266,8 @@ def test_weights_that_cannot_be_swapped_with(order, tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             load_method(method)(SwapOptions(method=method, weights=str(weights)))
+    with pytest.raises(InputError, match=r"needs no import: swap with it by.*--weights"):
+        import_weights("simswap", order.run / "snapshot.safetensors", tmp_path)
     with pytest.raises(UsageError, match="sosie train ghost"):
         load_method("ghost")(SwapOptions(method="ghost"))
     with pytest.raises(UsageError, match="weights belong to a trained method"):

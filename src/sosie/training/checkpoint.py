@@ -35,6 +35,14 @@ def load_tensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def is_training_file(file: Path) -> bool:
+    """Whether a file is one that `save_tensors` wrote."""
+    try:
+        return "facts" in _metadata(file)
+    except (SafetensorError, OSError):
+        return False
+
+
 def optimizer_tensors(
     optimizer: torch.optim.Optimizer, names: dict[torch.Tensor, str]
 ) -> dict[str, torch.Tensor]:

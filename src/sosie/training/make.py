@@ -22,6 +22,7 @@ from sosie.options import nearest
 from sosie.training import card, load_recipe
 from sosie.training.checkpoint import load_tensors, save_tensors
 from sosie.training.loop import BEST, STATE, TrainingProgress, train
+from sosie.training.published_files import is_snapshot, load_snapshot
 from sosie.training.recipe import Materials, Plan, Recipe
 from sosie.weights import Card
 
@@ -37,9 +38,9 @@ class Order:
     name: of a recipe. run: folder for all that is written, but for `materials.cache`. settings: of
     the plan, as text. preset: name of one of the recipe's plans; None takes its usual one. resume:
     go on with what `run` holds; settings, preset and start then are those it was begun with, and
-    need not be given; others are refused. start: a weight file or snapshot to begin with. finetune:
-    that is a trained swapper, so it keeps its form, learns more slowly, and one person is enough.
-    device: of DEVICES.
+    need not be given; others are refused. start: a weight file, snapshot or imported network to
+    begin with. finetune: that is a trained swapper, so it keeps its form, learns more slowly, and
+    one person is enough. device: of DEVICES.
     """
 
     name: str
@@ -177,7 +178,13 @@ def _described(order: Order) -> dict[str, Any]:
 
 
 def _form_of(snapshot: Path, name: str) -> dict[str, Any]:
-    """The plan that a trained network is fine-tuned by. Raises InputError on another file."""
+    """The plan that a trained network is fine-tuned by. Raises InputError on another file, and
+    UsageError on an imported one."""
+    if is_snapshot(snapshot):
+        raise UsageError(
+            f"{snapshot} is an imported network, which has no plan to go on with: begin with it by "
+            f"--from, and choose its --preset."
+        )
     _, facts = load_tensors(snapshot)
     if facts.get("name") != name or "plan" not in facts:
         raise InputError(
@@ -230,6 +237,9 @@ def _require_same(order: Order, begun: Mapping[str, Any]) -> None:
 
 
 def _weights(recipe: Recipe, file: Path) -> dict[str, torch.Tensor]:
+    if is_snapshot(file):
+        published, facts = load_snapshot(file)
+        return recipe.weights_of_published(facts.network, published.state_dict())
     if file.suffix != ".onnx":
         return load_tensors(file)[0]
     if not file.is_file():

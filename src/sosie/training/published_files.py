@@ -85,6 +85,15 @@ def save_snapshot(network: nn.Module, card: SnapshotCard, file: Path) -> None:
         save_file(tensors, unfinished, metadata={_CARD: card.to_json()})
 
 
+def is_snapshot(file: Path) -> bool:
+    """Whether a file is one that `save_snapshot` wrote."""
+    try:
+        with safe_open(file, "pt") as opened:
+            return _CARD in (opened.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def load_snapshot(file: Path) -> tuple[nn.Module, SnapshotCard]:
     """The network of a snapshot, in eval mode, and its card.
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.methods.onnx.matrix import last_matrix
 from sosie.options import nearest
+from sosie.training.checkpoint import is_training_file
 from sosie.training.checkpoint_file import Arrays, read_checkpoint
 from sosie.training.published import (
     TABLE,
@@ -70,6 +71,11 @@ def import_weights(
     known = networks_of(method)
     if network is not None and network not in known:
         raise UsageError(f"{method} has no network {network!r}: {nearest(network, known)}.")
+    if is_training_file(file):
+        raise InputError(
+            f"{file} was written by `sosie train` and needs no import: swap with it by `--method "
+            f"{method} --weights`."
+        )
     matrix = None if embedding_map is None else _read_map(embedding_map)
     name, state = _recognised(file, read_checkpoint(file), known, network)
     if matrix is not None and name != _MAPPED:

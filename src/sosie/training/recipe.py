@@ -203,6 +203,18 @@ class Recipe(abc.ABC):
 
         return weights_of(file)
 
+    def weights_of_published(
+        self,
+        name: str,
+        weights: Mapping[str, torch.Tensor],  # noqa: ARG002 - the contract
+    ) -> dict[str, torch.Tensor]:
+        """The weights of a published network, by the names of this recipe's network.
+
+        name: of the published network, whose own names the weights have here. Raises UsageError
+        where it is no part of what is trained.
+        """
+        raise UsageError(f"{name} is no part of {self.name}: begin with other weights.")
+
 
 class PlainRecipe(Recipe):
     """A recipe whose whole network learns from one sum of losses."""

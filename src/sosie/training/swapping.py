@@ -57,7 +57,8 @@ class SwapRecipe(Recipe):
     method: that swaps with the result. template: of the crops. low: the smallest value of a pixel
     as the generator sees it, 0 or -1 (the largest is 1). same_photo: see `Pairs`. paper: of the
     method. ignores: fields of the plan that change nothing here, and are refused.
-    size_step: the side of its pictures is a multiple of this.
+    size_step: the side of its pictures is a multiple of this. published: a published network that
+    pictures are given to alike -> where in the recipe's network its weights go.
     """
 
     method: ClassVar[str]
@@ -67,6 +68,7 @@ class SwapRecipe(Recipe):
     paper: ClassVar[str]
     ignores: ClassVar[frozenset[str]] = frozenset()
     size_step: ClassVar[int] = 16
+    published: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     plan: ClassVar[SwapPlan]
     origins: ClassVar[Mapping[str, str]] = {
         "given": "faces that are swapped with one another",
@@ -226,6 +228,27 @@ class SwapRecipe(Recipe):
     ) -> torch.Tensor:
         """The weighted reconstruction loss where source and target show one person."""
         return self.settings.reconstruction * reconstruction_loss(made, target, same, power)
+
+    def weights_of_published(
+        self, name: str, weights: Mapping[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        if name not in self.published:
+            known = ", ".join(self.published) or "none"
+            raise UsageError(
+                f"A training of {self.name} cannot begin with {name}, which is no part of it or is "
+                f"given other pictures: of the published networks it takes {known}."
+            )
+        with torch.device("meta"):
+            own = self.learner().state_dict()
+        found = {
+            f"{to}.{key}": value for to in self.published[name] for key, value in weights.items()
+        }
+        if any(key not in own or own[key].shape != value.shape for key, value in found.items()):
+            raise UsageError(
+                f"{name} is of another form than this plan's network: choose the --preset that is "
+                f"named after it, and leave size and width as they are."
+            )
+        return found
 
     def further_terms(
         self,

@@ -49,7 +49,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run.")] = False,
     start: Annotated[
         Path | None,
-        typer.Option("--from", help="Weights to begin with: an .onnx or a best.safetensors."),
+        typer.Option(
+            "--from",
+            help="Weights to begin with: an .onnx, a best.safetensors, an imported network.",
+        ),
     ] = None,
     finetune: Annotated[
         Path | None,

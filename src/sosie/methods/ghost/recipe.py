@@ -26,6 +26,10 @@ class GhostRecipe(AeiRecipe):
         "Groshev et al. 2022, GHOST: A New Face Swap Approach for Image and Video Domains"
     )
     critic_steps = 5
+    published: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **{f"ghost_unet_{units}": ("generator",) for units in (1, 2, 3)},
+        "ghost_disc": ("judges",),
+    }
     plan: ClassVar[SwapPlan] = _PUBLISHED
     presets: ClassVar[Mapping[str, SwapPlan]] = {
         **{f"unet_{units}": replace(_PUBLISHED, depth=units) for units in (1, 2, 3)},

@@ -61,6 +61,11 @@ class SimSwapRecipe(GanRecipe):
     betas = (0.5, 0.999)
     real = "target"
     ignores = GanRecipe.ignores | {"attribute"}
+    published: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "simswap224_official": ("generator",),
+        "simswap512_official": ("generator",),
+        "simswap_disc": ("judges.0", "judges.1"),
+    }
     plan: ClassVar[SwapPlan] = _PUBLISHED
     presets: ClassVar[Mapping[str, SwapPlan]] = {
         "224": _PUBLISHED,
