@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
 from sosie.errors import InputError, NoFaceError, SosieError, UsageError
@@ -34,7 +35,7 @@ def classify(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier one.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fit a classifier of people on a set or on folders of photos, or name faces by one."""
     with dataset_packages():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
 from sosie.errors import UsageError
@@ -39,7 +40,7 @@ def cluster(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it; move nothing.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Sort the faces of a set into a folder for each person."""
     if people is not None and auto:

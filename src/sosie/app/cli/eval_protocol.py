@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sosie.app.cli import eval_flags as flags
+from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import note_progress, print_json
 
 
@@ -47,8 +47,8 @@ def protocol(
             "--digests", help="Write each picture's SHA-256, so that runs notice another picture."
         ),
     ] = False,
-    overwrite: flags.Overwrite = False,
-    as_json: flags.AsJson = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw pairs of sources and targets from a dataset: the same ones on every machine.
 
