@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from sosie.face_shape import silhouette
-from sosie.methods.base import Card, Source, nearest_pose
+from sosie.methods.base import Card
 from sosie.methods.graft import view
 from sosie.options import SwapOptions
 from sosie.runtime import Session, create_session
-from sosie.texture.photo import PreparedPhoto, prepare_photo
+from sosie.texture.carried import CarriedSwapper
+from sosie.texture.photo import PreparedPhoto
 from sosie.texture.retarget import retarget
 from sosie.types import Crop, SwappedCrop
 from sosie.weights import read_embedded
@@ -31,7 +31,7 @@ MODEL = "swap"
 """Name of the network's weight file."""
 
 
-class GraftSwapper:
+class GraftSwapper(CarriedSwapper):
     """The method `graft`. Of the options it uses `shape`, `provider` and `threads`.
 
     model: the network's ONNX file, as bytes; None takes the package's own, which is read when it is
@@ -45,24 +45,8 @@ class GraftSwapper:
         self._options = options
         self._model = model
 
-    def prepare(self, sources: Sequence[Source]) -> tuple[PreparedPhoto, ...]:
-        """Texture pyramids and visibility of each source photo."""
-        return tuple(prepare_photo(source) for source in sources)
-
-    def choose(
-        self, prepared: Sequence[PreparedPhoto], crop: Crop, before: int | None = None
-    ) -> int:
-        """Which source photo is nearest to the target's head pose."""
-        return nearest_pose([photo.pose for photo in prepared], crop.face.pose, before)
-
-    def swap(self, prepared: Sequence[PreparedPhoto], crops: Sequence[Crop]) -> list[SwappedCrop]:
-        """Each crop's face with the source's texture, in the target's light."""
-        chosen = [self.choose(prepared, c) if c.source is None else c.source for c in crops]
-        return [
-            self._swap(prepared[number], crop) for number, crop in zip(chosen, crops, strict=True)
-        ]
-
-    def _swap(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
+    def swap_one(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
+        """With the source's texture, in the target's light."""
         height, width = crop.pixels.shape[:2]
         points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape)
         made = view.draft(photo, crop.pixels, crop.landmarks, points, crop.visible)
