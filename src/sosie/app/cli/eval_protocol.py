@@ -35,6 +35,13 @@ def protocol(
     label: Annotated[
         str, typer.Option("--name", help="Name of the list; left out, protocol and count.")
     ] = "",
+    films: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--films",
+            help="A film, or a folder of them: every third target is a frame of one. Repeatable.",
+        ),
+    ] = None,
     compression: Annotated[
         str | None, typer.Option(help="Of FaceForensics++: c23, c40, c0 or raw.")
     ] = None,
@@ -66,6 +73,7 @@ def protocol(
         name=label,
         compression=compression,
         split=split,
+        films=tuple(films or ()),
     )
     drawn = draw(name, request)
     if digests:
