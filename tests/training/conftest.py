@@ -149,7 +149,7 @@ def taught() -> Callable[..., list[dict[str, float]]]:
         optimizer = torch.optim.AdamW(network.parameters(), lr)
         found = []
         for _ in range(steps):
-            terms = recipe.losses(network, batch, 0.5)
+            terms = recipe.phases()[0].losses(network, batch, 0.5)
             optimizer.zero_grad()
             sum(terms.values()).backward()
             optimizer.step()
@@ -188,7 +188,7 @@ def precisions(monkeypatch) -> Callable[..., tuple[set[Any], set[Any]]]:
         for layer in network.modules():
             if isinstance(layer, torch.nn.Conv2d):
                 layer.register_forward_hook(lambda _, __, found: inside.add(found.dtype))
-        terms = recipe.losses(network, batch, 0.5)
+        terms = recipe.phases()[0].losses(network, batch, 0.5)
         return inside, given | of(tuple(terms.values()))
 
     return measure

@@ -34,6 +34,8 @@ def batch(
         "target": torch.full((count, SIDE, SIDE, 3), round(255 * target), dtype=torch.uint8),
         "kind": torch.tensor(kinds),
         "aligned": torch.eye(2, 3)[None].repeat(count, 1, 1),
+        "looked": torch.tensor([[2.0, 0, 0.5], [0, 2, 0.5]])[None].repeat(count, 1, 1),
+        "moved": torch.zeros(count, 478, 3),
         "source_identity": identities[0],
         "target_identity": identities[1],
     }
@@ -57,11 +59,32 @@ class Constant(torch.nn.Module):
         return (self.numbers[: len(faces)] + 0 * faces.mean(),)
 
 
+class Spot(torch.nn.Module):
+    """As a landmark network, where brightness is: every point at its centre; how bright it is for
+    an expression."""
+
+    def forward(self, squares: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        bright = squares.mean(3) / 255
+        total = bright.sum((1, 2)) + 1e-6
+        steps = torch.arange(squares.shape[1], dtype=torch.float32)
+        x, y = (bright.sum(axis) @ steps / total for axis in (1, 2))
+        points = torch.stack([x, y, torch.zeros_like(x)], 1)[:, None].expand(-1, 478, 3)
+        return points, x, bright.mean((1, 2))[:, None].expand(-1, 52)
+
+
+class Level(torch.nn.Module):
+    """As a judge, how bright a picture is."""
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.mean(1, keepdim=True)
+
+
 def terms_of(given: dict[str, torch.Tensor], numbers: torch.Tensor | None = None):
     network = GraftNetwork((8, 16, 16, 16)).eval()
     made = losses.corrected(network, given)
     identity = Constant(given["source_identity"] if numbers is None else numbers)
-    terms = losses.graft_losses(made, given, Differing(), identity)
+    judges = losses.Judges(Differing(), identity, Spot())
+    terms = losses.graft_losses(made, given, judges, Level())
     return {name: term.detach() for name, term in terms.items()}, made
 
 
@@ -75,6 +98,7 @@ def test_nothing_is_asked_of_what_is_right():
 def test_the_terms_tell_the_kinds_apart():
     known = {"detail", "colour", "coarse", "edges", "grain", "perceptual"}
     across = {"detail", "grain", "likeness", "leak", "light", "seam"}
+    across |= {"adversarial", "expression", "places"}
     assert set(terms_of(batch((PAIR, SELF)))[0]) == known
     given = batch((CROSS,))
     assert set(terms_of(given)[0]) == across
@@ -141,12 +165,40 @@ def test_aligned_faces_are_cut_as_the_run_time_cuts_them():
     assert np.abs(found.numpy() - expected).max() < 0.02
 
 
+def test_features_are_asked_to_be_where_they_are_meant_to_be():
+    """A spot that geometry has moved by 12 px of the square, which are 6 of the network's."""
+    given = batch((CROSS,), base=0, target=0)
+    given["target"][0, 120:140, 100:120] = 255
+    given["shown"][0, 120:140, 112:132, :3] = 255
+    made = losses.corrected(GraftNetwork((8, 16, 16, 16)).eval(), given)
+    _, off = losses.misread(made, given, Spot())
+    given["moved"][..., 0] = 6
+    _, right = losses.misread(made, given, Spot())
+    assert float(off.detach()) == pytest.approx(6, abs=0.2)
+    assert float(right.detach()) == pytest.approx(0.1, abs=0.1)
+
+
+def test_another_expression_costs_as_much_as_it_differs():
+    terms, _ = terms_of(batch((CROSS, CROSS), base=0.5, target=0.6))
+    inside = float(round_face().mean())
+    off = (153 - 128) / 255 * inside * np.sqrt(52)
+    assert float(terms["expression"]) == pytest.approx(losses._EXPRESSION * off, rel=0.03)
+
+
+def test_what_is_taken_for_a_photo_costs_less():
+    dull, bright = (terms_of(batch((CROSS,), base=level))[0] for level in (0.3, 0.8))
+    inside = float(round_face().mean())
+    gained = float(dull["adversarial"] - bright["adversarial"])
+    assert gained == pytest.approx(losses._ADVERSARIAL * 0.5 * inside, rel=0.02)
+
+
 def test_gradients_reach_the_whole_network():
     network = GraftNetwork((8, 16, 16, 16)).train()
     for answer in (network.light, network.detail):
         torch.nn.init.normal_(answer.weight, std=0.01)
     given = batch((PAIR, CROSS), base=0.4, target=0.6)
     made = losses.corrected(network, given)
-    found = losses.graft_losses(made, given, Differing(), Constant(given["target_identity"]))
+    judges = losses.Judges(Differing(), Constant(given["target_identity"]), Spot())
+    found = losses.graft_losses(made, given, judges, Level())
     torch.stack(list(found.values())).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())

@@ -14,10 +14,12 @@ from torch.nn import functional
 
 from sosie.methods.graft.view import CHANNELS
 from sosie.nn.blocks import ReluResidual, relu_unit
+from sosie.nn.patch_discriminator import PatchDiscriminator
 
 # Channels at a half, a quarter, an eighth, a sixteenth and a thirty-second of the square's side.
 _CHANNELS = (24, 48, 96, 160, 192)
 _LIGHT, _DETAIL = 6, 3
+_JUDGE_STEPS, _JUDGE_WIDTH = 3, 32
 
 
 class GraftNetwork(nn.Module):
@@ -58,6 +60,16 @@ class GraftNetwork(nn.Module):
         x = functional.relu(functional.pixel_shuffle(self.sharpen(x), 2) + stem)
         detail = functional.pixel_shuffle(self.detail(self.refine(x)), 2)
         return light, detail
+
+
+class GraftLearner(nn.Module):
+    """What learns together: the network, and a judge that tells its swaps from photos. `judge`
+    takes pictures at half the square's side."""
+
+    def __init__(self, channels: tuple[int, ...] = _CHANNELS) -> None:
+        super().__init__()
+        self.generator = GraftNetwork(channels)
+        self.judge = PatchDiscriminator(_JUDGE_STEPS, _JUDGE_WIDTH)
 
 
 class ExportedGraft(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -16,13 +16,16 @@ from torch import nn
 from sosie.analysis import topology
 from sosie.methods.graft.losses import (
     Batch,
+    Judges,
     aligned_faces,
     corrected,
     graft_losses,
+    judge_losses,
     light_difference,
+    misread,
     seam,
 )
-from sosie.methods.graft.network import ExportedGraft, GraftNetwork
+from sosie.methods.graft.network import ExportedGraft, GraftLearner
 from sosie.methods.graft.view import CHANNELS, SIDE_PX
 from sosie.nn.blocks import lay_channels_last
 from sosie.training.analysis.visibility.sprites import Library, open_library
@@ -33,10 +36,11 @@ from sosie.training.faces import open_faces
 from sosie.training.onnx_module import OnnxModule
 from sosie.training.order import Shuffled
 from sosie.training.perceptual import PerceptualDistance
-from sosie.training.recipe import Plan, Recipe
+from sosie.training.recipe import Phase, Plan, Recipe
 from sosie.training.swap import samples
 from sosie.training.swap.samples import CROSS, PAIR, SELF, CachedFace
 from sosie.training.swap.store import SwapFaces, open_swap_faces
+from sosie.training.unmerge import unmerged
 from sosie.weights import read_embedded
 
 # Shares of the samples by kind; of the sources of a cross, those from the sharper groups.
@@ -48,9 +52,13 @@ _FEW = 4
 _SPRITES = 4000
 _VALIDATION = {CROSS: 64, PAIR: 32}
 _BATCH = 16
-# How much of a score is likeness, and how much is lost for light that differs (in 0..1), a seam and
-# a perceptual distance.
-_OF_LIKENESS, _OF_LIGHT, _OF_SEAM, _OF_PERCEPTUAL = 2.0, 2.0, 1.0, 1.0
+# Share of the plan's rate by which the judge of swaps and photos learns.
+_JUDGE_RATE = 0.5
+# How much of a score is likeness, and how much is lost for light that differs (in 0..1), a seam, a
+# perceptual distance and another expression.
+_OF_LIKENESS, _OF_LIGHT, _OF_SEAM, _OF_PERCEPTUAL, _OF_EXPRESSION = 2.0, 2.0, 1.0, 1.0, 0.5
+
+Tensors = dict[str, torch.Tensor]
 
 
 class SwapRecipe(Recipe):
@@ -81,9 +89,9 @@ class SwapRecipe(Recipe):
         _ = self._turns, self._library
 
     def network(self) -> nn.Module:
-        network = GraftNetwork()
-        lay_channels_last(network)
-        return network
+        learner = GraftLearner()
+        lay_channels_last(learner)
+        return learner
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         target = self._order[index]
@@ -106,49 +114,71 @@ class SwapRecipe(Recipe):
         apart = np.abs(self._turns[few] - self._turns[target]).sum(1)
         return int(few[np.argmax(apart)])
 
-    def losses(
-        self, network: nn.Module, batch: dict[str, torch.Tensor], progress: float
-    ) -> dict[str, torch.Tensor]:
+    def phases(self) -> tuple[Phase, ...]:
+        return (
+            Phase("", self._graft, ("generator",)),
+            Phase("judge", self._judge, ("judge",), rate=_JUDGE_RATE, betas=(0.5, 0.99)),
+        )
+
+    def _graft(self, network: nn.Module, batch: Tensors, progress: float) -> Tensors:
         del progress
-        made = corrected(network, batch)
-        perceptual, identity = self._judges
-        device = made.target.device
-        return graft_losses(made, batch, perceptual.to(device), identity.to(device))
+        learner = cast(GraftLearner, network)
+        made = corrected(learner.generator, batch)
+        # The judge, whose turn is next, sees what has just been made.
+        batch["made"] = made.joined[made.cross].detach()
+        judges = self._judges.to(made.target.device)
+        return graft_losses(made, batch, judges, learner.judge)
+
+    def _judge(self, network: nn.Module, batch: Tensors, progress: float) -> Tensors:
+        del progress
+        target = batch["target"].permute(0, 3, 1, 2).float() / 255
+        return judge_losses(batch["made"], target, cast(GraftLearner, network).judge)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         device = next(network.parameters()).device
-        perceptual = self._judges[0].to(device)
+        judges = self._judges.to(device)
         found: dict[str, list[torch.Tensor]] = {
-            key: [] for key in ("likeness", "light", "seam", "perceptual", "colour")
+            key: []
+            for key in ("likeness", "light", "seam", "expression", "places", "perceptual", "colour")
         }
         for batch in self._validation:
             there = {name: value.to(device) for name, value in batch.items()}
-            made = corrected(network, there)
+            made = corrected(cast(GraftLearner, network).generator, there)
             if bool(made.cross.all()):
                 found["light"].append(light_difference(made))
                 found["seam"].append(seam(made))
                 found["likeness"].append(self._likeness(made, there["dlib"]))
+                expression, places = misread(made, there, judges.landmarks)
+                found["expression"].append(expression)
+                found["places"].append(places)
             else:
                 area = made.face.mean((1, 2, 3)).clamp_min(0.01)
                 joined = made.joined.clamp(0, 1)
                 found["colour"].append((joined - made.target).abs().mean((1, 2, 3)) / area)
-                found["perceptual"].append(perceptual(joined, made.target))
+                found["perceptual"].append(judges.perceptual(joined, made.target))
         figures = {name: float(torch.cat(values).mean()) for name, values in found.items()}
         figures["score"] = (
             _OF_LIKENESS * figures["likeness"]
             - _OF_LIGHT * figures["light"]
             - _OF_SEAM * figures["seam"]
             - _OF_PERCEPTUAL * figures["perceptual"]
+            - _OF_EXPRESSION * figures["expression"]
         )
         return figures
 
     def export(self, network: nn.Module, file: Path) -> None:
         to_onnx(
-            ExportedGraft(network),
+            ExportedGraft(cast(GraftLearner, network).generator),
             torch.zeros(1, SIDE_PX, SIDE_PX, len(CHANNELS), dtype=torch.uint8),
             file,
             outputs=("light", "detail"),
         )
+
+    def weights_from(self, file: Path) -> Tensors:
+        generator = cast(GraftLearner, self.network()).generator
+        seen = [self.sample(k, np.random.default_rng((1, k)))["shown"] for k in range(_BATCH)]
+        found = unmerged(generator, file, torch.from_numpy(np.stack(seen)))
+        return {f"generator.{name}": value for name, value in found.items()}
 
     @cached_property
     def _faces(self) -> SwapFaces:
@@ -188,13 +218,13 @@ class SwapRecipe(Recipe):
         return {who: np.asarray(m / np.linalg.norm(m), np.float32) for who, m in means.items()}
 
     @cached_property
-    def _judges(self) -> tuple[PerceptualDistance, OnnxModule]:
-        """The frozen networks that the losses need."""
-        judges = (
+    def _judges(self) -> Judges:
+        judges = Judges(
             PerceptualDistance(self.materials.teachers),
             OnnxModule(read_embedded("identity")),
+            OnnxModule(read_embedded("landmarks")),
         )
-        for judge in judges:
+        for judge in vars(judges).values():
             judge.requires_grad_(False).eval()
         return judges
 
