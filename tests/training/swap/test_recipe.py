@@ -34,10 +34,11 @@ class Colours(torch.nn.Module):
         self.numbers, self.channel = numbers, channel
 
     def forward(self, faces: torch.Tensor):
-        axes = tuple({1, 2, 3} - {self.channel})
+        axes = (1, 2) if self.channel == 3 else (2, 3)
         mean = (faces / 255 - 0.5).mean(axes)
         found = torch.nn.functional.pad(mean, (0, self.numbers - 3))
-        return (found,) if self.channel == 3 else found
+        # dlib's descriptor answers with its numbers alone.
+        return found if self.numbers == 128 else (found,)
 
 
 class Bright(torch.nn.Module):
@@ -86,8 +87,8 @@ def recipe(faces, tmp_path: Path, monkeypatch) -> recipes.SwapRecipe:
     rows = {name: np.array([n]) for n, name in enumerate(KINDS)}
     made._faces = faces
     made._library = Library(rgba, rgba[..., 3].copy(), rows)
-    made._judges = losses.Judges(Differing(), Colours(512, 3), Bright())
-    made._dlib = Colours(128, 1)
+    made._judges = losses.Judges(Differing(), Colours(512, 3), Bright(), Colours(128, 1))
+    made._mobile = Colours(256, 1)
     return made
 
 
@@ -121,9 +122,11 @@ def test_all_kinds_come_up_and_nobody_held_back_is_learned_from(recipe, faces):
         made = recipe.sample(index, np.random.default_rng((1, index)))
         kinds.add(int(made["kind"]))
         same = np.allclose(made["source_identity"], made["target_identity"])
+        assert made["kind"] != CROSS or np.abs(made["source_dlib"]).max() > 0
         assert same == (made["kind"] != CROSS)
     assert kinds == {PAIR, SELF, CROSS}
     assert held.isdisjoint(recipe._anchors)
+    assert held.isdisjoint(recipe._dlib[0])
     assert held.isdisjoint(str(p) for p in faces.people[recipe._sources])
 
 

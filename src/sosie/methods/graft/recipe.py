@@ -9,15 +9,13 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own documents call it F
 from numpy.typing import NDArray
 from torch import nn
 
 from sosie.analysis import topology
+from sosie.methods.graft.likeness import aligned_matrix, describe_all, identified
 from sosie.methods.graft.losses import (
-    Batch,
     Judges,
-    aligned_faces,
     corrected,
     graft_losses,
     judge_losses,
@@ -28,9 +26,10 @@ from sosie.methods.graft.losses import (
 from sosie.methods.graft.network import ExportedGraft, GraftLearner
 from sosie.methods.graft.view import CHANNELS, SIDE_PX
 from sosie.nn.blocks import lay_channels_last
+from sosie.training.analysis.identity.teachers import IDENTITY_FILE
 from sosie.training.analysis.visibility.sprites import Library, open_library
 from sosie.training.card import FACES
-from sosie.training.dlib_module import CHIP_PX, DlibModule, chip_matrix, find_dlib_file
+from sosie.training.dlib_module import DlibModule, find_dlib_file
 from sosie.training.export import to_onnx
 from sosie.training.faces import open_faces
 from sosie.training.onnx_module import OnnxModule
@@ -40,6 +39,7 @@ from sosie.training.recipe import Phase, Plan, Recipe
 from sosie.training.swap import samples
 from sosie.training.swap.samples import CROSS, PAIR, SELF, CachedFace
 from sosie.training.swap.store import SwapFaces, open_swap_faces
+from sosie.training.teachers import teacher_file
 from sosie.training.unmerge import unmerged
 from sosie.weights import read_embedded
 
@@ -70,7 +70,8 @@ class SwapRecipe(Recipe):
         **dict.fromkeys(FACES, "faces of the training people"),
         "yunet": "found the faces",
         "face_landmarker": "gave the landmarks of the faces",
-        "dlib": "chose the best snapshot by likeness",
+        "dlib": "likeness of the swaps to their sources",
+        "mobileface": "chose the best snapshot by likeness",
         "squeezenet": "perceptual distance from the known answer",
         "lpips": "weights of that distance",
     }
@@ -86,7 +87,7 @@ class SwapRecipe(Recipe):
 
     def prepare(self) -> None:
         # Before the loop starts processes, which then have it too.
-        _ = self._turns, self._library
+        _ = self._turns, self._library, self._dlib
 
     def network(self) -> nn.Module:
         learner = GraftLearner()
@@ -147,7 +148,8 @@ class SwapRecipe(Recipe):
             if bool(made.cross.all()):
                 found["light"].append(light_difference(made))
                 found["seam"].append(seam(made))
-                found["likeness"].append(self._likeness(made, there["dlib"]))
+                ours = identified(made.joined, made.aligned, self._mobile.to(device), False)
+                found["likeness"].append((ours * there["source"]).sum(1))
                 expression, places = misread(made, there, judges.landmarks)
                 found["expression"].append(expression)
                 found["places"].append(places)
@@ -223,15 +225,29 @@ class SwapRecipe(Recipe):
             PerceptualDistance(self.materials.teachers),
             OnnxModule(read_embedded("identity")),
             OnnxModule(read_embedded("landmarks")),
+            DlibModule(find_dlib_file()),
         )
         for judge in vars(judges).values():
             judge.requires_grad_(False).eval()
         return judges
 
     @cached_property
-    def _dlib(self) -> DlibModule:
+    def _mobile(self) -> OnnxModule:
         """An identity network that is no loss, for validation alone."""
-        return DlibModule(find_dlib_file()).eval()
+        file = teacher_file(self.materials.teachers, IDENTITY_FILE)
+        return OnnxModule(file, ("fc5_bn",)).requires_grad_(False).eval()
+
+    @cached_property
+    def _dlib(self) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+        """Of each person among the sources the mean of dlib's numbers, less the mean of all; and
+        that mean, which tells nobody from anybody."""
+        faces, rows = self._faces, self._sources
+        numbers = describe_all(
+            [faces.crops[row] for row in rows], list(faces.landmarks[rows]), self._judges.dlib
+        )
+        middle = numbers.mean(0)
+        places = _by_person(faces.people[rows], np.arange(len(rows)))
+        return {who: numbers[at].mean(0) - middle for who, at in places.items()}, middle
 
     @cached_property
     def _validation(self) -> list[dict[str, torch.Tensor]]:
@@ -258,35 +274,21 @@ class SwapRecipe(Recipe):
         made = [samples.plain_sample(kind, self._face(s), self._face(t)) for s, t in rows]
         batch = {k: torch.from_numpy(np.stack([one[k] for one in made])) for k in made[0]}
         if kind == CROSS:
-            # A source's own picture in its own square, aligned like any result.
-            own = [samples.plain_sample(PAIR, self._face(s), self._face(s)) for s, _ in rows]
-            pictures = torch.from_numpy(np.stack([one["target"] for one in own]))
-            aligned = torch.from_numpy(np.stack([one["aligned"] for one in own]))
+            pictures = torch.from_numpy(np.stack([self._face(s).crop for s, _ in rows]))
+            aligned = np.stack([aligned_matrix(self._faces.landmarks[s]) for s, _ in rows])
             shown = pictures.permute(0, 3, 1, 2).float() / 255
-            batch["dlib"] = self._described(shown, aligned)
+            batch["source"] = identified(shown, torch.from_numpy(aligned), self._mobile, False)
         return batch
 
-    def _described(self, pictures: torch.Tensor, aligned: torch.Tensor) -> torch.Tensor:
-        """dlib's numbers for faces in the network's square, less their usual mean: N x 128."""
-        chip = np.vstack([chip_matrix(), (0, 0, 1)])
-        back = torch.from_numpy(np.linalg.inv(chip).astype(np.float32)).to(pictures.device)
-        whole = F.pad(aligned, (0, 0, 0, 1))
-        whole[:, 2, 2] = 1
-        chips = aligned_faces(pictures, (whole @ back)[:, :2], CHIP_PX)
-        network = self._dlib.to(pictures.device)
-        return F.normalize(network(chips.clamp(0, 1) * 255), dim=1)
-
-    def _likeness(self, made: Batch, sources: torch.Tensor) -> torch.Tensor:
-        """Cosine of results and sources by dlib's numbers, less the sources' mean: N."""
-        ours = self._described(made.joined, made.aligned)
-        mean = sources.mean(0, keepdim=True)
-        return F.cosine_similarity(ours - mean, sources - mean)
-
     def _identities(self, source: int, target: int) -> dict[str, NDArray[Any]]:
-        people = self._faces.people
+        who, whom = (str(self._faces.people[row]) for row in (source, target))
+        by_dlib, middle = self._dlib
         return {
-            "source_identity": self._anchors[str(people[source])],
-            "target_identity": self._anchors[str(people[target])],
+            "source_identity": self._anchors[who],
+            "target_identity": self._anchors[whom],
+            # Only sources of crosses are asked for.
+            "source_dlib": by_dlib.get(who, np.zeros_like(middle)),
+            "dlib_mean": middle,
         }
 
     def _face(self, row: int) -> CachedFace:
