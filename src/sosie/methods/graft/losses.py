@@ -13,10 +13,10 @@ import torch.nn.functional as F  # noqa: N812 - torch's own documents call it F
 from torch import nn
 
 from sosie.analysis.landmarker import SIDE_PX as LANDMARKS_PX
-from sosie.methods.graft.likeness import aligned_faces, described, identified, jittered
 from sosie.methods.graft.network import applied
 from sosie.methods.graft.view import CHANNELS, MARGIN
 from sosie.training.dlib_module import DlibModule
+from sosie.training.likeness import aligned_faces, described, identified, jittered
 from sosie.training.losses.adversarial import discriminator_loss, generator_loss
 from sosie.training.onnx_module import OnnxModule
 from sosie.training.perceptual import PerceptualDistance

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sosie.analysis import topology
-from sosie.methods.graft.likeness import aligned_matrix, describe_all, identified
 from sosie.methods.graft.losses import (
     Judges,
     corrected,
@@ -32,6 +31,7 @@ from sosie.training.card import FACES
 from sosie.training.dlib_module import DlibModule, find_dlib_file
 from sosie.training.export import to_onnx
 from sosie.training.faces import open_faces
+from sosie.training.likeness import aligned_matrix, describe_all, identified
 from sosie.training.onnx_module import OnnxModule
 from sosie.training.order import Shuffled
 from sosie.training.perceptual import PerceptualDistance

@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch", reason="needs the training packages", exc_t
 
 from sosie import geometry  # noqa: E402
 from sosie.analysis import recogniser  # noqa: E402
-from sosie.methods.graft import likeness, view  # noqa: E402
+from sosie.methods.graft import view  # noqa: E402
+from sosie.training import likeness  # noqa: E402
 
 SIDE = view.SIDE_PX
 
