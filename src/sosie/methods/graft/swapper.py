@@ -12,6 +12,7 @@ from sosie.methods.graft import view
 from sosie.options import SwapOptions
 from sosie.runtime import Session, create_session
 from sosie.texture.carried import CarriedSwapper
+from sosie.texture.carry import carried
 from sosie.texture.photo import PreparedPhoto
 from sosie.texture.retarget import retarget
 from sosie.types import Crop, SwappedCrop
@@ -32,7 +33,8 @@ MODEL = "swap"
 
 
 class GraftSwapper(CarriedSwapper):
-    """The method `graft`. Of the options it uses `shape`, `provider` and `threads`.
+    """The method `graft`. Of the options it uses `shape`, `provider`, `threads`, and `colour`: the
+    network is what moves the light, so that another choice than `light` leaves it out.
 
     model: the network's ONNX file, as bytes; None takes the package's own, which is read when it is
     first needed.
@@ -44,9 +46,12 @@ class GraftSwapper(CarriedSwapper):
         self.shape = options.shape
         self._options = options
         self._model = model
+        self._learned = options.colour == "light"
 
     def swap_one(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
         """With the source's texture, in the target's light."""
+        if not self._learned:
+            return carried(photo, crop, self.shape)
         height, width = crop.pixels.shape[:2]
         points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape)
         made = view.draft(photo, crop.pixels, crop.landmarks, points, crop.visible)
