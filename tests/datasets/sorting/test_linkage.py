@@ -133,7 +133,7 @@ def test_how_many_neighbours_are_known_changes_nothing(people, monkeypatch, know
 
 @pytest.mark.parametrize("seed", range(2))
 def test_strangers_join_as_the_plain_algorithm_has_them(seed, monkeypatch):
-    """All a little alike: groups are known by faces that became part of others long ago."""
+    """All a little alike: much of it just about enough to be joined."""
     monkeypatch.setattr(module, "_KNOWN", 8)
     rng = np.random.default_rng(seed)
     identities = rng.normal(size=(600, 32)) + 0.35
@@ -142,6 +142,23 @@ def test_strangers_join_as_the_plain_algorithm_has_them(seed, monkeypatch):
     merges = np.sort([merge.likeness for merge in linkage(identities)])
     heights = 1 - plain_linkage(distances(identities), "average")[:, 2]
     np.testing.assert_allclose(merges, np.sort(heights[heights >= FLOOR]), atol=2e-5)
+
+
+def test_a_face_is_found_under_the_name_of_what_it_became_long_ago(monkeypatch):
+    """Row 7 is like row 2 alone of the first three, and looks again only when row 6 is gone: row 2
+    is part of row 1 by then, and that of row 0."""
+    monkeypatch.setattr(module, "_CONTEXT_SHARE", 0.0)
+    table = np.full((8, 8), 0.2)
+    alike = {(1, 2): 0.8, (0, 1): 0.7, (0, 2): 0.7, (4, 5): 0.8, (3, 4): 0.7, (3, 5): 0.7,
+             (3, 6): 0.62, (4, 6): 0.62, (5, 6): 0.62, (6, 7): 0.6, (2, 7): 0.58, (0, 7): 0.29,
+             (1, 7): 0.29, (3, 7): 0.22, (4, 7): 0.22, (5, 7): 0.22}  # fmt: skip
+    for (a, b), cosine in alike.items():
+        table[a, b] = table[b, a] = cosine
+    np.fill_diagonal(table, 1)
+    identities = np.linalg.cholesky(table).astype(np.float32)
+    merges = linkage(identities)
+    assert (merges[-1].kept, merges[-1].gone) == (0, 7)
+    assert merges[-1].likeness == pytest.approx((0.58 + 0.29 + 0.29) / 3, abs=1e-5)
 
 
 def test_pictures_that_are_all_the_same_come_together(people):
