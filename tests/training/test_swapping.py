@@ -36,7 +36,7 @@ def some_people(count=12, size_px=64, each=2):
     noise = rng.normal(0, 20, (count, 8, 8, 3)).repeat(size_px // 8, 1).repeat(size_px // 8, 2)
     names = np.array([f"p{k // each}" for k in range(count)])
     faces = np.clip(colours + noise, 0, 255).astype(np.uint8)
-    return People(faces, names, names, 0, 0)
+    return People(faces, names, names, np.full(len(names), ""), 0, 0)
 
 
 @pytest.fixture

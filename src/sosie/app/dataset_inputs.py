@@ -10,7 +10,7 @@ from sosie.app.targets import kind_of
 from sosie.datasets.extract.archives import is_archive, unpack
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import Failure
-from sosie.datasets.pack import is_packed_set
+from sosie.datasets.marks import is_packed_set
 from sosie.datasets.store import FaceStore
 from sosie.errors import InputError
 
