@@ -156,10 +156,10 @@ def cut_for(
         return min(levels, key=lambda level: abs(level - options.likeness))
     most = max(state.people for state in states)
     if most < wanted:
+        fewer = f", or --min-faces below {options.min_faces}" if options.min_faces > 1 else ""
         raise UsageError(
             f"{most} {'person is' if most == 1 else 'people are'} to be told apart at most, not "
-            f"{wanted}; give --people {max(most, 1)} or --auto, or --min-faces below "
-            f"{options.min_faces}."
+            f"{wanted}; give --people {max(most, 1)} or --auto{fewer}."
         )
     return _LOWEST_CUT
 

@@ -26,7 +26,6 @@ from sosie.errors import InputError
 from sosie.types import FloatArray
 
 _COLUMNS = ("file", "person", "rejected", "split", "size_px", "matrix", "points5")
-_ROWS = 512
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +108,8 @@ def _opened(place: Path) -> Iterator[tuple[Callable[[str], Path], _Batches]]:
 def _packed_table(archive: zipfile.ZipFile) -> Iterator[Mapping[str, NDArray[Any]]]:
     try:
         with archive.open(TABLE) as source, pq.ParquetFile(source) as table:
-            for batch in table.iter_batches(_ROWS, columns=list(_COLUMNS)):
-                yield schema.to_arrays(pa.Table.from_batches([batch]).select(list(_COLUMNS)))
+            for group in range(table.num_row_groups):
+                rows = table.read_row_group(group, columns=list(_COLUMNS))
+                yield schema.to_arrays(rows.select(list(_COLUMNS)))
     except (pa.ArrowException, zipfile.BadZipFile, OSError) as error:
         raise InputError(f"{TABLE} in {archive.filename} is damaged; pack the set anew.") from error

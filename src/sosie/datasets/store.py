@@ -262,8 +262,10 @@ class FaceStore:
         if not self._table.exists():
             return
         with self._open_table() as file:
-            for batch in file.iter_batches(size, columns=list(columns)):
-                yield pa.Table.from_batches([batch]).select(columns)
+            # Of all groups of rows at once the reader would keep what it has read.
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(size, row_groups=[group], columns=list(columns)):
+                    yield pa.Table.from_batches([batch]).select(columns)
 
     def _merged(self, entries: Sequence[Path], known: set[str]) -> Iterator[pa.Table]:
         yield from self._tables(COLUMNS, _BATCH_ROWS)

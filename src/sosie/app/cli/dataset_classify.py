@@ -70,6 +70,9 @@ def lines(trial: Trial) -> list[str]:
             if number and head != name
         ]
         total = int(row.sum())
+        if not total:
+            text.append(f"  {name}: not tested, as all faces are of one photo or track")
+            continue
         right = total - sum(int(w.split()[0]) for w in wrong)
         if wrong or len(trial.names) <= _WIDEST:
             text.append(f"  {name}: {right} of {total}" + "".join(f", {w}" for w in wrong))
@@ -120,6 +123,7 @@ def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None
         raise InputError(f"The folder {source} holds no photo; give another one.")
     analyser = create_analyser(threads)
     found: list[dict[str, Any]] = []
+    faceless = False
     for path in paths:
         try:
             identity = identity_in(path, analyser)
@@ -127,6 +131,7 @@ def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None
             found.append({"photo": str(path), "error": str(error)})
             continue
         if identity is None:
+            faceless = True
             found.append({"photo": str(path), "error": f"{path} shows no face."})
             continue
         guess = classifier.guess(identity[None])[0]
@@ -138,7 +143,8 @@ def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None
     else:
         print("\n".join(map(_line, found)))
     if all("error" in entry for entry in found):
-        raise typer.Exit(NoFaceError.exit_code if len(found) == 1 else SosieError.exit_code)
+        alone = faceless and len(found) == 1
+        raise typer.Exit(NoFaceError.exit_code if alone else SosieError.exit_code)
 
 
 def _line(entry: dict[str, Any]) -> str:
