@@ -14,6 +14,7 @@ import pytest
 from sosie import geometry
 from sosie.datasets import people
 from sosie.datasets.pack import pack
+from sosie.datasets.pairs import Pairs
 from sosie.datasets.people import open_people
 from sosie.datasets.pictures import find_pictures
 from sosie.errors import InputError, UnavailableError
@@ -151,6 +152,13 @@ def test_a_damaged_picture_is_left_out_and_counted(sorted_set, tmp_path, caplog)
         found = open_people(store.folder, tmp_path / "cache", TEMPLATE, 32)
     assert (len(found.people), found.unreadable) == (4, 1)
     assert "of 5 pictures 1 could not be read" in caplog.text
+
+
+def test_a_set_of_one_person_has_nobody_to_swap_with(sorted_set, tmp_path):
+    store = sorted_set({"faces/anna/a": (3, "anna", "")})
+    found = open_people(store.folder, tmp_path / "cache", TEMPLATE, 32)
+    with pytest.raises(InputError, match=r"All 3 faces are of one person.*--finetune"):
+        Pairs(found.people, found.split()[0], 0.5)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ def parse_name(text: str) -> tuple[str, Path]:
 def lines(found: Plan, folder: Path) -> list[str]:
     """What was found, for a terminal."""
     faces = sum(found.people.values())
-    text = [f"{folder}: {faces} faces of {len(found.people)} people"]
+    people = "1 person" if len(found.people) == 1 else f"{len(found.people)} people"
+    text = [f"{folder}: {faces} faces of {people}"]
     shown = list(found.people.items())[:_SHOWN]
     text += [f"  {name}: {number}" for name, number in shown]
     if len(found.people) > _SHOWN:
