@@ -199,16 +199,29 @@ def turn_about_x(angle_deg: float) -> np.ndarray:
     return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
 
 
-def test_an_opened_mouth_is_expression_and_a_longer_nose_is_not() -> None:
-    # The lower lip and chin turned down by 6 degrees about the ears, the rest as it was.
+def jaw_opened(angle_deg: float) -> np.ndarray:
+    """The lower lip and chin turned down about the ears, the rest of the face as it was."""
     hinge = SHAPE.mean[[234, 454]].mean(0)
-    turned = (SHAPE.mean - hinge) @ turn_about_x(6).T + hinge
+    turned = (SHAPE.mean - hinge) @ turn_about_x(angle_deg).T + hinge
     low = smoothstep(SHAPE.mean[:, 1], SHAPE.mean[13, 1] + 0.01, SHAPE.mean[14, 1] + 0.05)
-    jaw = (turned - SHAPE.mean) * low[:, None]
+    return (turned - SHAPE.mean) * low[:, None]
+
+
+def between_the_lips(change: np.ndarray) -> float:
+    return float(change[14, 1] - change[13, 1])
+
+
+@pytest.mark.parametrize(("angle_deg", "least", "most"), [(6, 0.1, 0.2), (11.5, 0.2, 0.4)])
+def test_an_opened_mouth_is_expression(angle_deg: float, least: float, most: float) -> None:
+    """Ajar, and as wide as in a shout."""
+    jaw = jaw_opened(angle_deg)
     opened = SHAPE.expression_change(jaw)
-    gap = jaw[14, 1] - jaw[13, 1]
-    assert gap > 0.05
-    assert opened[14, 1] - opened[13, 1] == pytest.approx(gap, rel=0.25)
+    assert least < between_the_lips(opened) < most
+    assert between_the_lips(opened) == pytest.approx(between_the_lips(jaw), rel=0.2)
+    assert np.linalg.norm(reading(jaw - opened)) < 0.2 * np.linalg.norm(reading(jaw))
+
+
+def test_a_longer_nose_is_no_expression() -> None:
     nose = np.zeros((478, 3))
     tip = 1 - smoothstep(distance_to((1, 4), SHAPE), 0.0, 0.5)
     nose[:, 2] = -0.2 * tip

@@ -46,7 +46,7 @@ def test_nearest_survives_one_wrong_letter(name, data):
         ({"faces": "first"}, "faces must be 'largest', 'all' or positions"),
         ({"faces": "0,-1"}, "faces must be"),
         ({"faces": ""}, "faces must be"),
-        ({"model": "a.onnx"}, "model belongs to the method onnx, not to mesh"),
+        ({"model": "a.onnx"}, "model belongs to the method onnx, not to graft"),
         ({"converter": "none"}, "converter belongs to the method onnx"),
     ],
 )

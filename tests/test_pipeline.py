@@ -254,7 +254,7 @@ def test_the_report_tells_what_was_done(hopper_path: Path, pair: Pixels) -> None
     result = swap_image(hopper_path, pair, faces="all")
     report = result.report
     assert (report.frames, report.swapped_frames, report.face_count) == (1, 1, 2)
-    assert report.method == "mesh"
+    assert report.method == "graft"
     assert report.output == ""
     for told, face in zip(report.faces, result.faces, strict=True):
         assert np.allclose(told.box, face.box, atol=0.006)

@@ -39,7 +39,8 @@ class SwapOptions:
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.
     colour: `light` moves the target's low-frequency light onto the face, `match` its mean and
-        deviation, `none` keeps the source's colours.
+        deviation, `none` keeps the source's colours. The method `graft` learned the light: with
+        another choice it is geometry alone, as `mesh` is.
     mask_feather: width of the mask's soft edge as a share of the face's size, 0..0.5.
     start_s, end_s: part of a film to swap and write, in seconds.
     codec: video encoder, as FFmpeg names it; None takes the one that fits the output's container.
@@ -50,7 +51,7 @@ class SwapOptions:
     overwrite: replace an existing output.
     """
 
-    method: str = "mesh"
+    method: str = "graft"
     model: str | None = None
     weights: str | None = None
     interface: str | None = None
@@ -84,7 +85,7 @@ class SwapOptions:
         if self.end_s is not None and not self.end_s > start:
             raise UsageError(f"end ({self.end_s} s) must come after start ({start} s).")
         self.face_positions()
-        if self.weights is not None and self.method in ("mesh", "onnx"):
+        if self.weights is not None and self.method in ("graft", "mesh", "onnx"):
             raise UsageError(
                 f"weights belong to a trained method (simswap, faceshifter, ghost), not to "
                 f"{self.method}: choose the one that was trained with --method, or leave it out."

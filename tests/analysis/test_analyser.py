@@ -187,6 +187,7 @@ def test_face_that_fills_the_picture(
         "clock",
         "text",
         "cell",
+        "coins",
         "hubble_deep_field",
         "checkerboard",
         "immunohistochemistry",
@@ -198,6 +199,26 @@ def test_no_faces_where_there_are_none(analyser: Analyser, name: str) -> None:
     if pixels.ndim == 2:
         pixels = np.dstack([pixels] * 3)
     assert analyser.analyse(np.ascontiguousarray(pixels[..., :3])) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_faces_in_coins_that_are_moved_a_little(analyser: Analyser, seed: int) -> None:
+    """Reliefs of heads, worn and lit from the side: whatever part of a pixel they lie at, however
+    they are lit and stored, no one of them may pass for a face now and then."""
+    rng = np.random.default_rng(seed)
+    matrix = np.column_stack([np.eye(2), rng.uniform(-1, 1, 2)])
+    coins = np.dstack([data.coins()] * 3)
+    size = (coins.shape[1], coins.shape[0])
+    moved = cv2.warpAffine(
+        coins, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    if seed % 3 == 1:
+        lit = moved * rng.uniform(0.8, 1.2) + rng.normal(0, 2, moved.shape)
+        moved = np.clip(lit, 0, 255).astype(np.uint8)
+    if seed % 3 == 2:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(70, 95))]
+        moved = cv2.imdecode(cv2.imencode(".jpg", moved, quality)[1], cv2.IMREAD_COLOR)
+    assert analyser.analyse(moved) == []
 
 
 def test_no_faces_in_noise_or_nothing(analyser: Analyser) -> None:

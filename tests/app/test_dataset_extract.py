@@ -52,6 +52,14 @@ def test_the_set_is_not_read_as_its_own_input(sosie, photos):
         assert result.json["total"] == total
 
 
+def test_a_folder_that_is_the_set_itself_is_no_input(sosie, photos, tmp_path, refused):
+    assert "is where the set is to be" in refused(1, "dataset", "extract", photos, "-o", photos)
+    out = tmp_path / "faces"
+    assert sosie("dataset", "extract", photos, "--out", out, *SMALL).code == 0
+    told = refused(1, "dataset", "extract", out, "--out", tmp_path / "other")
+    assert "is a set of faces already; `sosie dataset merge` joins sets" in told
+
+
 def test_options_reach_the_set(sosie, small_path, tmp_path):
     out = tmp_path / "faces"
     flags = ("--align", "dfl-whole-face", "--format", "jpg", "--max-blur", "off", "--fps", "2")

@@ -85,6 +85,8 @@ def test_from_a_heap_to_a_packed_set(sosie, folder, tmp_path, astronaut_path):
     model = folder / "classifier.npz"
     told = sosie("dataset", "classify", astronaut_path, "--model", model, "--json")
     assert told.json["photos"][0]["name"] == "eileen"
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    assert sosie("dataset", "classify", tmp_path / "bad.jpg", "--model", model).code == 1
     told = sosie("dataset", "pack", folder, "--out", tmp_path / "set.zip")
     assert told.code == 0
     assert sosie("dataset", "verify", tmp_path / "set.zip").out.endswith("is whole.\n")

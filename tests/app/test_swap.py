@@ -47,7 +47,7 @@ def test_the_json_report_of_a_photo(sosie, hopper_path, small_path, tmp_path):
     report = result.json
     assert report["target"] == str(small_path)
     assert report["output"] == str(output)
-    assert report["method"] == "mesh"
+    assert report["method"] == "graft"
     assert (report["frames"], report["swapped_frames"], report["face_count"]) == (1, 1, 1)
     (face,) = report["faces"]
     x0, y0, x1, y1 = face["box"]

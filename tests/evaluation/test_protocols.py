@@ -187,6 +187,38 @@ def ffpp(tmp_path) -> Path:
     return root
 
 
+def test_films_are_every_third_target(faces, tmp_path):
+    for name in ("a", "b"):
+        film(tmp_path / "films" / f"{name}.mp4", 20)
+    plain = draw("folder", Request((faces,), 90, seed=3))
+    drawn = draw("folder", Request((faces,), 90, seed=3, films=(tmp_path / "films",)))
+    assert drawn.root == tmp_path
+    assert [p.sources for p in drawn.pairs] == [(f"faces/{p.sources[0]}",) for p in plain.pairs]
+    uses = Counter(pair.target for pair in drawn.pairs[2::3])
+    # Ten frames of each film, by turns.
+    assert len(uses) == 20
+    assert set(uses.values()) == {1, 2}
+    assert {pair.target_person for pair in drawn.pairs[2::3]} == {
+        "films/films/a.mp4",
+        "films/films/b.mp4",
+    }
+    photos = [k for k in range(90) if k % 3 != 2]
+    assert [drawn.pairs[k].target for k in photos] == [
+        f"faces/{plain.pairs[k].target}" for k in photos
+    ]
+    again = draw("folder", Request((faces,), 90, seed=3, films=(tmp_path / "films",)))
+    assert again == drawn
+
+
+def test_films_that_are_none(faces, ffpp, tmp_path):
+    with pytest.raises(InputError, match="is no film and holds none"):
+        draw("folder", Request((faces,), films=(faces,)))
+    with pytest.raises(InputError, match="is no film and holds none"):
+        draw("folder", Request((faces,), films=(tmp_path / "gone.mp4",)))
+    with pytest.raises(UsageError, match="leave out --films"):
+        draw("ffpp", Request((ffpp,), films=(ffpp,)))
+
+
 def test_ffpp_takes_ten_frames_of_every_film_by_the_datasets_own_pairs(ffpp):
     (ffpp / "splits").mkdir()
     (ffpp / "splits" / "test.json").write_text(json.dumps([["000", "003"], ["010", "999"]]))

@@ -79,12 +79,13 @@ def colour_swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """`untrained(method)`: the file of a tiny network of a method, as its training writes it."""
-    pytest.importorskip("torch", exc_type=ImportError)
+    torch = pytest.importorskip("torch", exc_type=ImportError)
     from sosie.training import load_recipe
     from sosie.training.recipe import Materials
 
     def make(name: str) -> Path:
         folder = tmp_path_factory.mktemp(name)
+        torch.manual_seed(0)
         kind = load_recipe(name)
         tiny = {"width": "4", "depth": "1", "critic": "4"}
         plan = kind.presets["small"].changed(tiny)

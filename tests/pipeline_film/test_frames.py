@@ -49,7 +49,7 @@ def test_the_report_of_a_film(swayed: Any) -> None:
     told, report = swayed.told, swayed.report
     assert [p.done for p in told] == list(range(1, 51))
     assert all(p.fps > 0 and (p.total is None or abs(p.total - 50) <= 1) for p in told)
-    assert (report.method, report.tracks, report.face_count) == ("mesh", 1, 50)
+    assert (report.method, report.tracks, report.face_count) == ("graft", 1, 50)
     assert (report.target, report.output) == (str(swayed.film), str(swayed.output))
     assert {"decode", "analysis", "swap", "compose", "encode", "total"} <= set(report.seconds)
     assert min(report.seconds.values()) >= 0

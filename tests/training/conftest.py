@@ -149,7 +149,7 @@ def taught() -> Callable[..., list[dict[str, float]]]:
         optimizer = torch.optim.AdamW(network.parameters(), lr)
         found = []
         for _ in range(steps):
-            terms = recipe.losses(network, batch, 0.5)
+            terms = recipe.phases()[0].losses(network, batch, 0.5)
             optimizer.zero_grad()
             sum(terms.values()).backward()
             optimizer.step()
@@ -190,7 +190,7 @@ def precisions(monkeypatch) -> Callable[..., tuple[set[Any], set[Any]]]:
         for layer in network.modules():
             if isinstance(layer, torch.nn.Conv2d):
                 layer.register_forward_hook(lambda _, __, found: inside.add(found.dtype))
-        terms = recipe.losses(network, batch, 0.5)
+        terms = recipe.phases()[0].losses(network, batch, 0.5)
         return inside, given | of(tuple(terms.values()))
 
     return measure
@@ -248,6 +248,6 @@ def some_people() -> Callable[..., Any]:
         noise = rng.normal(0, 20, (count, 8, 8, 3)).repeat(size_px // 8, 1).repeat(size_px // 8, 2)
         names = np.array([f"p{k // each}" for k in range(count)])
         faces = np.clip(colours + noise, 0, 255).astype(np.uint8)
-        return People(faces, names, names, 0, 0)
+        return People(faces, names, names, np.full(len(names), ""), 0, 0)
 
     return make

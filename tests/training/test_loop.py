@@ -273,6 +273,20 @@ def test_a_run_is_not_resumed_with_another_plan(recipe_that, short, tmp_path):
         train(recipe_that(), other, tmp_path, resume=True)
 
 
+def test_a_run_of_an_older_version_is_resumed(recipe_that, short, tmp_path):
+    """Its plan lacks what that version did not know; it went by what is now the default."""
+    train(recipe_that(), dataclasses.replace(short, samples=16), tmp_path)
+    tensors, facts = load_tensors(tmp_path / STATE)
+    facts["plan"]["samples"] = short.samples
+    for name in ("accumulate", "clip"):
+        del facts["plan"][name]
+    save_tensors(tmp_path / STATE, tensors, facts)
+    with pytest.raises(UsageError, match=r"another plan \(clip differ\)"):
+        train(recipe_that(), dataclasses.replace(short, clip=7.0), tmp_path, resume=True)
+    train(recipe_that(), short, tmp_path, resume=True)
+    assert load_tensors(tmp_path / STATE)[1]["step"] * short.batch >= short.samples
+
+
 def test_a_damaged_state_is_refused(recipe_that, short, tmp_path):
     train(recipe_that(), short, tmp_path)
     path = tmp_path / STATE

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from sosie.errors import InputError  # noqa: E402
 from sosie.runtime import create_session  # noqa: E402
 from sosie.training.onnx_module import OnnxModule  # noqa: E402
+from sosie.weights import read_embedded  # noqa: E402
 
 
 def saved(
@@ -148,3 +149,15 @@ def test_the_identity_teacher_runs_as_in_onnx_runtime(shared_data):
     found, stage = OnnxModule(file, ("fc5_bn", "_plus3"))(torch.from_numpy(faces))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-3)
     assert stage.shape == (2, 32, 14, 14)
+
+
+def test_the_landmark_network_runs_as_in_onnx_runtime():
+    content = read_embedded("landmarks")
+    squares = np.random.default_rng(0).integers(0, 255, (3, 128, 128, 3), np.uint8)
+    expected = create_session(content).run({"pixels": squares})
+    given = torch.from_numpy(squares).float().requires_grad_()
+    found = OnnxModule(content)(given)
+    for ours, theirs in zip(found, expected.values(), strict=True):
+        assert np.abs(ours.detach().numpy() - theirs).max() < 1e-3
+    found[0].square().mean().backward()
+    assert float(given.grad.abs().max()) > 0

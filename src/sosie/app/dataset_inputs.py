@@ -10,7 +10,7 @@ from sosie.app.targets import kind_of
 from sosie.datasets.extract.archives import is_archive, unpack
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import Failure
-from sosie.datasets.pack import is_packed_set
+from sosie.datasets.marks import is_packed_set, is_set
 from sosie.datasets.store import FaceStore
 from sosie.errors import InputError
 
@@ -33,9 +33,7 @@ def gather(
             found = list(_media_in(path, out, ignored))
             inputs += found
             if not found:
-                failures.append(
-                    Failure(str(path), f"The folder {path} holds no film and no photo; check it.")
-                )
+                failures.append(Failure(str(path), _why_nothing(path, out)))
             continue
         try:
             kind = kind_of(path)
@@ -54,6 +52,14 @@ def gather(
     if not inputs:
         raise InputError(failures[0].error if failures else "There is nothing to read.")
     return inputs, failures, ignored
+
+
+def _why_nothing(folder: Path, out: Path) -> str:
+    if folder.resolve() == out.resolve():
+        return f"{folder} is where the set is to be (--out); give the set a folder of its own."
+    if is_set(folder):
+        return f"{folder} is a set of faces already; `sosie dataset merge` joins sets."
+    return f"The folder {folder} holds no film and no photo; check it."
 
 
 def _unpack(

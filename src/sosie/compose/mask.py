@@ -11,6 +11,9 @@ from sosie.types import Crop, FloatArray, SwappedCrop
 
 # Below this the mask counts as outside: what eight bits cannot show is not written.
 _NOTHING = 1 / 512
+# The antialiased edge of a filled outline reaches a pixel past it. From this value on a pixel's
+# centre is inside, give or take half a pixel; at 128 it may be 1.1 px outside.
+_INSIDE = 255
 
 
 def face_mask(crop: Crop, swapped: SwappedCrop, feather: float) -> FloatArray:
@@ -21,7 +24,7 @@ def face_mask(crop: Crop, swapped: SwappedCrop, feather: float) -> FloatArray:
     """
     height, width = crop.pixels.shape[:2]
     outline = silhouette(crop.landmarks, width, height)
-    outline[outline < 128] = 0
+    outline[outline < _INSIDE] = 0
     trusted = np.minimum(swapped.mask, crop.visible)
     outline[trusted < 0.5] = 0
     # A border of zeros makes the frame's own edge no edge of the face.

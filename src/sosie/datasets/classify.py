@@ -99,7 +99,8 @@ class Classifier:
 @dataclass(frozen=True)
 class Trial:
     """How a classifier did on faces that it was not fitted on. confusion: int, people x people: of
-    those in the row, how many were taken for whom in the column, nobody in the last column."""
+    those in the row, how many were taken for whom in the column, nobody in the last column; all 0
+    of people whose faces are of one photo or track, so that none could be kept for the test."""
 
     names: tuple[str, ...]
     confusion: NDArray[np.intp]
@@ -116,7 +117,8 @@ def fit(samples: Samples, test_share: float) -> tuple[Classifier, Trial]:
     """A classifier of all people of the samples, fitted on the share that is not for the test.
 
     The test's groups follow from their names alone. Raises UsageError where the share is not in
-    0..1, InputError where there are fewer than two people, or one of them has too few faces.
+    0..1, InputError where there are fewer than two people, or none of them has faces enough for a
+    test.
     """
     if not 0 <= test_share < 1:
         raise UsageError(f"A share of {test_share} is no test; give one from 0 to below 1, as 0.2.")
@@ -161,7 +163,7 @@ def _fitted(identities: FloatArray, labels: NDArray[np.intp], names: Sequence[st
 
 def _test_rows(samples: Samples, share: float) -> NDArray[np.bool_]:
     """Which faces are for the test: of each person that share of the groups, but at least one, and
-    at least one is left."""
+    at least one is left; none of those who have a single one."""
     test = np.zeros(len(samples.names), bool)
     if share == 0:
         return test
@@ -169,13 +171,15 @@ def _test_rows(samples: Samples, share: float) -> NDArray[np.bool_]:
         rows = [k for k, own in enumerate(samples.names) if own == name]
         groups = sorted({samples.groups[k] for k in rows}, key=_order)
         if len(groups) < 2:
-            raise InputError(
-                f"{name} has faces of one photo or track only, and a test needs two: add some, or "
-                f"give --test 0."
-            )
+            continue
         number = min(max(round(share * len(groups)), 1), len(groups) - 1)
         chosen = set(groups[:number])
         test[[k for k in rows if samples.groups[k] in chosen]] = True
+    if not test.any():
+        raise InputError(
+            "Everybody has faces of one photo or track only, and a test needs two of a person: add "
+            "some, or give --test 0."
+        )
     return test
 
 

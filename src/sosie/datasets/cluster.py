@@ -5,7 +5,7 @@ A face that lies in a person's folder already stays there, whether Sosie or a ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import PurePosixPath
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from sosie.analysis.select import SAME_PERSON
 from sosie.datasets.linkage import CUT, FLOOR, Groups, Merge, cut, linkage
+from sosie.datasets.means import Means
 from sosie.datasets.moves import move_faces
+from sosie.datasets.scratch import Scratch
 from sosie.datasets.store import DOUBTFUL, FACES, FaceStore
 from sosie.datasets.units import Units, read_units
 from sosie.errors import NoFaceError, UsageError
@@ -154,10 +156,10 @@ def cut_for(
         return min(levels, key=lambda level: abs(level - options.likeness))
     most = max(state.people for state in states)
     if most < wanted:
+        fewer = f", or --min-faces below {options.min_faces}" if options.min_faces > 1 else ""
         raise UsageError(
             f"{most} {'person is' if most == 1 else 'people are'} to be told apart at most, not "
-            f"{wanted}; give --people {max(most, 1)} or --auto, or --min-faces below "
-            f"{options.min_faces}."
+            f"{wanted}; give --people {max(most, 1)} or --auto{fewer}."
         )
     return _LOWEST_CUT
 
@@ -196,32 +198,14 @@ def _states(
     return [*states, _State(_LOWEST_CUT, high, people, faces)]
 
 
-def similarities(identities: FloatArray, groups: Groups, number: int) -> FloatArray:
-    """Mean cosine of each face (rows) with the faces of each of the first groups, itself left out:
-    float32, N x number; nan with a group that has no other face."""
-    sums = np.zeros((number, identities.shape[1]), np.float32)
-    held = groups < number
-    np.add.at(sums, groups[held], identities[held])
-    sizes = np.bincount(groups[held], minlength=number).astype(np.float32)
-    alike = identities @ sums.T
-    rows = np.flatnonzero(held)
-    alike[rows, groups[rows]] -= 1
-    others = np.broadcast_to(sizes, alike.shape).copy()
-    others[rows, groups[rows]] -= 1
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(others > 0, alike / others, np.nan), np.float32)
-
-
-def _fixed_groups(units: Units) -> tuple[Groups, list[tuple[int, int]]]:
-    """Units that are one person's from the outset, and pairs that never come together."""
+def _fixed_groups(units: Units) -> tuple[Groups, list[Iterable[int]]]:
+    """Units that are one person's from the outset, and sets of units that never come together."""
     first: dict[str, int] = {}
     start = np.arange(len(units.person))
     for number, person in enumerate(units.person):
         if person:
             start[number] = first.setdefault(person, number)
-    people = sorted(first.values())
-    apart = [(a, b) for k, a in enumerate(people) for b in people[k + 1 :]]
-    return start, [*sorted(units.apart), *apart]
+    return start, [*units.apart, first.values()]
 
 
 def _chosen(units: Units, groups: Groups, options: ClusterOptions) -> list[int]:
@@ -250,11 +234,11 @@ def _names(
     """Names of the chosen groups, and the references that nobody is like."""
     names = {int(groups[k]): person for k, person in enumerate(units.person) if person}
     absent: dict[str, float] = {}
-    means = _means(units, groups)
+    means = Means(units.identities, _ranks(groups, chosen), len(chosen)) if references else None
     for name, identity in references.items():
-        if name in names.values():
+        if means is None or name in names.values():
             continue
-        alike = means @ identity
+        alike = dict(zip(chosen, means.alike(identity).tolist(), strict=True))
         best = max((g for g in chosen if g not in names), key=lambda g: alike[g], default=None)
         if best is not None and alike[best] >= SAME_PERSON:
             names[best] = name
@@ -268,13 +252,6 @@ def _names(
     return names, absent
 
 
-def _means(units: Units, groups: Groups) -> FloatArray:
-    number = int(groups.max()) + 1
-    sums = np.zeros((number, units.identities.shape[1]), np.float32)
-    np.add.at(sums, groups, units.identities)
-    return np.asarray(sums / np.bincount(groups, minlength=number)[:, None], np.float32)
-
-
 def _arranged(
     units: Units,
     groups: Groups,
@@ -284,9 +261,8 @@ def _arranged(
     absent: dict[str, float],
 ) -> Plan:
     """Where each face goes."""
-    rank = {group: k for k, group in enumerate(sorted(names))}
     titles = [names[group] for group in sorted(names)]
-    people = np.array([rank.get(g, len(rank)) for g in groups.tolist()], np.intp)
+    people = _ranks(groups, sorted(names))
     few = _few_names(groups, names)
     persons: dict[str, str] = {}
     places: dict[str, str] = {}
@@ -294,7 +270,7 @@ def _arranged(
     held = dict.fromkeys(titles, 0)
     for face, file, unit in zip(units.ids, units.files, units.unit.tolist(), strict=True):
         picture = PurePosixPath(file).name
-        if people[unit] == len(rank):
+        if people[unit] == len(titles):
             persons[face] = ""
             places[face] = f"{DOUBTFUL}/{few[int(groups[unit])]}/{picture}"
             counts["few"] += 1
@@ -317,16 +293,16 @@ def _arranged(
 
 def _unsure(units: Units, groups: Groups, chosen: Sequence[int]) -> NDArray[np.bool_]:
     """Which units are not clearly more alike to their own person than to the others."""
-    rank = {group: k for k, group in enumerate(chosen)}
-    people = np.array([rank.get(group, len(rank)) for group in groups.tolist()], np.intp)
-    alike = similarities(units.identities, people, len(rank))
-    unsure = np.zeros(len(people), bool)
-    rows = np.flatnonzero(people < len(rank))
-    own = alike[rows, people[rows]]
-    alike[rows, people[rows]] = -np.inf
-    nearest = np.nan_to_num(alike[rows], nan=-np.inf).max(1, initial=-np.inf)
-    unsure[rows] = own < nearest + _DOUBT_MARGIN
-    return np.asarray(unsure & np.array([not person for person in units.person], bool))
+    own, nearest = Means(units.identities, _ranks(groups, chosen), len(chosen)).own_and_nearest()
+    free = np.array([not person for person in units.person], bool)
+    return np.asarray(free & (own < nearest + _DOUBT_MARGIN))
+
+
+def _ranks(groups: Groups, chosen: Sequence[int]) -> NDArray[np.intp]:
+    """For each unit the place of its group among the chosen; their number where it is none."""
+    ranks = np.full(int(groups.max()) + 1, len(chosen))
+    ranks[np.asarray(chosen, np.intp)] = np.arange(len(chosen))
+    return np.asarray(ranks[groups], np.intp)
 
 
 def _few_names(groups: Groups, names: Mapping[int, str]) -> dict[int, str]:
@@ -335,14 +311,8 @@ def _few_names(groups: Groups, names: Mapping[int, str]) -> dict[int, str]:
 
 
 def _suggestions(
-    identities: FloatArray, people: NDArray[np.intp], titles: Sequence[str]
+    identities: Scratch, people: NDArray[np.intp], titles: Sequence[str]
 ) -> tuple[Suggestion, ...]:
     """Pairs of people that are alike, the most alike first."""
-    means = np.stack(
-        [identities[people == k].mean(0) for k in range(len(titles))]
-        or [np.zeros(identities.shape[1], np.float32)]
-    )
-    alike = np.triu(means @ means.T, 1)
-    pairs = np.argwhere(alike >= _SUGGESTED_FROM)
-    best = sorted(pairs.tolist(), key=lambda pair: -alike[pair[0], pair[1]])[:_MAX_SUGGESTIONS]
-    return tuple(Suggestion(titles[a], titles[b], round(float(alike[a, b]), 4)) for a, b in best)
+    pairs = Means(identities, people, len(titles)).pairs(_SUGGESTED_FROM, _MAX_SUGGESTIONS)
+    return tuple(Suggestion(titles[a], titles[b], round(alike, 4)) for a, b, alike in pairs)

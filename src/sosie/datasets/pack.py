@@ -17,12 +17,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from sosie.datasets.marks import MANIFEST, PACK_FORMAT, SETTINGS, TABLE
 from sosie.datasets.store import DOUBTFUL, FACES, MISSING, REJECTED, FaceStore
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.media.output import atomic_output, check_folder, check_output, full_disk
 
-FORMAT, VERSION = "sosie pack", 1
-MANIFEST, TABLE, SETTINGS = "manifest.json", "faces.parquet", "set.json"
+VERSION = 1
 
 _FOLDERS = (FACES, REJECTED, DOUBTFUL)
 _CHUNK, _LEAST = 1 << 20, 1_000_000
@@ -55,7 +55,7 @@ def pack(
     written: list[Path] = []
     try:
         for number, (path, files) in enumerate(zip(paths, shards, strict=True)):
-            about = {"format": FORMAT, "version": VERSION, "pack": name}
+            about = {"format": PACK_FORMAT, "version": VERSION, "pack": name}
             about |= {"shard": number, "shards": len(shards)}
             _write_shard(store.folder, path, files, about, overwrite)
             written.append(path)
@@ -82,7 +82,7 @@ def unpack(source: Path, out: Path) -> int:
     shutil.rmtree(hidden, ignore_errors=True)
     number = 0
     try:
-        with _opened(source) as shards:
+        with open_pack(source) as shards:
             room = shutil.disk_usage(out.parent).free
             if sum(entry.file_size for _, files in shards for entry in files) > room:
                 raise OutputError(full_disk(out))
@@ -110,7 +110,7 @@ def verify_pack(source: Path) -> list[str]:
     """What is wrong with a zip or its shards: a sentence each, none where all is well. Raises
     InputError where it is no pack that could be read."""
     problems = []
-    with _opened(source) as shards:
+    with open_pack(source) as shards:
         names = {entry.filename for _, files in shards for entry in files}
         problems += [f"{n} is missing from the pack." for n in (SETTINGS, TABLE) if n not in names]
         for archive, files in shards:
@@ -181,17 +181,21 @@ def _entry(archive: zipfile.ZipFile, name: str) -> Any:
     return archive.open(info, "w", force_zip64=True)
 
 
-_Shard = tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]
+Shard = tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]
 
 
 @contextmanager
-def _opened(source: Path) -> Iterator[list[_Shard]]:
-    """The zips of a pack in order, each with its entries, all names checked."""
+def open_pack(source: Path) -> Iterator[list[Shard]]:
+    """The zips of a pack in order, each with its entries, all names checked. source: the zip, or
+    any of its shards, which lie beside it.
+
+    Raises InputError where it is no pack, incomplete, or has names that lead out of a set.
+    """
     if not source.is_file():
         raise InputError(f"{source} is not a file; give the zip of a set.")
-    shards: list[_Shard] = []
+    shards: list[Shard] = []
     try:
-        for path in _siblings(source):
+        for path in shards_of(source):
             try:
                 archive = zipfile.ZipFile(path)
             except (zipfile.BadZipFile, OSError) as error:
@@ -213,7 +217,7 @@ def _opened(source: Path) -> Iterator[list[_Shard]]:
             archive.close()
 
 
-def _siblings(source: Path) -> list[Path]:
+def shards_of(source: Path) -> list[Path]:
     """The zip, or all the shards that lie beside it."""
     match = _SHARD.match(source.stem)
     if not match:
@@ -222,19 +226,10 @@ def _siblings(source: Path) -> list[Path]:
     return sorted(path for path in source.parent.iterdir() if same.fullmatch(path.name))
 
 
-def is_packed_set(archive: Path) -> bool:
-    """Whether a zip is what `pack` writes, by its list of contents."""
-    with zipfile.ZipFile(archive) as source:
-        try:
-            return bool(json.loads(source.read(MANIFEST))["format"] == FORMAT)
-        except (KeyError, ValueError, TypeError, zipfile.BadZipFile, RuntimeError, OSError):
-            return False
-
-
 def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     try:
         about = json.loads(archive.read(MANIFEST))
-        known = about["format"] == FORMAT and isinstance(about["files"], dict)
+        known = about["format"] == PACK_FORMAT and isinstance(about["files"], dict)
         numbers = about["pack"], int(about["shard"]), int(about["shards"]), int(about["version"])
     except (KeyError, ValueError, TypeError, zipfile.BadZipFile, OSError, RuntimeError) as error:
         raise InputError(

@@ -24,12 +24,15 @@ from sosie.datasets.pictures import Picture, find_pictures, read_picture
 from sosie.datasets.split import is_held_out, is_validation
 from sosie.errors import InputError
 from sosie.training.arrays import new_bytes, save_arrays
+from sosie.types import FloatArray
 
 _PART = 250
 # A change of what is read, or how, starts a new cache.
-_VERSION = 1
+_VERSION = 2
 # Pictures are made smaller than this before the search: nobody needs larger faces here.
 _LONGEST_PX = 720
+
+_COLUMNS = ("people", "names", "splits")
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +42,15 @@ class People:
     """Aligned faces with the people they show.
 
     faces: uint8, N x S x S x 3, RGB, mapped from the disk. people: N names; a face of nobody in
-    particular has a name of its own. names: N, where each is from. unreadable, faceless: pictures
-    that were left out because they are damaged, or show no face.
+    particular has a name of its own. names: N, where each is from. splits: N, `train` or `test`
+    where a set of faces was split, "" elsewhere. unreadable, faceless: pictures that were left out
+    because they are damaged, or show no face.
     """
 
     faces: NDArray[np.uint8]
     people: NDArray[np.str_]
     names: NDArray[np.str_]
+    splits: NDArray[np.str_]
     unreadable: int
     faceless: int
 
@@ -57,13 +62,19 @@ class People:
     def split(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows to learn from, and rows to validate on: other people, chosen by their names' hash.
 
-        Of fewer than ten people nobody is set apart: both are then all rows.
+        Those of a set that was split and are for tests are in neither; people of no such set are
+        for tests by their names' hash. Of fewer than ten people nobody else is set apart: both are
+        then the same rows. Raises InputError where all are for tests.
         """
-        every = np.arange(len(self.people))
-        if self.count < 10:
+        tests = self.splits == "test"
+        every = np.flatnonzero(~tests)
+        if not len(every):
+            raise InputError("All faces are of the split `test`: run `sosie dataset split` again.")
+        if len(np.unique(self.people[every])) < 10:
             return every, every
-        held = np.array([is_held_out(name) for name in self.people])
-        validation = np.array([is_validation(name) for name in self.people])
+        by_name = np.array([is_held_out(name) for name in self.people])
+        held = tests | (by_name & (self.splits == ""))
+        validation = np.array([is_validation(name) for name in self.people]) & ~held
         if not validation.any() or (held | validation).all():
             return every, every
         return np.flatnonzero(~(held | validation)), np.flatnonzero(validation)
@@ -72,7 +83,8 @@ class People:
 def open_people(
     data: Path, cache_folder: Path, template: str, size_px: int, workers: int = 0
 ) -> People:
-    """The largest face of every picture in `data`, cut out by an alignment template.
+    """The largest face of every picture in `data`, cut out by an alignment template; of a set of
+    faces those in people's folders, where the table says that they are.
 
     The faces are cut once and kept in `cache_folder`; a run that stops goes on where it was.
     template: a name in `sosie.geometry.TEMPLATES`. size_px: side of the crops. workers: processes
@@ -98,7 +110,8 @@ def open_people(
     if not len(columns["people"]):
         raise InputError(f"No picture in {data} shows a face that can be found: name others.")
     faces = np.load(folder / "faces.npy", mmap_mode="r")
-    return People(faces, columns["people"], columns["names"], unreadable, faceless)
+    people, names, splits = (columns[name] for name in _COLUMNS)
+    return People(faces, people, names, splits, unreadable, faceless)
 
 
 def _key(pictures: Sequence[Picture], template: str, size_px: int) -> str:
@@ -110,7 +123,9 @@ def _key(pictures: Sequence[Picture], template: str, size_px: int) -> str:
         size = (
             (picture.container / picture.name).stat().st_size if picture.container.is_dir() else 0
         )
-        digest.update(f"{picture.name}\0{picture.person}\0{size}\n".encode())
+        digest.update(f"{picture.name}\0{picture.person}\0{size}\0{picture.split}\n".encode())
+        if picture.points is not None:
+            digest.update(picture.points.tobytes())
     return digest.hexdigest()[:12]
 
 
@@ -147,8 +162,8 @@ def _run(
 
 
 def _read_part(part: Sequence[Picture], file: Path, template: str, size_px: int) -> None:
-    analyser = _analyser()
-    faces, people, names, unreadable, faceless = [], [], [], 0, 0
+    faces, unreadable, faceless = [], 0, 0
+    columns: dict[str, list[str]] = {name: [] for name in _COLUMNS}
     with _opened(part) as archives:
         for picture in part:
             try:
@@ -156,20 +171,20 @@ def _read_part(part: Sequence[Picture], file: Path, template: str, size_px: int)
             except (ValueError, OSError, zipfile.BadZipFile, cv2.error):
                 unreadable += 1
                 continue
-            face = _aligned(analyser, pixels, template, size_px)
+            face = _aligned(picture, pixels, template, size_px)
             if face is None:
                 faceless += 1
                 continue
             place = f"{picture.container.name}/{picture.name}"
             faces.append(face)
-            people.append(picture.person or place)
-            names.append(place)
+            told = (picture.person or place, place, picture.split)
+            for name, value in zip(_COLUMNS, told, strict=True):
+                columns[name].append(value)
     save_arrays(
         file,
         {
             "faces": np.array(faces, np.uint8).reshape(-1, size_px, size_px, 3),
-            "people": np.array(people, np.str_),
-            "names": np.array(names, np.str_),
+            **{name: np.array(values, np.str_) for name, values in columns.items()},
             "unreadable": np.array(unreadable),
             "faceless": np.array(faceless),
         },
@@ -188,24 +203,33 @@ def _opened(part: Sequence[Picture]) -> Iterator[dict[Path, zipfile.ZipFile]]:
 
 
 def _aligned(
-    analyser: Analyser, pixels: NDArray[np.uint8], template: str, size_px: int
+    picture: Picture, pixels: NDArray[np.uint8], template: str, size_px: int
 ) -> NDArray[np.uint8] | None:
-    scale = _LONGEST_PX / max(pixels.shape[:2])
-    if scale < 1:
-        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    faces = analyser.analyse(pixels, thorough=False)
-    if not faces:
+    if picture.points is None:
+        pixels, points = _found(pixels)
+    else:
+        # The picture may have been made smaller or larger since.
+        points = (picture.points + 0.5) * (pixels.shape[1] / picture.points_px) - 0.5
+    if points is None:
         return None
-    spans = [np.ptp(face.landmarks[:, :2], axis=0).prod() for face in faces]
-    points = faces[int(np.argmax(spans))].points5
     matrix = geometry.align_matrix(points, template, size_px)
     return np.asarray(geometry.crop(pixels, matrix, size_px), np.uint8)
 
 
+def _found(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], FloatArray | None]:
+    """The picture, no larger than anybody needs it, and the five points of its largest face."""
+    scale = _LONGEST_PX / max(pixels.shape[:2])
+    if scale < 1:
+        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    faces = _analyser().analyse(pixels, thorough=False)
+    spans = [np.ptp(face.landmarks[:, :2], axis=0).prod() for face in faces]
+    return pixels, faces[int(np.argmax(spans))].points5 if faces else None
+
+
 def _merge(files: Sequence[Path], folder: Path, size_px: int) -> None:
     """All parts as one array of faces and one file of what is known of them."""
-    columns: dict[str, list[NDArray[np.str_]]] = {"people": [], "names": []}
+    columns: dict[str, list[NDArray[np.str_]]] = {name: [] for name in _COLUMNS}
     unreadable = faceless = 0
     for file in files:
         with np.load(file, allow_pickle=False) as kept:

@@ -1,4 +1,5 @@
-"""Pictures of people as users have them: folders and zips, a folder a person or all in one."""
+"""Pictures of people as users have them: folders and zips, a folder a person or all in one; and
+sets of faces (`sosie dataset`), with what their table knows."""
 
 from __future__ import annotations
 
@@ -11,8 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sosie.datasets.marks import SETTINGS, is_packed_set, is_set
+from sosie.datasets.packages import dataset_packages
 from sosie.datasets.split import identity_of
 from sosie.errors import InputError
+from sosie.types import FloatArray
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
@@ -29,33 +33,33 @@ _ARCHIVES = {
 class Picture:
     """One picture file. container: the folder or zip it is in. name: its path in there.
 
-    person: who it shows, as the folders tell; None where they tell nothing.
+    person: who it shows, as the folders tell; None where they tell nothing. points: float32, 5 x 2,
+    where the face's features lie, in a picture of `points_px` squared; None where they have to be
+    found. split: `train` or `test` where a set was split, "" elsewhere.
     """
 
     container: Path
     name: str
     person: str | None
+    points: FloatArray | None = None
+    points_px: int = 0
+    split: str = ""
 
 
 def find_pictures(data: Path) -> list[Picture]:
     """All pictures of a folder or a zip, sorted, those of zips in the folder among them.
 
     A folder with pictures is a person, whose name is the folder's; pictures that lie at the top are
-    of nobody in particular. Raises InputError where there is no such place, where it has no
-    pictures, or where a zip is damaged.
+    of nobody in particular. Of a set of faces, in a folder or packed, the faces in people's folders
+    are taken; where `data` is none itself, the names of its people begin with the set's.
+    Raises InputError where there is no such place, where it has no pictures, where a zip is
+    damaged, or a set has no people; UnavailableError where a set is given and the packages that
+    read its table are absent.
     """
     if data.is_file() and data.suffix == ".zip":
-        found = _in_zip(data)
+        found = _in_zip(data, "")
     elif data.is_dir():
-        files = sorted(path for path in data.rglob("*") if path.is_file())
-        found = [
-            Picture(data, path.relative_to(data).as_posix(), _person(path.relative_to(data)))
-            for path in files
-            if path.suffix.lower() in ENDINGS
-        ]
-        for path in files:
-            if path.suffix == ".zip":
-                found += _in_zip(path)
+        found = _in_set(data, "") if is_set(data) else _in_folder(data)
     else:
         raise InputError(f"There is no folder or .zip {data}: name the pictures with --data.")
     if not found:
@@ -86,8 +90,40 @@ def read_picture(picture: Picture, opened: zipfile.ZipFile | None = None) -> NDA
     return np.ascontiguousarray(pixels[:, :, ::-1], np.uint8)
 
 
-def _in_zip(archive: Path) -> list[Picture]:
+def _in_folder(data: Path) -> list[Picture]:
+    files = sorted(path for path in data.rglob("*") if path.is_file())
+    sets = [path.parent for path in files if path.name == SETTINGS and is_set(path.parent)]
+    files = [path for path in files if not any(path.is_relative_to(place) for place in sets)]
+    found = [
+        Picture(data, path.relative_to(data).as_posix(), _person(path.relative_to(data)))
+        for path in files
+        if path.suffix.lower() in ENDINGS
+    ]
+    for place in sets:
+        found += _in_set(place, f"{place.relative_to(data).as_posix()}/")
+    for path in files:
+        # Of a set in several zips all are read with the first of them.
+        if path.suffix == ".zip" and not any(path == picture.container for picture in found):
+            found += _in_zip(path, f"{path.relative_to(data).with_suffix('').as_posix()}/")
+    return found
+
+
+def _in_set(place: Path, prefix: str) -> list[Picture]:
+    with dataset_packages():
+        from sosie.datasets.sorted_faces import sorted_faces
+    return [
+        Picture(
+            face.container, face.name, prefix + face.person, face.points, face.size_px, face.split
+        )
+        for face in sorted_faces(place)
+    ]
+
+
+def _in_zip(archive: Path, prefix: str) -> list[Picture]:
+    """prefix: of the names of people, where the zip is a packed set."""
     try:
+        if is_packed_set(archive):
+            return _in_set(archive, prefix)
         with zipfile.ZipFile(archive) as opened:
             names = sorted(n for n in opened.namelist() if Path(n).suffix.lower() in ENDINGS)
     except (zipfile.BadZipFile, OSError) as error:

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sosie.datasets.marks import SET_FORMAT
 from sosie.types import FloatArray
 
-FORMAT, VERSION = "sosie faces", 1
-"""What `set.json` and the table's metadata call themselves."""
+VERSION = 1
+"""Of `set.json` and the table."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ SCHEMA = pa.schema(
         pa.field(field.name, _column_type(field.name, str(field.type)), nullable=False)
         for field in dataclasses.fields(FaceRow)
     ],
-    metadata={"format": FORMAT, "version": str(VERSION)},
+    metadata={"format": SET_FORMAT, "version": str(VERSION)},
 )
 """Of the table: as `FaceRow`, with lists of fixed length for arrays."""
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sosie.datasets import schema
-from sosie.datasets.schema import COLUMNS, FORMAT, SCHEMA, VERSION, FaceRow
+from sosie.datasets.marks import SET_FORMAT, SETTINGS, TABLE
+from sosie.datasets.schema import COLUMNS, SCHEMA, VERSION, FaceRow
 from sosie.errors import InputError, OutputError
 from sosie.media.output import atomic_output
 
@@ -31,7 +32,7 @@ MISSING = "missing"
 """What `rejected` says of a face whose picture somebody deleted."""
 
 PICTURES = (".png", ".jpg", ".webp")
-_TABLE, _SET, _JOURNAL = "faces.parquet", "set.json", ".journal"
+_JOURNAL = ".journal"
 _BATCH_ROWS = 512
 
 
@@ -54,7 +55,7 @@ class FaceStore:
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self.folder = folder
         self.settings = settings
-        self._table = folder / _TABLE
+        self._table = folder / TABLE
         self._journal = folder / _JOURNAL
 
     @classmethod
@@ -76,7 +77,7 @@ class FaceStore:
                 f"The folder {folder} holds other things ({sorted(others)[0]}) and is no set of "
                 f"faces; give an empty or a new one."
             )
-        store = cls(folder, {"format": FORMAT, "version": VERSION, **settings})
+        store = cls(folder, {"format": SET_FORMAT, "version": VERSION, **settings})
         store.save_settings()
         return store
 
@@ -93,17 +94,17 @@ class FaceStore:
     @staticmethod
     def is_set(folder: Path) -> bool:
         """Whether a folder holds a set."""
-        return (folder / _SET).is_file()
+        return (folder / SETTINGS).is_file()
 
     def save_settings(self) -> None:
         """Write `set.json`, whole or not at all."""
         text = json.dumps(self.settings, indent=1, ensure_ascii=False, allow_nan=False)
-        with atomic_output(self.folder / _SET, overwrite=True) as pending:
+        with atomic_output(self.folder / SETTINGS, overwrite=True) as pending:
             pending.path.write_text(text + "\n", encoding="utf-8")
 
     def discard(self) -> None:
         """Remove a set that has no faces, and its folder where nothing else is in it."""
-        (self.folder / _SET).unlink()
+        (self.folder / SETTINGS).unlink()
         with suppress(OSError):
             self.folder.rmdir()
 
@@ -261,8 +262,10 @@ class FaceStore:
         if not self._table.exists():
             return
         with self._open_table() as file:
-            for batch in file.iter_batches(size, columns=list(columns)):
-                yield pa.Table.from_batches([batch]).select(columns)
+            # Of all groups of rows at once the reader would keep what it has read.
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(size, row_groups=[group], columns=list(columns)):
+                    yield pa.Table.from_batches([batch]).select(columns)
 
     def _merged(self, entries: Sequence[Path], known: set[str]) -> Iterator[pa.Table]:
         yield from self._tables(COLUMNS, _BATCH_ROWS)
@@ -311,7 +314,7 @@ def id_of(file: str) -> str:
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
-    path = folder / _SET
+    path = folder / SETTINGS
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -322,7 +325,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise InputError(f"{path} is damaged; restore it from a copy.") from error
-    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+    if not isinstance(settings, dict) or settings.get("format") != SET_FORMAT:
         raise InputError(f"{path} does not describe a set of faces; give the folder of one.")
     if settings.get("version") != VERSION:
         raise InputError(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.recogniser import NUMBERS
+from sosie.datasets.scratch import Scratch, parts
 from sosie.datasets.store import FACES, FaceStore
-from sosie.types import FloatArray
 
 _COLUMNS = ("id", "file", "input_sha256", "frame", "track", "person", "rejected", "identity")
 
@@ -22,59 +20,78 @@ class Units:
 
     ids, files: of each face. unit: number of each face's unit. identities: float32, units x 512,
     the mean of the unit's, of unit length. sizes: faces of each unit. person: of each unit, ""
-    where none is fixed. apart: pairs of units that are seen in one frame.
+    where none is fixed. apart: sets of units that are seen in one frame.
     """
 
     ids: list[str]
     files: list[str]
     unit: NDArray[np.intp]
-    identities: FloatArray
+    identities: Scratch
     sizes: NDArray[np.intp]
     person: list[str]
-    apart: frozenset[tuple[int, int]]
+    apart: frozenset[tuple[int, ...]]
 
 
 def read_units(store: FaceStore, keep_people: bool = True) -> Units:
     """The units of a set. keep_people: a face that lies in a person's folder is that person's."""
-    numbers: dict[tuple[str, int, str], int] = {}
-    sums: list[FloatArray] = []
+    tracks: dict[tuple[str, int, str], int] = {}
+    inputs: dict[str, int] = {}
+    names: dict[str, str] = {"": ""}
     ids: list[str] = []
     files: list[str] = []
-    unit: list[int] = []
-    seen: dict[tuple[str, int], set[int]] = {}
+    person: list[str] = []
+    most = len(store)
+    # Three numbers a face: its unit, its input's and its frame's.
+    told = np.zeros((3, most), np.int64)
+    sums = Scratch((most, NUMBERS))
     for batch in store.batches(_COLUMNS):
         for k in np.flatnonzero(batch["rejected"] == ""):
-            person = _fixed(str(batch["person"][k]), batch["file"][k]) if keep_people else ""
-            sha, frame = str(batch["input_sha256"][k]), int(batch["frame"][k])
-            track = int(batch["track"][k])
-            # Faces of photos have no track: each is a unit, by a number that no track has.
-            number = numbers.setdefault(
-                (sha, track if track >= 0 else ~len(ids), person), len(sums)
-            )
-            if number == len(sums):
-                sums.append(np.zeros_like(batch["identity"][k]))
-            sums[number] += batch["identity"][k]
+            fixed = _fixed(str(batch["person"][k]), batch["file"][k]) if keep_people else ""
+            sha, track = str(batch["input_sha256"][k]), int(batch["track"][k])
+            number = len(person)
+            # Faces of photos have no track: each is a unit.
+            if track >= 0:
+                number = tracks.setdefault((sha, track, fixed), number)
+            if number == len(person):
+                person.append(names.setdefault(fixed, fixed))
+            sums.values[number] += batch["identity"][k]
+            told[:, len(ids)] = number, inputs.setdefault(sha, len(inputs)), batch["frame"][k]
             ids.append(batch["id"][k])
             files.append(batch["file"][k])
-            unit.append(number)
-            seen.setdefault((sha, frame), set()).add(number)
-    identities = np.array(sums, np.float32).reshape(-1, NUMBERS)
-    identities /= np.maximum(np.linalg.norm(identities, axis=1, keepdims=True), 1e-6)
+        sums.release()
+    told = told[:, : len(ids)]
     return Units(
         ids=ids,
         files=files,
-        unit=np.array(unit, np.intp),
-        identities=identities,
-        sizes=np.bincount(unit, minlength=len(sums)) if unit else np.zeros(0, np.intp),
-        person=[key[2] for key in numbers],
-        apart=frozenset(_together(seen)),
+        unit=np.asarray(told[0], np.intp),
+        identities=_unit_length(sums, len(person)),
+        sizes=np.bincount(told[0], minlength=len(person)),
+        person=person,
+        apart=_together(told),
     )
+
+
+def _unit_length(sums: Scratch, number: int) -> Scratch:
+    """The first rows, each divided by its length."""
+    sums.values = sums.values[:number]
+    every = np.arange(number)
+    for part in parts(number):
+        rows = sums.rows(every[part])
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        sums.put(every[part], rows / np.maximum(lengths, 1e-6))
+    return sums
 
 
 def _fixed(person: str, file: str) -> str:
     return person if file.split("/")[:2] == [FACES, person] else ""
 
 
-def _together(seen: dict[tuple[str, int], set[int]]) -> Iterator[tuple[int, int]]:
-    for numbers in seen.values():
-        yield from combinations(sorted(numbers), 2)
+def _together(told: NDArray[np.int64]) -> frozenset[tuple[int, ...]]:
+    """Units of each frame in which there are several. told: unit, input, frame of each face."""
+    unit, sha, frame = told[:, np.lexsort(told)]
+    ends = np.flatnonzero((np.diff(sha) != 0) | (np.diff(frame) != 0)) + 1
+    several = set()
+    for begin, end in zip([0, *ends.tolist()], [*ends.tolist(), len(unit)], strict=True):
+        if end - begin > 1:
+            several.add(tuple(np.unique(unit[begin:end]).tolist()))
+    return frozenset(units for units in several if len(units) > 1)

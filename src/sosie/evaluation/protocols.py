@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,10 @@ T = TypeVar("T")
 FRAMES = 10
 """Frames that the protocol of FaceForensics++ takes from a film, evenly spread."""
 
+# Every how manieth pair has a film's frame for its target, where films are given; their endings.
+_EVERY = 3
+_FILMS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
+
 _COMPRESSIONS = ("c23", "c0", "raw", "c40")
 
 
@@ -36,7 +41,9 @@ class Request:
 
     places: folders or zip archives. count: pairs; None takes as many as need no picture twice
     (ffpp: all). held_out: only people of the split's test part, on whom none of Sosie's networks
-    was fitted. compression, split: of FaceForensics++, see `draw_ffpp`.
+    was fitted. compression, split: of FaceForensics++, see `draw_ffpp`. films: film files, or
+    folders of them: frames of them are the targets of every third pair (not of ffpp, which is films
+    already).
     """
 
     places: tuple[Path, ...]
@@ -46,19 +53,24 @@ class Request:
     name: str = ""
     compression: str | None = None
     split: str | None = None
+    films: tuple[Path, ...] = ()
 
 
 def draw(protocol: str, request: Request) -> PairList:
     """Pairs by a protocol of PROTOCOLS. The same data and request give the same list.
 
-    Raises UsageError for an unknown protocol or more pairs than there are, InputError where the
-    data is not there or not of the protocol's layout.
+    Raises UsageError for an unknown protocol, more pairs than there are, or films with ffpp;
+    InputError where the data is not there or not of the protocol's layout.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(f"Unknown protocol {protocol!r}: {nearest(protocol, PROTOCOLS)}.")
     if request.count is not None and request.count < 1:
         raise UsageError(f"The number of pairs must be 1 or more, not {request.count}.")
+    if request.films and protocol == "ffpp":
+        raise UsageError("The pairs of ffpp are frames of films already; leave out --films.")
     drawn = PROTOCOLS[protocol](request)
+    if request.films:
+        drawn = _with_films(drawn, request)
     facts = {
         "name": protocol,
         "count": len(drawn.pairs),
@@ -132,6 +144,45 @@ def draw_ffpp(request: Request) -> PairList:
         drawn = [pair for pair in drawn if pair.id in chosen]
     facts = {"films": len(names), "videos": videos.relative_to(root).as_posix()}
     return PairList(name="", root=root, pairs=tuple(drawn), protocol=facts)
+
+
+def _with_films(drawn: PairList, request: Request) -> PairList:
+    """The pairs, every _EVERY-th of which has a frame of a film for its target: FRAMES of each, by
+    turns."""
+    films = _film_files(request.films)
+    root = Path(os.path.commonpath([drawn.root.absolute(), *(f.absolute().parent for f in films)]))
+    below = Path(os.path.relpath(drawn.root.absolute(), root))
+    of_each = [_frame_names(film.absolute(), root) for film in films]
+    frames = ordered(request.seed, (name for names in of_each for name in names))
+    pairs = []
+    for number, pair in enumerate(drawn.pairs):
+        target, person = (below / pair.target).as_posix(), pair.target_person
+        turn, here = divmod(number, _EVERY)
+        if here == _EVERY - 1:
+            target = frames[turn % len(frames)]
+            person = f"films/{target.partition('#')[0]}"
+        pairs.append(
+            replace(
+                pair,
+                sources=tuple((below / name).as_posix() for name in pair.sources),
+                target=target,
+                target_person=person,
+                other_source=pair.other_source and (below / pair.other_source).as_posix(),
+            )
+        )
+    facts = {**drawn.protocol, "films": len(films)}
+    return replace(drawn, root=root, pairs=tuple(pairs), protocol=facts)
+
+
+def _film_files(places: Iterable[Path]) -> list[Path]:
+    found = []
+    for place in places:
+        inside = sorted(place.iterdir()) if place.is_dir() else [place]
+        films = [path for path in inside if path.suffix.lower() in _FILMS]
+        if not films or not films[0].is_file():
+            raise InputError(f"{place} is no film and holds none; give another file or folder.")
+        found += films
+    return found
 
 
 PROTOCOLS: dict[str, Callable[[Request], PairList]] = {

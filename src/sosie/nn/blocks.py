@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 
 class ConvUnit(nn.Sequential):
@@ -76,6 +77,23 @@ def relu_unit(
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )
+
+
+class ReluResidual(nn.Module):
+    """relu(x + f(x)) with two convolutions (He et al. 2016, eq. 1); f begins at zero.
+
+    `ResidualUnit` for networks of `relu_unit`s: N x channels x H x W -> the same.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = relu_unit(channels, channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.relu(x + self.norm(self.second(self.first(x))))
 
 
 def lay_channels_last(network: nn.Module) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import face_mesh
-from sosie.face_shape import Points, canonicalise, face_shape
+from sosie.face_shape import Points, canonicalise, face_shape, silhouette
 from sosie.geometry import fill_polygon
 from sosie.texture.photo import PreparedPhoto
 from sosie.texture.render import rasterise
-from sosie.types import FloatArray, Pixels
+from sosie.texture.retarget import retarget
+from sosie.types import Crop, FloatArray, Pixels, SwappedCrop
 
 # The map is worked out at no more than this many pixels a face's side and enlarged: it is smooth.
 _MAP_PX = 192
@@ -22,6 +23,19 @@ _MAP_PX = 192
 _SKIRT = 1.12
 # Softness of the edge of the target's own eyes and mouth, as a share of their width.
 _OWN_FEATHER = 0.03
+
+
+def carried(photo: PreparedPhoto, crop: Crop, shape: float) -> SwappedCrop:
+    """The crop's face with the texture and, by `shape` (0..1), the inner proportions of the source,
+    in the source's own light; where that shows nothing, the mask gives the target back."""
+    height, width = crop.pixels.shape[:2]
+    points = retarget(photo.landmarks, crop.landmarks, crop.aim, shape)
+    texture, known = textured(photo, points, width, height)
+    mask = known * (silhouette(points, width, height) * np.float32(1 / 255))
+    own, moved = own_parts(crop.pixels, crop.landmarks, points)
+    share = own[..., None]
+    pixels = np.asarray(texture * (1 - share) + moved * share, np.float32)
+    return SwappedCrop(pixels, np.asarray(np.maximum(mask, own), np.float32), own)
 
 
 def textured(

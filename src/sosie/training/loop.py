@@ -134,10 +134,11 @@ class _Job:
 
     def restore(self) -> None:
         tensors, facts = load_tensors(self._run / STATE)
-        if facts["plan"] != dataclasses.asdict(self._plan):
-            changed = sorted(
-                k for k, v in dataclasses.asdict(self._plan).items() if facts["plan"].get(k) != v
-            )
+        # What an older version did not know of was as it is by default.
+        defaults = {field.name: field.default for field in dataclasses.fields(self._plan)}
+        begun = defaults | facts["plan"]
+        changed = sorted(k for k, v in dataclasses.asdict(self._plan).items() if begun[k] != v)
+        if changed:
             raise UsageError(
                 f"The run was begun with another plan ({', '.join(changed)} differ): resume with "
                 f"the same settings, or start a new run with --from."

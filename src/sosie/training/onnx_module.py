@@ -1,6 +1,6 @@
-"""A published ONNX network as a frozen torch module: a teacher that runs where the student learns.
+"""An ONNX network as a frozen torch module: a teacher that runs where the student learns.
 
-Only the operators that such classic convolutional networks are made of; any other is refused.
+Only the operators that such classic networks are made of; any other is refused.
 """
 
 from __future__ import annotations
@@ -194,24 +194,103 @@ def _norm(settings: dict[str, Any], x: torch.Tensor) -> torch.Tensor:
     return norm
 
 
+def _grid_sample(settings: dict[str, Any], x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    # Before the 20th set of operators, linear was called bilinear.
+    linear = settings.get("mode", b"linear") in (b"linear", b"bilinear")
+    return F.grid_sample(
+        x,
+        places.to(x.dtype),
+        "bilinear" if linear else settings["mode"].decode(),
+        settings.get("padding_mode", b"zeros").decode(),
+        align_corners=bool(settings.get("align_corners", 0)),
+    )
+
+
+def _layer_norm(settings: dict[str, Any], x: torch.Tensor, *affine: torch.Tensor) -> torch.Tensor:
+    shape = x.shape[settings.get("axis", -1) :]
+    bias = affine[1] if len(affine) > 1 else None
+    return F.layer_norm(x, shape, affine[0], bias, settings.get("epsilon", 1e-5))
+
+
+def _reduce_mean(settings: dict[str, Any], x: torch.Tensor) -> torch.Tensor:
+    return x.mean(settings["axes"], keepdim=bool(settings.get("keepdims", 1)))
+
+
+def _reshape(_: dict[str, Any], x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
+    # A 0 keeps the side that is there.
+    return x.reshape([x.shape[k] if side == 0 else side for k, side in enumerate(shape.tolist())])
+
+
+def _resize(
+    settings: dict[str, Any], x: torch.Tensor, _: object, factors: torch.Tensor
+) -> torch.Tensor:
+    if settings.get("mode") != b"nearest" or settings.get("nearest_mode") != b"floor":
+        raise InputError("Only enlarging by repeated pixels can be run in torch here.")
+    return F.interpolate(x, scale_factor=factors.tolist()[2:], mode="nearest")
+
+
+def _slice(
+    _: dict[str, Any],
+    x: torch.Tensor,
+    starts: torch.Tensor,
+    ends: torch.Tensor,
+    axes: torch.Tensor | None = None,
+    steps: torch.Tensor | None = None,
+) -> torch.Tensor:
+    count = len(starts)
+    along = range(count) if axes is None else axes.tolist()
+    strides = [1] * count if steps is None else steps.tolist()
+    parts = [slice(None)] * x.dim()
+    for axis, start, end, stride in zip(
+        along, starts.tolist(), ends.tolist(), strides, strict=True
+    ):
+        parts[axis] = slice(start, end, stride)
+    return x[tuple(parts)]
+
+
+def _gather(settings: dict[str, Any], x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    axis = settings.get("axis", 0) % x.dim()
+    places: Any = (*[slice(None)] * axis, rows)
+    return x[places]
+
+
+def _unsqueeze(_: dict[str, Any], x: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
+    for axis in sorted(axes.tolist()):
+        x = x.unsqueeze(axis)
+    return x
+
+
 _OPERATORS: dict[str, Callable[..., torch.Tensor]] = {
     "Add": lambda _, a, b: a + b,
     "BatchNormalization": _batch_norm,
     "Cast": _cast,
     "Clip": _clip,
+    "Concat": lambda settings, *parts: torch.cat(parts, settings["axis"]),
     "Constant": _constant,
     "Conv": _conv,
     "Div": lambda _, a, b: a / b,
     "Flatten": lambda settings, x: x.flatten(settings.get("axis", 1)),
+    "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": lambda _, x: x.mean((2, 3), keepdim=True),
+    "GridSample": _grid_sample,
     "Identity": lambda _, x: x,
+    "LayerNormalization": _layer_norm,
+    "MatMul": lambda _, a, b: a @ b,
     "Max": lambda _, a, b: torch.maximum(a, b.to(a.dtype)),
     "Min": lambda _, a, b: torch.minimum(a, b.to(a.dtype)),
+    "Mod": lambda _, a, b: torch.remainder(a, b),
     "Mul": lambda _, a, b: a * b,
     "PRelu": _prelu,
     "ReduceL2": _norm,
+    "ReduceMean": _reduce_mean,
     "Relu": lambda _, x: F.relu(x),
+    "Reshape": _reshape,
+    "Resize": _resize,
+    "Shape": lambda _, x: torch.tensor(x.shape),
+    "Sigmoid": lambda _, x: x.sigmoid(),
+    "Slice": _slice,
     "Sub": lambda _, a, b: a - b,
     "Transpose": lambda settings, x: x.permute(settings["perm"]),
+    "Unsqueeze": _unsqueeze,
 }

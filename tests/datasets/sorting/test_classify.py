@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from sosie.app.cli.dataset_classify import lines
 from sosie.datasets import classify
 from sosie.datasets.classify import Classifier, Samples, fit
 from sosie.datasets.samples import photos_in, samples_of_folders, samples_of_set
@@ -110,13 +111,22 @@ def test_too_few(samples):
     one = Samples(samples.identities[:2], ["anna"] * 2, ["a", "b"])
     with pytest.raises(InputError, match="two people or more"):
         fit(one, 0.2)
-    alone = Samples(samples.identities[:3], ["anna", "anna", "ben"], ["a", "b", "c"])
-    with pytest.raises(InputError, match="ben has faces of one photo"):
+    alone = Samples(samples.identities[:3], ["anna", "anna", "ben"], ["a", "a", "c"])
+    with pytest.raises(InputError, match=r"Everybody has faces of one photo.*--test 0"):
         fit(alone, 0.2)
     fit(alone, 0)
     for share in (-0.1, 1):
         with pytest.raises(UsageError):
             fit(samples, share)
+
+
+def test_who_has_one_photo_is_fitted_and_not_tested(samples):
+    few = Samples(samples.identities[:3], ["anna", "anna", "ben"], ["a", "b", "c"])
+    classifier, trial = fit(few, 0.2)
+    assert classifier.names == ("anna", "ben")
+    assert (trial.train, trial.test) == (2, 1)
+    assert trial.confusion.sum(1).tolist() == [1, 0]
+    assert "  ben: not tested, as all faces are of one photo or track" in lines(trial)
 
 
 def test_of_a_set(people, face_set):

@@ -129,6 +129,8 @@ def test_more_people_than_there_are(people, face_set):
     with pytest.raises(UsageError, match=r"1 person is to be told apart at most, not 5"):
         plan(store, ClusterOptions(people=5), {})
     assert store.read(("file",))["file"].tolist() == before
+    with pytest.raises(UsageError, match=r"not 5; give --people 1 or --auto\.$"):
+        plan(store, ClusterOptions(people=5, min_faces=1), {})
 
 
 def test_a_track_stays_together(people, face_set):

@@ -7,7 +7,6 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
 
-from sosie import geometry  # noqa: E402
 from sosie.methods.graft import losses, view  # noqa: E402
 from sosie.methods.graft.network import GraftNetwork  # noqa: E402
 from sosie.training.swap.samples import CROSS, PAIR, SELF  # noqa: E402
@@ -34,6 +33,10 @@ def batch(
         "target": torch.full((count, SIDE, SIDE, 3), round(255 * target), dtype=torch.uint8),
         "kind": torch.tensor(kinds),
         "aligned": torch.eye(2, 3)[None].repeat(count, 1, 1),
+        "looked": torch.tensor([[2.0, 0, 0.5], [0, 2, 0.5]])[None].repeat(count, 1, 1),
+        "moved": torch.zeros(count, 478, 3),
+        "source_dlib": torch.ones(count, 128),
+        "dlib_mean": torch.zeros(count, 128),
         "source_identity": identities[0],
         "target_identity": identities[1],
     }
@@ -57,11 +60,39 @@ class Constant(torch.nn.Module):
         return (self.numbers[: len(faces)] + 0 * faces.mean(),)
 
 
+class Flat(torch.nn.Module):
+    """As dlib's descriptor, the same numbers for everybody."""
+
+    def forward(self, chips: torch.Tensor) -> torch.Tensor:
+        return chips.mean((1, 2, 3))[:, None].expand(-1, 128) + 1
+
+
+class Spot(torch.nn.Module):
+    """As a landmark network, where brightness is: every point at its centre; how bright it is for
+    an expression."""
+
+    def forward(self, squares: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        bright = squares.mean(3) / 255
+        total = bright.sum((1, 2)) + 1e-6
+        steps = torch.arange(squares.shape[1], dtype=torch.float32)
+        x, y = (bright.sum(axis) @ steps / total for axis in (1, 2))
+        points = torch.stack([x, y, torch.zeros_like(x)], 1)[:, None].expand(-1, 478, 3)
+        return points, x, bright.mean((1, 2))[:, None].expand(-1, 52)
+
+
+class Level(torch.nn.Module):
+    """As a judge, how bright a picture is."""
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.mean(1, keepdim=True)
+
+
 def terms_of(given: dict[str, torch.Tensor], numbers: torch.Tensor | None = None):
     network = GraftNetwork((8, 16, 16, 16)).eval()
     made = losses.corrected(network, given)
     identity = Constant(given["source_identity"] if numbers is None else numbers)
-    terms = losses.graft_losses(made, given, Differing(), identity)
+    judges = losses.Judges(Differing(), identity, Spot(), Flat())
+    terms = losses.graft_losses(made, given, judges, Level())
     return {name: term.detach() for name, term in terms.items()}, made
 
 
@@ -75,6 +106,7 @@ def test_nothing_is_asked_of_what_is_right():
 def test_the_terms_tell_the_kinds_apart():
     known = {"detail", "colour", "coarse", "edges", "grain", "perceptual"}
     across = {"detail", "grain", "likeness", "leak", "light", "seam"}
+    across |= {"adversarial", "alike", "expression", "places"}
     assert set(terms_of(batch((PAIR, SELF)))[0]) == known
     given = batch((CROSS,))
     assert set(terms_of(given)[0]) == across
@@ -124,21 +156,38 @@ def test_likeness_to_the_source_is_asked_and_to_the_target_forbidden():
     right, _ = terms_of(given)
     wrong, _ = terms_of(given, given["target_identity"])
     assert float(right["likeness"]) == pytest.approx(0, abs=1e-5)
+    assert float(right["alike"]) == pytest.approx(0, abs=1e-5)
+    given["source_dlib"][:, ::2] *= -1
+    assert float(terms_of(given)[0]["alike"]) == pytest.approx(losses._ALIKE, rel=0.01)
     assert float(wrong["likeness"]) > 0.5 * losses._LIKENESS
     assert float(wrong["leak"]) == pytest.approx(losses._LEAK * (1 - losses._STRANGERS), rel=0.01)
 
 
-def test_aligned_faces_are_cut_as_the_run_time_cuts_them():
-    rows, columns = np.indices((SIDE, SIDE)).astype(np.float32)
-    picture = np.dstack([columns, rows, 128 + 60 * np.sin(columns / 9)]) / 255
-    matrix = np.array([[0.43, 0.06, -5.0], [-0.06, 0.43, 8.0]])
-    expected = geometry.warp(picture.astype(np.float32), matrix, 112, 112)
-    found = losses.aligned_faces(
-        torch.from_numpy(picture).float().permute(2, 0, 1)[None],
-        torch.from_numpy(geometry.invert(matrix)).float()[None],
-        112,
-    )[0].permute(1, 2, 0)
-    assert np.abs(found.numpy() - expected).max() < 0.02
+def test_features_are_asked_to_be_where_they_are_meant_to_be():
+    """A spot that geometry has moved by 12 px of the square, which are 6 of the network's."""
+    given = batch((CROSS,), base=0, target=0)
+    given["target"][0, 120:140, 100:120] = 255
+    given["shown"][0, 120:140, 112:132, :3] = 255
+    made = losses.corrected(GraftNetwork((8, 16, 16, 16)).eval(), given)
+    _, off = losses.misread(made, given, Spot())
+    given["moved"][..., 0] = 6
+    _, right = losses.misread(made, given, Spot())
+    assert float(off.detach()) == pytest.approx(6, abs=0.2)
+    assert float(right.detach()) == pytest.approx(0.1, abs=0.1)
+
+
+def test_another_expression_costs_as_much_as_it_differs():
+    terms, _ = terms_of(batch((CROSS, CROSS), base=0.5, target=0.6))
+    inside = float(round_face().mean())
+    off = (153 - 128) / 255 * inside * np.sqrt(52)
+    assert float(terms["expression"]) == pytest.approx(losses._EXPRESSION * off, rel=0.03)
+
+
+def test_what_is_taken_for_a_photo_costs_less():
+    dull, bright = (terms_of(batch((CROSS,), base=level))[0] for level in (0.3, 0.8))
+    inside = float(round_face().mean())
+    gained = float(dull["adversarial"] - bright["adversarial"])
+    assert gained == pytest.approx(losses._ADVERSARIAL * 0.5 * inside, rel=0.02)
 
 
 def test_gradients_reach_the_whole_network():
@@ -147,6 +196,7 @@ def test_gradients_reach_the_whole_network():
         torch.nn.init.normal_(answer.weight, std=0.01)
     given = batch((PAIR, CROSS), base=0.4, target=0.6)
     made = losses.corrected(network, given)
-    found = losses.graft_losses(made, given, Differing(), Constant(given["target_identity"]))
+    judges = losses.Judges(Differing(), Constant(given["target_identity"]), Spot(), Flat())
+    found = losses.graft_losses(made, given, judges, Level())
     torch.stack(list(found.values())).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())

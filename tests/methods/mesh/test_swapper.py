@@ -367,18 +367,26 @@ def test_shape_moves_features_to_the_sources_places(
     lower[:, 1] = 0.12 * (1 - smoothstep(mouth, 0.2, 0.7))
     source, target = model_face(unit_px=75, change=lower), model_face(unit_px=60)
     lips = np.isin(np.arange(478), face_mesh.OUTER_LIPS + face_mesh.INNER_LIPS)
-    photo = paint(source, np.where(lips[:, None], RED, SKIN), background=RED)
+    photo = paint(source, np.where(lips[:, None], RED, SKIN), background=SKIN)
+    frame = paint(target, SKIN, background=SKIN)
     heights = []
     for shape in (0.0, 0.5, 1.0):
         by = load_method("mesh")(SwapOptions(shape=shape))
-        result = swap(photo, source, paint(target, SKIN, background=RED), target, by=by)
-        redness = np.clip(result.pixels[..., 0] - 2 * result.pixels[..., 1], 0, 1) * result.mask
-        rows = np.arange(redness.shape[0])
-        region = redness[130:]
-        heights.append(float((region.sum(1) * rows[130:]).sum() / region.sum()))
-    assert heights[1] - heights[0] > 0.4
-    assert heights[2] - heights[1] > 0.4
-    assert heights[2] - heights[0] < 0.12 * 60 + 1
+        result = swap(photo, source, frame, target, by=by)
+        # Nothing but the lips is red: the heights of their upper and lower edge below the nose.
+        x = round(float(target.landmarks[13, 0]))
+        redness = (result.pixels[..., 0] - 2 * result.pixels[..., 1])[:, x - 4 : x + 5].mean(1)
+        heights.append([_edge(redness), len(redness) - 1 - _edge(redness[::-1])])
+    steps = np.diff(heights, axis=0)
+    assert (steps > 0.5).all()
+    assert (steps.sum(0) < 0.12 * 60 + 1).all()
+
+
+def _edge(values: np.ndarray) -> float:
+    """The first place where values, one a pixel, reach half of their greatest."""
+    level = 0.5 * values.max()
+    first = int(np.argmax(values >= level))
+    return first - float((values[first] - level) / (values[first] - values[first - 1]))
 
 
 def test_the_mask_ends_with_the_outline(

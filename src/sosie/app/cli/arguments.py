@@ -1,16 +1,21 @@
 """What the command line's parser does not do by itself: several values after one flag, people with
-their sources, times."""
+their sources, times; and flags that many commands have."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from sosie.errors import UsageError
 
-_TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON report.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
+_TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
 
 _SEVERAL = {("swap",): ("-s", "--source"), ("eval", "run"): ("-m", "--method")}
 """Command -> its flag that several values may follow, short and long."""

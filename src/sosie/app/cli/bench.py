@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.app.samples import sample_portraits
 
@@ -25,7 +26,7 @@ def bench(
         float, typer.Option("--face-px", min=40, max=700, help="Size of the face in the frames.")
     ] = 300.0,
     runs: Annotated[int, typer.Option(min=1, help="Runs of which the median is taken.")] = 9,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure stages, cold start, film and memory on generated 1080p material."""
     from sosie.app.measure import Figures, measure_cold_start, measure_film, measure_frame

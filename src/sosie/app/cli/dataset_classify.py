@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
 from sosie.errors import InputError, NoFaceError, SosieError, UsageError
@@ -34,7 +35,7 @@ def classify(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier one.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fit a classifier of people on a set or on folders of photos, or name faces by one."""
     with dataset_packages():
@@ -69,6 +70,9 @@ def lines(trial: Trial) -> list[str]:
             if number and head != name
         ]
         total = int(row.sum())
+        if not total:
+            text.append(f"  {name}: not tested, as all faces are of one photo or track")
+            continue
         right = total - sum(int(w.split()[0]) for w in wrong)
         if wrong or len(trial.names) <= _WIDEST:
             text.append(f"  {name}: {right} of {total}" + "".join(f", {w}" for w in wrong))
@@ -119,6 +123,7 @@ def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None
         raise InputError(f"The folder {source} holds no photo; give another one.")
     analyser = create_analyser(threads)
     found: list[dict[str, Any]] = []
+    faceless = False
     for path in paths:
         try:
             identity = identity_in(path, analyser)
@@ -126,6 +131,7 @@ def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None
             found.append({"photo": str(path), "error": str(error)})
             continue
         if identity is None:
+            faceless = True
             found.append({"photo": str(path), "error": f"{path} shows no face."})
             continue
         guess = classifier.guess(identity[None])[0]
@@ -137,7 +143,8 @@ def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None
     else:
         print("\n".join(map(_line, found)))
     if all("error" in entry for entry in found):
-        raise typer.Exit(NoFaceError.exit_code if len(found) == 1 else SosieError.exit_code)
+        alone = faceless and len(found) == 1
+        raise typer.Exit(NoFaceError.exit_code if alone else SosieError.exit_code)
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
 
@@ -30,7 +31,7 @@ def clean(
     bits: Annotated[
         int, typer.Option(help="Bits of 64 in which the hashes of doubles may differ.")
     ] = 6,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put faces aside that do not belong to their person, and doubles; nothing is deleted."""
     with dataset_packages():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
 from sosie.errors import UsageError
@@ -39,7 +40,7 @@ def cluster(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it; move nothing.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Sort the faces of a set into a folder for each person."""
     if people is not None and auto:
@@ -78,7 +79,8 @@ def parse_name(text: str) -> tuple[str, Path]:
 def lines(found: Plan, folder: Path) -> list[str]:
     """What was found, for a terminal."""
     faces = sum(found.people.values())
-    text = [f"{folder}: {faces} faces of {len(found.people)} people"]
+    people = "1 person" if len(found.people) == 1 else f"{len(found.people)} people"
+    text = [f"{folder}: {faces} faces of {people}"]
     shown = list(found.people.items())[:_SHOWN]
     text += [f"  {name}: {number}" for name, number in shown]
     if len(found.people) > _SHOWN:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import film_progress, print_json
 from sosie.datasets.extract.options import ExtractOptions, template_name
 from sosie.datasets.packages import dataset_packages
@@ -72,7 +73,7 @@ def extract(
     ] = f"{DEFAULTS.min_visible:g}",
     max_turn: Annotated[str, _rule("--max-turn", "max_turn_deg")] = f"{DEFAULTS.max_turn_deg:g}",
     threads: Annotated[int | None, _option("--threads", "threads")] = DEFAULTS.threads,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Cut the faces out of films and photos into a set: aligned, measured, judged.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
 from sosie.errors import SosieError
@@ -16,7 +17,6 @@ _SHOWN = 40
 _MB = 1_000_000
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the set.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON report.")]
 
 
 def pack(

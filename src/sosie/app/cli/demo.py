@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import print_json
 from sosie.app.samples import sample_portraits
 from sosie.errors import OutputError
@@ -18,8 +19,8 @@ def demo(
     sheet: Annotated[
         Path | None, typer.Option(help="Contact sheet; left out, it goes into that folder.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Swap the two sample portraits both ways; write the results and a contact sheet."""
     from sosie.app.contact_sheet import Row, draw_contact_sheet

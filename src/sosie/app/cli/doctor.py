@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
 
 import typer
 
 from sosie.app.checks import run_checks
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.errors import SosieError
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what is installed, and which providers and codecs really work, by trying them."""
     note_progress("Trying providers, encoders and a swap ...")

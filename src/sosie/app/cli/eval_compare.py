@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sosie.app.cli import eval_flags as flags
+from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import print_json
 from sosie.errors import OutputError
 
@@ -22,8 +22,8 @@ def compare(
         str | None,
         typer.Option(help="Name of the run that the others are held against; the first."),
     ] = None,
-    overwrite: flags.Overwrite = False,
-    as_json: flags.AsJson = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Hold runs against one another: one table, and one page where --out is given.
 

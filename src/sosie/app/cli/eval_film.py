@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sosie.app.cli import eval_flags as flags
+from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import film_progress, print_json
 
 
@@ -22,8 +23,8 @@ def film(
     out: flags.Out = Path("runs"),
     name: flags.Name = None,
     threads: flags.Threads = None,
-    overwrite: flags.Overwrite = False,
-    as_json: flags.AsJson = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score a swapped film against the one that it was made from: identity, flicker, jitter, frames
     that fell back, sound and timing. Writes report.html and report.md."""

@@ -23,7 +23,6 @@ Perceptual = Annotated[
     str, typer.Option(help="Network of LPIPS; auto takes the first whose weights are there.")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; left out, all.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON report.")]
 Pairs = Annotated[Path, typer.Option(help="List of pairs, as `sosie eval protocol` draws it.")]
 Out = Annotated[Path, typer.Option(help="Folder in which each run gets a folder of its own.")]
 Name = Annotated[
@@ -40,4 +39,3 @@ Cache = Annotated[
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep and use nothing from before.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html, report.md.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]

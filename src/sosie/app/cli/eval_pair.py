@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sosie.app.cli import eval_flags as flags
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import print_json
 from sosie.errors import NoFaceError
 
@@ -34,7 +35,7 @@ def pair(
     weights: flags.Weights = None,
     perceptual: flags.Perceptual = "auto",
     threads: flags.Threads = None,
-    as_json: flags.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure one swap: every figure, and what it means."""
     from sosie.analysis.analyser import create_analyser

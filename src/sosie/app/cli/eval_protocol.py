@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sosie.app.cli import eval_flags as flags
+from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import note_progress, print_json
 
 
@@ -35,6 +35,13 @@ def protocol(
     label: Annotated[
         str, typer.Option("--name", help="Name of the list; left out, protocol and count.")
     ] = "",
+    films: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--films",
+            help="A film, or a folder of them: every third target is a frame of one. Repeatable.",
+        ),
+    ] = None,
     compression: Annotated[
         str | None, typer.Option(help="Of FaceForensics++: c23, c40, c0 or raw.")
     ] = None,
@@ -47,8 +54,8 @@ def protocol(
             "--digests", help="Write each picture's SHA-256, so that runs notice another picture."
         ),
     ] = False,
-    overwrite: flags.Overwrite = False,
-    as_json: flags.AsJson = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw pairs of sources and targets from a dataset: the same ones on every machine.
 
@@ -66,6 +73,7 @@ def protocol(
         name=label,
         compression=compression,
         split=split,
+        films=tuple(films or ()),
     )
     drawn = draw(name, request)
     if digests:

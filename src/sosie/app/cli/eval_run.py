@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sosie.app.cli import eval_flags as flags
+from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import film_progress, note_progress, print_json
 from sosie.errors import SosieError, UsageError
 
@@ -54,8 +55,8 @@ def run(
         bool, typer.Option("--no-cost", help="Measure neither memory nor operations.")
     ] = False,
     no_report: flags.NoReport = False,
-    overwrite: flags.Overwrite = False,
-    as_json: flags.AsJson = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Swap every pair by each method, score the results, and write a report.
 
@@ -115,8 +116,8 @@ def score(
     cache: flags.Cache = None,
     no_cache: flags.NoCache = False,
     no_report: flags.NoReport = False,
-    overwrite: flags.Overwrite = False,
-    as_json: flags.AsJson = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score the results of another tool for a list of pairs, and write a report.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.eval_compare import compare
 from sosie.app.cli.eval_film import film
 from sosie.app.cli.eval_pair import pair
@@ -49,7 +50,7 @@ def analysis(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that prepare pictures; all cores.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the analysis models on people whom training never saw, with the teachers beside."""
     for name in only or ():

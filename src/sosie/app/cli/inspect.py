@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import film_progress, print_json
 from sosie.app.targets import require_kind
 from sosie.errors import NoFaceError
@@ -18,7 +19,7 @@ def inspect(
         bool, typer.Option("--landmarks", help="With --json: all 478 landmarks of a photo's faces.")
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the faces of a photo, or the people and scenes of a film."""
     kind = require_kind(path)

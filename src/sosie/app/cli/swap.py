@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from sosie.app.cli.arguments import parse_map, parse_time
+from sosie.app.cli import swap_flags as flags
+from sosie.app.cli.arguments import AsJson, Overwrite, parse_map, parse_time
 from sosie.app.cli.output import film_progress, note_progress, print_json
 from sosie.app.folder import Failure, check_folders, folder_exit_code, media_in, swap_each
 from sosie.app.targets import Kind, require_kind
@@ -24,64 +24,33 @@ if TYPE_CHECKING:
 DEFAULTS = SwapOptions()
 
 
-def _option(name: str) -> Any:
-    """A flag for the field `name` of SwapOptions, with the words of its docstring as help."""
-    pattern = rf"^    (?:\w+, )*{name}(?:, \w+)*: (.+(?:\n        .+)*)"
-    described = re.search(pattern, SwapOptions.__doc__ or "", re.MULTILINE)
-    text = " ".join(described[1].split()) if described else ""
-    return typer.Option(help=text.replace("None ", "left out, "))
-
-
 def swap(
     *,
-    source: Annotated[
-        list[Path] | None,
-        typer.Option("--source", "-s", help="Photo of the face to put in, or several of them."),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            help="Photo of the person whose face is to be replaced: nobody else's is. Of several "
-            "faces in it the largest counts."
-        ),
-    ] = None,
-    people: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="PERSON=SOURCE",
-            help="Instead of a source: a reference photo and the source for that person, "
-            "person.jpg=source.jpg or person.jpg=a.jpg,b.jpg. Repeat it for several people.",
-        ),
-    ] = None,
-    target: Annotated[
-        Path, typer.Option("--target", "-t", help="Photo, film or folder to put it into.")
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write; for a folder, a folder.")
-    ],
-    method: Annotated[str, _option("method")] = DEFAULTS.method,
-    model: Annotated[str | None, _option("model")] = DEFAULTS.model,
-    weights: Annotated[str | None, _option("weights")] = DEFAULTS.weights,
-    interface: Annotated[str | None, _option("interface")] = DEFAULTS.interface,
-    encoder: Annotated[str | None, _option("encoder")] = DEFAULTS.encoder,
-    converter: Annotated[str | None, _option("converter")] = DEFAULTS.converter,
-    faces: Annotated[str, _option("faces")] = DEFAULTS.faces,
-    shape: Annotated[float, _option("shape")] = DEFAULTS.shape,
-    blend: Annotated[str, _option("blend")] = DEFAULTS.blend,
-    colour: Annotated[str, _option("colour")] = DEFAULTS.colour,
-    mask_feather: Annotated[float, _option("mask_feather")] = DEFAULTS.mask_feather,
-    start: Annotated[str | None, _option("start_s")] = None,
-    end: Annotated[str | None, _option("end_s")] = None,
-    codec: Annotated[str | None, _option("codec")] = DEFAULTS.codec,
-    crf: Annotated[int, _option("crf")] = DEFAULTS.crf,
-    preset: Annotated[str, _option("preset")] = DEFAULTS.preset,
-    threads: Annotated[int | None, _option("threads")] = DEFAULTS.threads,
-    provider: Annotated[str, _option("provider")] = DEFAULTS.provider,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = (
-        DEFAULTS.overwrite
-    ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    source: flags.Source = None,
+    reference: flags.Reference = None,
+    people: flags.People = None,
+    target: flags.Target,
+    output: flags.Output,
+    method: flags.Method = DEFAULTS.method,
+    model: flags.Model = DEFAULTS.model,
+    weights: flags.Weights = DEFAULTS.weights,
+    interface: flags.Interface = DEFAULTS.interface,
+    encoder: flags.Encoder = DEFAULTS.encoder,
+    converter: flags.Converter = DEFAULTS.converter,
+    faces: flags.Faces = DEFAULTS.faces,
+    shape: flags.Shape = DEFAULTS.shape,
+    blend: flags.Blend = DEFAULTS.blend,
+    colour: flags.Colour = DEFAULTS.colour,
+    mask_feather: flags.MaskFeather = DEFAULTS.mask_feather,
+    start: flags.Start = None,
+    end: flags.End = None,
+    codec: flags.Codec = DEFAULTS.codec,
+    crf: flags.Crf = DEFAULTS.crf,
+    preset: flags.Preset = DEFAULTS.preset,
+    threads: flags.Threads = DEFAULTS.threads,
+    provider: flags.Provider = DEFAULTS.provider,
+    overwrite: Overwrite = DEFAULTS.overwrite,
+    as_json: AsJson = False,
 ) -> None:
     """Put a face into a photo, a film, or all photos and films of a folder.
 
@@ -108,6 +77,16 @@ def swap(
         provider=provider,
         overwrite=overwrite,
     )
+    _swap_target(_job_of(options, source, reference, people), target, output, as_json)
+
+
+def _job_of(
+    options: SwapOptions,
+    source: list[Path] | None,
+    reference: Path | None,
+    people: list[str] | None,
+) -> Callable[[], Swap]:
+    """What prepares the swap, once the target is known to be one."""
     pairs = [parse_map(text) for text in people] if people else None
 
     def job() -> Swap:
@@ -115,10 +94,14 @@ def swap(
 
         return Swap(source or None, options, reference=reference, people=pairs)
 
+    return job
+
+
+def _swap_target(make_job: Callable[[], Swap], target: Path, output: Path, as_json: bool) -> None:
     if target.is_dir():
-        raise typer.Exit(_swap_folder(job, target, output, as_json))
+        raise typer.Exit(_swap_folder(make_job, target, output, as_json))
     kind = require_kind(target)
-    report = swap_file(job(), target, kind, output)
+    report = swap_file(make_job(), target, kind, output)
     if as_json:
         print_json(dataclasses.asdict(report))
     else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import print_json
 from sosie.errors import InputError, UsageError
 from sosie.training import NEED_TEACHERS, TABLE, extra_packages, load_recipe
@@ -26,43 +27,51 @@ _LINE_EVERY_S = 60.0
 """Where stderr is no terminal, a line of progress appears so often."""
 
 
+Name = Annotated[str, typer.Argument(help=f"Network to make: {', '.join(TABLE)}.")]
+Data = Annotated[
+    Path, typer.Option(help="Folder or .zip of pictures, for a swapper best a folder a person.")
+]
+Run = Annotated[Path, typer.Option(help="Folder for the run: state, log, result.")]
+Teachers = Annotated[Path | None, typer.Option(help="Folder of the teachers; swappers need none.")]
+Preset = Annotated[str | None, typer.Option(help="One of the recipe's plans, as `small`.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="Folder for what is prepared once; left out, `cache` beside the run's."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change the recipe's plan, as samples=100000; repeatable."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run.")]
+Start = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", help="Weights to begin with: .onnx, best.safetensors, or an imported network."
+    ),
+]
+Finetune = Annotated[
+    Path | None, typer.Option(help="A snapshot.safetensors to go on with, on other pictures.")
+]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Processes that prepare samples; all cores but one.")
+]
+
+
 def train(
-    name: Annotated[str, typer.Argument(help=f"Network to make: {', '.join(TABLE)}.")],
-    data: Annotated[
-        Path, typer.Option(help="Folder or .zip of pictures, for a swapper best a folder a person.")
-    ],
-    run: Annotated[Path, typer.Option(help="Folder for the run: state, log, result.")],
-    teachers: Annotated[
-        Path | None, typer.Option(help="Folder of the teachers; swappers need none.")
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="One of the recipe's plans, as `small`.")
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Folder for what is prepared once; left out, `cache` beside the run's."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change the recipe's plan, as samples=100000; repeatable."),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run.")] = False,
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="Weights to begin with: an .onnx, a best.safetensors, an imported network.",
-        ),
-    ] = None,
-    finetune: Annotated[
-        Path | None,
-        typer.Option(help="A snapshot.safetensors to go on with, on other pictures."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")] = "cpu",
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes that prepare samples; all cores but one.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    name: Name,
+    data: Data,
+    run: Run,
+    teachers: Teachers = None,
+    preset: Preset = None,
+    cache: Cache = None,
+    settings: Settings = None,
+    resume: Resume = False,
+    start: Start = None,
+    finetune: Finetune = None,
+    device: Device = "cpu",
+    workers: Workers = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a network from pictures and teachers: NAME.onnx and its card NAME.json."""
     chosen = dict(map(_setting, settings or ()))
@@ -73,12 +82,7 @@ def train(
 
     if finetune is not None and start is not None:
         raise UsageError("--finetune and --from both name weights to begin with: give one of them.")
-    if not data.is_file():
-        require_folder(data, "--data")
-    if teachers is not None:
-        require_folder(teachers, "--teachers")
-    elif name in NEED_TEACHERS:
-        raise UsageError(f"{name} learns from teachers: name their folder with --teachers.")
+    _require_pictures(name, data, teachers)
     order = Order(
         name=name,
         materials=Materials(
@@ -102,6 +106,15 @@ def train(
         print_json({"file": str(made.file), "card": dataclasses.asdict(made.card)})
     else:
         print(_summary(made))
+
+
+def _require_pictures(name: str, data: Path, teachers: Path | None) -> None:
+    if not data.is_file():
+        require_folder(data, "--data")
+    if teachers is not None:
+        require_folder(teachers, "--teachers")
+    elif name in NEED_TEACHERS:
+        raise UsageError(f"{name} learns from teachers: name their folder with --teachers.")
 
 
 def require_folder(folder: Path, flag: str) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import print_json
 from sosie.errors import SosieError, UsageError
 from sosie.options import nearest
@@ -23,7 +24,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("list")
 def list_weights(
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the shipped models: size, licence, date, purpose, main figures."""
     found = [(card, check(card.name).size_bytes) for card in embedded_cards().values()]
@@ -42,7 +43,7 @@ def verify(
     names: Annotated[
         list[str] | None, typer.Argument(help="Models to check; all.", show_default=False)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check that the shipped files are those that their cards describe, by their SHA-256."""
     known = embedded_names()
@@ -76,8 +77,8 @@ def import_(
     embedding_map: Annotated[
         Path | None, typer.Option(help="For inswapper: its embedding map, a .npy or .onnx.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON report.")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Turn a published checkpoint into a snapshot with its card, and an ONNX file.
 

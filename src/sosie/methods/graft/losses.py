@@ -12,19 +12,24 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own documents call it F
 from torch import nn
 
-from sosie.analysis.recogniser import SIDE_PX as IDENTITY_PX
+from sosie.analysis.landmarker import SIDE_PX as LANDMARKS_PX
 from sosie.methods.graft.network import applied
 from sosie.methods.graft.view import CHANNELS, MARGIN
+from sosie.training.dlib_module import DlibModule
+from sosie.training.likeness import aligned_faces, described, identified, jittered
+from sosie.training.losses.adversarial import discriminator_loss, generator_loss
 from sosie.training.onnx_module import OnnxModule
 from sosie.training.perceptual import PerceptualDistance
 from sosie.training.precision import fast_precision
 from sosie.training.swap.samples import CROSS, PAIR
 
 # Weights of the terms: colour at full size and blurred twice over, edges, the perceptual distance;
-# likeness to the source and, above what strangers have, to the target; light, the seam, and detail
-# where geometry knew better.
+# likeness to the source by two networks and, above what strangers have, to the target; light, the
+# seam, and detail where geometry knew better; the target's expression, and features where they are
+# meant to be; to be taken for a photo.
 _COLOUR, _COARSE, _EDGES, _PERCEPTUAL = 2.0, 4.0, 2.0, 3.0
-_LIKENESS, _LEAK, _LIGHT, _SEAM, _DETAIL = 6.0, 3.0, 2.0, 0.7, 0.3
+_LIKENESS, _ALIKE, _LEAK, _LIGHT, _SEAM, _DETAIL = 6.0, 5.0, 3.0, 2.0, 0.7, 0.3
+_EXPRESSION, _PLACES, _ADVERSARIAL = 2.0, 0.5, 0.5
 _STRANGERS = 0.1
 # Weight of the amount of fine detail about each place, and how far about, in pixels. Without it
 # detail fades: what does not fit to the pixel costs less when it is faint.
@@ -36,6 +41,21 @@ _LIGHT_SIGMA, _LIGHT_PX = 0.2 / MARGIN, 32
 _KNOWN, _SHOWN, _OWN = ([CHANNELS.index(name)] for name in ("known", "shown", "own"))
 # Width of the band along the face's edge in which the seam is judged, in pixels of a quarter size.
 _BAND_PX = 5
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The frozen networks that the losses need. identity: Sosie's own, aligned faces -> 512
+    numbers; landmarks: Sosie's own (`analysis.landmarker`); dlib: chips of faces -> 128."""
+
+    perceptual: PerceptualDistance
+    identity: OnnxModule
+    landmarks: OnnxModule
+    dlib: DlibModule
+
+    def to(self, device: torch.device) -> Judges:
+        """The same, moved."""
+        return Judges(*(network.to(device) for network in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -89,10 +109,10 @@ def corrected(network: nn.Module, batch: dict[str, torch.Tensor]) -> Batch:
 def graft_losses(
     made: Batch,
     batch: dict[str, torch.Tensor],
-    perceptual: PerceptualDistance,
-    identity: OnnxModule,
+    judges: Judges,
+    judge: nn.Module,
 ) -> dict[str, torch.Tensor]:
-    """The weighted terms."""
+    """The weighted terms. judge: of `GraftLearner`."""
     terms = {"detail": _DETAIL * (made.detail.abs() * made.known * made.face).mean()}
     known, cross = ~made.cross, made.cross
     share = float(known.float().mean())
@@ -107,19 +127,38 @@ def graft_losses(
         terms["coarse"] = share * _COARSE * _coarse(ours - answer) / area
         terms["grain"] = share * _GRAIN * (_grain(ours) - _grain(answer)).abs().mean() / area
         half = [F.avg_pool2d(picture, 2) for picture in (ours, answer)]
-        terms["perceptual"] = share * _PERCEPTUAL * _mean(perceptual, *half)
+        terms["perceptual"] = share * _PERCEPTUAL * _mean(judges.perceptual, *half)
     if share < 1:
-        likeness, leak = likenesses(made, batch, identity)
+        likeness, alike, leak = likenesses(made, batch, judges)
         rest = 1 - share
         terms["likeness"] = rest * _LIKENESS * (1 - likeness).mean()
+        terms["alike"] = rest * _ALIKE * (1 - alike).mean()
         terms["leak"] = rest * _LEAK * F.relu(leak - _STRANGERS).mean()
         terms["light"] = rest * _LIGHT * light_difference(made)[cross].mean()
         terms["seam"] = rest * _SEAM * seam(made)[cross].mean()
+        with fast_precision(made.joined.device):
+            taken = judge(F.avg_pool2d(made.joined[cross], 2))
+        terms["adversarial"] = rest * _ADVERSARIAL * generator_loss("hinge", [taken])
+        expression, places = misread(made, batch, judges.landmarks)
+        terms["expression"] = rest * _EXPRESSION * expression.mean()
+        terms["places"] = rest * _PLACES * places.mean()
         weight = F.avg_pool2d(made.face * made.known, _GRAIN_PX)[cross]
         off = (_grain(made.result[cross]) - _grain(made.base[cross])).abs() * weight
         faded = rest * _GRAIN * off.mean() / weight.mean().clamp_min(0.01)
         terms["grain"] = terms.get("grain", 0) + faded
     return terms
+
+
+def judge_losses(
+    made: torch.Tensor, target: torch.Tensor, judge: nn.Module
+) -> dict[str, torch.Tensor]:
+    """How badly the judge tells swaps (N x 3 x H x W, 0 of them too) from photos."""
+    if not len(made):
+        # Nothing to learn from, but the loop wants a gradient.
+        return {"told_apart": 0 * torch.stack([p.sum() for p in judge.parameters()]).sum()}
+    with fast_precision(target.device):
+        real, fake = (judge(F.avg_pool2d(pictures, 2)) for pictures in (target, made))
+    return {"told_apart": discriminator_loss("hinge", [real], [fake])}
 
 
 def _mean(perceptual: PerceptualDistance, ours: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
@@ -129,29 +168,39 @@ def _mean(perceptual: PerceptualDistance, ours: torch.Tensor, answer: torch.Tens
 
 
 def likenesses(
-    made: Batch, batch: dict[str, torch.Tensor], identity: OnnxModule
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine of the results' identities with the sources' and with the targets', of the crosses."""
+    made: Batch, batch: dict[str, torch.Tensor], judges: Judges
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of the crosses, the cosine of the results' identities with the sources' by Sosie's network
+    and by dlib's, and by Sosie's with the targets'. The faces are looked at a little askew."""
     cross = made.cross
-    faces = aligned_faces(made.joined[cross], made.aligned[cross], IDENTITY_PX)
-    with fast_precision(faces.device):
-        (numbers,) = identity(faces.clamp(0, 1).permute(0, 2, 3, 1) * 255)
-    numbers = F.normalize(numbers.float(), dim=1)
+    pictures, aligned = made.joined[cross], jittered(made.aligned[cross])
+    numbers = identified(pictures, aligned, judges.identity)
+    others = described(pictures, aligned, judges.dlib) - batch["dlib_mean"][cross]
+    alike = F.cosine_similarity(others, batch["source_dlib"][cross])
     source, target = batch["source_identity"][cross], batch["target_identity"][cross]
-    return (numbers * source).sum(1), (numbers * target).sum(1)
+    return (numbers * source).sum(1), alike, (numbers * target).sum(1)
 
 
-def aligned_faces(pictures: torch.Tensor, matrices: torch.Tensor, side_px: int) -> torch.Tensor:
-    """Crops of the square, N x 3 x side_px x side_px, by matrices from the crop to the square
-    (N x 2 x 3, pixels). The square is halved first, so that little aliases."""
-    halved = F.avg_pool2d(pictures, 2)
-    height, width = pictures.shape[2:]
-    steps = torch.arange(side_px, device=pictures.device, dtype=torch.float32)
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    places = torch.stack([x, y, torch.ones_like(x)], -1)  # h x w x 3
-    at = torch.einsum("nij,hwj->nhwi", matrices, places)
-    grid = torch.stack([(2 * at[..., 0] + 1) / width, (2 * at[..., 1] + 1) / height], -1) - 1
-    return F.grid_sample(halved, grid, "bilinear", "border", align_corners=False)
+def misread(
+    made: Batch, batch: dict[str, torch.Tensor], landmarks: OnnxModule
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far the results' expression weights are from the targets' (Euclidean), and their points
+    from where they are meant to be (mean, pixels of the landmark network), of the crosses."""
+    cross = made.cross
+    looked, moved = batch["looked"][cross], batch["moved"][cross]
+    with torch.no_grad():
+        there, _, weights = _read(made.target[cross], looked, landmarks)
+    points, _, ours = _read(made.joined[cross], looked, landmarks)
+    expression = (ours - weights).square().sum(1).add(1e-4).sqrt()
+    return expression, (points - there - moved).square().sum(2).add(1e-2).sqrt().mean(1)
+
+
+def _read(
+    pictures: torch.Tensor, looked: torch.Tensor, landmarks: OnnxModule
+) -> tuple[torch.Tensor, ...]:
+    squares = aligned_faces(pictures, looked, LANDMARKS_PX)
+    answer: tuple[torch.Tensor, ...] = landmarks(squares.clamp(0, 1).permute(0, 2, 3, 1) * 255)
+    return answer
 
 
 def light_difference(made: Batch) -> torch.Tensor:

@@ -13,11 +13,13 @@ from torch import nn
 from torch.nn import functional
 
 from sosie.methods.graft.view import CHANNELS
-from sosie.nn.blocks import relu_unit
+from sosie.nn.blocks import ReluResidual, relu_unit
+from sosie.nn.patch_discriminator import PatchDiscriminator
 
 # Channels at a half, a quarter, an eighth, a sixteenth and a thirty-second of the square's side.
 _CHANNELS = (24, 48, 96, 160, 192)
 _LIGHT, _DETAIL = 6, 3
+_JUDGE_STEPS, _JUDGE_WIDTH = 3, 32
 
 
 class GraftNetwork(nn.Module):
@@ -32,7 +34,7 @@ class GraftNetwork(nn.Module):
         half, quarter = channels[:2]
         self.stem = relu_unit(len(CHANNELS), half, kernel=5, stride=2)
         self.down = nn.ModuleList(
-            nn.Sequential(relu_unit(fine, coarse, stride=2), Residual(coarse))
+            nn.Sequential(relu_unit(fine, coarse, stride=2), ReluResidual(coarse))
             for fine, coarse in pairwise(channels)
         )
         steps = list(pairwise(channels[1:]))[::-1]
@@ -60,6 +62,16 @@ class GraftNetwork(nn.Module):
         return light, detail
 
 
+class GraftLearner(nn.Module):
+    """What learns together: the network, and a judge that tells its swaps from photos. `judge`
+    takes pictures at half the square's side."""
+
+    def __init__(self, channels: tuple[int, ...] = _CHANNELS) -> None:
+        super().__init__()
+        self.generator = GraftNetwork(channels)
+        self.judge = PatchDiscriminator(_JUDGE_STEPS, _JUDGE_WIDTH)
+
+
 class ExportedGraft(nn.Module):
     """As the run time has it: shown, uint8 N x H x W x CHANNELS -> light, N x H/4 x W/4 x 6, and
     detail, N x H x W x 3, float32."""
@@ -71,20 +83,6 @@ class ExportedGraft(nn.Module):
     def forward(self, shown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         light, detail = self.network(shown)
         return light.permute(0, 2, 3, 1), detail.permute(0, 2, 3, 1)
-
-
-class Residual(nn.Module):
-    """relu(x + f(x)) with two convolutions (He et al. 2016, eq. 1); f begins at zero."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = relu_unit(channels, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-        nn.init.zeros_(self.norm.weight)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.relu(x + self.norm(self.second(self.first(x))))
 
 
 def applied(shown: torch.Tensor, light: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:

@@ -5,38 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own documents call it F
 from numpy.typing import NDArray
 from torch import nn
 
 from sosie.analysis import topology
 from sosie.methods.graft.losses import (
-    Batch,
-    aligned_faces,
+    Judges,
     corrected,
     graft_losses,
+    judge_losses,
     light_difference,
+    misread,
     seam,
 )
-from sosie.methods.graft.network import ExportedGraft, GraftNetwork
+from sosie.methods.graft.network import ExportedGraft, GraftLearner
 from sosie.methods.graft.view import CHANNELS, SIDE_PX
 from sosie.nn.blocks import lay_channels_last
+from sosie.training.analysis.identity.teachers import IDENTITY_FILE
 from sosie.training.analysis.visibility.sprites import Library, open_library
 from sosie.training.card import FACES
-from sosie.training.dlib_module import CHIP_PX, DlibModule, chip_matrix, find_dlib_file
+from sosie.training.dlib_module import DlibModule, find_dlib_file
 from sosie.training.export import to_onnx
 from sosie.training.faces import open_faces
+from sosie.training.likeness import aligned_matrix, describe_all, identified
 from sosie.training.onnx_module import OnnxModule
 from sosie.training.order import Shuffled
 from sosie.training.perceptual import PerceptualDistance
-from sosie.training.recipe import PlainRecipe, Plan
+from sosie.training.recipe import Phase, Plan, Recipe
 from sosie.training.swap import samples
 from sosie.training.swap.samples import CROSS, PAIR, SELF, CachedFace
 from sosie.training.swap.store import SwapFaces, open_swap_faces
+from sosie.training.teachers import teacher_file
+from sosie.training.unmerge import unmerged
 from sosie.weights import read_embedded
 
 # Shares of the samples by kind; of the sources of a cross, those from the sharper groups.
@@ -48,12 +52,16 @@ _FEW = 4
 _SPRITES = 4000
 _VALIDATION = {CROSS: 64, PAIR: 32}
 _BATCH = 16
-# How much of a score is likeness, and how much is lost for light that differs (in 0..1), a seam and
-# a perceptual distance.
-_OF_LIKENESS, _OF_LIGHT, _OF_SEAM, _OF_PERCEPTUAL = 2.0, 2.0, 1.0, 1.0
+# Share of the plan's rate by which the judge of swaps and photos learns.
+_JUDGE_RATE = 0.5
+# How much of a score is likeness, and how much is lost for light that differs (in 0..1), a seam, a
+# perceptual distance and another expression.
+_OF_LIKENESS, _OF_LIGHT, _OF_SEAM, _OF_PERCEPTUAL, _OF_EXPRESSION = 2.0, 2.0, 1.0, 1.0, 0.5
+
+Tensors = dict[str, torch.Tensor]
 
 
-class SwapRecipe(PlainRecipe):
+class SwapRecipe(Recipe):
     """Learns to correct a face that geometry has carried over."""
 
     name: ClassVar[str] = "swap"
@@ -62,7 +70,8 @@ class SwapRecipe(PlainRecipe):
         **dict.fromkeys(FACES, "faces of the training people"),
         "yunet": "found the faces",
         "face_landmarker": "gave the landmarks of the faces",
-        "dlib": "chose the best snapshot by likeness",
+        "dlib": "likeness of the swaps to their sources",
+        "mobileface": "chose the best snapshot by likeness",
         "squeezenet": "perceptual distance from the known answer",
         "lpips": "weights of that distance",
     }
@@ -78,12 +87,12 @@ class SwapRecipe(PlainRecipe):
 
     def prepare(self) -> None:
         # Before the loop starts processes, which then have it too.
-        _ = self._turns, self._library
+        _ = self._turns, self._library, self._dlib
 
     def network(self) -> nn.Module:
-        network = GraftNetwork()
-        lay_channels_last(network)
-        return network
+        learner = GraftLearner()
+        lay_channels_last(learner)
+        return learner
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         target = self._order[index]
@@ -106,49 +115,72 @@ class SwapRecipe(PlainRecipe):
         apart = np.abs(self._turns[few] - self._turns[target]).sum(1)
         return int(few[np.argmax(apart)])
 
-    def losses(
-        self, network: nn.Module, batch: dict[str, torch.Tensor], progress: float
-    ) -> dict[str, torch.Tensor]:
+    def phases(self) -> tuple[Phase, ...]:
+        return (
+            Phase("", self._graft, ("generator",)),
+            Phase("judge", self._judge, ("judge",), rate=_JUDGE_RATE, betas=(0.5, 0.99)),
+        )
+
+    def _graft(self, network: nn.Module, batch: Tensors, progress: float) -> Tensors:
         del progress
-        made = corrected(network, batch)
-        perceptual, identity = self._judges
-        device = made.target.device
-        return graft_losses(made, batch, perceptual.to(device), identity.to(device))
+        learner = cast(GraftLearner, network)
+        made = corrected(learner.generator, batch)
+        # The judge, whose turn is next, sees what has just been made.
+        batch["made"] = made.joined[made.cross].detach()
+        judges = self._judges.to(made.target.device)
+        return graft_losses(made, batch, judges, learner.judge)
+
+    def _judge(self, network: nn.Module, batch: Tensors, progress: float) -> Tensors:
+        del progress
+        target = batch["target"].permute(0, 3, 1, 2).float() / 255
+        return judge_losses(batch["made"], target, cast(GraftLearner, network).judge)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         device = next(network.parameters()).device
-        perceptual = self._judges[0].to(device)
+        judges = self._judges.to(device)
         found: dict[str, list[torch.Tensor]] = {
-            key: [] for key in ("likeness", "light", "seam", "perceptual", "colour")
+            key: []
+            for key in ("likeness", "light", "seam", "expression", "places", "perceptual", "colour")
         }
         for batch in self._validation:
             there = {name: value.to(device) for name, value in batch.items()}
-            made = corrected(network, there)
+            made = corrected(cast(GraftLearner, network).generator, there)
             if bool(made.cross.all()):
                 found["light"].append(light_difference(made))
                 found["seam"].append(seam(made))
-                found["likeness"].append(self._likeness(made, there["dlib"]))
+                ours = identified(made.joined, made.aligned, self._mobile.to(device), False)
+                found["likeness"].append((ours * there["source"]).sum(1))
+                expression, places = misread(made, there, judges.landmarks)
+                found["expression"].append(expression)
+                found["places"].append(places)
             else:
                 area = made.face.mean((1, 2, 3)).clamp_min(0.01)
                 joined = made.joined.clamp(0, 1)
                 found["colour"].append((joined - made.target).abs().mean((1, 2, 3)) / area)
-                found["perceptual"].append(perceptual(joined, made.target))
+                found["perceptual"].append(judges.perceptual(joined, made.target))
         figures = {name: float(torch.cat(values).mean()) for name, values in found.items()}
         figures["score"] = (
             _OF_LIKENESS * figures["likeness"]
             - _OF_LIGHT * figures["light"]
             - _OF_SEAM * figures["seam"]
             - _OF_PERCEPTUAL * figures["perceptual"]
+            - _OF_EXPRESSION * figures["expression"]
         )
         return figures
 
     def export(self, network: nn.Module, file: Path) -> None:
         to_onnx(
-            ExportedGraft(network),
+            ExportedGraft(cast(GraftLearner, network).generator),
             torch.zeros(1, SIDE_PX, SIDE_PX, len(CHANNELS), dtype=torch.uint8),
             file,
             outputs=("light", "detail"),
         )
+
+    def weights_from(self, file: Path) -> Tensors:
+        generator = cast(GraftLearner, self.network()).generator
+        seen = [self.sample(k, np.random.default_rng((1, k)))["shown"] for k in range(_BATCH)]
+        found = unmerged(generator, file, torch.from_numpy(np.stack(seen)))
+        return {f"generator.{name}": value for name, value in found.items()}
 
     @cached_property
     def _faces(self) -> SwapFaces:
@@ -188,20 +220,34 @@ class SwapRecipe(PlainRecipe):
         return {who: np.asarray(m / np.linalg.norm(m), np.float32) for who, m in means.items()}
 
     @cached_property
-    def _judges(self) -> tuple[PerceptualDistance, OnnxModule]:
-        """The frozen networks that the losses need."""
-        judges = (
+    def _judges(self) -> Judges:
+        judges = Judges(
             PerceptualDistance(self.materials.teachers),
             OnnxModule(read_embedded("identity")),
+            OnnxModule(read_embedded("landmarks")),
+            DlibModule(find_dlib_file()),
         )
-        for judge in judges:
+        for judge in vars(judges).values():
             judge.requires_grad_(False).eval()
         return judges
 
     @cached_property
-    def _dlib(self) -> DlibModule:
+    def _mobile(self) -> OnnxModule:
         """An identity network that is no loss, for validation alone."""
-        return DlibModule(find_dlib_file()).eval()
+        file = teacher_file(self.materials.teachers, IDENTITY_FILE)
+        return OnnxModule(file, ("fc5_bn",)).requires_grad_(False).eval()
+
+    @cached_property
+    def _dlib(self) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+        """Of each person among the sources the mean of dlib's numbers, less the mean of all; and
+        that mean, which tells nobody from anybody."""
+        faces, rows = self._faces, self._sources
+        numbers = describe_all(
+            [faces.crops[row] for row in rows], list(faces.landmarks[rows]), self._judges.dlib
+        )
+        middle = numbers.mean(0)
+        places = _by_person(faces.people[rows], np.arange(len(rows)))
+        return {who: numbers[at].mean(0) - middle for who, at in places.items()}, middle
 
     @cached_property
     def _validation(self) -> list[dict[str, torch.Tensor]]:
@@ -228,35 +274,21 @@ class SwapRecipe(PlainRecipe):
         made = [samples.plain_sample(kind, self._face(s), self._face(t)) for s, t in rows]
         batch = {k: torch.from_numpy(np.stack([one[k] for one in made])) for k in made[0]}
         if kind == CROSS:
-            # A source's own picture in its own square, aligned like any result.
-            own = [samples.plain_sample(PAIR, self._face(s), self._face(s)) for s, _ in rows]
-            pictures = torch.from_numpy(np.stack([one["target"] for one in own]))
-            aligned = torch.from_numpy(np.stack([one["aligned"] for one in own]))
+            pictures = torch.from_numpy(np.stack([self._face(s).crop for s, _ in rows]))
+            aligned = np.stack([aligned_matrix(self._faces.landmarks[s]) for s, _ in rows])
             shown = pictures.permute(0, 3, 1, 2).float() / 255
-            batch["dlib"] = self._described(shown, aligned)
+            batch["source"] = identified(shown, torch.from_numpy(aligned), self._mobile, False)
         return batch
 
-    def _described(self, pictures: torch.Tensor, aligned: torch.Tensor) -> torch.Tensor:
-        """dlib's numbers for faces in the network's square, less their usual mean: N x 128."""
-        chip = np.vstack([chip_matrix(), (0, 0, 1)])
-        back = torch.from_numpy(np.linalg.inv(chip).astype(np.float32)).to(pictures.device)
-        whole = F.pad(aligned, (0, 0, 0, 1))
-        whole[:, 2, 2] = 1
-        chips = aligned_faces(pictures, (whole @ back)[:, :2], CHIP_PX)
-        network = self._dlib.to(pictures.device)
-        return F.normalize(network(chips.clamp(0, 1) * 255), dim=1)
-
-    def _likeness(self, made: Batch, sources: torch.Tensor) -> torch.Tensor:
-        """Cosine of results and sources by dlib's numbers, less the sources' mean: N."""
-        ours = self._described(made.joined, made.aligned)
-        mean = sources.mean(0, keepdim=True)
-        return F.cosine_similarity(ours - mean, sources - mean)
-
     def _identities(self, source: int, target: int) -> dict[str, NDArray[Any]]:
-        people = self._faces.people
+        who, whom = (str(self._faces.people[row]) for row in (source, target))
+        by_dlib, middle = self._dlib
         return {
-            "source_identity": self._anchors[str(people[source])],
-            "target_identity": self._anchors[str(people[target])],
+            "source_identity": self._anchors[who],
+            "target_identity": self._anchors[whom],
+            # Only sources of crosses are asked for.
+            "source_dlib": by_dlib.get(who, np.zeros_like(middle)),
+            "dlib_mean": middle,
         }
 
     def _face(self, row: int) -> CachedFace:

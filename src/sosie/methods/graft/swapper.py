@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from sosie.face_shape import silhouette
-from sosie.methods.base import Card, Source, nearest_pose
+from sosie.methods.base import Card
 from sosie.methods.graft import view
 from sosie.options import SwapOptions
 from sosie.runtime import Session, create_session
-from sosie.texture.photo import PreparedPhoto, prepare_photo
+from sosie.texture.carried import CarriedSwapper
+from sosie.texture.carry import carried
+from sosie.texture.photo import PreparedPhoto
 from sosie.texture.retarget import retarget
 from sosie.types import Crop, SwappedCrop
 from sosie.weights import read_embedded
@@ -31,8 +32,9 @@ MODEL = "swap"
 """Name of the network's weight file."""
 
 
-class GraftSwapper:
-    """The method `graft`. Of the options it uses `shape`, `provider` and `threads`.
+class GraftSwapper(CarriedSwapper):
+    """The method `graft`. Of the options it uses `shape`, `provider`, `threads`, and `colour`: the
+    network is what moves the light, so that another choice than `light` leaves it out.
 
     model: the network's ONNX file, as bytes; None takes the package's own, which is read when it is
     first needed.
@@ -44,25 +46,12 @@ class GraftSwapper:
         self.shape = options.shape
         self._options = options
         self._model = model
+        self._learned = options.colour == "light"
 
-    def prepare(self, sources: Sequence[Source]) -> tuple[PreparedPhoto, ...]:
-        """Texture pyramids and visibility of each source photo."""
-        return tuple(prepare_photo(source) for source in sources)
-
-    def choose(
-        self, prepared: Sequence[PreparedPhoto], crop: Crop, before: int | None = None
-    ) -> int:
-        """Which source photo is nearest to the target's head pose."""
-        return nearest_pose([photo.pose for photo in prepared], crop.face.pose, before)
-
-    def swap(self, prepared: Sequence[PreparedPhoto], crops: Sequence[Crop]) -> list[SwappedCrop]:
-        """Each crop's face with the source's texture, in the target's light."""
-        chosen = [self.choose(prepared, c) if c.source is None else c.source for c in crops]
-        return [
-            self._swap(prepared[number], crop) for number, crop in zip(chosen, crops, strict=True)
-        ]
-
-    def _swap(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
+    def swap_one(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
+        """With the source's texture, in the target's light."""
+        if not self._learned:
+            return carried(photo, crop, self.shape)
         height, width = crop.pixels.shape[:2]
         points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape)
         made = view.draft(photo, crop.pixels, crop.landmarks, points, crop.visible)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from sosie.face_shape import silhouette
-from sosie.methods.base import Card, Source, nearest_pose
+from sosie.methods.base import Card
 from sosie.options import SwapOptions
-from sosie.texture.carry import own_parts, textured
-from sosie.texture.photo import PreparedPhoto, prepare_photo
-from sosie.texture.retarget import retarget
+from sosie.texture.carried import CarriedSwapper
+from sosie.texture.carry import carried
+from sosie.texture.photo import PreparedPhoto
 from sosie.types import Crop, SwappedCrop
 
 CARD = Card(
@@ -24,7 +19,7 @@ CARD = Card(
 )
 
 
-class MeshSwapper:
+class MeshSwapper(CarriedSwapper):
     """The method `mesh`. Of the options it uses `shape`; it has no other state."""
 
     card = CARD
@@ -32,29 +27,6 @@ class MeshSwapper:
     def __init__(self, options: SwapOptions) -> None:
         self.shape = options.shape
 
-    def prepare(self, sources: Sequence[Source]) -> tuple[PreparedPhoto, ...]:
-        """Texture pyramids and visibility of each source photo."""
-        return tuple(prepare_photo(source) for source in sources)
-
-    def choose(
-        self, prepared: Sequence[PreparedPhoto], crop: Crop, before: int | None = None
-    ) -> int:
-        """Which source photo is nearest to the target's head pose."""
-        return nearest_pose([photo.pose for photo in prepared], crop.face.pose, before)
-
-    def swap(self, prepared: Sequence[PreparedPhoto], crops: Sequence[Crop]) -> list[SwappedCrop]:
-        """Each crop's face with the texture and inner proportions of the source."""
-        chosen = [self.choose(prepared, c) if c.source is None else c.source for c in crops]
-        return [
-            self._swap(prepared[number], crop) for number, crop in zip(chosen, crops, strict=True)
-        ]
-
-    def _swap(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
-        height, width = crop.pixels.shape[:2]
-        points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape)
-        texture, known = textured(photo, points, width, height)
-        mask = known * (silhouette(points, width, height) * np.float32(1 / 255))
-        own, moved = own_parts(crop.pixels, crop.landmarks, points)
-        share = own[..., None]
-        pixels = np.asarray(texture * (1 - share) + moved * share, np.float32)
-        return SwappedCrop(pixels, np.asarray(np.maximum(mask, own), np.float32), own)
+    def swap_one(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
+        """With the texture and inner proportions of the source."""
+        return carried(photo, crop, self.shape)

@@ -25,8 +25,12 @@ Pixels = NDArray[np.uint8]
 
 # Share of the altered faces that get light from a side, a shadow with an edge, and gloss.
 _SIDE_LIT, _SHADOWED, _GLOSSY = 0.6, 0.35, 0.25
+# A lamp is about white, or, of this share, of some colour.
+_COLOURED, _WHITE, _HUE = 0.3, 0.1, 0.4
 _KIND_NAMES = list(KINDS)
-_KIND_SHARES = np.array([kind.share for kind in KINDS.values()])
+# What stands before a source's face and is taken for skin is hair and spectacles most of all.
+_OFTENER = {"fringe": 3.0, "lock": 2.0, "strands": 4.0, "spectacles": 4.0}
+_KIND_SHARES = np.array([kind.share * _OFTENER.get(n, 1.0) for n, kind in KINDS.items()])
 _KIND_SHARES = _KIND_SHARES / _KIND_SHARES.sum()
 # Rings about which a beard, brows or a painted forehead lie.
 _BEARD = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288,
@@ -75,7 +79,8 @@ def _lamp(landmarks: FloatArray, width: int, height: int, rng: np.random.Generat
     around /= cv2.GaussianBlur(inside, (0, 0), sigma) + np.float32(1e-3)
     shade = np.where(inside > 0, shade, around)
     ambient = float(rng.uniform(0.25, 0.85))
-    colour = np.exp(rng.normal(0, 0.1, 3)).astype(np.float32)
+    hue = _HUE if rng.random() < _COLOURED else _WHITE
+    colour = np.exp(rng.normal(0, hue, 3)).astype(np.float32)
     lit = ambient + (1 - ambient) * 1.6 * shade[..., None] * colour
     return np.asarray(lit, np.float32)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import geometry
-from sosie.analysis import occlusion, recogniser, topology
+from sosie.analysis import landmarker, occlusion, recogniser, topology
 from sosie.analysis.analyser import make_face
 from sosie.analysis.topology import MIRROR, Region
 from sosie.engine import WINDOW_MARGIN, window
@@ -33,7 +33,7 @@ PAIR, SELF, CROSS = 0, 1, 2
 
 # Share of the sources, and of the targets, that are altered where the answer stays known.
 _RELIT = 0.6
-_THING, _TURNED, _PAINTED, _MISREAD = 0.3, 0.25, 0.6, 0.5
+_THING, _TURNED, _PAINTED, _MISREAD = 0.45, 0.25, 0.6, 0.5
 # Share of the sources whose head is turned, by kind.
 _HEAD = {PAIR: 0.15, SELF: 0.4, CROSS: 0.0}
 
@@ -102,8 +102,9 @@ def make_sample(
     """One sample; of a self, `source` and `target` are one face.
 
     shown: uint8, SIDE_PX squared x CHANNELS (`view.shown_to_network`). target: uint8, SIDE_PX
-    squared x 3: what should be, or, of a cross, what was. kind: int64. aligned: float32, 2 x 3:
-    from the identity network's crop to the square.
+    squared x 3: what should be, or, of a cross, what was. kind: int64. aligned, looked: float32,
+    2 x 3: from the identity and from the landmark network's crop to the square. moved: float32,
+    478 x 3: from the target's landmarks to those of the swapped face, in pixels of the latter.
     """
     if rng.random() < 0.5:
         source, target = source.mirrored(), target.mirrored()
@@ -159,11 +160,16 @@ def as_window(pixels: Pixels, landmarks: FloatArray) -> Pixels:
 def _assembled(kind: int, made: view.Draft, seen: Pixels, there: Target) -> dict[str, NDArray[Any]]:
     five = topology.five_points(there.landmarks)
     onto = geometry.align_matrix(five, recogniser.TEMPLATE, recogniser.SIDE_PX)
+    looks = landmarker.square_matrix(topology.region_of(there.landmarks))
+    moved = geometry.transform_points(made.points, looks)
+    moved = moved - geometry.transform_points(there.landmarks, looks)
     return {
         "shown": view.shown_to_network(made, seen, np.eye(2, 3)),
         "target": there.pixels,
         "kind": np.array(kind, np.int64),
         "aligned": geometry.invert(onto).astype(np.float32),
+        "looked": geometry.invert(looks).astype(np.float32),
+        "moved": moved.astype(np.float32),
     }
 
 

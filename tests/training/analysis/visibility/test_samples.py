@@ -22,10 +22,10 @@ PAINT = (10, 250, 30)
 
 @pytest.fixture
 def face(model_face) -> samples.KnownFace:
-    points = model_face(yaw=10, roll=-15, unit_px=32, centre=(112, 112)).landmarks
+    points = model_face(yaw=8, roll=-15, unit_px=40, centre=(112, 112)).landmarks
     outline = outline_of(points, CROP_PX)
     crop = np.full((CROP_PX, CROP_PX, 3), (90, 110, 140), np.uint8)
-    crop[fill_polygon(outline, CROP_PX, CROP_PX) > 0] = (200, 150, 125)
+    crop[fill_polygon(outline, CROP_PX, CROP_PX) > 127] = (200, 150, 125)
     known = np.full((MAP_PX, MAP_PX), 255, np.uint8)
     return samples.KnownFace(crop, points, outline, known, known)
 
@@ -54,7 +54,7 @@ def test_a_sample_has_the_shapes_that_the_network_takes(face, library):
             "target": ((SIDE_PX, SIDE_PX), np.uint8),
             "weight": ((SIDE_PX, SIDE_PX), np.uint8),
         }
-        assert (sample["target"] > 127).sum() > 270
+        assert (sample["target"] > 127).sum() > 300
 
 
 def test_the_same_numbers_make_the_same_sample(face, library):
@@ -70,7 +70,7 @@ def test_the_label_lies_on_the_face_however_the_square_is_laid(face):
         scene = samples.cut(face, region)
         skin = scene.pixels[..., 0] > 145
         labelled = scene.target > 127
-        assert (skin & labelled).sum() / (skin | labelled).sum() > 0.96
+        assert (skin & labelled).sum() / (skin | labelled).sum() > 0.97
         assert scene.trust.min() == 255
         wanted = transform_points(face.landmarks, square_matrix(region))[:, :2]
         assert np.abs(scene.points - wanted).max() < 1e-3
@@ -83,7 +83,7 @@ def test_the_mirror_image_carries_its_labels(face):
     scene = samples.cut(mirrored, region_of(mirrored.landmarks))
     skin = scene.pixels[..., 0] > 145
     middle = SIDE_PX // 2
-    assert (scene.target[:, : middle - 4][skin[:, : middle - 4]] > 127).mean() > 0.96
+    assert (scene.target[:, : middle - 4][skin[:, : middle - 4]] > 127).mean() > 0.97
     assert (scene.target[:, middle + 4 :] > 127).sum() == 0
     assert scene.points[33, 0] < scene.points[263, 0]
 

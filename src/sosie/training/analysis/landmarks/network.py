@@ -23,7 +23,7 @@ from sosie import face_mesh
 from sosie.analysis.landmarker import EXPRESSIONS, SIDE_PX
 from sosie.nn.blocks import relu_unit, to_input
 from sosie.training.export import weights_of
-from sosie.training.unmerge import unmerged
+from sosie.training.onnx_module import OnnxModule
 
 # Where a correction looks: lids, irises, lips, brows, nose, outline. They are also what the
 # expression weights are read from.
@@ -205,26 +205,16 @@ class FrozenLandmarks(nn.Module):
 
     def __init__(self, content: bytes) -> None:
         super().__init__()
-        stored = weights_of(content)
-        mean = stored["network.mean"].reshape(-1, 3)
-        network = PixelLandmarks(LandmarkNetwork(mean, stored["network.basis"]))
-        own = {name: value for name, value in stored.items() if name in network.state_dict()}
-        network.load_state_dict(own, strict=False)
-        # Whatever the batch norms meet first, what they are merged with undoes it.
-        noise = torch.Generator().manual_seed(0)
-        shape = (4, SIDE_PX, SIDE_PX, 3)
-        unmerged(network, content, torch.randint(0, 256, shape, generator=noise).byte())
-        self._network = network.network.requires_grad_(False)
+        self._network = OnnxModule(content, ("points",))
+        self._mean = weights_of(content)["network.mean"]
 
     def forward(self, squares: torch.Tensor) -> torch.Tensor:
-        answer: Answer = self._network(squares)
-        return to_pixels(answer.points)
+        points: torch.Tensor = self._network((squares.permute(0, 2, 3, 1) + 1) * 127.5)[0]
+        return points
 
     def mean_face(self) -> NDArray[np.float32]:
         """The mean mesh, 478 x 3, in pixels of the square."""
-        points: NDArray[np.float32] = (
-            to_pixels(self._network.mean.reshape(1, -1, 3))[0].cpu().numpy()
-        )
+        points: NDArray[np.float32] = to_pixels(self._mean.reshape(1, -1, 3))[0].numpy()
         return points
 
 

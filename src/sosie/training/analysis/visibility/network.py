@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sosie.nn.blocks import PixelInput, relu_unit
+from sosie.nn.blocks import PixelInput, ReluResidual, relu_unit
 
 # Channels at a half, a quarter, an eighth, a sixteenth and a thirty-second of the square's side.
 _CHANNELS = (16, 48, 96, 128, 128)
@@ -31,7 +31,7 @@ class VisibilityNetwork(nn.Module):
         self.pixels = PixelInput()
         self.stem = relu_unit(3, half, kernel=5, stride=2)
         self.down = nn.ModuleList(
-            nn.Sequential(relu_unit(fine, coarse, stride=2), _Residual(coarse))
+            nn.Sequential(relu_unit(fine, coarse, stride=2), ReluResidual(coarse))
             for fine, coarse in pairwise(channels)
         )
         steps = list(pairwise(channels[1:]))[::-1]
@@ -62,17 +62,3 @@ class ExportedVisibility(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.network(pixels)
         return torch.sigmoid(logits.float())[:, 0]
-
-
-class _Residual(nn.Module):
-    """relu(x + f(x)) with two convolutions (He et al. 2016, eq. 1); f begins at zero."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = relu_unit(channels, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-        nn.init.zeros_(self.norm.weight)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.relu(x + self.norm(self.second(self.first(x))))

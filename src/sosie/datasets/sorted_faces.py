@@ -1,0 +1,115 @@
+"""The faces of a set that a training learns from: those that are sorted, each with what the table
+knows of its place in the picture. A set lies in a folder or is packed.
+"""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sosie import geometry
+from sosie.datasets import schema
+from sosie.datasets.marks import TABLE
+from sosie.datasets.moves import hold_set
+from sosie.datasets.pack import open_pack
+from sosie.datasets.store import DOUBTFUL, FACES
+from sosie.errors import InputError
+from sosie.types import FloatArray
+
+_COLUMNS = ("file", "person", "rejected", "split", "size_px", "matrix", "points5")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SortedFace:
+    """A face of a person. container: the set's folder, or the zip the picture is in. name: the
+    picture's path in there. points: 5 x 2, in a picture of `size_px` squared. split: `train`,
+    `test` or ""."""
+
+    container: Path
+    name: str
+    person: str
+    points: FloatArray
+    size_px: int
+    split: str
+
+
+def sorted_faces(place: Path) -> list[SortedFace]:
+    """The faces of a set that lie in people's folders, in the table's order. place: its folder, or
+    its zip, of which any shard will do.
+
+    What is rejected, doubtful or nobody's yet is left out, and counted in the log. Raises
+    InputError where the set is damaged, or has no such faces; OutputError where another command is
+    at work on it.
+    """
+    left = {"rejected": 0, "doubtful": 0, "not sorted": 0}
+    found: list[SortedFace] = []
+    with _opened(place) as (where, batches):
+        for batch in batches:
+            for k, file in enumerate(batch["file"]):
+                person = str(batch["person"][k])
+                if reason := _why_not(file, person, batch["rejected"][k]):
+                    left[reason] += 1
+                    continue
+                points = geometry.transform_points(batch["points5"][k], batch["matrix"][k])
+                size = int(batch["size_px"][k])
+                split = str(batch["split"][k])
+                found.append(SortedFace(where(file), file, person, points, size, split))
+    told = ", ".join(f"{number} {what}" for what, number in left.items())
+    if not found:
+        advice = "extract some first" if not sum(left.values()) else "run `sosie dataset cluster`"
+        raise InputError(f"{place} has no faces in people's folders ({told}): {advice}.")
+    if sum(left.values()):
+        _log.info("%s: %d faces of people; left out: %s", place, len(found), told)
+    return found
+
+
+def _why_not(file: str, person: str, rejected: str) -> str:
+    if rejected:
+        return "rejected"
+    if file.startswith(f"{DOUBTFUL}/"):
+        return "doubtful"
+    # By the folder, as a hand may have moved it: the table still has the person it was taken from.
+    return "" if person and file.split("/")[:2] == [FACES, person] else "not sorted"
+
+
+_Batches = Iterator[Mapping[str, NDArray[Any]]]
+
+
+@contextmanager
+def _opened(place: Path) -> Iterator[tuple[Callable[[str], Path], _Batches]]:
+    """What tells the container that a picture is in, and the table."""
+    if place.is_dir():
+        with hold_set(place, change=False) as store:
+            yield lambda _: place, store.batches(_COLUMNS)
+        return
+    with open_pack(place) as shards:
+        containers = {entry.filename: archive for archive, entries in shards for entry in entries}
+
+        def where(file: str) -> Path:
+            if file not in containers:
+                raise InputError(f"{file} is missing from {place}; pack the set anew.")
+            return Path(str(containers[file].filename))
+
+        where(TABLE)
+        yield where, _packed_table(containers[TABLE])
+
+
+def _packed_table(archive: zipfile.ZipFile) -> Iterator[Mapping[str, NDArray[Any]]]:
+    try:
+        with archive.open(TABLE) as source, pq.ParquetFile(source) as table:
+            for group in range(table.num_row_groups):
+                rows = table.read_row_group(group, columns=list(_COLUMNS))
+                yield schema.to_arrays(rows.select(list(_COLUMNS)))
+    except (pa.ArrowException, zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{TABLE} in {archive.filename} is damaged; pack the set anew.") from error
