@@ -24,6 +24,9 @@ _MAX_LOOKS = 5
 _MAX_DISAGREEMENT = 0.03
 # What the detector must say of the face made upright, and the mean of that and of the presence.
 _MIN_SEEN, _MIN_SCORE = 0.4, 0.65
+# The same for a face that the frame cuts off: with half of it hidden its presence tells less, and
+# the detector, which sees the visible half as well as ever, must be surer.
+_MIN_CUT_PRESENCE, _MIN_CUT_SEEN = 0.15, 0.6
 # More threads than this do not make the detector faster.
 _MAX_THREADS = 4
 
@@ -86,11 +89,13 @@ class FaceAnalyser:
         return search.find(self.networks.detector, to_8_bit(pixels), thorough)
 
     def landmarks(self, pixels: Pixels, region: Region) -> Face | None:
-        square, matrix = cut_square(to_8_bit(pixels), region)
+        frame = to_8_bit(pixels)
+        square, matrix = cut_square(frame, region)
         read, apart = self.networks.landmarker.read_twice(square[None])
-        if read.presence[0] < _MIN_PRESENCE or apart[0] > _MAX_DISAGREEMENT:
-            return None
         points = geometry.transform_points(read.points[0], geometry.invert(matrix))
+        cut = search.is_cut(frame, topology.region_of(points))
+        if read.presence[0] < _least_presence(cut) or apart[0] > _MAX_DISAGREEMENT:
+            return None
         return make_face(points, float(read.presence[0]), read.expression[0])
 
     def confirm(self, pixels: Pixels, region: Region) -> Face | None:
@@ -138,13 +143,18 @@ class FaceAnalyser:
             before, region = region, topology.region_of(points)
             if _settled(before, region):
                 break
-        if read.presence[0] < _MIN_PRESENCE or apart[0] > _MAX_DISAGREEMENT:
+        cut = search.is_cut(frame, region)
+        if read.presence[0] < _least_presence(cut) or apart[0] > _MAX_DISAGREEMENT:
             return None
         seen = search.upright_score(self.networks.detector, frame, region)
         score = (float(read.presence[0]) + seen) / 2
-        if seen < _MIN_SEEN or score < _MIN_SCORE:
+        if seen < _MIN_CUT_SEEN if cut else (seen < _MIN_SEEN or score < _MIN_SCORE):
             return None
         return make_face(points, score, read.expression[0])
+
+
+def _least_presence(cut: bool) -> float:
+    return _MIN_CUT_PRESENCE if cut else _MIN_PRESENCE
 
 
 def _settled(before: Region, after: Region) -> bool:

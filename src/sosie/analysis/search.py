@@ -66,9 +66,14 @@ def find(
     return _merged(found)
 
 
+def is_cut(frame: NDArray[np.uint8], region: Region) -> bool:
+    """Whether the frame's edge cuts off a good part of a face: a tenth of its size or more."""
+    return _moved_inside(frame, region, region.size_px, _CUT_SHARE) != region
+
+
 def upright_score(detector: Detector, frame: NDArray[np.uint8], region: Region) -> float:
     """How sure the detector is of an upright face at a place that is made upright, 0..1."""
-    cut = _moved_inside(frame, region, region.size_px, _CUT_SHARE) != region
+    cut = is_cut(frame, region)
     scores = []
     for margin in _CUT_MARGINS if cut else _CLOSE_MARGINS:
         shown = region
