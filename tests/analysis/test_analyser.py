@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 from skimage import data
 
 from sosie import weights
-from sosie.analysis.analyser import Analyser, create_analyser, without_doubles
+from sosie.analysis import search
+from sosie.analysis.analyser import Analyser, FaceAnalyser, create_analyser, without_doubles
+from sosie.analysis.landmarker import Readings
 from sosie.analysis.networks import Networks
-from sosie.analysis.search import upright_score
 from sosie.analysis.topology import MIRROR, Region, five_points, region_of, turned_deg
 from sosie.errors import InputError
 from sosie.geometry import transform_points
@@ -217,6 +219,36 @@ def test_a_face_that_the_frame_cuts_off(
         assert 0.7 < face.size_px / whole.size_px < 1.3
 
 
+@pytest.mark.parametrize(
+    ("x", "presence", "seen", "followed", "confirmed"),
+    [
+        (4, 0.3, 0.7, True, True),
+        (4, 0.3, 0.5, True, False),
+        (4, 0.1, 0.9, False, False),
+        (150, 0.3, 0.9, False, False),
+        (150, 0.95, 0.5, True, True),
+    ],
+)
+def test_at_the_frames_edge_the_detector_decides(
+    model_face: Callable[..., Face],
+    monkeypatch: pytest.MonkeyPatch,
+    x: float,
+    presence: float,
+    seen: float,
+    followed: bool,
+    confirmed: bool,
+) -> None:
+    """Half a face has a low presence, so that there, and only there, little of it is enough."""
+    points = model_face(unit_px=24, centre=(63.5, 63.5)).landmarks
+    readings = Readings(points[None], np.float32([presence]), np.zeros((1, 52), np.float32))
+    landmarker = SimpleNamespace(read_twice=lambda squares: (readings, np.float32([0.01])))
+    monkeypatch.setattr(search, "upright_score", lambda detector, frame, region: seen)
+    stubbed = FaceAnalyser(SimpleNamespace(landmarker=landmarker, detector=None))
+    frame, region = np.zeros((200, 300, 3), np.uint8), Region(x, 100, 60, 0)
+    assert (stubbed.landmarks(frame, region) is not None) == followed
+    assert (stubbed.confirm(frame, region) is not None) == confirmed
+
+
 @pytest.mark.parametrize("side", CUTS)
 def test_the_detector_is_sure_of_half_a_face(
     astronaut: np.ndarray,
@@ -233,7 +265,7 @@ def test_the_detector_is_sure_of_half_a_face(
             part, x, y = cut_off(pixels, whole, side, share)
             region = region_of(whole.landmarks)
             place = replace(region, x=region.x - x, y=region.y - y)
-            assert upright_score(detector, part, place) > least
+            assert search.upright_score(detector, part, place) > least
 
 
 @pytest.mark.parametrize(

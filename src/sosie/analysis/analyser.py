@@ -148,9 +148,8 @@ class FaceAnalyser:
             return None
         seen = search.upright_score(self.networks.detector, frame, region)
         score = (float(read.presence[0]) + seen) / 2
-        if seen < _MIN_CUT_SEEN if cut else (seen < _MIN_SEEN or score < _MIN_SCORE):
-            return None
-        return make_face(points, score, read.expression[0])
+        sure = seen >= _MIN_CUT_SEEN if cut else seen >= _MIN_SEEN and score >= _MIN_SCORE
+        return make_face(points, score, read.expression[0]) if sure else None
 
 
 def _least_presence(cut: bool) -> float:
