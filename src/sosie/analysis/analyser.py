@@ -32,6 +32,9 @@ _MIN_SEEN, _MIN_SCORE = 0.4, 0.65
 _SURE = 0.85
 _MAX_WANDER_SMALL, _MAX_WANDER, _SMALL_PX = 0.0095, 0.012, 50.0
 _MOVED, _TILTED_DEG, _SCALED = 0.04, 8.0, 1.1
+# The same for a face that the frame cuts off: with half of it hidden its presence tells less, and
+# the detector, which sees the visible half as well as ever, must be surer.
+_MIN_CUT_PRESENCE, _MIN_CUT_SEEN = 0.15, 0.6
 # More threads than this do not make the detector faster.
 _MAX_THREADS = 4
 
@@ -94,11 +97,13 @@ class FaceAnalyser:
         return search.find(self.networks.detector, to_8_bit(pixels), thorough)
 
     def landmarks(self, pixels: Pixels, region: Region) -> Face | None:
-        square, matrix = cut_square(to_8_bit(pixels), region)
+        frame = to_8_bit(pixels)
+        square, matrix = cut_square(frame, region)
         read, apart = self.networks.landmarker.read_twice(square[None])
-        if read.presence[0] < _MIN_PRESENCE or apart[0] > _MAX_DISAGREEMENT:
-            return None
         points = geometry.transform_points(read.points[0], geometry.invert(matrix))
+        cut = search.is_cut(frame, topology.region_of(points))
+        if read.presence[0] < _least_presence(cut) or apart[0] > _MAX_DISAGREEMENT:
+            return None
         return make_face(points, float(read.presence[0]), read.expression[0])
 
     def confirm(self, pixels: Pixels, region: Region) -> Face | None:
@@ -146,17 +151,25 @@ class FaceAnalyser:
             before, region = region, topology.region_of(points)
             if _settled(before, region):
                 break
-        if read.presence[0] < _MIN_PRESENCE or apart[0] > _MAX_DISAGREEMENT:
+        cut = search.is_cut(frame, region)
+        if read.presence[0] < _least_presence(cut) or apart[0] > _MAX_DISAGREEMENT:
             return None
         seen = search.upright_score(self.networks.detector, frame, region)
         score = (float(read.presence[0]) + seen) / 2
-        if seen < _MIN_SEEN or score < _MIN_SCORE:
-            return None
-        if score < _SURE:
-            most = _MAX_WANDER_SMALL if region.size_px < _SMALL_PX else _MAX_WANDER
-            if self._wander(frame, region, points) > most:
-                return None
-        return make_face(points, score, read.expression[0])
+        if cut:
+            sure = seen >= _MIN_CUT_SEEN
+        else:
+            sure = (
+                seen >= _MIN_SEEN
+                and score >= _MIN_SCORE
+                and (score >= _SURE or self._stays(frame, region, points))
+            )
+        return make_face(points, score, read.expression[0]) if sure else None
+
+    def _stays(self, frame: NDArray[np.uint8], region: Region, points: FloatArray) -> bool:
+        """Whether landmarks stay where they are when the square is laid otherwise."""
+        most = _MAX_WANDER_SMALL if region.size_px < _SMALL_PX else _MAX_WANDER
+        return self._wander(frame, region, points) <= most
 
     def _wander(self, frame: NDArray[np.uint8], region: Region, points: FloatArray) -> float:
         """How far landmarks are, in the mean, from those read in squares laid a little otherwise,
@@ -170,6 +183,10 @@ class FaceAnalyser:
         apart = np.linalg.norm((np.stack(again) - points)[..., :2], axis=2).mean()
         diagonal = np.linalg.norm(np.ptp(points[:, :2], axis=0))
         return float(apart / max(float(diagonal), 1e-6))
+
+
+def _least_presence(cut: bool) -> float:
+    return _MIN_CUT_PRESENCE if cut else _MIN_PRESENCE
 
 
 def _nearby(region: Region) -> list[Region]:

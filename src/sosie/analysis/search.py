@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -24,6 +24,10 @@ _LEAST_PX = 320
 _ROOM, _ROOMY_PX = 0.4, 320
 # For a closer look at one place: views of so many times its size, of this side.
 _CLOSE_MARGINS, _CLOSE_PX, _UPRIGHT_DEG, _MIN_CLOSE_SCORE = (2.2, 3.2), 128, 45.0, 0.05
+# The detector knows cut faces from the edges of pictures, and not from streaks in the middle of
+# one. A face of which the frame cuts off so much of its size is seen in views that are moved until
+# no more than that share of them lies beyond the edge.
+_CUT_SHARE, _CUT_MARGINS, _BEYOND_SHARE = 0.1, (1.6, 1.8), 0.15
 # Five points of an upright face, mean of the training faces, in sizes of its landmarks' region
 # (`topology.region_of`) around that region's centre.
 _UPRIGHT_POINTS = np.array(
@@ -42,39 +46,69 @@ class Detection:
     score: float
 
 
-def find(detector: Detector, frame: NDArray[np.uint8], thorough: bool) -> list[Detection]:
+def find(
+    detector: Detector, frame: NDArray[np.uint8], thorough: bool, min_score: float = _MIN_SCORE
+) -> list[Detection]:
     """Places where faces may be, best first, each once.
 
-    frame: RGB uint8, H x W x 3. thorough: see `Analyser.analyse`.
+    frame: RGB uint8, H x W x 3. thorough: see `Analyser.analyse`. min_score: of the detector, 0..1.
     """
     longer = max(frame.shape[:2])
     sides = [float(np.clip(longer, _LEAST_PX, QUICK_PX))]
     if thorough and longer > QUICK_PX:
         sides.append(float(min(longer, THOROUGH_PX)))
-    found = [one for side in sides for one in _look(detector, frame, side / longer)]
+    found = [one for side in sides for one in _look(detector, frame, side / longer, min_score)]
     if not found:
         room = round(_ROOM * longer)
         framed = cv2.copyMakeBorder(frame, room, room, room, room, cv2.BORDER_REPLICATE)
         scale = _ROOMY_PX / max(framed.shape[:2])
-        found = _look(detector, np.asarray(framed, np.uint8), scale, -room)
+        found = _look(detector, np.asarray(framed, np.uint8), scale, min_score, -room)
     return _merged(found)
+
+
+def is_cut(frame: NDArray[np.uint8], region: Region) -> bool:
+    """Whether the frame's edge cuts off a good part of a face: a tenth of its size or more."""
+    return _moved_inside(frame, region, region.size_px, _CUT_SHARE) != region
 
 
 def upright_score(detector: Detector, frame: NDArray[np.uint8], region: Region) -> float:
     """How sure the detector is of an upright face at a place that is made upright, 0..1."""
-    return float(np.mean([_close_score(detector, frame, region, m) for m in _CLOSE_MARGINS]))
+    cut = is_cut(frame, region)
+    scores = []
+    for margin in _CUT_MARGINS if cut else _CLOSE_MARGINS:
+        shown = region
+        if cut:
+            shown = _moved_inside(frame, region, region.size_px * margin, _BEYOND_SHARE)
+        scores.append(_close_score(detector, frame, region, shown, margin))
+    return float(np.mean(scores))
+
+
+def _moved_inside(
+    frame: NDArray[np.uint8], region: Region, side_px: float, beyond_share: float
+) -> Region:
+    """The region moved so that of the square of that side about it, upright in the frame, no more
+    than a share lies beyond the frame; in its middle where the frame is smaller than that."""
+    height, width = frame.shape[:2]
+    reach = (0.5 - beyond_share) * side_px
+    x, y = (
+        float(np.clip(at, min(reach, size / 2), max(size - reach, size / 2)))
+        for at, size in ((region.x + 0.5, width), (region.y + 0.5, height))
+    )
+    return replace(region, x=x - 0.5, y=y - 0.5)
 
 
 def _close_score(
-    detector: Detector, frame: NDArray[np.uint8], region: Region, margin: float
+    detector: Detector, frame: NDArray[np.uint8], region: Region, shown: Region, margin: float
 ) -> float:
-    matrix = square_matrix(region, margin, _CLOSE_PX)
+    """The best score of an upright face at a region, in a view about another, `shown`."""
+    matrix = square_matrix(shown, margin, _CLOSE_PX)
     square = np.asarray(geometry.warp(frame, matrix, _CLOSE_PX, _CLOSE_PX), np.uint8)
-    middle, size = (_CLOSE_PX - 1) / 2, _CLOSE_PX / margin
+    middle = geometry.transform_points([(region.x, region.y)], matrix)[0]
+    size = _CLOSE_PX / margin
     scores = [
         seen.score
         for seen in map(_detection, detector.detect(square, _MIN_CLOSE_SCORE))
-        if np.hypot(seen.region.x - middle, seen.region.y - middle) < size / 2
+        if np.hypot(seen.region.x - middle[0], seen.region.y - middle[1]) < size / 2
         and abs(seen.region.roll_deg) < _UPRIGHT_DEG
         and 0.5 < seen.region.size_px / size < 2
     ]
@@ -82,7 +116,11 @@ def _close_score(
 
 
 def _look(
-    detector: Detector, frame: NDArray[np.uint8], scale: float, origin: float = 0.0
+    detector: Detector,
+    frame: NDArray[np.uint8],
+    scale: float,
+    min_score: float,
+    origin: float = 0.0,
 ) -> list[Detection]:
     """What the detector sees in a scaled frame whose first pixel is at `origin` both ways."""
     height, width = frame.shape[:2]
@@ -91,7 +129,7 @@ def _look(
     small = frame if size == (width, height) else cv2.resize(frame, size, interpolation=how)
     across, down = width / size[0], height / size[1]
     found = []
-    for seen in map(_detection, detector.detect(np.asarray(small, np.uint8), _MIN_SCORE)):
+    for seen in map(_detection, detector.detect(np.asarray(small, np.uint8), min_score)):
         region = Region(
             (seen.region.x + 0.5) * across - 0.5 + origin,
             (seen.region.y + 0.5) * down - 0.5 + origin,

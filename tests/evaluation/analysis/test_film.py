@@ -49,6 +49,19 @@ def test_a_run_is_covered_by_one_track_only() -> None:
     assert film._covered(run, {}) == 0
 
 
+def test_a_face_that_the_frame_cuts_off_is_measured_by_what_is_seen() -> None:
+    """The teacher's box ends near the frame's edge, a mesh goes on beyond it."""
+    pixels = np.zeros((200, 300, 3), np.uint8)
+    seen = np.array([-6, 60, 42, 160], np.float32)
+    face = face_at(-8, 110, 100)
+    run = film.TeacherRun({0: seen})
+    assert film._covered(run, {0: {0: film.shown(face, pixels)}}) == 1
+    assert film.shown(face, pixels).box.tolist() == [0, 60, 42, 160]
+    assert film._covered(run, {0: {0: film.shown(face_at(60, 110, 100), pixels)}}) == 0
+    inside = face_at(150, 90, 80)
+    assert np.array_equal(film.shown(inside, pixels).box, inside.box)
+
+
 class _ByBrightness:
     """Stands for an identity network: dark pictures are one person, light ones another."""
 

@@ -188,6 +188,10 @@ def test_rows_of_the_table(shown, face_set, tmp_path, monkeypatch):
     assert rows["mean error where the teacher's is below 2"].value == points.value
     assert rows["faces not recognised as such"].value == 0
     assert rows["squares without a face taken for one"].value == 100
+    # This network does not look at all, so an edge does not disturb it.
+    cut = rows["mean error where the frame cuts the face off"]
+    assert cut.value == pytest.approx(points.value, rel=1e-3)
+    assert rows["faces that the frame cuts off, not recognised"].value == 0
     assert rows["mean error of 52 expression weights"].value == pytest.approx(0.1)
     annotations = rows["error on 68 annotated points"]
     assert annotations.teacher == pytest.approx(0, abs=1e-3)

@@ -4,7 +4,7 @@ people, and what does a frame cost."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -97,7 +97,7 @@ def clip_tracks(clip: Path, teacher: YuNet, identity: Session, limit: int | None
         pixels = frame.to_rgb()
         _extend(runs, frame.index, teacher.detect(pixels).boxes)
         for one in faces:
-            tracked.setdefault(one.track, {})[frame.index] = one.face
+            tracked.setdefault(one.track, {})[frame.index] = shown(one.face, pixels)
             if not one.bridged:
                 looks.setdefault(one.track, []).append(_aligned(pixels, one.face))
     long = [run for run in runs if len(run.boxes) >= _MIN_RUN]
@@ -138,6 +138,14 @@ def _covered(run: TeacherRun, tracked: dict[int, dict[int, Face]]) -> float:
         for faces in tracked.values()
     ]
     return max(shares, default=0) / len(run.boxes)
+
+
+def shown(face: Face, pixels: Pixels) -> Face:
+    """The face with the box of what the frame shows of it, as the teacher's boxes are."""
+    height, width = pixels.shape[:2]
+    limits = np.array([width - 1, height - 1], np.float32)
+    box = np.clip(face.box.reshape(2, 2), 0, limits).reshape(4)
+    return replace(face, box=np.asarray(box, np.float32))
 
 
 def _inside(face: Face, box: NDArray[np.float32]) -> bool:

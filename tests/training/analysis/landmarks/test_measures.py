@@ -11,6 +11,7 @@ from sosie.analysis.landmarker import EXPRESSIONS, SIDE_PX, Readings
 from sosie.geometry import fit_similarity, invert, transform_points
 from sosie.training.analysis.landmarks.measures import (
     LIDS,
+    cut_by_a_frame,
     eye_distances,
     look_twice,
     opening_errors,
@@ -119,6 +120,16 @@ def test_weights_and_presence_are_judged(faces, knowing):
     assert figures["missed"] == 1
     assert figures["false"] == 0
     assert figures["expression"] == pytest.approx(0.25, abs=1e-6)
+
+
+def test_faces_are_cut_on_every_side_and_keep_their_points(faces):
+    """Of a crop whose colours tell places, the extreme colour is the edge's place."""
+    for number, (face, cut) in enumerate(zip(faces, cut_by_a_frame(faces), strict=True)):
+        assert np.array_equal(cut.landmarks, face.landmarks)
+        axis, is_far = number // 2, number % 2 == 0  # right, left, bottom, top
+        places, along = cut.crop[..., axis].astype(float), face.landmarks[:, axis]
+        gap = along.max() - places.max() if is_far else places.min() - along.min()
+        assert 0.24 < gap / np.ptp(along) < 0.51
 
 
 def test_closed_lids_are_an_error_of_openings_alone(faces):

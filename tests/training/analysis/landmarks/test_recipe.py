@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
 
 from sosie.analysis.landmarker import EXPRESSIONS, SIDE_PX, Landmarker  # noqa: E402
+from sosie.analysis.topology import Region  # noqa: E402
 from sosie.nn.blocks import to_input  # noqa: E402
 from sosie.runtime import create_session  # noqa: E402
 from sosie.training.analysis.landmarks import recipe as recipe_module  # noqa: E402
@@ -47,10 +48,21 @@ def faces(drawn_faces) -> FaceSet:
     return drawn_faces(COUNT, (40, 20, 15), drawn, expression=expression)
 
 
+class Mistakes:
+    """Stands for `Mistaken`: grey squares."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def place(self, number: int) -> tuple[np.ndarray, Region]:
+        return np.full((90, 90, 3), 60 * number, np.uint8), Region(40.0, 50.0, 30.0, 0.0)
+
+
 @pytest.fixture(scope="module")
 def recipe(faces) -> Iterator[recipe_module.LandmarkRecipe]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe_module, "open_faces", lambda materials: faces)
+        patch.setattr(recipe_module, "open_mistaken", lambda materials: Mistakes())
         nowhere = Path("nowhere")
         yield recipe_module.LandmarkRecipe(Materials(nowhere, nowhere, nowhere, 0))
 

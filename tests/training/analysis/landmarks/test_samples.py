@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sosie.analysis.landmarker import EXPRESSIONS, MARGIN, SIDE_PX
+from sosie.analysis.landmarker import EXPRESSIONS, MARGIN, SIDE_PX, cut_square
 from sosie.analysis.topology import MIRROR, Region, region_of, tilt_deg
-from sosie.geometry import fit_similarity, scale_of
+from sosie.geometry import fit_similarity, scale_of, transform_points
+from sosie.training.analysis.landmarks import samples as samples_module
+from sosie.training.analysis.landmarks.frame_edge import any_direction, cut_off, edge_across
 from sosie.training.analysis.landmarks.occluders import add_occluders
 from sosie.training.analysis.landmarks.samples import (
     LabelledFace,
@@ -106,7 +108,8 @@ def test_the_mirror_image_is_a_face_whose_sides_have_changed(face):
     assert np.array_equal(twice.expression, face.expression)
 
 
-def test_presence_falls_with_the_tilt(face, other):
+def test_presence_falls_with_the_tilt(face, other, monkeypatch):
+    monkeypatch.setattr(samples_module, "_CUT", 0.0)
     made = samples(face, other, 1500)
     faces = [sample for sample in made if sample["readable"]]
     assert 0.84 < len(faces) / len(made) < 0.92
@@ -117,6 +120,23 @@ def test_presence_falls_with_the_tilt(face, other):
     assert np.isnan(presence[tilts > 50.1]).any()
     assert np.mean(tilts < 5) > 0.4
     assert np.mean(tilts > 15) > 0.05
+
+
+def test_what_was_mistaken_for_a_face_is_none(face, other, monkeypatch):
+    """Every other square without a face shows the place that is given, in its middle."""
+    monkeypatch.setattr(samples_module, "_PLAIN", 1.0)
+    monkeypatch.setattr(samples_module, "_CUT", 0.0)
+    red = np.zeros((200, 300, 3), np.uint8)
+    cv2.circle(red, (210, 90), 30, (255, 0, 0), -1)
+    place = (red, Region(210.0, 90.0, 60.0, 20.0))
+    made = [make_sample(face, other, np.random.default_rng(seed), place) for seed in range(600)]
+    shown = [sample for sample in made if not sample["pixels"][..., 1:].any()]
+    without = [sample for sample in made if not sample["readable"]]
+    assert 0.35 < len(shown) / len(without) < 0.65
+    for sample in shown:
+        assert sample["presence"] == 0
+        assert sample["readable"] == 0
+        assert (sample["pixels"][54:74, 54:74, 0] > 128).mean() > 0.8
 
 
 def test_rough_squares_have_the_errors_of_a_detector(face):
@@ -152,3 +172,65 @@ def test_a_square_beside_the_crop_is_filled_by_its_edge(face):
     pixels, points = cut(face, far)
     assert (pixels == pixels[:, :1]).all()
     assert points[:, 0].max() < 0
+
+
+def test_a_cut_face_looks_as_at_the_frames_edge(face):
+    """What training fills beyond the edge is what the run time does: it cuts the same square out of
+    a frame that ends there."""
+    region, last = region_of(face.landmarks), 125
+    whole, points = cut(face, region)
+    framed = np.ascontiguousarray(face.crop[:, : last + 1])
+    expected, matrix = cut_square(framed, region)
+    roll = np.radians(region.roll_deg)
+    # To the right in the crop, as seen in the square.
+    outwards = np.array([np.cos(roll), -np.sin(roll)])
+    reach = transform_points([(last, 112)], matrix)[0] @ outwards
+    along = points[:, :2] @ outwards
+    edge = edge_across(points, outwards, (along.max() - reach) / np.ptp(along))
+    made = cut_off(whole, edge)
+    y, x = np.indices((SIDE_PX, SIDE_PX))
+    beyond = x * outwards[0] + y * outwards[1] > edge.reach
+    assert 0.2 < beyond.mean() < 0.6
+    assert np.array_equal(made[~beyond], whole[~beyond])
+    assert np.abs(made.astype(int) - expected)[beyond].mean() < 3
+    assert np.abs(whole.astype(int) - expected)[beyond].mean() > 20
+
+
+@pytest.mark.parametrize("hidden", [0.1, 0.3, 0.5])
+def test_the_edge_hides_what_it_is_told_to(face, hidden):
+    _, points = cut(face, region_of(face.landmarks))
+    for seed in range(8):
+        outwards = any_direction(np.random.default_rng(seed))
+        edge = edge_across(points, outwards, hidden)
+        along = points[:, :2] @ edge.outwards
+        assert np.linalg.norm(edge.outwards) == pytest.approx(1)
+        assert (along.max() - edge.reach) / np.ptp(along) == pytest.approx(hidden)
+
+
+def test_half_a_face_is_a_face_and_a_sliver_is_none(face, other, monkeypatch):
+    monkeypatch.setattr(samples_module, "_NO_FACE", 0.0)
+    monkeypatch.setattr(samples_module, "_BAD", 0.0)
+    for most, presence, readable in ((0.5, 1.0, 1.0), (0.65, np.nan, 1.0), (0.85, 0.0, 0.0)):
+        always = (np.array([1.0, 0.0]), most)
+        monkeypatch.setattr(samples_module, "_frame_edge", lambda rng, cut=always: cut)
+        for sample in samples(face, other, 20):
+            assert sample["presence"] == pytest.approx(presence, nan_ok=True)
+            assert sample["readable"] == readable
+
+
+def test_squares_with_and_without_a_face_are_cut(face, other, monkeypatch):
+    """A streak beyond an edge must tell nothing: either kind has one as often."""
+    edges = []
+    monkeypatch.setattr(
+        samples_module, "cut_off", lambda pixels, edge: edges.append(edge) or pixels
+    )
+    counts = {0.0: [], 1.0: []}
+    for seed in range(1500):
+        before = len(edges)
+        with monkeypatch.context() as patch:
+            patch.setattr(samples_module, "_SLIVERS", 0.0)
+            sample = make_sample(face, other, np.random.default_rng(seed))
+        counts[float(sample["readable"])].append(len(edges) - before)
+    without, faces = (np.mean(counts[readable]) for readable in (0.0, 1.0))
+    assert 0.1 < faces < 0.2
+    assert 0.07 < without < 0.24

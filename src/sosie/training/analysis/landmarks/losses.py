@@ -67,7 +67,7 @@ def landmark_losses(
         "openings": 2 * (opened * share).sum(),
         "shape": ((shaped * weights).sum(1) * share).sum(),
         "expression": 1.2 * _expression(answer.expression, expression, readable),
-        "presence": 0.02 * _presence(answer.presence, presence),
+        "presence": 0.04 * _presence(answer.presence, presence),
     }
 
 

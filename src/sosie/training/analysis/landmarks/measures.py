@@ -4,7 +4,7 @@ shipped one."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from sosie import geometry
 from sosie.analysis.landmarker import Readings, cut_square
 from sosie.analysis.topology import Region, five_points, region_of
 from sosie.training.analysis.landmarks import samples
+from sosie.training.analysis.landmarks.frame_edge import cut_off, edge_across
 from sosie.training.analysis.landmarks.samples import LabelledFace
 from sosie.types import FloatArray
 
@@ -28,6 +29,8 @@ GAZE = ((468, 33), (468, 133), (473, 362), (473, 263))
 """Pairs of points whose vector tells how far an eye or the mouth is open and where an eye looks."""
 
 _BATCH = 50
+# Of a face that the frame cuts off, this share of its extent is hidden, at least and at most.
+_HIDDEN = (0.25, 0.5)
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,10 @@ def validate(read: Reader, faces: Sequence[LabelledFace]) -> dict[str, float]:
     first_error, error: mean distance of the points from their labels after either look, in per cent
     of the eye distance. openings: the same of the vectors of LIDS, LIPS and GAZE. expression: mean
     difference of the weights. missed, false: share of faces and of squares without one that
-    presence tells wrong. score: -(error + openings).
+    presence tells wrong. cut_error, cut_missed, cut_false: the same where the frame's edge cuts
+    faces and squares off. score: -(error + openings).
     """
-    looks = look_twice(read, faces)
+    looks, cut_looks = look_twice(read, faces), look_twice(read, cut_by_a_frame(faces))
     truth = np.stack([face.landmarks for face in faces])
     labels = np.stack([face.expression for face in faces])
     figures = {
@@ -74,8 +78,23 @@ def validate(read: Reader, faces: Sequence[LabelledFace]) -> dict[str, float]:
         "expression": float(np.nanmean(np.abs(looks.expression - labels))),
         "missed": float((looks.presence < 0.5).mean()),
         "false": float((looks.presence_without > 0.5).mean()),
+        "cut_error": 100 * float(point_errors(cut_looks.second, truth).mean()),
+        "cut_missed": float((cut_looks.presence < 0.5).mean()),
+        "cut_false": float((cut_looks.presence_without > 0.5).mean()),
     }
     return figures | {"score": -figures["error"] - figures["openings"]}
+
+
+def cut_by_a_frame(faces: Sequence[LabelledFace]) -> list[LabelledFace]:
+    """The faces as they look where the frame ends within them, on the left, right, top or bottom in
+    turn, by a quarter to a half of their extent; the same each time."""
+    rng = np.random.default_rng(1)
+    sides = [np.array(side, np.float64) for side in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+    cut = []
+    for number, face in enumerate(faces):
+        edge = edge_across(face.landmarks, sides[number % 4], float(rng.uniform(*_HIDDEN)))
+        cut.append(replace(face, crop=cut_off(face.crop, edge)))
+    return cut
 
 
 def point_errors(found: FloatArray, truth: FloatArray) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Things in front of a face: shapes, fingers, pieces of other pictures, glasses."""
+"""Things in front of a face: shapes, fingers, pieces of other pictures, glasses, seat backs."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ def add_occluders(
         mask = _glasses(pixels.shape[0], points, rng)
         filling = _plain(pixels, rng.integers(0, 90, 3))
     else:
-        mask = _shapes(pixels.shape[0], low, high, size, rng)
         filling = _piece(other, pixels.shape[0], rng)
-        if kind < 0.7:
+        if rng.random() < 0.5:
             filling = _plain(pixels, rng.integers(0, 256, 3))
+        if kind < 0.7:
+            mask = _ledge(pixels.shape[0], points, rng)
+        else:
+            mask = _shapes(pixels.shape[0], low, high, size, rng)
     if rng.random() < 0.5:
         mask = np.asarray(cv2.blur(mask, (3, 3)), np.uint8)
     return _blend(pixels, filling, mask)
@@ -94,6 +97,21 @@ def _shapes(
             angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))
             ring = np.stack([np.cos(angles), np.sin(angles)], 1) * axes + centre
             cv2.fillPoly(mask, [np.round(ring * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
+    return mask
+
+
+def _ledge(side: int, points: NDArray[np.float32], rng: np.random.Generator) -> Mask:
+    """All beyond a straight line, mostly the lower part: a seat back, a book, a scarf."""
+    down = rng.random() < 0.7
+    angle = np.radians(90 + rng.normal(0, 15) if down else rng.uniform(0, 360))
+    beyond = np.array([np.cos(angle), np.sin(angle)])
+    along = points[:, :2] @ beyond
+    start = beyond * (along.max() - rng.uniform(0.1, 0.58) * np.ptp(along))
+    across = 4 * side * np.array([-beyond[1], beyond[0]])
+    corners = [start + across, start - across, start - across, start + across]
+    corners[2:] = [corner + 4 * side * beyond for corner in corners[2:]]
+    mask = np.zeros((side, side), np.uint8)
+    cv2.fillPoly(mask, [np.round(np.array(corners) * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
     return mask
 
 

@@ -20,6 +20,7 @@ from sosie.nn.blocks import lay_channels_last, to_input
 from sosie.training.analysis.landmarks import samples
 from sosie.training.analysis.landmarks.losses import landmark_losses
 from sosie.training.analysis.landmarks.measures import validate
+from sosie.training.analysis.landmarks.mistaken import Mistaken, open_mistaken
 from sosie.training.analysis.landmarks.network import (
     LandmarkNetwork,
     PixelLandmarks,
@@ -50,7 +51,8 @@ class LandmarkRecipe(PlainRecipe):
         "Reads a face: 478 points with depth, its presence, 52 expression weights."
     )
     origins: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(FACES, "faces to be read"),
+        **dict.fromkeys(FACES, "faces to be read, and what the detector takes for faces"),
+        "scikit-image": "pictures without faces",
         "yunet": "found the faces",
         "face_landmarker": "gave points and expression weights",
     }
@@ -63,6 +65,7 @@ class LandmarkRecipe(PlainRecipe):
                 "The teacher's expression weights are not those of sosie.analysis.landmarker: "
                 "use the face_landmarker.task that the project names."
             )
+        _ = self._mistaken
 
     def network(self) -> nn.Module:
         mean, basis = _principal_shapes(
@@ -77,7 +80,8 @@ class LandmarkRecipe(PlainRecipe):
         other = self._face(int(self._rows[rng.integers(len(self._rows))]))
         if rng.random() < 0.5:
             face = face.mirrored(self._expression_mirror)
-        return samples.make_sample(face, other, rng)
+        mistaken = self._mistaken.place(int(rng.integers(len(self._mistaken))))
+        return samples.make_sample(face, other, rng, mistaken)
 
     def losses(
         self, network: nn.Module, batch: dict[str, torch.Tensor], progress: float
@@ -126,6 +130,10 @@ class LandmarkRecipe(PlainRecipe):
     @cached_property
     def _faces(self) -> FaceSet:
         return open_faces(self.materials)
+
+    @cached_property
+    def _mistaken(self) -> Mistaken:
+        return open_mistaken(self.materials)
 
     @cached_property
     def _rows(self) -> NDArray[np.intp]:
