@@ -29,7 +29,7 @@ from sosie.training.swap.samples import CROSS, PAIR
 # meant to be; to be taken for a photo.
 _COLOUR, _COARSE, _EDGES, _PERCEPTUAL = 2.0, 4.0, 2.0, 3.0
 _LIKENESS, _ALIKE, _LEAK, _LIGHT, _SEAM, _DETAIL = 6.0, 5.0, 3.0, 2.0, 0.7, 0.3
-_EXPRESSION, _PLACES, _ADVERSARIAL = 2.0, 0.5, 0.5
+_EXPRESSION, _PLACES, _ADVERSARIAL = 3.5, 0.8, 0.5
 _STRANGERS = 0.1
 # Weight of the amount of fine detail about each place, and how far about, in pixels. Without it
 # detail fades: what does not fit to the pixel costs less when it is faint.
