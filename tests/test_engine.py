@@ -120,17 +120,18 @@ def test_a_film_is_looked_at_in_every_other_frame_and_averaged(
     assert memory.visible[64, 90] == 1
 
 
-@pytest.mark.parametrize(("follows", "runs"), [(True, 2), (False, 1)])
-def test_only_methods_that_follow_the_aim_are_drafted(
-    follows: bool,
-    runs: int,
+@pytest.mark.parametrize("drafts", [0, 1, 2])
+def test_a_method_is_drafted_as_often_as_its_card_says(
+    drafts: int,
     white: list[White],
     model_face: ModelFace,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A draft is a run more, which a network that goes nowhere else would be paid for nothing."""
-    monkeypatch.setattr(White, "card", replace(White.card, follows_aim=follows))
-    monkeypatch.setattr(Told, "landmarks", lambda *_: None, raising=False)
+    monkeypatch.setattr(White, "card", replace(White.card, drafts=drafts))
+    read = model_face(yaw=3)
+    monkeypatch.setattr(Told, "landmarks", lambda *_: read, raising=False)
+    monkeypatch.setattr("sosie.aim._LOST", 1e9)
     engine = Engine([[]], SwapOptions(), Told(view()))
     engine.patch(GREY, model_face(), FaceMemory())
-    assert len(white[0].crops) == runs
+    assert len(white[0].crops) == drafts + 1

@@ -28,7 +28,6 @@ WINDOW_MARGIN = 0.04
 _DRAFT_MARGIN = 0.5
 # A draft is only read, by a network that looks at 192 px.
 _DRAFT_FACE_PX = 144
-_FIRST_DRAFTS = 2
 # In a film the aim follows slowly, from every third frame: it depends on the source, not the frame.
 _DRAFT_EVERY = 3
 _FOLLOW = 0.4
@@ -86,7 +85,7 @@ class Engine:
         """
         times = [time.perf_counter()]
         self._look(pixels, face, memory)
-        if seen and self._swapper.card.follows_aim:
+        if seen and self._swapper.card.drafts:
             self._aim(pixels, face, memory)
         memory.frames += 1
         times.append(time.perf_counter())
@@ -145,7 +144,7 @@ class Engine:
             points5=transform_points(face.points5, matrix),
             box=np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]),
         )
-        for _ in range(_FIRST_DRAFTS if first else 1):
+        for _ in range(self._swapper.card.drafts if first else 1):
             draft = small.copy()
             crop, swapped = self._swapped(small, there, memory)
             restore.paste(draft, compose(small, crop, swapped, self._compose))

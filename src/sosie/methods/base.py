@@ -31,7 +31,9 @@ class Card:
     template: alignment template of its crops (a name in `sosie.geometry.TEMPLATES`), or None for
         an axis-aligned window of the frame at the frame's own resolution.
     size_px: side of the square crop; with template None it has no meaning and is None.
-    follows_aim: whether it goes where `Crop.aim` says, so that drafts of it are worth their time.
+    drafts: how many drafts of a face are read and aimed again at first; 0 for a method that does
+        not go where `Crop.aim` says. Each brings expression and pose nearer to the target's, and
+        takes some of the likeness.
     """
 
     name: str
@@ -40,7 +42,7 @@ class Card:
     paper: str
     template: str | None
     size_px: int | None
-    follows_aim: bool = True
+    drafts: int = 2
 
 
 class Swapper(Protocol):

@@ -64,7 +64,7 @@ class TrainedSwapper:
             paper=str(facts["paper"]),
             template=str(facts["template"]),
             size_px=self._size_px,
-            follows_aim=False,
+            drafts=0,
         )
 
     def prepare(self, sources: Sequence[Source]) -> tuple[Prepared, ...]:

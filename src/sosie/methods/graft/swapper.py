@@ -26,6 +26,8 @@ CARD = Card(
     paper="none: Sosie's own",
     template=None,
     size_px=None,
+    # The network sees to expression and pose as well; a second draft cost more likeness than that.
+    drafts=1,
 )
 
 MODEL = "swap"

@@ -78,7 +78,7 @@ class OnnxSwapper:
             paper=f"of {name}: see the method's README",
             template=self._interface.target.template,
             size_px=self._interface.target.size_px,
-            follows_aim=False,
+            drafts=0,
         )
 
     def prepare(self, sources: Sequence[Source]) -> tuple[Prepared, ...]:
