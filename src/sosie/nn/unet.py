@@ -1,13 +1,16 @@
-"""A U-shaped network that keeps every map of its way up."""
+"""U-shaped networks: one that keeps every map of its way up, and a small, fast one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from sosie.nn.blocks import ReluResidual, relu_unit
 
 Skip = Literal["concat", "concat_first", "add"]
 
@@ -69,3 +72,39 @@ class UShape(nn.Module):
         if self.skip == "add":
             return x + beside
         return torch.cat([beside, x] if self.skip == "concat_first" else [x, beside], 1)
+
+
+class ReluUNet(nn.Module):
+    """A U-Net (Ronneberger et al. 2015) that is wide where it is coarse, and adds the maps of its
+    way down. H and W are multiples of 2 ** len(channels).
+
+    inputs: channels of the picture; channels: at a half, a quarter, an eighth, ... of its side.
+    """
+
+    def __init__(self, inputs: int, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        half, quarter = channels[:2]
+        self.stem = relu_unit(inputs, half, kernel=5, stride=2)
+        self.down = nn.ModuleList(
+            nn.Sequential(relu_unit(fine, coarse, stride=2), ReluResidual(coarse))
+            for fine, coarse in pairwise(channels)
+        )
+        steps = list(pairwise(channels[1:]))[::-1]
+        self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
+        self.join = nn.ModuleList(relu_unit(fine, fine) for fine, _ in steps)
+        self.sharpen = nn.Conv2d(quarter, 4 * half, 1)
+
+    def to_quarter(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The map at a quarter of the side, which knows of all coarser ones, and the stem's."""
+        stem = self.stem(x)
+        features = [stem]
+        for step in self.down:
+            features.append(step(features[-1]))
+        x = features[-1]
+        for narrow, join, finer in zip(self.narrow, self.join, features[-2:0:-1], strict=True):
+            x = join(functional.interpolate(narrow(x), scale_factor=2.0, mode="nearest") + finer)
+        return x, stem
+
+    def to_half(self, quarter: torch.Tensor, stem: torch.Tensor) -> torch.Tensor:
+        """The map at half of the side."""
+        return functional.relu(functional.pixel_shuffle(self.sharpen(quarter), 2) + stem)

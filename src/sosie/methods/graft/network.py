@@ -6,15 +6,14 @@ detail is to be added. Both answers begin at zero, so that it starts as geometry
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import nn
 from torch.nn import functional
 
 from sosie.methods.graft.view import CHANNELS
-from sosie.nn.blocks import ReluResidual, relu_unit
+from sosie.nn.blocks import relu_unit
 from sosie.nn.patch_discriminator import PatchDiscriminator
+from sosie.nn.unet import ReluUNet
 
 # Channels at a half, a quarter, an eighth, a sixteenth and a thirty-second of the square's side.
 _CHANNELS = (24, 48, 96, 160, 192)
@@ -22,7 +21,7 @@ _LIGHT, _DETAIL = 6, 3
 _JUDGE_STEPS, _JUDGE_WIDTH = 3, 32
 
 
-class GraftNetwork(nn.Module):
+class GraftNetwork(ReluUNet):
     """What is shown (uint8, N x H x W x CHANNELS, sides multiples of 32) -> light, N x 6 x H/4 x
     W/4, and detail, N x 3 x H x W; see `view.corrected`.
 
@@ -30,18 +29,9 @@ class GraftNetwork(nn.Module):
     """
 
     def __init__(self, channels: tuple[int, ...] = _CHANNELS) -> None:
-        super().__init__()
+        super().__init__(len(CHANNELS), channels)
         half, quarter = channels[:2]
-        self.stem = relu_unit(len(CHANNELS), half, kernel=5, stride=2)
-        self.down = nn.ModuleList(
-            nn.Sequential(relu_unit(fine, coarse, stride=2), ReluResidual(coarse))
-            for fine, coarse in pairwise(channels)
-        )
-        steps = list(pairwise(channels[1:]))[::-1]
-        self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
-        self.join = nn.ModuleList(relu_unit(fine, fine) for fine, _ in steps)
         self.light = nn.Conv2d(quarter, _LIGHT, 3, padding=1)
-        self.sharpen = nn.Conv2d(quarter, 4 * half, 1)
         self.refine = relu_unit(half, half)
         self.detail = nn.Conv2d(half, 4 * _DETAIL, 3, padding=1)
         for answer in (self.light, self.detail):
@@ -49,15 +39,9 @@ class GraftNetwork(nn.Module):
             nn.init.zeros_(answer.bias)  # type: ignore[arg-type]
 
     def forward(self, shown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        stem = self.stem(shown.permute(0, 3, 1, 2).float() / 127.5 - 1)
-        features = [stem]
-        for step in self.down:
-            features.append(step(features[-1]))
-        x = features[-1]
-        for narrow, join, finer in zip(self.narrow, self.join, features[-2:0:-1], strict=True):
-            x = join(functional.interpolate(narrow(x), scale_factor=2.0, mode="nearest") + finer)
+        x, stem = self.to_quarter(shown.permute(0, 3, 1, 2).float() / 127.5 - 1)
         light = self.light(x)
-        x = functional.relu(functional.pixel_shuffle(self.sharpen(x), 2) + stem)
+        x = self.to_half(x, stem)
         detail = functional.pixel_shuffle(self.detail(self.refine(x)), 2)
         return light, detail
 

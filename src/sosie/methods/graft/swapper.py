@@ -48,11 +48,10 @@ class GraftSwapper(CarriedSwapper):
         self.shape = options.shape
         self._options = options
         self._model = model
-        self._learned = options.colour == "light"
 
     def swap_one(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
         """With the source's texture, in the target's light."""
-        if not self._learned:
+        if self._options.colour != "light":
             return carried(photo, crop, self.shape)
         height, width = crop.pixels.shape[:2]
         points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape)
