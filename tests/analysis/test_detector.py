@@ -97,14 +97,14 @@ def test_a_small_frame_is_shown_as_it_is():
 
 def test_answers_that_overlap_are_one_face():
     near, far = (
-        plant(row=6, score=0.6, box=(42, 32, 74, 72)),
+        plant(row=6, score=0.7, box=(42, 32, 74, 72)),
         plant(column=15, box=(110, 30, 140, 66)),
     )
     first, second = Detector(Planted(near, far, plant(score=0.8))).detect(FRAME)
     assert (first.score, second.score) == pytest.approx((0.9, 0.8))
     assert np.allclose(first.box, (110, 30, 140, 66), atol=1e-3)
     # Two that all but coincide are averaged by their scores.
-    assert np.allclose(second.box, np.array((40, 30, 72, 70)) + 2 * 0.6 / 1.4, atol=1e-3)
+    assert np.allclose(second.box, np.array((40, 30, 72, 70)) + 2 * 0.7 / 1.5, atol=1e-3)
 
 
 def test_an_answer_that_overlaps_little_enough_is_another_face():

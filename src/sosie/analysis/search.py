@@ -16,7 +16,7 @@ QUICK_PX, THOROUGH_PX = 640, 1920
 """Longer side of the frame as the detector sees it; a thorough search looks at both. Its smallest
 face has 16 px."""
 
-_MIN_SCORE = 0.4
+_MIN_SCORE = 0.3
 # Smaller pictures are enlarged to this.
 _LEAST_PX = 320
 # A face of which the frame cuts off much is found when there is room around it, as a share of the

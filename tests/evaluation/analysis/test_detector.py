@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sosie.analysis.detector import Detected
+from sosie.analysis.detector import MIN_SCORE, Detected
 from sosie.datasets.split import is_held_out
 from sosie.evaluation.analysis import detector as measured
 from sosie.training.analysis.detector.pictures import Labels
@@ -41,19 +41,21 @@ class Teacher:
 
 
 class Finder:
-    """A detector that finds every disc, moved by some pixels, and others where it is told to."""
+    """A detector that finds every disc, moved by some pixels, and others of the scores that it is
+    told."""
 
     def __init__(self, off_px=0.0, false=()):
         self.off_px, self.false = off_px, false
 
-    def detect(self, pixels):
+    def detect(self, pixels, min_score=MIN_SCORE):
         boxes, points = ellipses(pixels)
         found = [
             Detected(box + self.off_px, five + self.off_px, 0.9)
             for box, five in zip(boxes, points, strict=True)
         ]
         nowhere = np.array([0, 0, 9, 9], np.float32)
-        return found + [Detected(nowhere, np.zeros((5, 2), np.float32), 0.8) for _ in self.false]
+        false = [score for score in self.false if score >= min_score]
+        return found + [Detected(nowhere, np.zeros((5, 2), np.float32), score) for score in false]
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +108,27 @@ def test_a_detector_that_is_off_finds_none(world, materials):
 
 
 def test_false_boxes_are_counted_in_pictures_without_faces(world, materials):
-    ours, _ = measured.count(Finder(false=(1, 2, 3)), materials, None)
+    ours, _ = measured.count(Finder(false=(0.9, 0.8, MIN_SCORE, 0.2)), materials, None)
     assert ours.false_boxes == 3 * ours.pictures_without
     assert ours.upright.percent == 100
+    assert len(ours.false_scores) == 4 * ours.pictures_without
+
+
+def test_recall_is_also_told_at_the_score_of_few_false_boxes(world, materials):
+    """Every disc scores 0.9."""
+    for score, recall in ((0.85, 100), (0.95, 0)):
+        ours, theirs = measured.count(Finder(false=(score,)), materials, None)
+        assert ours.recall_at(1.0) == recall
+        assert ours.recall_at(100.0) == 100, "so many may be false"
+        assert theirs.recall_at(1.0) == 100
+    off, _ = measured.count(Finder(off_px=20), materials, None)
+    assert off.recall_at(1.0) == 0
+
+
+def test_a_share_of_the_faces_is_found_at_a_score():
+    counts = measured.Counts(pictures_without=200, scores=[0.9, 0.7, 0.5, 0.0])
+    counts.false_scores = [0.95, 0.8, 0.6, 0.4]
+    assert [counts.recall_at(share) for share in (0.4, 0.5, 1.0, 1.5, 2.0)] == [0, 25, 50, 75, 75]
 
 
 def test_the_limit_is_of_pictures(world, materials):
@@ -122,7 +142,7 @@ def test_only_held_out_people_are_looked_at(materials):
 def test_the_rows_have_the_bounds_that_were_asked_for(world, materials, monkeypatch):
     monkeypatch.setattr(measured, "read_embedded", lambda _: b"")
     monkeypatch.setattr(measured, "create_session", lambda *_, **__: None)
-    monkeypatch.setattr(measured, "Detector", lambda _: Finder(false=(1,)))
+    monkeypatch.setattr(measured, "Detector", lambda _: Finder(false=(0.8,)))
     rows = measured.measure(materials, None)
     assert [row.bound for row in rows if row.bound is not None] == [98.0, 95.0, 1.0]
     assert [row.hit for row in rows if row.bound is not None] == [True, True, False]

@@ -172,7 +172,7 @@ class DiscScenes:
     def __init__(self, *_: object, **__: object) -> None: ...
 
     def scene(self, rng):
-        canvas = self.faceless(rng)
+        canvas = self.covered(rng)
         x, y = rng.uniform(30, SIDE - 30, 2)
         radius = rng.uniform(10, 28)
         picture = np.full((64, 64, 3), 110, np.uint8)
@@ -189,7 +189,7 @@ class DiscScenes:
     def placed(self, rng, *, turned):
         return self.scene(rng)
 
-    def faceless(self, rng):
+    def covered(self, rng):
         return Canvas(rng.integers(90, 130, (SIDE, SIDE, 3), np.uint8))
 
 
@@ -197,6 +197,7 @@ class DiscScenes:
 def recipe(tmp_path, monkeypatch):
     monkeypatch.setattr(recipe_module, "Scenes", DiscScenes)
     monkeypatch.setattr(recipe_module, "open_pictures", lambda _: None)
+    monkeypatch.setattr(recipe_module, "open_mistaken", lambda _: None)
     return DetectorRecipe(Materials(tmp_path, tmp_path, tmp_path, 0))
 
 

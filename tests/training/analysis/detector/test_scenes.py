@@ -23,6 +23,7 @@ from sosie.training.analysis.detector.canvas import (
 from sosie.training.analysis.detector.pictures import Labels, label, open_pictures, without_faces
 from sosie.training.analysis.detector.scenes import Scenes
 from sosie.training.analysis.detector.textures import degraded, surface
+from sosie.training.analysis.mistaken import Mistaken
 from sosie.training.recipe import Materials
 from sosie.training.teachers import DETECTOR_FILE, FoundBoxes
 
@@ -254,7 +255,12 @@ def test_a_layer_on_top_hides_the_faces_below_it():
 
 @pytest.fixture(scope="module")
 def scenes(pictures):
-    return Scenes(pictures, validation=False, side=SIDE)
+    own = Scenes(pictures, validation=False, side=SIDE)
+    rows = own.with_faces.astype(np.int64)
+    # Grey, beside the faces.
+    regions = np.tile(np.float32([100, 88, 14, 0]), (len(rows), 1))
+    mistaken = Mistaken(pictures, rows, regions)
+    return Scenes(pictures, validation=False, side=SIDE, mistaken=mistaken)
 
 
 @pytest.mark.parametrize("kind", ["whole", "mosaic", "pasted", "scene"])
@@ -284,6 +290,47 @@ def test_scenes_without_faces_have_none(scenes):
     for seed in range(40):
         canvas = scenes.faceless(np.random.default_rng(seed))
         assert inked(canvas.pixels).mean() < SLIVER
+        assert len(canvas.labels()[1]) == 0
+
+
+def test_what_a_detector_mistook_for_a_face_is_shown(pictures, monkeypatch):
+    """Its place, a face here so that it can be seen, is in the scene, of all sizes."""
+    own = Scenes(pictures, validation=False, side=SIDE)
+    row = next(int(r) for r in own.with_faces if len(pictures.faces(int(r)).boxes) == 1)
+    x0, y0, x1, y1 = pictures.faces(row).boxes[0].tolist()
+    place = np.float32([[(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, 0]])
+    mistaken = Mistaken(pictures, np.array([row]), place)
+    scenes = Scenes(pictures, validation=False, side=SIDE, mistaken=mistaken)
+    sizes = []
+    for seed in range(40):
+        canvas = scenes.about_mistaken(np.random.default_rng(seed))
+        sizes.append(np.sqrt(inked(canvas.pixels).sum() / np.pi) * 2)
+    assert min(sizes) > 7
+    assert np.quantile(sizes, 0.1) < 35 and np.quantile(sizes, 0.9) > 60
+
+    asked = []
+    monkeypatch.setattr(scenes, "about_mistaken", lambda *_: asked.append(1) or Canvas(
+        np.zeros((SIDE, SIDE, 3), np.uint8)))  # fmt: skip
+    for seed in range(200):
+        scenes.scene(np.random.default_rng(seed))
+    assert 8 < len(asked) < 35
+
+
+def test_faces_beside_such_a_place_are_labelled(scenes):
+    left = []
+    for seed in range(25):
+        canvas = scenes.about_mistaken(np.random.default_rng(seed))
+        ink = inked(canvas.pixels)
+        for x0, y0, x1, y1 in canvas.labels()[0].boxes.astype(int):
+            ink[max(0, y0 - 1) : max(0, y1 + 3), max(0, x0 - 1) : max(0, x1 + 3)] = False
+        left.append(ink.mean())
+    assert np.mean(left) < SLIVER
+
+
+def test_covered_faces_are_gone(scenes):
+    for seed in range(20):
+        canvas = scenes.covered(np.random.default_rng(seed))
+        assert not inked(canvas.pixels).any()
         assert len(canvas.labels()[1]) == 0
 
 

@@ -18,6 +18,7 @@ from sosie.geometry import transform_points, warp  # noqa: E402
 from sosie.runtime import create_session  # noqa: E402
 from sosie.training.analysis.identity import answers as answers_module  # noqa: E402
 from sosie.training.analysis.identity import recipe as recipe_module  # noqa: E402
+from sosie.training.analysis.identity import samples as samples_module  # noqa: E402
 from sosie.training.analysis.identity.losses import IdentityLearner, identity_losses  # noqa: E402
 from sosie.training.analysis.identity.network import (  # noqa: E402
     FrozenIdentity,
@@ -179,13 +180,59 @@ def test_a_picture_of_two_people_shows_nobody(faces, monkeypatch):
     def person_with(share: float) -> int:
         for name in ("_BENT", "_HIDDEN", "_CHANGED"):
             monkeypatch.setattr(f"sosie.training.analysis.identity.samples.{name}", 0.0)
-        monkeypatch.setattr("sosie.training.analysis.identity.samples._MIXED", share)
+        monkeypatch.setattr("sosie.training.analysis.identity.samples._OF_TWO", share)
         other = (faces.crops[9], faces.landmarks[9])
         rng = np.random.default_rng(0)
         return int(make_sample(faces.crops[0], faces.landmarks[0], 7, other, rng)["person"])
 
     assert person_with(0.0) == 7
     assert person_with(1.0) == NOBODY
+
+
+def dotted(points: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """A dark canvas with a dot at each point, N x 2."""
+    side = SIDE_PX + 2 * MARGIN_PX
+    canvas = np.full((side, side, 3), 20, np.uint8)
+    for x, y in np.round(points).astype(int):
+        cv2.circle(canvas, (int(x), int(y)), 2, colour, -1)
+    return canvas
+
+
+class Shares:
+    """Random numbers that were chosen."""
+
+    def __init__(self, *shares: float) -> None:
+        self.uniform = lambda *_: np.array(shares)
+
+
+def test_a_morph_has_the_shape_of_one_and_the_skin_of_the_other():
+    """Dots stand for features; the second face's lie 6 px to the right of the first's, and lower
+    the lower they are."""
+    here = np.stack(np.meshgrid([48, 68, 88], [48, 68, 88]), -1).reshape(-1, 2).astype(np.float32)
+    there = here + np.float32([6, 0]) + np.float32([0, 0.1]) * here[:, 1:]
+    red, blue = (dotted(here, (250, 20, 20)), here), (dotted(there, (20, 20, 250)), there)
+
+    def colours(of_shape: float, of_skin: float, places: np.ndarray) -> np.ndarray:
+        made = samples_module._morph(red, blue, Shares(of_shape, of_skin))
+        x, y = np.round(places).astype(int).T
+        return made[y, x].astype(int)
+
+    for of_shape, places in ((0.0, here), (0.5, (here + there) / 2), (1.0, there)):
+        assert colours(of_shape, 0.0, places)[:, 0].min() > 170
+        assert colours(of_shape, 0.0, places)[:, 2].max() < 60
+        assert colours(of_shape, 1.0, places)[:, 2].min() > 170
+        both = colours(of_shape, 0.5, places)
+        assert both[:, [0, 2]].min() > 85 and both[:, [0, 2]].max() < 150
+
+
+def test_the_other_face_looks_the_same_way(recipe, faces):
+    rows = np.arange(20, 60)
+    forward = faces.rotation[:, :, 2]
+    for row in range(5):
+        chosen = recipe._looking_alike(row, rows)
+        assert chosen in rows
+        apart = np.linalg.norm(forward[rows] - forward[row], axis=1)
+        assert np.linalg.norm(forward[chosen] - forward[row]) == pytest.approx(apart.min())
 
 
 def test_teachers_are_asked_once(recipe, faces, monkeypatch):

@@ -13,7 +13,7 @@ from sosie.nn.blocks import ConvUnit, PixelInput
 
 _STEM = 24
 _WIDTHS = (32, 64, 96, 64)
-_DEPTHS = (1, 2, 2, 1)
+_DEPTHS = (1, 3, 4, 2)
 _HIDDEN = (32, 64, 64, 32)
 _HEADS = (32, 48, 48, 48)
 # The share of cells in which a fresh network expects a face (Lin et al. 2017, "Focal loss", 3.3).

@@ -20,6 +20,7 @@ from sosie.training.analysis.detector.pictures import PictureSet, open_pictures
 from sosie.training.analysis.detector.scenes import Scenes
 from sosie.training.analysis.detector.textures import degraded
 from sosie.training.analysis.detector.validation import validation_figures
+from sosie.training.analysis.mistaken import open_mistaken
 from sosie.training.card import FACES
 from sosie.training.export import to_onnx
 from sosie.training.precision import fast_precision
@@ -52,7 +53,8 @@ class DetectorRecipe(PlainRecipe):
 
     @cached_property
     def _scenes(self) -> Scenes:
-        return Scenes(self._pictures, validation=False, side=SIDE_PX)
+        mistaken = open_mistaken(self.materials)
+        return Scenes(self._pictures, validation=False, side=SIDE_PX, mistaken=mistaken)
 
     def prepare(self) -> None:
         _ = self._scenes
@@ -83,7 +85,7 @@ class DetectorRecipe(PlainRecipe):
 
     def export(self, network: nn.Module, file: Path) -> None:
         example = torch.zeros(1, 384, 640, 3, dtype=torch.uint8)
-        to_onnx(network, example, file, outputs=OUTPUTS, free_axes=(0, 1, 2))
+        to_onnx(network, example, file, outputs=OUTPUTS, free_axes=(0, 1, 2), storage="int8")
 
     def weights_from(self, file: Path) -> dict[str, torch.Tensor]:
         samples = [self.sample(k, np.random.default_rng((11, k)))["pixels"] for k in range(32)]

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.training.analysis.detector.canvas import FACE, Canvas
-from sosie.training.analysis.detector.pictures import Labels, PictureSet
+from sosie.training.analysis.detector.pictures import Labels, PictureSet, without_faces
 from sosie.training.analysis.detector.textures import plain, surface
+from sosie.training.analysis.mistaken import Mistaken
 
 _SMALLEST_PX, _LARGEST = 13.0, 1.35
 """Sizes of faces: from so many pixels to so many sides of the canvas."""
@@ -27,10 +28,18 @@ Matrix = NDArray[np.float64]
 
 
 class Scenes:
-    """Makes scenes from the training or the validation pictures. side: of a scene, in pixels."""
+    """Makes scenes from the training or the validation pictures. side: of a scene, in pixels.
+    mistaken: places in the same pictures that a detector took for faces; None leaves them out."""
 
-    def __init__(self, pictures: PictureSet, *, validation: bool, side: int) -> None:
-        self._pictures, self._side = pictures, side
+    def __init__(
+        self,
+        pictures: PictureSet,
+        *,
+        validation: bool,
+        side: int,
+        mistaken: Mistaken | None = None,
+    ) -> None:
+        self._pictures, self._side, self._mistaken = pictures, side, mistaken
         mine = pictures.validation == validation
         sure = np.add.reduceat(
             np.append(pictures.labels.sure, False).astype(np.int64), pictures.starts[:-1]
@@ -43,12 +52,14 @@ class Scenes:
     def scene(self, rng: np.random.Generator) -> Canvas:
         """Any scene, as training sees them."""
         kind = rng.random()
-        if kind < 0.3:
+        if kind < 0.28:
             canvas = self.whole(rng)
-        elif kind < 0.6:
+        elif kind < 0.56:
             canvas = self.mosaic(rng)
-        elif kind < 0.88:
+        elif kind < 0.8:
             canvas = self.pasted(rng)
+        elif kind < 0.9 and self._mistaken is not None:
+            return self.about_mistaken(rng)
         else:
             return self.faceless(rng)
         if rng.random() < 0.3:
@@ -58,10 +69,34 @@ class Scenes:
     def whole(self, rng: np.random.Generator) -> Canvas:
         """One picture, whole or in part, turned anyhow, its main face of any size."""
         row = self._any_face(rng)
-        picture, labels = self._pictures.pixels(row), self._pictures.faces(row)
-        main = _main(labels)
+        main = _main(self._pictures.faces(row))
         size_px = _log_uniform(rng, 24.0, _LARGEST * self._side)
         scale = size_px / float((main[2:] - main[:2]).max())
+        return self._part(row, (main[:2] + main[2:]) / 2, scale, size_px, rng)
+
+    def about_mistaken(self, rng: np.random.Generator) -> Canvas:
+        """A picture in part, turned anyhow, about a place that a detector took for a face."""
+        mistaken = self._mistaken
+        assert mistaken is not None, "made without places"
+        number = int(rng.integers(len(mistaken)))
+        region = mistaken.place(number)[1]
+        size_px = _log_uniform(rng, _SMALLEST_PX, 0.6 * self._side)
+        middle = np.array([region.x, region.y])
+        return self._part(
+            int(mistaken.rows[number]), middle, size_px / region.size_px, size_px, rng
+        )
+
+    def _part(
+        self,
+        row: int,
+        centre: NDArray[Any],
+        scale: float,
+        size_px: float,
+        rng: np.random.Generator,
+    ) -> Canvas:
+        """A picture turned anyhow, what is at `centre` and shall have `size_px` somewhere on the
+        canvas."""
+        picture, labels = self._pictures.pixels(row), self._pictures.faces(row)
         # A small face comes with a small picture: a ground that is filled by it is the rule.
         least = self._side / max(picture.shape[:2])
         if rng.random() < 0.6:
@@ -69,7 +104,6 @@ class Scenes:
         angle = _angle(rng)
         # The larger the picture, the less of the ground is seen.
         canvas = Canvas(self._ground(rng) if scale < least else plain(self._side, rng))
-        centre = (main[:2] + main[2:]) / 2
         spread = max(0.05, 0.5 - size_px / self._side / 3)
         place = self._side * (0.5 + rng.uniform(-spread, spread, 2))
         canvas.lay(picture, labels, _matrix(scale, angle, _flip(rng), centre, place))
@@ -110,14 +144,21 @@ class Scenes:
     def placed(self, rng: np.random.Generator, *, turned: bool) -> Canvas:
         """One picture as it is, or shrunk to the canvas, on grey; upright, or at any angle."""
         row = self._any_face(rng)
-        picture = self._pictures.pixels(row)
+        angle = float(rng.uniform(-180, 180)) if turned else 0.0
+        return self._on_grey(self._pictures.pixels(row), self._pictures.faces(row), angle)
+
+    def covered(self, rng: np.random.Generator) -> Canvas:
+        """One picture as it is, or shrunk to the canvas, on grey, all its faces painted over."""
+        row = self._any_face(rng)
+        boxes = self._pictures.faces(row).boxes
+        return self._on_grey(without_faces(self._pictures.pixels(row), boxes, rng), _NONE, 0.0)
+
+    def _on_grey(self, picture: NDArray[np.uint8], labels: Labels, angle_deg: float) -> Canvas:
         size = np.array(picture.shape[1::-1])
         canvas = Canvas(np.full((self._side, self._side, 3), 127, np.uint8))
         scale = min(1.0, self._side / float(size.max()))
-        angle = float(rng.uniform(-180, 180)) if turned else 0.0
         middle = np.full(2, (self._side - 1) / 2)
-        matrix = _matrix(scale, angle, False, (size - 1) / 2, middle)
-        canvas.lay(picture, self._pictures.faces(row), matrix)
+        canvas.lay(picture, labels, _matrix(scale, angle_deg, False, (size - 1) / 2, middle))
         return canvas
 
     def faceless(self, rng: np.random.Generator) -> Canvas:

@@ -11,7 +11,7 @@ from sosie.analysis.recogniser import NUMBERS, SIDE_PX
 from sosie.nn.blocks import ConvUnit, PixelInput, ResidualUnit
 from sosie.training.onnx_module import OnnxModule
 
-CHANNELS, UNITS = (32, 64, 128, 256), (1, 1, 1)
+CHANNELS, UNITS = (32, 64, 128, 256), (1, 2, 2)
 """Channels at 56, 28, 14 and 7 px, and residual units at the last three."""
 
 _SQUEEZED = 96

@@ -33,6 +33,8 @@ from sosie.training.unmerge import unmerged
 _MAX_DISAGREEMENT = 0.12
 _VALIDATION_DRAWS = 4
 _BATCH = 64
+# Among how many faces another is looked for whose head is turned alike, for a morph of both.
+_CANDIDATES = 12
 # Faces from which a weight file's batch norms get statistics again.
 _FACES_TO_START = 256
 
@@ -73,7 +75,7 @@ class IdentityRecipe(PlainRecipe):
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         rows, faces = self._rows, self._faces
         row = self._order[index]
-        other = int(rows[rng.integers(len(rows))])
+        other = self._looking_alike(row, rows[rng.integers(len(rows), size=_CANDIDATES)])
         return samples.make_sample(
             faces.crops[row],
             faces.landmarks[row],
@@ -179,6 +181,11 @@ class IdentityRecipe(PlainRecipe):
         """The validation people's faces, of those groups whose people have several."""
         faces = self._faces
         return np.flatnonzero(faces.validation & np.isin(faces.groups, ("lfw", "celeba")))
+
+    def _looking_alike(self, row: int, others: NDArray[np.intp]) -> int:
+        """The one of some other faces whose head is turned most like a face's."""
+        turned = self._faces.rotation[:, :, 2]
+        return int(others[np.argmax(turned[others] @ turned[row])])
 
     def _aligned(self, row: int) -> samples.Pixels:
         return samples.aligned(self._faces.crops[row], self._faces.landmarks[row])[0]

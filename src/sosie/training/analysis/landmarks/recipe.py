@@ -20,12 +20,12 @@ from sosie.nn.blocks import lay_channels_last, to_input
 from sosie.training.analysis.landmarks import samples
 from sosie.training.analysis.landmarks.losses import landmark_losses
 from sosie.training.analysis.landmarks.measures import validate
-from sosie.training.analysis.landmarks.mistaken import Mistaken, open_mistaken
 from sosie.training.analysis.landmarks.network import (
     LandmarkNetwork,
     PixelLandmarks,
     from_pixels,
 )
+from sosie.training.analysis.mistaken import Mistaken, open_mistaken
 from sosie.training.card import FACES
 from sosie.training.export import to_onnx, weights_of
 from sosie.training.faces import FaceSet, open_faces

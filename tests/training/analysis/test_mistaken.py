@@ -9,7 +9,7 @@ from sosie.analysis.detector import Detected
 from sosie.analysis.topology import Region
 from sosie.errors import InputError
 from sosie.training.analysis.detector.pictures import Labels, PictureSet
-from sosie.training.analysis.landmarks.mistaken import Mistaken, find_mistaken
+from sosie.training.analysis.mistaken import Mistaken, find_mistaken
 
 SIDE = 320
 FACE = (40.0, 40.0, 120.0, 150.0)

@@ -1,7 +1,8 @@
-"""Places that the detector takes for faces and that are none: there presence must say no.
+"""Places that the shipped detector takes for faces and that are none.
 
-At run time the landmark network looks only where the detector sees something. Where that is no
-face, it is a collar, a knot of a scarf, an ear or a fist, which no square drawn at random shows.
+They are collars, knots of scarves, ears, fists and emblems, which pictures drawn at random seldom
+show. At run time the landmark network looks only where the detector sees something, so it learns
+its `presence` from them, and the next detector learns to leave them alone.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def find_mistaken(detector: Detector, pictures: PictureSet) -> dict[str, NDArray
                 regions.append((region.x, region.y, region.size_px, region.roll_deg))
     if not rows:
         raise InputError("The detector errs in none of the pictures: are they those of the data?")
-    _log.info("landmarks: %d places that the detector takes for faces", len(rows))
+    _log.info("%d places that the detector takes for faces", len(rows))
     return {"rows": np.array(rows, np.int64), "regions": np.array(regions, np.float32)}
 
 
