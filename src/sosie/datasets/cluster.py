@@ -23,7 +23,7 @@ from sosie.datasets.units import Units, read_units
 from sosie.errors import NoFaceError, UsageError
 from sosie.types import FloatArray
 
-_LOWEST_CUT, _HIGHEST_CUT = 0.45, 0.70
+_LOWEST_CUT, _HIGHEST_CUT = 0.41, 0.70
 """Where the cut may come to lie for a number of people that is asked for."""
 
 _FACES_HELD = 0.95

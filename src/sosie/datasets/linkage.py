@@ -28,7 +28,7 @@ from sosie.datasets.nearest import COLUMNS, ROWS, Best
 from sosie.datasets.scratch import Scratch, parts
 from sosie.types import FloatArray
 
-CUT = 0.50
+CUT = 0.46
 """Mean likeness from which on two groups are taken for one person's."""
 
 FLOOR = 0.30

@@ -115,7 +115,7 @@ def test_a_number_of_people(people, face_set):
 
 def test_a_number_finds_its_own_cut(people, face_set):
     """People so unlike themselves that the usual cut parts them come together."""
-    store, _ = face_set(*people({"anna": 20, "ben": 20}, spread=0.95))
+    store, _ = face_set(*people({"anna": 20, "ben": 20}, spread=1.1))
     usual = plan(store, ClusterOptions(), {})
     assert len(usual.people) != 2
     found = plan(store, ClusterOptions(people=2), {})
