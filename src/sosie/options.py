@@ -34,7 +34,8 @@ class SwapOptions:
     encoder: ONNX file of the face encoder that the swapper takes its identity from.
     converter: ONNX file that turns embeddings of arcface into those of the swapper's own encoder;
         `none` where the encoder is its own.
-    faces: which faces of the target: `largest`, `all`, or positions counted from the left, `0,2`;
+    faces: which faces of the target: `largest` (of which a frame shows most), `all`, or positions
+        counted from the left, `0,2`;
         left at `largest` where reference photos tell whom to swap.
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.

@@ -105,7 +105,7 @@ def read_sources(casting: Casting, analyser: Analyser) -> list[tuple[Pixels, Fac
     for number, picture in enumerate(casting.sources):
         name, photo = load(picture, f"source {number}")
         found = analyser.analyse(photo.pixels)
-        read.append((photo.pixels, _largest(name, found)))
+        read.append((photo.pixels, _largest(name, found, photo.pixels)))
     return read
 
 
@@ -123,7 +123,7 @@ def read_roles(castings: Sequence[Casting], analyser: Analyser) -> tuple[list[Ro
             continue
         name, photo = load(casting.reference, f"reference {number}")
         found = analyser.analyse(photo.pixels)
-        face = _largest(name, found)
+        face = _largest(name, found, photo.pixels)
         if len(found) > 1:
             notes.append(f"{name} shows {len(found)} faces; the largest is taken for the person.")
         roles.append(Role(sources, name, analyser.identify(photo.pixels, face)))
@@ -205,8 +205,8 @@ def named(name: str, choose: Callable[[], list[Face]]) -> list[Face]:
         raise NoFaceError(f"{name}: {error}") from None
 
 
-def _largest(name: str, found: list[Face]) -> Face:
-    return named(name, lambda: select_faces(found, "largest"))[0]
+def _largest(name: str, found: list[Face], pixels: Pixels) -> Face:
+    return named(name, lambda: select_faces(found, "largest", pixels))[0]
 
 
 def _name(picture: Picture, otherwise: str) -> str:

@@ -181,9 +181,9 @@ class Swap:
         reference, and what is to be said of the references' people."""
         wanted = [role.identity for role in self._roles if role.identity is not None]
         if not wanted:
-            faces = named(name, lambda: select_faces(found, self.options.faces))
+            faces = named(name, lambda: select_faces(found, self.options.faces, pixels))
             return [(face, 0, None) for face in faces], ()
-        faces = named(name, lambda: select_faces(found, "all"))
+        faces = named(name, lambda: select_faces(found, "all", pixels))
         identities = [self._analyser.identify(pixels, face) for face in faces]
         matches, best = match_people(identities, wanted)
         matched = [match.person for match in matches]

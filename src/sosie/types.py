@@ -58,6 +58,14 @@ class Face:
         """Middle of the box: x, y."""
         return float(self.box[0] + self.box[2]) / 2, float(self.box[1] + self.box[3]) / 2
 
+    def shown_area(self, frame: Pixels) -> float:
+        """Square pixels of the box that lie in its frame (H x W x 3), which may cut the face."""
+        height, width = frame.shape[:2]
+        # The first pixel reaches from -0.5 to 0.5.
+        low = np.maximum(self.box[:2], -0.5)
+        high = np.minimum(self.box[2:], (width - 0.5, height - 0.5))
+        return float(np.prod(np.maximum(high - low, 0)))
+
 
 @dataclass(frozen=True)
 class Crop:

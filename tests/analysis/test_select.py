@@ -19,6 +19,8 @@ from sosie.analysis.track import TrackedFace
 from sosie.errors import NoFaceError, UsageError
 from sosie.types import Face, Pose
 
+PHOTO = np.zeros((300, 600, 3), np.uint8)
+
 
 def face_at(x: float, size_px: float, y: float = 100) -> Face:
     box = np.array([x - size_px / 2, y - size_px / 2, x + size_px / 2, y + size_px / 2], np.float32)
@@ -29,8 +31,10 @@ def face_at(x: float, size_px: float, y: float = 100) -> Face:
 def tracked(
     track: int, x: float, size_px: float, scene: int = 0, prominence: float | None = None
 ) -> TrackedFace:
-    area = size_px**2 if prominence is None else prominence
-    return TrackedFace(track, scene, face_at(x, size_px), False, area)
+    area = size_px**2
+    return TrackedFace(
+        track, scene, face_at(x, size_px), False, area, area if prominence is None else prominence
+    )
 
 
 def chosen(selector: TrackSelector, *faces: TrackedFace) -> list[int]:
@@ -39,32 +43,40 @@ def chosen(selector: TrackSelector, *faces: TrackedFace) -> list[int]:
 
 def test_photo() -> None:
     faces = [face_at(50, 80), face_at(200, 120), face_at(400, 100)]
-    assert select_faces(faces, "largest") == [faces[1]]
-    assert select_faces(faces, "all") == faces
-    assert select_faces(faces, "2,0") == [faces[2], faces[0]]
-    assert select_faces(faces, "1,1") == [faces[1]]
+    assert select_faces(faces, "largest", PHOTO) == [faces[1]]
+    assert select_faces(faces, "all", PHOTO) == faces
+    assert select_faces(faces, "2,0", PHOTO) == [faces[2], faces[0]]
+    assert select_faces(faces, "1,1", PHOTO) == [faces[1]]
+
+
+def test_of_a_face_that_the_edge_cuts_counts_what_is_seen() -> None:
+    cut, whole = face_at(0, 120), face_at(300, 100)
+    assert cut.shown_area(PHOTO) == pytest.approx(60.5 * 120)
+    assert whole.shown_area(PHOTO) == pytest.approx(100 * 100)
+    assert select_faces([cut, whole], "largest", PHOTO) == [whole]
+    assert face_at(700, 120).shown_area(PHOTO) == 0
 
 
 def test_photo_without_the_face_asked_for() -> None:
     two = [face_at(50, 80), face_at(200, 120)]
     with pytest.raises(NoFaceError, match="Position 2 was asked for, but only 2 faces were found"):
-        select_faces(two, "0,2")
+        select_faces(two, "0,2", PHOTO)
     with pytest.raises(NoFaceError, match="Position 1 was asked for, but only 1 face was found"):
-        select_faces(two[:1], "1")
+        select_faces(two[:1], "1", PHOTO)
     with pytest.raises(NoFaceError, match="No face was found"):
-        select_faces([], "all")
+        select_faces([], "all", PHOTO)
     with pytest.raises(UsageError, match="positions from the left"):
-        select_faces(two, "biggest")
+        select_faces(two, "biggest", PHOTO)
 
 
 def test_photo_with_faces_too_small() -> None:
     small, large = face_at(50, MIN_FACE_PX - 1), face_at(200, 90)
-    assert select_faces([small, large], "all") == [large]
+    assert select_faces([small, large], "all", PHOTO) == [large]
     for spec in ("largest", "all", "0"):
         with pytest.raises(NoFaceError, match="too small: 23 px, and at least 24 px"):
-            select_faces([small], spec)
+            select_faces([small], spec, PHOTO)
     with pytest.raises(NoFaceError, match="too small"):
-        select_faces([small, large], "0")
+        select_faces([small, large], "0", PHOTO)
 
 
 def test_film_takes_all() -> None:

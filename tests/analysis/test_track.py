@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sosie.analysis.analyser import Analyser, make_face
 from sosie.analysis.search import Detection
+from sosie.analysis.select import TrackSelector
 from sosie.analysis.topology import Region, region_of
 from sosie.analysis.track import TrackedFace, track_film
 from sosie.geometry import transform_points
@@ -281,6 +282,21 @@ def test_prominence_knows_who_leaves(analyser: Analyser, stage: Stage) -> None:
     assert leaves.prominence > stays.prominence
     by_track = {face.track: face for face in tracked[18]}
     assert by_track[leaves.track].prominence < by_track[stays.track].prominence
+
+
+def test_a_face_that_the_edge_cuts_counts_as_what_is_seen(analyser: Analyser, stage: Stage) -> None:
+    """A half face at the edge, though the larger one, is not whom a film is about."""
+
+    def draw(index: int) -> Pixels:
+        return stage.draw(
+            index, ("astronaut", 8.0, 180.0, 75.0, 0.0), ("hopper", 400.0, 150.0, 65.0, 0.0)
+        )
+
+    cut, whole = sorted(tracks_of(analyser, draw, 12)[0], key=lambda face: face.face.centre[0])
+    assert cut.face.size_px > 1.05 * whole.face.size_px
+    assert cut.area < 0.9 * whole.area
+    assert cut.prominence < whole.prominence
+    assert TrackSelector("largest").choose((cut, whole)) == (whole,)
 
 
 def test_film_without_faces_and_without_frames(analyser: Analyser, stage: Stage) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sosie.analysis.track import TrackedFace
 from sosie.errors import NoFaceError
 from sosie.options import SwapOptions
-from sosie.types import Face, FloatArray
+from sosie.types import Face, FloatArray, Pixels
 
 MIN_FACE_PX = 24
 """Longer side of the landmarks' bounds below which a face has too little to swap."""
@@ -30,11 +30,12 @@ _OUTGROWN = 2.0
 _HOLD = 0.05
 
 
-def select_faces(faces: Sequence[Face], spec: str) -> list[Face]:
+def select_faces(faces: Sequence[Face], spec: str, pixels: Pixels) -> list[Face]:
     """The faces of a photo that `spec` names, in the order from left to right or as named.
 
     faces: sorted from left to right, as `Analyser.analyse` returns them. spec: as
-    `SwapOptions.faces`. `all` leaves out faces that are too small, unless all are.
+    `SwapOptions.faces`. pixels: the photo; of a face that its edge cuts, what it shows counts.
+    `all` leaves out faces that are too small, unless all are.
     Raises NoFaceError where there is none, the position does not exist, or the face is too small,
     and UsageError for a spec that cannot be meant.
     """
@@ -49,7 +50,7 @@ def select_faces(faces: Sequence[Face], spec: str) -> list[Face]:
     elif spec == "all":
         chosen = [face for face in faces if face.size_px >= MIN_FACE_PX] or list(faces)
     else:
-        chosen = [max(faces, key=lambda face: face.size_px)]
+        chosen = [max(faces, key=lambda face: face.shown_area(pixels))]
     smallest = min(chosen, key=lambda face: face.size_px)
     if smallest.size_px < MIN_FACE_PX:
         raise NoFaceError(
@@ -110,7 +111,7 @@ class TrackSelector:
             newcomers = [face for face in faces if face.track not in self._known]
             if held.track not in present and newcomers:
                 self._chosen = max(newcomers, key=lambda face: face.prominence)
-            elif first.prominence > _OUTGROWN * _area(self._chosen.face):
+            elif first.prominence > _OUTGROWN * self._chosen.area:
                 self._chosen = first
         return [face for face in faces if face.track == self._chosen.track]
 
@@ -240,11 +241,6 @@ def _no_such_position(position: int, count: int) -> str:
         f"Position {position} was asked for, but {found} found; positions count from the left, "
         f"beginning with 0."
     )
-
-
-def _area(face: Face) -> float:
-    width, height = face.box[2:] - face.box[:2]
-    return float(width * height)
 
 
 def _apart(a: Face, b: Face) -> float:

@@ -12,7 +12,7 @@ from sosie.analysis.follow import Follower, Pace, Trail
 from sosie.analysis.scenes import FrameT, HasPixels, split_scenes
 from sosie.analysis.sights import TrackIdentities
 from sosie.analysis.smooth import REACH_FRAMES, smooth_at
-from sosie.types import Face, FloatArray
+from sosie.types import Face, FloatArray, Pixels
 
 # Whose a smaller face is, the recognition network cannot tell.
 _IDENTIFY_PX = 24.0
@@ -26,8 +26,8 @@ class TrackedFace:
     scene: number of the shot, from 0.
     face: smoothed; its score is the network's on that frame.
     bridged: the face was not seen on this frame but before and after it: it lies between those.
-    prominence: mean area of the face, in square pixels, over this frame and those known ahead,
-        counting 0 for frames without it.
+    area: of the face's box, as far as the frame shows it, in square pixels.
+    prominence: its mean over this frame and those known ahead, counting 0 for frames without it.
     hazy: the face did not look like itself on this frame: something may be in front of it.
     identity: of the track, from its clearest sights so far and in the frames known ahead: float32,
         512, unit length. None where the face has been too small.
@@ -37,6 +37,7 @@ class TrackedFace:
     scene: int
     face: Face
     bridged: bool
+    area: float
     prominence: float
     hazy: bool = False
     identity: FloatArray | None = None
@@ -63,7 +64,7 @@ def track_film(
     last = -1
 
     def faces_at(index: int) -> tuple[TrackedFace, ...]:
-        return _faces_at(follower.trails, index, pace, lookahead, identities)
+        return _faces_at(follower.trails, index, pace, lookahead, identities, shot.pixels)
 
     for index, shot in enumerate(split_scenes(frames)):
         follower.add(index, shot.pixels, shot.starts_scene, held)
@@ -81,8 +82,14 @@ def track_film(
 
 
 def _faces_at(
-    trails: list[Trail], index: int, pace: Pace, lookahead: int, identities: TrackIdentities
+    trails: list[Trail],
+    index: int,
+    pace: Pace,
+    lookahead: int,
+    identities: TrackIdentities,
+    frame: Pixels,
 ) -> tuple[TrackedFace, ...]:
+    """frame: any of the film, which are of one size."""
     faces = []
     for trail in trails:
         if not trail.first <= index <= trail.last:
@@ -97,13 +104,15 @@ def _faces_at(
         here = seen.get(index)
         score = here.score if here else min(seen[i].score for i in _around(seen, index))
         ahead = range(index, min(trail.last, index + lookahead) + 1)
-        area = sum(_area(seen[i]) for i in ahead if i in seen)
+        area = sum(seen[i].shown_area(frame) for i in ahead if i in seen)
+        face = make_face(landmarks, score, here.expression if here else None)
         faces.append(
             TrackedFace(
                 track=trail.number,
                 scene=trail.scene,
-                face=make_face(landmarks, score, here.expression if here else None),
+                face=face,
                 bridged=here is None,
+                area=face.shown_area(frame),
                 prominence=area / (lookahead + 1),
                 hazy=index in trail.hazy,
                 identity=identities.of(trail.number),
@@ -125,8 +134,3 @@ def _landmarks_at(seen: dict[int, Face], index: int) -> FloatArray:
 def _around(seen: dict[int, Face], index: int) -> tuple[int, int]:
     """The frames on both sides of a gap on which the face was seen."""
     return max(i for i in seen if i < index), min(i for i in seen if i > index)
-
-
-def _area(face: Face) -> float:
-    width, height = face.box[2:] - face.box[:2]
-    return float(width * height)

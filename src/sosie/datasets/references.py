@@ -28,7 +28,7 @@ def read_references(
         pixels = load_photo(path).pixels
         found = analyser.analyse(pixels)
         try:
-            face = select_faces(found, "largest")[0]
+            face = select_faces(found, "largest", pixels)[0]
         except NoFaceError as error:
             raise NoFaceError(f"{path}: {error}") from None
         if len(found) > 1:

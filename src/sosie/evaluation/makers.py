@@ -143,7 +143,7 @@ class BoundMaker:
 
     def _face(self, path: Path, pixels: NDArray[np.uint8]) -> Face:
         try:
-            return select_faces(self.analyser.analyse(pixels), "largest")[0]
+            return select_faces(self.analyser.analyse(pixels), "largest", pixels)[0]
         except NoFaceError as error:
             raise NoFaceError(f"{path}: {error}") from None
 

@@ -14,7 +14,10 @@ from sosie.weights import read_embedded
 
 # The first two of the network's three stages: they see texture and parts, and tell blur, ghosts and
 # colour from real faces better than the later ones, which are to look past such things.
-_STAGES = tuple(f"/1/stages.{n}/stages.{n}.{n + 1}/act/PRelu_output_0" for n in range(2))
+_STAGES = (
+    "/1/stages.0/stages.0.1/act/PRelu_output_0",
+    "/1/stages.1/stages.1.2/act/PRelu_output_0",
+)
 # Faces at once: answers of stages are large.
 _BATCH = 16
 

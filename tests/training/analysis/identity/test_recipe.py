@@ -229,7 +229,7 @@ def test_the_other_face_looks_the_same_way(recipe, faces):
     rows = np.arange(20, 60)
     forward = faces.rotation[:, :, 2]
     for row in range(5):
-        chosen = recipe._looking_alike(row, rows)
+        chosen = recipe._turned_alike(row, rows)
         assert chosen in rows
         apart = np.linalg.norm(forward[rows] - forward[row], axis=1)
         assert np.linalg.norm(forward[chosen] - forward[row]) == pytest.approx(apart.min())

@@ -75,7 +75,7 @@ class IdentityRecipe(PlainRecipe):
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         rows, faces = self._rows, self._faces
         row = self._order[index]
-        other = self._looking_alike(row, rows[rng.integers(len(rows), size=_CANDIDATES)])
+        other = self._turned_alike(row, rows[rng.integers(len(rows), size=_CANDIDATES)])
         return samples.make_sample(
             faces.crops[row],
             faces.landmarks[row],
@@ -182,7 +182,7 @@ class IdentityRecipe(PlainRecipe):
         faces = self._faces
         return np.flatnonzero(faces.validation & np.isin(faces.groups, ("lfw", "celeba")))
 
-    def _looking_alike(self, row: int, others: NDArray[np.intp]) -> int:
+    def _turned_alike(self, row: int, others: NDArray[np.intp]) -> int:
         """The one of some other faces whose head is turned most like a face's."""
         turned = self._faces.rotation[:, :, 2]
         return int(others[np.argmax(turned[others] @ turned[row])])

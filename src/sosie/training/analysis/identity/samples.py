@@ -118,11 +118,22 @@ def _bent(canvas: Pixels, rng: np.random.Generator) -> tuple[Pixels, bool]:
     reach_px = float(rng.uniform(0.5, 5.0))
     coarse = rng.uniform(-reach_px, reach_px, (5, 5, 2)).astype(np.float32)
     field = cv2.resize(coarse, (_CANVAS_PX, _CANVAS_PX), interpolation=cv2.INTER_CUBIC)
-    y, x = np.mgrid[:_CANVAS_PX, :_CANVAS_PX].astype(np.float32)
+    return _displaced(canvas, np.asarray(field, np.float32)), reach_px > 2.0
+
+
+def _displaced(canvas: Pixels, field: FloatArray) -> Pixels:
+    """The canvas with each pixel taken from as far away as the field (side x side x 2) says."""
+    x, y = _places()
     bent = cv2.remap(
         canvas, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
     )
-    return np.asarray(bent, np.uint8), reach_px > 2.0
+    return np.asarray(bent, np.uint8)
+
+
+def _places() -> tuple[FloatArray, FloatArray]:
+    """x and y of all pixels of a canvas."""
+    y, x = np.mgrid[:_CANVAS_PX, :_CANVAS_PX].astype(np.float32)
+    return x, y
 
 
 def _of_two(one: Placed, other: Placed, rng: np.random.Generator) -> Pixels:
@@ -158,13 +169,11 @@ def _drawn_to(canvas: Pixels, points: FloatArray, goal: FloatArray) -> Pixels:
     offset = points - goal
     total = away_y @ away_x.T + _FADE
     coarse = np.stack([(away_y * offset[:, axis]) @ away_x.T / total for axis in (0, 1)], -1)
-    # A coarse sample stands for a pixel's corner at its tick, not for a cell's middle.
-    y, x = np.mgrid[:_CANVAS_PX, :_CANVAS_PX].astype(np.float32)
-    field = cv2.remap(coarse.astype(np.float32), x / _STEP_PX, y / _STEP_PX, cv2.INTER_LINEAR)
-    bent = cv2.remap(
-        canvas, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
-    )
-    return np.asarray(bent, np.uint8)
+    # A resize would take the values at the ticks for those in the middle of cells.
+    x, y = _places()
+    steps = np.float32(_STEP_PX)
+    field = cv2.remap(coarse.astype(np.float32), x / steps, y / steps, cv2.INTER_LINEAR)
+    return _displaced(canvas, np.asarray(field, np.float32))
 
 
 def _hidden(canvas: Pixels, other: Pixels, rng: np.random.Generator) -> Pixels:
