@@ -1,6 +1,6 @@
 # Two commands do all set-up on a machine with Python 3.11, 3.12 or 3.13:
 #   make demo   swap the two sample portraits both ways; results and a contact sheet in demo/
-#   make test   lint, types and tests
+#   make test   lint, types and tests; downloads about 2 GB the first time, most of it PyTorch
 # Either works first, and offline once it has run.
 
 PYTHON ?= python3
@@ -44,6 +44,7 @@ $(VENV)/.installed: $(VENV)/.python constraints.txt pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed constraints-dev.txt
+	@echo "Installing the tools and the packages of all extras: about 2 GB to download, most of it PyTorch."
 	$(INSTALL) --only-binary :all: --requirement constraints-dev.txt
 	@touch $@
 
