@@ -7,7 +7,7 @@ import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from sosie.errors import UsageError
 
@@ -121,6 +121,30 @@ class SwapOptions:
             if key not in names:
                 raise UsageError(f"Unknown option {key!r}: {nearest(key, names)}.")
         return cls(**values)
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The fields of SwapOptions as keyword arguments of a function, for type checkers."""
+
+    method: str
+    model: str | None
+    weights: str | None
+    interface: str | None
+    encoder: str | None
+    converter: str | None
+    faces: str
+    shape: float
+    blend: str
+    colour: str
+    mask_feather: float
+    start_s: float | None
+    end_s: float | None
+    codec: str | None
+    crf: int
+    preset: str
+    threads: int | None
+    provider: str
+    overwrite: bool
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import cv2
 import numpy as np
@@ -15,13 +16,13 @@ from sosie.analysis.select import match_people, select_faces
 from sosie.compose.restore import paste
 from sosie.compose.spare import spare
 from sosie.engine import Engine, FaceMemory
-from sosie.errors import NoFaceError
+from sosie.errors import NoFaceError, UsageError
 from sosie.film_job import FilmJob
 from sosie.media.image_write import save_photo
 from sosie.media.output import atomic_output, check_output
 from sosie.media.photo import Photo
 from sosie.media.video import open_film
-from sosie.options import SwapOptions
+from sosie.options import OptionKeywords, SwapOptions
 from sosie.people import (
     People,
     Picture,
@@ -56,12 +57,13 @@ def swap_image(
     *,
     reference: Picture | None = None,
     people: People | None = None,
-    **overrides: Any,
+    **overrides: Unpack[OptionKeywords],
 ) -> ImageResult:
     """Put the source's face into a photo.
 
-    source: one photo, or several of one person: the one nearest in pose is taken. Photos are
-    paths or arrays (h x w, h x w x 3 or x 4, uint8 or uint16, RGB). overrides: single options.
+    source: one photo, or several of one person: the one nearest in pose is taken. A photo is a
+    path, an array (h x w, h x w x 3 or x 4, uint8 or uint16, RGB), a picture of Pillow's, or the
+    content of a picture's file: bytes, or a file open in binary mode. overrides: single options.
     reference: a photo of the person who is to be replaced, told by identity; its largest face
     counts. Without it, `options.faces` says who is.
     people: instead of both, several people at once, each with a source of their own, as
@@ -83,7 +85,7 @@ def swap_video(
     reference: Picture | None = None,
     people: People | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    **overrides: Any,
+    **overrides: Unpack[OptionKeywords],
 ) -> SwapReport:
     """Put the source's face into a film, in one pass; all else of the film is kept.
 
@@ -92,6 +94,7 @@ def swap_video(
     `sosie.errors`; after Ctrl-C, InterruptedSwapError names the part that was written.
     """
     options = _options(options, overrides)
+    _require_paths(target=target, output=output)
     check_output(output, [target], options.overwrite)
     job = Swap(source, options, reference=reference, people=people)
     return job.film(target, output, on_progress)
@@ -133,6 +136,7 @@ class Swap:
 
     def photo(self, target: StrPath, output: StrPath) -> SwapReport:
         """Swap a photo file into another, which keeps the format's qualities."""
+        _require_paths(output=output)
         check_output(output, [target, *self._paths()], self.options.overwrite)
         photo, result = self._photo(target)
         notes = save_photo(photo, output, overwrite=self.options.overwrite)
@@ -200,6 +204,7 @@ class Swap:
     ) -> SwapReport:
         """Swap a film file into another; see `swap_video`."""
         options = self.options
+        _require_paths(target=target, output=output)
         check_output(output, [target, *self._paths()], options.overwrite)
         with (
             open_film(target, options.start_s, options.end_s, options.threads) as film,
@@ -210,12 +215,21 @@ class Swap:
         return dataclasses.replace(report, notes=(*self._notes, *report.notes))
 
     def _paths(self) -> list[StrPath]:
-        return [item for item in self._inputs if not isinstance(item, np.ndarray)]
+        return [item for item in self._inputs if isinstance(item, str | os.PathLike)]
 
 
-def _options(options: SwapOptions | None, overrides: dict[str, Any]) -> SwapOptions:
-    known = dataclasses.asdict(options or SwapOptions())
-    return SwapOptions.from_dict(known | overrides)
+def _require_paths(**paths: object) -> None:
+    """Raises UsageError on what only a photo in memory may be."""
+    for name, path in paths.items():
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(
+                f"The {name} must be a path, not a {type(path).__name__}; give the name of a file."
+            )
+
+
+def _options(options: SwapOptions | None, overrides: OptionKeywords) -> SwapOptions:
+    known: dict[str, Any] = dataclasses.asdict(options or SwapOptions())
+    return SwapOptions.from_dict(known | dict(overrides))
 
 
 def _face_report(face: Face, role: Role, source: int, similarity: float | None) -> FaceReport:

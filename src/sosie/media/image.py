@@ -20,6 +20,7 @@ from PIL import (
     ExifTags,
     Image,
     ImageCms,
+    ImageOps,
     JpegImagePlugin,
     TiffImagePlugin,
     UnidentifiedImageError,
@@ -29,10 +30,27 @@ from PIL import (
 from sosie.errors import InputError
 from sosie.media.image_write import save_photo
 from sosie.media.output import StrPath
-from sosie.media.photo import JpegQuality, Photo, array_photo, check_size, split_channels
+from sosie.media.photo import (
+    JpegQuality,
+    MemoryFile,
+    Photo,
+    PhotoFile,
+    array_photo,
+    check_size,
+    split_channels,
+)
 from sosie.types import Pixels
 
-__all__ = ["READABLE", "JpegQuality", "Photo", "array_photo", "load_photo", "save_photo"]
+__all__ = [
+    "READABLE",
+    "JpegQuality",
+    "MemoryFile",
+    "Photo",
+    "array_photo",
+    "load_photo",
+    "pillow_photo",
+    "save_photo",
+]
 
 READABLE = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM") + (
     ("AVIF",) if features.check("avif") else ()
@@ -60,7 +78,7 @@ _BROKEN_DATA = (*_BROKEN, struct.error, zlib.error, Image.DecompressionBombError
 _warnings_lock = threading.Lock()
 
 
-def load_photo(path: StrPath) -> Photo:
+def load_photo(source: StrPath | MemoryFile) -> Photo:
     """Reads a photo, upright, in RGB.
 
     Grey and palette pictures become RGB; CMYK and Lab are converted by their ICC profile to sRGB;
@@ -68,11 +86,11 @@ def load_photo(path: StrPath) -> Photo:
     file is absent, unreadable, truncated, no picture, of an unknown format, animated, of 100
     megapixels or more, or under 16 pixels a side.
     """
-    path = Path(path)
+    path = source if isinstance(source, MemoryFile) else Path(source)
     _check_file(path)
     with _quiet():
         try:
-            with Image.open(path, formats=READABLE) as image:
+            with path.open("rb") as file, Image.open(file, formats=READABLE) as image:
                 return _read(image, path)
         except Image.DecompressionBombError as error:
             raise InputError(
@@ -87,6 +105,23 @@ def load_photo(path: StrPath) -> Photo:
             ) from error
 
 
+def pillow_photo(image: Image.Image, name: str) -> Photo:
+    """A photo from a picture that Pillow has open, upright, in RGB, with its profile and EXIF.
+
+    Its pixels have the depth that Pillow gives them. name: what messages call it. Raises InputError
+    where its pixels cannot be read, or its size is out of bounds.
+    """
+    with _quiet():
+        try:
+            check_size(image.width, image.height, name)
+            # A copy, which is of no format, so that nothing of a file is looked for.
+            return _read(ImageOps.exif_transpose(image), MemoryFile(b"", name))
+        except _BROKEN_DATA as error:
+            raise InputError(
+                f"{name} is damaged or its file was closed; open it again and call load() on it."
+            ) from error
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No warning of Pillow's surfaces: what matters of them is an error or a note here."""
@@ -95,7 +130,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: PhotoFile) -> None:
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -111,7 +146,7 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
 
 
-def _unknown_format(path: Path) -> str:
+def _unknown_format(path: PhotoFile) -> str:
     with path.open("rb") as file:
         head = file.read(16)
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
@@ -119,7 +154,7 @@ def _unknown_format(path: Path) -> str:
     return f"{path} is not a picture that can be read; use JPEG, PNG, TIFF, WebP, BMP or AVIF."
 
 
-def _read(image: Image.Image, path: Path) -> Photo:
+def _read(image: Image.Image, path: PhotoFile) -> Photo:
     check_size(image.width, image.height, str(path))
     # A phone's MPO holds the photo first, then a depth or gain map: no animation.
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
@@ -156,7 +191,7 @@ def _read(image: Image.Image, path: Path) -> Photo:
 
 
 def _read_pixels(
-    image: Image.Image, path: Path, notes: list[str]
+    image: Image.Image, path: PhotoFile, notes: list[str]
 ) -> tuple[NDArray[Any], bytes | None]:
     """Grey, RGB or RGBA as stored (not yet upright), and the profile that holds for it."""
     icc = image.info.get("icc_profile") or None
@@ -179,13 +214,15 @@ def _read_pixels(
     return np.asarray(image.convert("RGBA" if alpha else "RGB")), icc
 
 
-def _decode_deep(image: Image.Image, path: Path) -> NDArray[np.uint16] | None:
+def _decode_deep(image: Image.Image, path: PhotoFile) -> NDArray[np.uint16] | None:
     """16-bit grey, RGB or RGBA of a PNG or TIFF; None for a photo of 8 bits."""
     if image.mode == "I" or image.mode.startswith("I;16"):
         return np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
     if not (_deep_tiff(image) or (image.format == "PNG" and _png_depth(path) == 16)):
         return None
-    array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    with path.open("rb") as file:
+        content = np.frombuffer(file.read(), np.uint8)
+    array = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16 or array.shape[:2] != image.size[::-1]:
         raise InputError(f"{path} has 16-bit pixels in a layout that is not read; save it as PNG.")
     if array.ndim == 3 and array.shape[2] >= 3:
@@ -199,7 +236,7 @@ def _deep_tiff(image: Image.Image) -> bool:
     return set(image.tag_v2.get(258, (8,))) == {16}
 
 
-def _png_depth(path: Path) -> int:
+def _png_depth(path: PhotoFile) -> int:
     with path.open("rb") as file:
         return file.read(25)[24]
 
@@ -272,7 +309,7 @@ def _jpeg_quality(image: Image.Image) -> JpegQuality | None:
     return JpegQuality(tables, sampling if sampling in (0, 1, 2) else 0)
 
 
-def _is_lossless_webp(path: Path) -> bool:
+def _is_lossless_webp(path: PhotoFile) -> bool:
     with path.open("rb") as file:
         data = file.read()
     position = 12
@@ -284,7 +321,7 @@ def _is_lossless_webp(path: Path) -> bool:
     return False
 
 
-def _png_chunks(path: Path) -> tuple[tuple[bytes, bytes], ...]:
+def _png_chunks(path: PhotoFile) -> tuple[tuple[bytes, bytes], ...]:
     chunks = []
     with path.open("rb") as file:
         file.seek(8)
