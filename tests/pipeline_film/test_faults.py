@@ -19,16 +19,16 @@ from sosie.engine import Engine
 from sosie.errors import InterruptedSwapError, NoFaceError, OutputError, UsageError
 from sosie.media.encode import FilmWriter
 from sosie.media.video import FilmFrame
-from sosie.pipeline import Swap
+from sosie.pipeline import FaceSwapper
 from sosie.types import Progress
 
-MakeSwap = Callable[..., Swap]
+MakeSwap = Callable[..., FaceSwapper]
 
 # Memory.
 
 
 def test_frames_in_memory_do_not_grow_with_the_film(
-    studio: Any, lossless: Swap, head: np.ndarray, tmp_path: Path
+    studio: Any, lossless: FaceSwapper, head: np.ndarray, tmp_path: Path
 ) -> None:
     peaks = []
     for count in (40, 90):
@@ -41,7 +41,7 @@ def test_frames_in_memory_do_not_grow_with_the_film(
             if progress.done % 8 == 0:
                 alive.append(sum(type(thing) is FilmFrame for thing in gc.get_objects()))
 
-        lossless.film(film, tmp_path / f"{count}-out.mkv", look)
+        lossless.video(film, tmp_path / f"{count}-out.mkv", look)
         peaks.append(max(alive))
     # 0.8 s known ahead is 20 frames; the queues hold a few more.
     assert 15 < peaks[0] <= 40
@@ -53,14 +53,14 @@ def test_frames_in_memory_do_not_grow_with_the_film(
 
 
 def test_ctrl_c_leaves_a_part_that_plays(
-    studio: Any, lossless: Swap, swaying: Path, tmp_path: Path
+    studio: Any, lossless: FaceSwapper, swaying: Path, tmp_path: Path
 ) -> None:
     def interrupt(progress: Progress) -> None:
         if progress.done == 20:
             raise KeyboardInterrupt
 
     with pytest.raises(InterruptedSwapError, match="first 20 frames") as caught:
-        lossless.film(swaying, tmp_path / "out.mkv", interrupt)
+        lossless.video(swaying, tmp_path / "out.mkv", interrupt)
     assert caught.value.exit_code == 4
     assert caught.value.partial == str(tmp_path / "out.partial.mkv")
     assert studio.names(tmp_path) == ["out.partial.mkv"]
@@ -70,12 +70,16 @@ def test_ctrl_c_leaves_a_part_that_plays(
         assert studio.greenness(frame, x) > studio.SWAPPED
     assert studio.stages_alive() == []
     # Nothing of it hinders the next film.
-    again = lossless.film(caught.value.partial, tmp_path / "out.mkv")
+    again = lossless.video(caught.value.partial, tmp_path / "out.mkv")
     assert again.frames == 20
 
 
 def test_ctrl_c_between_encoder_and_file_loses_no_packet(
-    studio: Any, lossless: Swap, swaying: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studio: Any,
+    lossless: FaceSwapper,
+    swaying: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mux, calls = FilmWriter._mux, iter(range(1000))
 
@@ -89,7 +93,7 @@ def test_ctrl_c_between_encoder_and_file_loses_no_packet(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(InterruptedSwapError) as caught:
-            lossless.film(swaying, tmp_path / "out.mkv")
+            lossless.video(swaying, tmp_path / "out.mkv")
     finally:
         signal.signal(signal.SIGINT, before)
     times = studio.times(caught.value.partial)
@@ -100,14 +104,18 @@ def test_ctrl_c_between_encoder_and_file_loses_no_packet(
 
 
 def test_ctrl_c_before_the_first_frame_leaves_nothing(
-    studio: Any, lossless: Swap, swaying: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studio: Any,
+    lossless: FaceSwapper,
+    swaying: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def interrupt(*args: Any, **how: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Engine, "patch", interrupt)
     with pytest.raises(InterruptedSwapError, match="before the first frame") as caught:
-        lossless.film(swaying, tmp_path / "out.mkv")
+        lossless.video(swaying, tmp_path / "out.mkv")
     assert caught.value.partial is None
     assert studio.names(tmp_path) == []
     assert studio.stages_alive() == []
@@ -125,7 +133,7 @@ def test_ctrl_c_does_not_touch_an_earlier_result(
         raise KeyboardInterrupt
 
     with pytest.raises(InterruptedSwapError):
-        make_swap(overwrite=True).film(swaying, output, interrupt)
+        make_swap(overwrite=True).video(swaying, output, interrupt)
     assert output.exists() == existing
     if existing:
         assert output.read_bytes() == b"an earlier film"
@@ -160,15 +168,15 @@ def test_an_error_in_a_stage_comes_out_and_leaves_nothing(
     elif where == "analysis":
         monkeypatch.setattr(follow, "look_of", broken)
     with pytest.raises(ZeroDivisionError, match="tenth"):
-        swap.film(swaying, tmp_path / "out.mkv", progress)
+        swap.video(swaying, tmp_path / "out.mkv", progress)
     assert studio.names(tmp_path) == []
     assert studio.stages_alive() == []
 
 
-def test_a_film_without_a_face(studio: Any, lossless: Swap, tmp_path: Path) -> None:
+def test_a_film_without_a_face(studio: Any, lossless: FaceSwapper, tmp_path: Path) -> None:
     film = studio.write(tmp_path / "scenery.mkv", [studio.background()] * 10)
     with pytest.raises(NoFaceError, match=r"scenery\.mkv: no face was found"):
-        lossless.film(film, tmp_path / "out.mkv")
+        lossless.video(film, tmp_path / "out.mkv")
     assert studio.names(tmp_path) == ["scenery.mkv"]
     assert studio.stages_alive() == []
 

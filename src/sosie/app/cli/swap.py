@@ -18,7 +18,7 @@ from sosie.app.targets import Kind, require_kind
 from sosie.options import SwapOptions
 
 if TYPE_CHECKING:
-    from sosie.pipeline import Swap
+    from sosie.pipeline import FaceSwapper
     from sosie.types import SwapReport
 
 DEFAULTS = SwapOptions()
@@ -85,19 +85,21 @@ def _job_of(
     source: list[Path] | None,
     reference: Path | None,
     people: list[str] | None,
-) -> Callable[[], Swap]:
+) -> Callable[[], FaceSwapper]:
     """What prepares the swap, once the target is known to be one."""
     pairs = [parse_map(text) for text in people] if people else None
 
-    def job() -> Swap:
-        from sosie.pipeline import Swap
+    def job() -> FaceSwapper:
+        from sosie.pipeline import FaceSwapper
 
-        return Swap(source or None, options, reference=reference, people=pairs)
+        return FaceSwapper(source or None, options, reference=reference, people=pairs)
 
     return job
 
 
-def _swap_target(make_job: Callable[[], Swap], target: Path, output: Path, as_json: bool) -> None:
+def _swap_target(
+    make_job: Callable[[], FaceSwapper], target: Path, output: Path, as_json: bool
+) -> None:
     if target.is_dir():
         raise typer.Exit(_swap_folder(make_job, target, output, as_json))
     kind = require_kind(target)
@@ -108,12 +110,12 @@ def _swap_target(make_job: Callable[[], Swap], target: Path, output: Path, as_js
         print(summary(report))
 
 
-def swap_file(job: Swap, target: Path, kind: Kind, output: Path) -> SwapReport:
+def swap_file(job: FaceSwapper, target: Path, kind: Kind, output: Path) -> SwapReport:
     """Swap one photo or film, with progress on a terminal."""
     if kind == "photo":
         return job.photo(target, output)
     with film_progress(target.name) as on_progress:
-        return job.film(target, output, on_progress)
+        return job.video(target, output, on_progress)
 
 
 def summary(report: SwapReport) -> str:
@@ -137,7 +139,9 @@ def summary(report: SwapReport) -> str:
     return "\n".join([line, *(f"  {further}" for further in (*people, *report.notes))])
 
 
-def _swap_folder(make_job: Callable[[], Swap], target: Path, output: Path, as_json: bool) -> int:
+def _swap_folder(
+    make_job: Callable[[], FaceSwapper], target: Path, output: Path, as_json: bool
+) -> int:
     check_folders(target, output)
     media, ignored = media_in(target)
     job = make_job()
