@@ -28,7 +28,7 @@ def test_a_saved_source_swaps_as_its_photo_does(
     # Cut out of its photo, a face lies elsewhere, and floating point rounds otherwise.
     assert apart.max() <= 2
     assert (apart > 1).mean() < 1e-4
-    assert by_file.report.faces[0].source_photo == f"{saved}: {hopper_path.name}"
+    assert by_file.report.faces[0].source_photo == hopper_path.name
 
 
 def test_a_file_holds_no_path(saved: Path, hopper_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_file_holds_no_path(saved: Path, hopper_path: Path) -> None:
 
 def test_a_saved_source_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
     FaceSwapper(saved, method="mesh").save(tmp_path / "again.sosie")
-    assert (tmp_path / "again.sosie").stat().st_size <= saved.stat().st_size
+    assert (tmp_path / "again.sosie").read_bytes() == saved.read_bytes()
 
 
 def test_an_existing_file_and_another_ending_are_refused(

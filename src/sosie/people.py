@@ -119,7 +119,7 @@ def read_sources(
         if isinstance(picture, str | os.PathLike) and Path(picture).suffix.lower() == SUFFIX:
             sources, photos = load_identity(Path(picture))
             read += sources
-            names += [f"{picture}: {photo}" for photo in photos]
+            names += photos
             continue
         name, photo = load(picture, f"source {number}")
         found = analyser.analyse(photo.pixels)
