@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -63,6 +63,11 @@ class Engine:
         self._compose = ComposeOptions(options.blend, options.colour, options.mask_feather)
         self._analyser = analyser
         self._prepared = [self._swapper.prepare(photos) for photos in people]
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """Of the method's networks that were needed so far, on which provider each runs."""
+        return self._swapper.providers
 
     def patch(
         self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch, seen: bool = True

@@ -260,6 +260,8 @@ def _name(picture: Picture, otherwise: str) -> str:
 
 
 def _pictures(source: Source) -> tuple[Picture, ...]:
-    if isinstance(source, str | bytes | bytearray | memoryview):  # sequences, but of no pictures
-        return (source,)
-    return tuple(source) if isinstance(source, Sequence) else (source,)
+    if isinstance(source, Sequence) and not isinstance(
+        source, str | bytes | bytearray | memoryview
+    ):
+        return tuple(source)
+    return (source,)

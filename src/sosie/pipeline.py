@@ -130,7 +130,7 @@ class FaceSwapper:
         runtime.require_provider(self.options.provider)
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
-        self._analyser = analyser or create_analyser(self.options.threads)
+        self._analyser = analyser or create_analyser(self.options.threads, self.options.provider)
         self._inputs = [picture for casting in castings for picture in casting.pictures]
         read = [read_sources(casting, self._analyser) for casting in castings]
         self._sources = [sources for sources, _ in read]
@@ -192,6 +192,7 @@ class FaceSwapper:
             faces=tuple(reports),
             people=people,
             notes=(*self._notes, *photo.notes, *absent_notes(people)),
+            networks=self._providers(),
             seconds=watch.report(),
         )
         report = dataclasses.replace(report, fps=1 / max(report.seconds["total"], 1e-9))
@@ -247,7 +248,11 @@ class FaceSwapper:
                 self._engine, self._analyser, film, self._roles, options, on_progress, cancel
             )
             report = job.run(pending, str(target), str(output))
-        return dataclasses.replace(report, notes=(*self._notes, *report.notes))
+        notes = (*self._notes, *report.notes)
+        return dataclasses.replace(report, notes=notes, networks=self._providers())
+
+    def _providers(self) -> dict[str, str]:
+        return {**self._analyser.providers, **self._engine.providers}
 
     def _paths(self) -> list[StrPath]:
         return [item for item in self._inputs if isinstance(item, str | os.PathLike)]
