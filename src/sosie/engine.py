@@ -77,6 +77,11 @@ class Engine:
         ]
         self.seconds = {"aim": 0.0, "swap": 0.0, "compose": 0.0}
 
+    @property
+    def license(self) -> str:
+        """Of the weights of the method, as its card states it."""
+        return self._swapper.card.licence
+
     def patch(self, pixels: Pixels, face: Face, memory: FaceMemory, seen: bool = True) -> Patch:
         """The part of a frame (RGB, uint8 or uint16) that the swap of one face changes.
 

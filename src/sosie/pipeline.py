@@ -126,6 +126,11 @@ class Swap:
         photos = [read_sources(casting, self._analyser) for casting in castings]
         self._engine = Engine(photos, self.options, self._analyser)
 
+    @property
+    def license(self) -> str:
+        """Of the weights that swap, as they were published."""
+        return self._engine.license
+
     def image(self, target: Picture) -> ImageResult:
         """The swapped photo in memory: RGB, or RGBA where the target has transparency."""
         photo, result = self._photo(target)
@@ -172,6 +177,7 @@ class Swap:
             faces=tuple(reports),
             people=people,
             notes=(*self._notes, *photo.notes, *absent_notes(people)),
+            license=self.license,
             seconds=watch.report(),
         )
         report = dataclasses.replace(report, fps=1 / max(report.seconds["total"], 1e-9))
@@ -212,7 +218,8 @@ class Swap:
         ):
             job = FilmJob(self._engine, self._analyser, film, self._roles, options, on_progress)
             report = job.run(pending, str(target), str(output))
-        return dataclasses.replace(report, notes=(*self._notes, *report.notes))
+        notes = (*self._notes, *report.notes)
+        return dataclasses.replace(report, notes=notes, license=self.license)
 
     def _paths(self) -> list[StrPath]:
         return [item for item in self._inputs if isinstance(item, str | os.PathLike)]

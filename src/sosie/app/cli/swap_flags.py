@@ -21,7 +21,9 @@ def _option(name: str) -> Any:
 
 Source = Annotated[
     list[Path] | None,
-    typer.Option("--source", "-s", help="Photo of the face to put in, or several of them."),
+    typer.Option(
+        "--source", "-s", help="Photo of the face to put in; several, or a pattern as 'me/*.jpg'."
+    ),
 ]
 Reference = Annotated[
     Path | None,
@@ -40,10 +42,15 @@ People = Annotated[
     ),
 ]
 Target = Annotated[
-    Path, typer.Option("--target", "-t", help="Photo, film or folder to put it into.")
+    list[Path],
+    typer.Option(
+        "--target",
+        "-t",
+        help="Photo, video or folder to put it into; several, or a pattern as 'shots/*.jpg'.",
+    ),
 ]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="File to write; for a folder, a folder.")
+    Path, typer.Option("--output", "-o", help="File to write; for several targets, a folder.")
 ]
 Method = Annotated[str, _option("method")]
 Model = Annotated[str | None, _option("model")]
