@@ -244,6 +244,7 @@ def _name(picture: Picture, otherwise: str) -> str:
 
 
 def _pictures(source: Source) -> tuple[Picture, ...]:
-    if isinstance(source, str | bytes | bytearray | memoryview):  # sequences, but of no pictures
-        return (source,)
-    return tuple(source) if isinstance(source, Sequence) else (source,)
+    # Text and bytes are sequences too, but of no pictures.
+    if isinstance(source, Sequence) and not isinstance(source, str | Content):
+        return tuple(source)
+    return (source,)

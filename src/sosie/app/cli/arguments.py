@@ -4,7 +4,7 @@ their sources, times; and flags that many commands have."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +26,23 @@ _SEVERAL = {
     ("eval", "run"): (("-m", "--method"),),
 }
 """Command -> its flags that several values may follow, short and long."""
+
+
+def offering(values: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """What a shell offers for a value that was begun: those of `values`, which are asked for only
+    then."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in values() if value.startswith(incomplete)]
+
+    return complete
+
+
+def method_names() -> Iterable[str]:
+    """The names that `--method` takes."""
+    from sosie.methods import TABLE
+
+    return TABLE
 
 
 def spread_values(arguments: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sosie.app.cli.arguments import AsJson, Overwrite
+from sosie.app.cli.arguments import AsJson, Overwrite, offering
 from sosie.app.cli.output import print_json
 from sosie.errors import SosieError, UsageError
 from sosie.options import nearest
@@ -53,7 +53,12 @@ def list_weights(
 @app.command()
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Models to check; all.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            help="Models to check; all.",
+            show_default=False,
+            autocompletion=offering(embedded_names),
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
