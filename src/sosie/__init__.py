@@ -2,7 +2,7 @@
 
     import sosie
 
-    result = sosie.swap_image("me.jpg", "photo.jpg")    # paths or RGB arrays
+    result = sosie.swap_image("me.jpg", "photo.jpg")    # or arrays, bytes, files
     sosie.swap_video("me.jpg", "film.mp4", "out.mp4")
 
 The names below are loaded at their first use, so that `import sosie` itself loads nothing heavy.

@@ -65,6 +65,11 @@ class Engine:
         self._prepared = [self._swapper.prepare(photos) for photos in people]
 
     @property
+    def license(self) -> str:
+        """Of the weights of the method, as its card states it."""
+        return self._swapper.card.licence
+
+    @property
     def providers(self) -> Mapping[str, str]:
         """Of the method's networks that were needed so far, on which provider each runs."""
         return self._swapper.providers

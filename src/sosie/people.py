@@ -260,8 +260,7 @@ def _name(picture: Picture, otherwise: str) -> str:
 
 
 def _pictures(source: Source) -> tuple[Picture, ...]:
-    if isinstance(source, Sequence) and not isinstance(
-        source, str | bytes | bytearray | memoryview
-    ):
+    # Text and bytes are sequences too, but of no pictures.
+    if isinstance(source, Sequence) and not isinstance(source, str | Content):
         return tuple(source)
     return (source,)

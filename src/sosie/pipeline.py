@@ -155,6 +155,11 @@ class FaceSwapper:
         check_output(file, self._paths(), self.options.overwrite)
         save_identity(self._sources[0], self._roles[0].source_photos, file, self.options.overwrite)
 
+    @property
+    def license(self) -> str:
+        """Of the weights that swap, as they were published."""
+        return self._engine.license
+
     def image(self, target: Picture) -> ImageResult:
         """The swapped photo in memory: RGB, or RGBA where the target has transparency."""
         photo, result = self._photo(target)
@@ -193,6 +198,7 @@ class FaceSwapper:
             people=people,
             notes=(*self._notes, *photo.notes, *absent_notes(people)),
             networks=self._providers(),
+            license=self.license,
             seconds=watch.report(),
         )
         report = dataclasses.replace(report, fps=1 / max(report.seconds["total"], 1e-9))
@@ -249,7 +255,9 @@ class FaceSwapper:
             )
             report = job.run(pending, str(target), str(output))
         notes = (*self._notes, *report.notes)
-        return dataclasses.replace(report, notes=notes, networks=self._providers())
+        return dataclasses.replace(
+            report, notes=notes, license=self.license, networks=self._providers()
+        )
 
     def _providers(self) -> dict[str, str]:
         return {**self._analyser.providers, **self._engine.providers}

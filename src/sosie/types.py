@@ -198,6 +198,8 @@ class SkippedFrame:
 class SwapReport:
     """What a swap did: the JSON report of the command line.
 
+    license: of the method's weights, as they were published; with a file that the user brought,
+    that of the interface or of the card by which it is known.
     frames, swapped_frames: 1 and 0 or 1 for a photo. face_count: faces swapped, over all frames.
     faces: those of a photo. tracks, followed: how many tracks of a film were swapped, and which,
     by number. people: of a swap by identity, one for each reference, in the order given.
@@ -218,6 +220,7 @@ class SwapReport:
     skipped: tuple[SkippedFrame, ...] = ()
     notes: tuple[str, ...] = ()
     networks: dict[str, str] = field(default_factory=dict)
+    license: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     fps: float = 0.0
 

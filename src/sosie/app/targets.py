@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +53,34 @@ def files_in(folder: Path) -> list[Path]:
     """The files that lie directly in a folder, by name, without hidden ones."""
     files = (path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
     return sorted(files)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders that lie directly in a folder, by name, without hidden ones."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def expand(patterns: Iterable[Path]) -> list[Path]:
+    """The paths, each that does not exist and holds `*`, `?` or `[` replaced by all that fit it.
+
+    So a pattern works that no shell has expanded; `**` stands for any folders. Raises InputError
+    where nothing fits.
+    """
+    expanded: list[Path] = []
+    for pattern in patterns:
+        if is_pattern(pattern):
+            found = glob.glob(str(pattern), recursive=True)  # noqa: PTH207 (Path.glob has no root)
+            if not found:
+                raise InputError(f"No file fits {pattern}; check the pattern.")
+            expanded += map(Path, sorted(found))
+        else:
+            expanded.append(pattern)
+    return expanded
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether a path is to be replaced by all that fit it."""
+    return not os.path.lexists(path) and glob.has_magic(str(path))
 
 
 def _is_photo(path: Path) -> bool:
