@@ -44,7 +44,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("package")
 def test_a_method_of_another_package_swaps(hopper_path: Path, astronaut_path: Path) -> None:
     result = swap_image(hopper_path, astronaut_path, method="white")
-    assert (result.image == 255).all(2).sum() > 5000
+    assert (result.image == 255).all(2).sum() > 2000
     assert result.report.method == "white"
     assert result.report.license == "CC0"
     assert np.array_equal(
