@@ -55,3 +55,11 @@ def test_links_of_the_pages_outside_the_site_lead_somewhere(page):
     assert links
     local = [link for link in links if "://" not in link]
     assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_the_guides_show_every_program_of_the_examples():
+    """ruff formats Python in pages, and once made of the mark an expression."""
+    pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md"))
+    programs = sorted((ROOT / "examples").glob("*.py"))
+    assert programs
+    assert [p.name for p in programs if f'\n--8<-- "examples/{p.name}"\n' not in pages] == []
