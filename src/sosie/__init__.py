@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # reads this when numpy is first imported; a value that the user has set stays.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Face",

@@ -27,7 +27,7 @@ def nearest(value: str, known: Iterable[str]) -> str:
 class SwapOptions:
     """Every option of `sosie swap`.
 
-    method: name in `sosie.methods.TABLE`.
+    method: `graft`, `mesh`, `onnx`, or one that was trained: `simswap`, `faceshifter`, `ghost`.
     model: file of the swapper, for the method `onnx`.
     weights: snapshot that `sosie train` wrote, for the method that it trained.
     interface: how that swapper is called, where it is not known by its file.

@@ -25,7 +25,7 @@ _SOFT_PX = 0.6
 _AVERAGED = 3
 # The answers up to which a place is hidden and from which it is visible. Asked for surer skin
 # (0.45, 0.85), more frames and hats are kept, but so much of the face is not swapped that the
-# likeness falls by 0.03 (docs/quality.md).
+# likeness falls by 0.03 (docs/reports/quality.md).
 _HIDDEN, _VISIBLE = 0.08, 0.35
 
 
