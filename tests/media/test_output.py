@@ -115,7 +115,7 @@ def test_a_file_removed_while_it_is_written_is_an_error(tmp_path: Path, gone: st
     folder = tmp_path / "results"
     folder.mkdir()
     with (
-        pytest.raises(OutputError, match=r"out\.png was removed.*there is no result; write it again"),
+        pytest.raises(OutputError, match=r"out\.png was removed.*no result; write it again"),
         atomic_output(folder / "out.png") as pending,
     ):
         pending.path.write_bytes(b"x")

@@ -151,8 +151,8 @@ def atomic_output(
 
     Yields a `PendingOutput`; write to its `path` (same folder, same extension). At a normal end it
     is put under its final name; at any exception it is removed, unless `keep_partial` was called.
-    durable: False for what can be made again, and is small and many. Raises OutputError as `check_output` does, and where the file cannot be written (a full disk) or
-    is gone at the end.
+    durable: False for what can be made again, and is small and many. Raises OutputError as
+    `check_output` does, and where the file cannot be written (a full disk) or is gone at the end.
     """
     final = check_output(path, overwrite=overwrite)
     pending: PendingOutput | None = None

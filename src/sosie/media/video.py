@@ -183,9 +183,10 @@ class Film:
         crf: int = 18,
         preset: str = "veryfast",
         threads: int | None = None,
+        shown: StrPath | None = None,
     ) -> FilmWriter:
         """A writer of this film with changed frames: see `sosie.media.encode.FilmWriter`."""
-        return FilmWriter(self.source, Path(path), codec, crf, preset, threads)
+        return FilmWriter(self.source, Path(path), codec, crf, preset, threads, shown)
 
     def close(self) -> None:
         """Lets go of the file."""
