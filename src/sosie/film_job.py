@@ -115,7 +115,7 @@ class FilmJob:
             followed=self._track_reports(),
             people=people,
             skipped=tuple(self._skipped),
-            notes=(*writer.notes, *absent_notes(people)),
+            notes=(*self._film.notes, *writer.notes, *absent_notes(people)),
             seconds=seconds,
             fps=writer.frames / max(seconds["total"], 1e-9),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,7 +18,8 @@ from sosie.compose.spare import spare
 from sosie.engine import Engine, FaceMemory
 from sosie.errors import NoFaceError
 from sosie.film_job import FilmJob
-from sosie.media.image_write import save_photo
+from sosie.media.encoders import choose_encoder
+from sosie.media.image_write import photo_format, save_photo
 from sosie.media.output import atomic_output, check_output
 from sosie.media.photo import Photo
 from sosie.media.video import open_film
@@ -93,6 +95,7 @@ def swap_video(
     """
     options = _options(options, overrides)
     check_output(output, [target], options.overwrite)
+    choose_encoder(Path(output), options.codec, options.crf, options.preset)
     job = Swap(source, options, reference=reference, people=people)
     return job.film(target, output, on_progress)
 
@@ -134,6 +137,7 @@ class Swap:
     def photo(self, target: StrPath, output: StrPath) -> SwapReport:
         """Swap a photo file into another, which keeps the format's qualities."""
         check_output(output, [target, *self._paths()], self.options.overwrite)
+        photo_format(output)
         photo, result = self._photo(target)
         notes = save_photo(photo, output, overwrite=self.options.overwrite)
         report = result.report

@@ -50,6 +50,8 @@ _AVI_SLACK = Fraction(1, 4)
 _BT709_MATRIX = 1
 # What the index of a film takes at most for a frame, and for the sound and subtitles beside it.
 _INDEX_BYTES = 128
+# Containers whose clock has no start of its own, and the most that a film in another begins late.
+_BROADCAST, _LONGEST_DELAY_S = ("mpegts", "mpeg"), 60
 _OF_THE_SYSTEM = (*FULL, errno.EFBIG, errno.EIO)
 _LIMITED_RANGE, _FULL_RANGE = 1, 2
 
@@ -59,7 +61,8 @@ class FilmWriter:
 
     Every other stream, the chapters, the metadata, the colour tags, the rotation and the sample
     aspect are kept; what a container cannot hold is converted or left out, and `notes` says so.
-    Frames keep their timestamps; those of a part of a film move so that its first frame is at 0.
+    Frames keep their timestamps. Those of a part of a film move so that its first frame is at 0,
+    and those of a recording, whose clock began before it, so that its start is.
 
     Give the frames to `write` in order, then `close`; or, after an interruption, `close_partial`.
     As a context manager it closes at a normal end, and lets go of the file at an exception.
@@ -100,7 +103,7 @@ class FilmWriter:
         self._last_position = -1
         self._end_time = Fraction(0)
         start, end = film.span_s
-        self._shift = Fraction(0) if start is None else film.first_time
+        self._shift = _clock_start(film) if start is None else film.first_time
         low = None if start is None else film.first_time
         high = None if end is None else film.origin + Fraction(end)
         with self._explained():
@@ -235,7 +238,8 @@ class FilmWriter:
             for key, value in self._source.metadata.items()
             if key not in _OWN_TAGS
         }
-        options = {}
+        # Else a Matroska has random ids, and the same film twice is not the same file.
+        options = {"fflags": "+bitexact"}
         if container in ("mp4", "mov") and not _MP4_TAGS.issuperset(words):
             options["movflags"] = "use_metadata_tags"
         output = av.open(
@@ -301,6 +305,8 @@ class FilmWriter:
         if self._constant:
             context.max_b_frames = 0  # AVI has no place for the order in which frames are shown
         copy_words(source, video)
+        if film.span_s[0] is not None and video.metadata.pop("timecode", None):
+            self._notes.append("The film's timecode was left out: it is that of the film's start.")
         if encoder.name in ("libvpx", "libvpx-vp9") and self._format.startswith("yuva"):
             video.metadata["alpha_mode"] = "1"
         self._open_encoder(context, encoder)
@@ -386,6 +392,13 @@ class FilmWriter:
                 f"{self._shown} could not be written ({error.strerror}); "
                 f"check the folder, or write another kind of file."
             ) from error
+
+
+def _clock_start(film: FilmSource) -> Fraction:
+    """Where a film starts by its clock, where that is the recorder's; 0 where it is its own, by
+    which a film may begin a little late on purpose."""
+    is_recorders = film.info.container in _BROADCAST or film.origin > _LONGEST_DELAY_S
+    return film.origin if is_recorders else Fraction(0)
 
 
 def _turning_graph(film: FilmSource) -> Any:

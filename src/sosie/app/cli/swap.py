@@ -14,7 +14,7 @@ from sosie.app.cli import swap_flags as flags
 from sosie.app.cli.arguments import AsJson, Overwrite, parse_map, parse_time
 from sosie.app.cli.output import film_progress, note_progress, print_json
 from sosie.app.folder import Failure, check_folders, folder_exit_code, media_in, swap_each
-from sosie.app.targets import Kind, require_kind
+from sosie.app.targets import Kind, check_result, require_kind
 from sosie.options import SwapOptions
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def swap(
         provider=provider,
         overwrite=overwrite,
     )
-    _swap_target(_job_of(options, source, reference, people), target, output, as_json)
+    job = _job_of(options, source, reference, people)
+    _swap_target(job, target, output, options, as_json)
 
 
 def _job_of(
@@ -97,10 +98,17 @@ def _job_of(
     return job
 
 
-def _swap_target(make_job: Callable[[], Swap], target: Path, output: Path, as_json: bool) -> None:
+def _swap_target(
+    make_job: Callable[[], Swap],
+    target: Path,
+    output: Path,
+    options: SwapOptions,
+    as_json: bool,
+) -> None:
     if target.is_dir():
         raise typer.Exit(_swap_folder(make_job, target, output, as_json))
     kind = require_kind(target)
+    check_result(output, kind, options)
     report = swap_file(make_job(), target, kind, output)
     if as_json:
         print_json(dataclasses.asdict(report))
