@@ -17,6 +17,7 @@ from sosie.media.prefetch import Stage, prefetch, staged
 from sosie.media.video import Film, FilmFrame
 from sosie.options import SwapOptions
 from sosie.people import Role, absent_notes, nobody_alike, person_reports
+from sosie.stops import stops_held
 from sosie.stopwatch import Stopwatch
 from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace
 from sosie.types import PersonReport, Progress, SkippedFrame, SwapReport, TrackReport
@@ -68,22 +69,35 @@ class FilmJob:
         self._watch = Stopwatch()
 
     def run(self, pending: PendingOutput, target: str, output: str) -> SwapReport:
-        """Write the film to `pending`."""
+        """Write the film to `pending`. What was done before Ctrl-C or an error is kept as a part,
+        and the exception says so."""
         o = self._options
-        with self._film.writer(pending.path, o.codec, o.crf, o.preset, o.threads) as writer:
+        with self._film.writer(
+            pending.path, o.codec, o.crf, o.preset, o.threads, shown=pending.final
+        ) as writer:
             try:
-                swapped = staged(prefetch(self._analysed(), _QUEUE_FRAMES), self._swap, 2)
-                # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and
-                # would lose a packet between the encoder and the file.
-                with prefetch(self._written(swapped, writer), 1) as counts:
-                    for done in counts:
-                        self._report_progress(done)
-                        if self._cancel.is_set():
-                            raise KeyboardInterrupt
+                return self._run(pending, writer, target, output)
+            except NoFaceError:
+                raise
             except KeyboardInterrupt:
-                writer.close_partial()
-                partial = pending.keep_partial() if writer.frames else None
-                raise _interrupted(writer.frames, partial) from None
+                raise _interrupted(writer, _kept(writer, pending)) from None
+            except Exception as error:
+                partial = _kept(writer, pending)
+                if partial is not None:
+                    error.add_note(_where(writer, partial))
+                raise
+
+    def _run(
+        self, pending: PendingOutput, writer: FilmWriter, target: str, output: str
+    ) -> SwapReport:
+        swapped = staged(prefetch(self._analysed(), _QUEUE_FRAMES), self._swap, 2)
+        # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and would
+        # lose a packet between the encoder and the file.
+        with prefetch(self._written(swapped, writer, pending), 1) as counts:
+            for done in counts:
+                self._report_progress(done)
+                if self._cancel.is_set():
+                    raise KeyboardInterrupt
         if not self._swapped:
             raise NoFaceError(f"{target}: {self._why_nothing()}")
         seconds = self._watch.report()
@@ -91,7 +105,7 @@ class FilmJob:
         return SwapReport(
             target=target,
             output=output,
-            method=o.method,
+            method=self._options.method,
             frames=writer.frames,
             swapped_frames=writer.frames - len(self._skipped),
             face_count=sum(swapped.frames for swapped in self._swapped.values()),
@@ -99,17 +113,20 @@ class FilmJob:
             followed=self._track_reports(),
             people=people,
             skipped=tuple(self._skipped),
-            notes=(*writer.notes, *absent_notes(people)),
+            notes=(*self._film.notes, *writer.notes, *absent_notes(people)),
             seconds=seconds,
             fps=writer.frames / max(seconds["total"], 1e-9),
         )
 
-    def _written(self, swapped: Stage[FilmFrame], writer: FilmWriter) -> Iterator[int]:
+    def _written(
+        self, swapped: Stage[FilmFrame], writer: FilmWriter, pending: PendingOutput
+    ) -> Iterator[int]:
         """Writes the film. Yields how many frames are written, after each."""
         with swapped as frames:
             for frame in frames:
                 with self._watch("encode"):
                     writer.write(frame)
+                    pending.require()
                 yield writer.frames
         with self._watch("encode"):
             writer.close()
@@ -190,7 +207,22 @@ class FilmJob:
             self._on_progress(Progress(done, self._film.expected_frames, fps))
 
 
-def _interrupted(done: int, partial: Path | None) -> InterruptedSwapError:
+def _kept(writer: FilmWriter, pending: PendingOutput) -> Path | None:
+    """Ends the film after what was written, and keeps that. None where there is nothing to keep."""
+    with stops_held():
+        try:
+            writer.close_partial()
+        except Exception:  # the one that ended the film is what matters
+            return None
+        return pending.keep_partial() if writer.is_whole and writer.frames else None
+
+
+def _where(writer: FilmWriter, partial: Path) -> str:
+    count = f"first {writer.frames} frames are" if writer.frames > 1 else "first frame is"
+    return f"The {count} in {partial}."
+
+
+def _interrupted(writer: FilmWriter, partial: Path | None) -> InterruptedSwapError:
     if partial is None:
         return InterruptedSwapError("Stopped before the first frame was written; nothing is kept.")
-    return InterruptedSwapError(f"Stopped: the first {done} frames are in {partial}.", str(partial))
+    return InterruptedSwapError(f"Stopped. {_where(writer, partial)}", str(partial))

@@ -19,7 +19,8 @@ from sosie.analysis.track import TrackedFace
 from sosie.engine import Engine
 from sosie.errors import NoFaceError, UsageError
 from sosie.film_job import FilmJob
-from sosie.media.image_write import save_photo
+from sosie.media.encoders import choose_encoder
+from sosie.media.image_write import photo_format, save_photo
 from sosie.media.output import atomic_output, check_output
 from sosie.media.photo import Photo
 from sosie.media.video import open_film
@@ -101,6 +102,7 @@ def swap_video(
     options = _options(options, overrides)
     _require_paths(target=target, output=output)
     check_output(output, [target], options.overwrite)
+    choose_encoder(Path(output), options.codec, options.crf, options.preset)
     swapper = FaceSwapper(source, options, reference=reference, people=people)
     return swapper.video(target, output, on_progress, cancel)
 
@@ -172,6 +174,7 @@ class FaceSwapper:
         """Swap a photo file into another, which keeps the format's qualities."""
         _require_paths(output=output)
         check_output(output, [target, *self._paths()], self.options.overwrite)
+        photo_format(output)
         photo, result = self._photo(target)
         notes = save_photo(photo, output, overwrite=self.options.overwrite)
         report = result.report

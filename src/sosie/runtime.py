@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 from sosie.errors import InputError, UnavailableError, UsageError
 from sosie.options import nearest
 
+# Else ONNX Runtime writes a database with an id of this device and paths of models into the user's
+# cache, and sends it to its makers. It reads this when it is imported; a value that is set stays.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from sosie.errors import InputError
+from sosie.options import SwapOptions
 
 Kind = Literal["photo", "film"]
 
@@ -47,6 +48,23 @@ def require_kind(path: Path) -> Kind:
             "(JPEG, PNG, TIFF, WebP, ...) or a film (MP4, MKV, MOV, WebM, ...)."
         )
     return kind
+
+
+def check_result(output: Path, kind: Kind, options: SwapOptions) -> None:
+    """Raises an error, before any work, where the name of the output is that of a folder, or means
+    no photo, or no film of the codec, that can be written."""
+    if output.is_dir():
+        from sosie.media.output import check_output
+
+        check_output(output)
+    if kind == "photo":
+        from sosie.media.image_write import photo_format
+
+        photo_format(output)
+    else:
+        from sosie.media.encoders import choose_encoder
+
+        choose_encoder(output, options.codec, options.crf, options.preset)
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from sosie.app.cli import swap_flags as flags
 from sosie.app.cli.arguments import AsJson, Overwrite, parse_map, parse_time
 from sosie.app.cli.output import film_progress, note_progress, print_json
 from sosie.app.folder import Failure, collect, folder_exit_code, swap_each
-from sosie.app.targets import Kind, expand, is_pattern, require_kind
+from sosie.app.targets import Kind, check_result, expand, is_pattern, require_kind
 from sosie.options import SwapOptions
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def swap(
         provider=provider,
         overwrite=overwrite,
     )
-    _swap_targets(_job_of(options, source, reference, people), target, output, as_json)
+    _swap_targets(_job_of(options, source, reference, people), target, output, options, as_json)
 
 
 def _job_of(
@@ -101,12 +101,17 @@ def _job_of(
 
 
 def _swap_targets(
-    make_job: Callable[[], FaceSwapper], given: list[Path], output: Path, as_json: bool
+    make_job: Callable[[], FaceSwapper],
+    given: list[Path],
+    output: Path,
+    options: SwapOptions,
+    as_json: bool,
 ) -> None:
     targets = expand(given)
     if len(targets) > 1 or is_pattern(given[0]) or targets[0].is_dir():
         raise typer.Exit(_swap_several(make_job, targets, output, as_json))
     kind = require_kind(targets[0])
+    check_result(output, kind, options)
     job = make_job()
     if not as_json:
         _tell_license(job)
