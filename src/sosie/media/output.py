@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sosie.errors import OutputError, UsageError
-
-StrPath = str | os.PathLike[str]
+from sosie.files import StrPath
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
