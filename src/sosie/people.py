@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sosie.analysis.analyser import Analyser
 from sosie.analysis.select import SAME_PERSON, select_faces
+from sosie.engine import close_up
 from sosie.errors import NoFaceError, UsageError
 from sosie.media.image import load_photo
 from sosie.media.photo import Photo, array_photo
@@ -97,7 +98,7 @@ def cast(
 
 
 def read_sources(casting: Casting, analyser: Analyser) -> list[tuple[Pixels, Face]]:
-    """The pixels of each source photo and the largest face in it.
+    """The largest face of each source photo, and the pixels around it: see `engine.close_up`.
 
     Raises InputError where one cannot be read, NoFaceError where it shows no face.
     """
@@ -105,7 +106,9 @@ def read_sources(casting: Casting, analyser: Analyser) -> list[tuple[Pixels, Fac
     for number, picture in enumerate(casting.sources):
         name, photo = load(picture, f"source {number}")
         found = analyser.analyse(photo.pixels)
-        read.append((photo.pixels, _largest(name, found, photo.pixels)))
+        part, face, _ = close_up(photo.pixels, _largest(name, found, photo.pixels))
+        # A copy, so that the rest of a large photo can go.
+        read.append((np.ascontiguousarray(part), face))
     return read
 
 

@@ -146,7 +146,8 @@ class Swap:
             found = self._analyser.analyse(photo.pixels)
             chosen, people = self._choose(name, photo.pixels, found)
         others = [one for one in found if all(one is not face for face, _, _ in chosen)]
-        pixels = photo.pixels.copy()
+        # What was read from a file is nobody else's: a large photo is not held twice.
+        pixels = photo.pixels.copy() if isinstance(target, np.ndarray) else photo.pixels
         before = dict(self._engine.seconds)
         reports = []
         for face, person, similarity in chosen:

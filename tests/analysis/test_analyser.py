@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from skimage import data
 
 from sosie import weights
@@ -325,7 +326,7 @@ def test_threads_agree(astronaut: np.ndarray, astronaut_face: Face) -> None:
 @pytest.mark.parametrize("side_px", [224, 512, 1024, 1800])
 @pytest.mark.parametrize("thorough", [True, False])
 def test_a_face_that_fills_the_picture_at_any_size(
-    analyser: Analyser, hopper: Pixels, hopper_face: Face, side_px: int, thorough: bool
+    analyser: Analyser, hopper: NDArray[np.uint8], hopper_face: Face, side_px: int, thorough: bool
 ) -> None:
     for share in (1.0, 1.3):
         reach = hopper_face.size_px * share / 2
@@ -338,7 +339,7 @@ def test_a_face_that_fills_the_picture_at_any_size(
 
 @pytest.mark.parametrize("upright", [True, False])
 def test_a_small_face_in_a_panorama(
-    analyser: Analyser, astronaut: Pixels, astronaut_face: Face, backdrop, put, upright: bool
+    analyser: Analyser, astronaut, astronaut_face: Face, backdrop, put, upright: bool
 ) -> None:
     """Searched as one frame it would have 8 px."""
     canvas = backdrop(6000, 450) if not upright else backdrop(450, 6000)
