@@ -24,6 +24,13 @@ from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
 WINDOW_MARGIN = 0.04
 """What a window of the frame holds around the landmarks, as a share of the face's size."""
 
+LARGE_FACE_PX = 1600
+"""A larger face is swapped in a copy of its surroundings that is reduced to this, since memory and
+time grow with its pixels; at the swap's edge the frame's own detail comes back."""
+
+# What a reduced copy, or what is kept of a source photo, holds around the face: more than any
+# alignment template shows.
+_CLOSE_UP_MARGIN = 1.5
 # What a draft needs there for the landmark network to see the head around the face.
 _DRAFT_MARGIN = 0.5
 # A draft is only read, by a network that looks at 192 px.
@@ -83,6 +90,17 @@ class Engine:
         front of the face, and the drafts), `swap` and `compose`. seen: False where the face's
         landmarks are bridged, so that nothing is learned from them.
         """
+        if face.size_px <= LARGE_FACE_PX:
+            return self._patch(pixels, face, memory, watch, seen)
+        small, there, matrix = close_up(pixels, face)
+        made = self._patch(small, there, memory, watch, seen)
+        with watch("compose"):
+            soft_px = self._compose.feather * there.size_px
+            return restore.enlarged(made, small, pixels, matrix, soft_px)
+
+    def _patch(
+        self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch, seen: bool
+    ) -> Patch:
         with watch("aim"):
             if memory.frames % _LOOK_EVERY == 0:
                 view = self._analyser.visible(pixels, face.landmarks)
@@ -123,13 +141,8 @@ class Engine:
         matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
         width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
         small = warp(pixels, matrix, width, height)
-        points = transform_points(face.landmarks, matrix)
-        there = replace(
-            face,
-            landmarks=points,
-            points5=transform_points(face.points5, matrix),
-            box=np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]),
-        )
+        there = _moved(face, matrix)
+        points = there.landmarks
 
         def drafted() -> FloatArray | None:
             draft = small.copy()
@@ -147,3 +160,26 @@ def source_of(pixels: Pixels, face: Face, analyser: Analyser) -> Source:
     view = analyser.visible(pixels, face.landmarks)
     visible = occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
     return Source(pixels, face, visible)
+
+
+def close_up(pixels: Pixels, face: Face) -> tuple[Pixels, Face, geometry.Matrix]:
+    """The surroundings of a face, reduced where it is larger than `LARGE_FACE_PX`: their pixels,
+    the face in them, and the transform from the picture to them."""
+    x0, y0, x1, y1 = geometry.face_window(face.landmarks, _CLOSE_UP_MARGIN, pixels.shape)
+    scale = min(1.0, LARGE_FACE_PX / face.size_px)
+    matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
+    if scale == 1:
+        return pixels[y0:y1, x0:x1], _moved(face, matrix), matrix
+    small = warp(pixels, matrix, round((x1 - x0) * scale), round((y1 - y0) * scale))
+    return small, _moved(face, matrix), matrix
+
+
+def _moved(face: Face, matrix: geometry.Matrix) -> Face:
+    """A face in another picture, by the transform from its own to that."""
+    points = transform_points(face.landmarks, matrix)
+    return replace(
+        face,
+        landmarks=points,
+        points5=transform_points(face.points5, matrix),
+        box=np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]),
+    )

@@ -16,7 +16,7 @@ from PIL import Image
 
 from sosie.analysis.analyser import Analyser
 from sosie.analysis.select import SAME_PERSON, select_faces
-from sosie.engine import source_of
+from sosie.engine import close_up, source_of
 from sosie.errors import InputError, NoFaceError, UsageError
 from sosie.media.image import MemoryFile, load_photo, pillow_photo
 from sosie.media.photo import Photo, array_photo
@@ -110,6 +110,7 @@ def read_sources(
 ) -> tuple[list[PreparedSource], tuple[str, ...]]:
     """The source photos of one person, each with the largest face in it, and their names.
 
+    Of each only the pixels around the face: see `engine.close_up`.
     An identity file (`.sosie`) stands for the photos that it was made from. Raises InputError where
     one cannot be read, NoFaceError where it shows no face.
     """
@@ -123,8 +124,9 @@ def read_sources(
             continue
         name, photo = load(picture, f"source {number}")
         found = analyser.analyse(photo.pixels)
-        face = _largest(name, found, photo.pixels)
-        read.append(source_of(photo.pixels, face, analyser))
+        part, face, _ = close_up(photo.pixels, _largest(name, found, photo.pixels))
+        # A copy, so that the rest of a large photo can go.
+        read.append(source_of(np.ascontiguousarray(part), face, analyser))
         names.append(name)
     return read, tuple(names)
 

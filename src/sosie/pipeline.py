@@ -187,7 +187,9 @@ class FaceSwapper:
             found = self._analyser.analyse(photo.pixels)
             faces = faces_of_photo(found, photo.pixels)
             claims, people = self._assign(name, photo.pixels, faces)
-        pixels = photo.pixels.copy()
+        # What was read from a file is nobody else's: a large photo is not held twice.
+        of_file = isinstance(target, str | os.PathLike)
+        pixels = photo.pixels if of_file else photo.pixels.copy()
         swapped = FrameSwapper(self._engine).swap(pixels, claims, faces, watch)
         reports = [_face_report(one, self._roles[one.claim.person]) for one in swapped]
         report = SwapReport(

@@ -255,5 +255,6 @@ def same_place(a: Face, b: Face) -> bool:
 def to_8_bit(pixels: Pixels) -> NDArray[np.uint8]:
     """Pixels as uint8; of uint16 the high byte."""
     if pixels.dtype == np.uint16:
-        return np.asarray(pixels >> 8, np.uint8)
+        # Without a copy in 16 bits, which of a large photo is a large one.
+        return np.right_shift(pixels, 8, out=np.empty(pixels.shape, np.uint8), casting="unsafe")
     return pixels
