@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from sosie.options import SwapOptions
-    from sosie.pipeline import swap_image, swap_video
+    from sosie.pipeline import FaceSwapper, swap_image, swap_video
+    from sosie.swapping.stream import SwapStream
     from sosie.types import Face, ImageResult, Pose, Progress, SwapReport
 
 # The matrices are small and a film's stages have threads of their own. More of them in the linear
@@ -37,6 +38,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Face",
+    "FaceSwapper",
     "ImageResult",
     "InputError",
     "InterruptedSwapError",
@@ -47,6 +49,7 @@ __all__ = [
     "SosieError",
     "SwapOptions",
     "SwapReport",
+    "SwapStream",
     "UnavailableError",
     "UsageError",
     "__version__",
@@ -56,6 +59,7 @@ __all__ = [
 
 _HOME = {
     "Face": "types",
+    "FaceSwapper": "pipeline",
     "ImageResult": "types",
     "InputError": "errors",
     "InterruptedSwapError": "errors",
@@ -66,6 +70,7 @@ _HOME = {
     "SosieError": "errors",
     "SwapOptions": "options",
     "SwapReport": "types",
+    "SwapStream": "swapping.stream",
     "UnavailableError": "errors",
     "UsageError": "errors",
     "swap_image": "pipeline",

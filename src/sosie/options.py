@@ -48,7 +48,8 @@ class SwapOptions:
     crf: constant rate factor of the encoder, 0 (best) to 63.
     preset: speed preset of the encoder.
     threads: processor threads; None uses all.
-    provider: execution provider for networks: `cpu`, `cuda`, `coreml`, ...
+    provider: execution provider for all networks: `cpu`, `cuda`, `coreml`, ...; a network that it
+        does not run is an error. `auto` takes the fastest that runs each.
     overwrite: replace an existing output.
     """
 

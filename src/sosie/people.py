@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,10 +16,13 @@ from PIL import Image
 
 from sosie.analysis.analyser import Analyser
 from sosie.analysis.select import SAME_PERSON, select_faces
+from sosie.engine import close_up, source_of
 from sosie.errors import InputError, NoFaceError, UsageError
 from sosie.media.image import MemoryFile, load_photo, pillow_photo
 from sosie.media.photo import Photo, array_photo
+from sosie.methods.base import Source as PreparedSource
 from sosie.options import SwapOptions
+from sosie.swapping.identity_file import SUFFIX, load_identity
 from sosie.types import Face, FloatArray, PersonReport, Pixels
 
 StrPath = str | os.PathLike[str]
@@ -101,28 +105,42 @@ def cast(
     return castings
 
 
-def read_sources(casting: Casting, analyser: Analyser) -> list[tuple[Pixels, Face]]:
-    """The pixels of each source photo and the largest face in it.
+def read_sources(
+    casting: Casting, analyser: Analyser
+) -> tuple[list[PreparedSource], tuple[str, ...]]:
+    """The source photos of one person, each with the largest face in it, and their names.
 
-    Raises InputError where one cannot be read, NoFaceError where it shows no face.
+    Of each only the pixels around the face: see `engine.close_up`.
+    An identity file (`.sosie`) stands for the photos that it was made from. Raises InputError where
+    one cannot be read, NoFaceError where it shows no face.
     """
-    read = []
+    read: list[PreparedSource] = []
+    names: list[str] = []
     for number, picture in enumerate(casting.sources):
+        if isinstance(picture, str | os.PathLike) and Path(picture).suffix.lower() == SUFFIX:
+            sources, photos = load_identity(Path(picture))
+            read += sources
+            names += photos
+            continue
         name, photo = load(picture, f"source {number}")
         found = analyser.analyse(photo.pixels)
-        read.append((photo.pixels, _largest(name, found, photo.pixels)))
-    return read
+        part, face, _ = close_up(photo.pixels, _largest(name, found, photo.pixels))
+        # A copy, so that the rest of a large photo can go.
+        read.append(source_of(np.ascontiguousarray(part), face, analyser))
+        names.append(name)
+    return read, tuple(names)
 
 
-def read_roles(castings: Sequence[Casting], analyser: Analyser) -> tuple[list[Role], list[str]]:
+def read_roles(
+    castings: Sequence[Casting], names: Sequence[tuple[str, ...]], analyser: Analyser
+) -> tuple[list[Role], list[str]]:
     """The roles, and notes on references that show several people: the largest face counts.
 
-    Raises InputError where a reference cannot be read, NoFaceError where it shows no face, and
-    UsageError where two show one person.
+    names: of the source photos of each. Raises InputError where a reference cannot be read,
+    NoFaceError where it shows no face, and UsageError where two show one person.
     """
     roles, notes = [], []
-    for number, casting in enumerate(castings):
-        sources = tuple(_name(p, f"source {k}") for k, p in enumerate(casting.sources))
+    for number, (casting, sources) in enumerate(zip(castings, names, strict=True)):
         if casting.reference is None:
             roles.append(Role(sources))
             continue

@@ -203,6 +203,7 @@ class SwapReport:
     frames, swapped_frames: 1 and 0 or 1 for a photo. face_count: faces swapped, over all frames.
     faces: those of a photo. tracks, followed: how many tracks of a film were swapped, and which,
     by number. people: of a swap by identity, one for each reference, in the order given.
+    networks: of each network that ran, by name, the provider that ran it.
     seconds: wall-clock time by stage and in all (`total`). fps: frames over total seconds.
     """
 
@@ -218,6 +219,7 @@ class SwapReport:
     people: tuple[PersonReport, ...] = ()
     skipped: tuple[SkippedFrame, ...] = ()
     notes: tuple[str, ...] = ()
+    networks: dict[str, str] = field(default_factory=dict)
     license: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     fps: float = 0.0

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sosie.app.faults import describe_fault
+from sosie.app.faults import describe
+from sosie.app.requests import INTERRUPTED
 from sosie.app.targets import Kind, files_in, folders_in, kind_of, require_kind
 from sosie.errors import (
     InputError,
@@ -184,8 +185,8 @@ def _attempt(target: Path, kind: Kind, output: Path, swap_file: SwapFile) -> Swa
     try:
         return swap_file(target, kind, output)
     except SosieError as error:
-        return Failure(str(target), str(error), error.exit_code)
+        return Failure(str(target), describe(error), error.exit_code)
     except KeyboardInterrupt:
-        return Failure(str(target), "Interrupted.", InterruptedSwapError.exit_code)
+        return Failure(str(target), INTERRUPTED, InterruptedSwapError.exit_code)
     except Exception as error:
-        return Failure(str(target), f"{target}: {describe_fault(error)}", SosieError.exit_code)
+        return Failure(str(target), f"{target}: {describe(error)}", SosieError.exit_code)

@@ -15,11 +15,11 @@ from sosie.app.cli import swap_flags as flags
 from sosie.app.cli.arguments import AsJson, Overwrite, parse_map, parse_time
 from sosie.app.cli.output import film_progress, note_progress, print_json
 from sosie.app.folder import Failure, collect, folder_exit_code, swap_each
-from sosie.app.targets import Kind, expand, is_pattern, require_kind
+from sosie.app.targets import Kind, check_result, expand, is_pattern, require_kind
 from sosie.options import SwapOptions
 
 if TYPE_CHECKING:
-    from sosie.pipeline import Swap
+    from sosie.pipeline import FaceSwapper
     from sosie.types import SwapReport
 
 DEFAULTS = SwapOptions()
@@ -78,7 +78,7 @@ def swap(
         provider=provider,
         overwrite=overwrite,
     )
-    _swap_targets(_job_of(options, source, reference, people), target, output, as_json)
+    _swap_targets(_job_of(options, source, reference, people), target, output, options, as_json)
 
 
 def _job_of(
@@ -86,27 +86,32 @@ def _job_of(
     source: list[Path] | None,
     reference: Path | None,
     people: list[str] | None,
-) -> Callable[[], Swap]:
+) -> Callable[[], FaceSwapper]:
     """What prepares the swap, once the target is known to be one."""
     maps = [parse_map(text) for text in people or ()]
 
-    def job() -> Swap:
-        from sosie.pipeline import Swap
+    def job() -> FaceSwapper:
+        from sosie.pipeline import FaceSwapper
 
         sources = expand(source) if source else None
         pairs = [(person, expand(by)) for person, by in maps]
-        return Swap(sources, options, reference=reference, people=pairs or None)
+        return FaceSwapper(sources, options, reference=reference, people=pairs or None)
 
     return job
 
 
 def _swap_targets(
-    make_job: Callable[[], Swap], given: list[Path], output: Path, as_json: bool
+    make_job: Callable[[], FaceSwapper],
+    given: list[Path],
+    output: Path,
+    options: SwapOptions,
+    as_json: bool,
 ) -> None:
     targets = expand(given)
     if len(targets) > 1 or is_pattern(given[0]) or targets[0].is_dir():
         raise typer.Exit(_swap_several(make_job, targets, output, as_json))
     kind = require_kind(targets[0])
+    check_result(output, kind, options)
     job = make_job()
     if not as_json:
         _tell_license(job)
@@ -117,19 +122,19 @@ def _swap_targets(
         print(summary(report))
 
 
-def _tell_license(job: Swap) -> None:
+def _tell_license(job: FaceSwapper) -> None:
     """The license of weights that the user brought: others' terms may hold for the results."""
     file = job.options.model or job.options.weights
     if file is not None:
         print(f"license of the weights in {file}: {job.license}", flush=True)
 
 
-def swap_file(job: Swap, target: Path, kind: Kind, output: Path) -> SwapReport:
+def swap_file(job: FaceSwapper, target: Path, kind: Kind, output: Path) -> SwapReport:
     """Swap one photo or film, with progress on a terminal."""
     if kind == "photo":
         return job.photo(target, output)
     with film_progress(target.name) as on_progress:
-        return job.film(target, output, on_progress)
+        return job.video(target, output, on_progress)
 
 
 def summary(report: SwapReport) -> str:
@@ -154,7 +159,7 @@ def summary(report: SwapReport) -> str:
 
 
 def _swap_several(
-    make_job: Callable[[], Swap], targets: list[Path], output: Path, as_json: bool
+    make_job: Callable[[], FaceSwapper], targets: list[Path], output: Path, as_json: bool
 ) -> int:
     batch = collect(targets, output)
     job = make_job()
