@@ -34,7 +34,9 @@ def classify(
         typer.Option(help="A classifier: name the faces of SOURCE, a photo or a folder of photos."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier one.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Processor threads; left out, all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a classifier of people on a set or on folders of photos, or name faces by one."""

@@ -57,7 +57,7 @@ def extract(
     enlarge: Annotated[bool, _option("--enlarge", "enlarge")] = DEFAULTS.enlarge,
     picture: Annotated[str, _option("--format", "picture")] = DEFAULTS.picture,
     every: Annotated[
-        int | None, typer.Option(help=f"{_help('every')[:-1]}, {DEFAULTS.every} if left out.")
+        int | None, typer.Option(help=f"{_help('every')[:-1]}; left out, {DEFAULTS.every}.")
     ] = None,
     fps: Annotated[float | None, _option("--fps", "fps")] = DEFAULTS.fps,
     min_face: Annotated[

@@ -34,7 +34,10 @@ Name = Annotated[
     ),
 ]
 Data = Annotated[
-    Path, typer.Option(help="Folder or .zip of pictures, for a swapper best a folder a person.")
+    Path,
+    typer.Option(
+        help="Folder or .zip of pictures; for a swapper, one folder for each person is best."
+    ),
 ]
 Run = Annotated[Path, typer.Option(help="Folder for the run: state, log, result.")]
 Teachers = Annotated[Path | None, typer.Option(help="Folder of the teachers; swappers need none.")]
@@ -59,7 +62,10 @@ Finetune = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")]
 Workers = Annotated[
-    int | None, typer.Option(min=0, help="Processes that prepare samples; all cores but one.")
+    int | None,
+    typer.Option(
+        min=0, help="Processes that prepare samples; left out, one less than there are cores."
+    ),
 ]
 
 
