@@ -32,7 +32,7 @@ _DEPTH = 4
 _MODULE_DEPTH = 64
 """Modules lie no deeper than this within one another."""
 
-_MOST_ENTRIES = 3_000_000
+_MOST_ENTRIES = 500_000
 """Entries of dictionaries that are looked at, those that are seen several times included."""
 
 _MOST_TENSORS = 100_000
@@ -125,7 +125,8 @@ def _refusals(file: Path) -> Iterator[None]:
         raise InputError(_unreadable(file, str(error))) from error
     except (DamagedError, MemoryError) as error:
         raise InputError(
-            f"{file} is damaged, cut short, or no checkpoint of PyTorch: get it again."
+            f"{file} cannot be read: it is damaged, cut short, or no checkpoint of PyTorch; get it "
+            f"again."
         ) from error
 
 

@@ -45,7 +45,7 @@ class Budget:
     size: bytes. The descriptions of the largest published networks need a hundredth of either.
     """
 
-    steps: int = 3_000_000
+    steps: int = 2_000_000
     size: int = 128 * MIB
 
     def spend(self, steps: int) -> None:
