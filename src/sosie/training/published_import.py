@@ -196,6 +196,8 @@ def _read_npy(file: Path) -> NDArray[np.float32]:
             content = io.BytesIO(opened.read(values + _HEADER))
         form.read_magic(content)
         shape, by_columns, dtype = form.read_array_header_1_0(content)
+        if dtype.kind != "f":
+            raise ValueError("no floating-point numbers")
         order: Literal["F", "C"] = "F" if by_columns else "C"
         matrix = np.frombuffer(content.read(), dtype).reshape(shape, order=order)
         return matrix.astype(np.float32)
