@@ -32,6 +32,7 @@ import tarfile
 import tempfile
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,11 +59,16 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 @dataclass(frozen=True)
 class Sample:
-    """A good file. suffix: of its name. read: what reads such files in Sosie."""
+    """A good file. suffix: of its name. read: what reads such files in Sosie.
+
+    content: what is damaged. whole: makes a file of that, where it is a part of one that would be
+    refused at once, were it damaged anywhere.
+    """
 
     suffix: str
     content: bytes
     read: Callable[[Path], object]
+    whole: Callable[[bytes], bytes] = bytes
 
 
 @dataclass
@@ -116,7 +122,7 @@ def attack(
                 outcome.failures.append({"file": f"{number} of {name}", "fault": fault})
                 if keep is not None:
                     keep.mkdir(parents=True, exist_ok=True)
-                    (keep / f"{seed}-{number}{samples[name].suffix}").write_bytes(content)
+                    (keep / f"{seed}-{number}{file.suffix}").write_bytes(file.read_bytes())
     peak_mib = _most_memory_mib() - before_mib
     if peak_mib > MEMORY_MIB:
         outcome.failures.append({"file": "all", "fault": f"{peak_mib} MiB more than before"})
@@ -142,7 +148,7 @@ def _most_memory_mib() -> int:
 
 def _write(folder: Path, sample: Sample, content: bytes) -> Path:
     file = folder / f"file{sample.suffix}"
-    file.write_bytes(content)
+    file.write_bytes(sample.whole(content))
     return file
 
 
@@ -316,7 +322,10 @@ def weight_samples() -> dict[str, Sample]:
             told = content
             if form == "stream" and name == "values":
                 told = {key: value for key, value in content.items() if key != "other"}
-            samples[f"{name} as {form}"] = Sample(".pth", _saved(told, form), read_checkpoint)
+            saved = _saved(told, form)
+            samples[f"{name} as {form}"] = Sample(".pth", saved, read_checkpoint)
+            if form != "stream":
+                samples[f"{name} in {form}"] = _description(saved, read_checkpoint)
     samples["tensors"] = Sample(".pth", _saved(values, "zip"), read_tensors)
     samples["tar"] = Sample(".tar", _tar(), read_checkpoint)
     plain = {key: value.contiguous() for key, value in state.items()}
@@ -342,6 +351,22 @@ def _saved(content: object, form: str) -> bytes:
             pickle_protocol=4 if form == "protocol 4" else 2,
         )
     return made.getvalue()
+
+
+def _description(saved: bytes, read: Callable[[Path], object]) -> Sample:
+    """The pickle in a zip of PyTorch; all else in that stays whole."""
+    with zipfile.ZipFile(io.BytesIO(saved)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    description = next(name for name in parts if name.endswith("data.pkl"))
+
+    def whole(content: bytes) -> bytes:
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w") as archive:
+            for name, part in (parts | {description: content}).items():
+                archive.writestr(name, part)
+        return made.getvalue()
+
+    return Sample(".pth", parts[description], read, whole)
 
 
 def _tar() -> bytes:
