@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sosie import aim, face_mesh, geometry
+from sosie import aim, geometry
 from sosie.analysis import occlusion
 from sosie.analysis.analyser import Analyser
 from sosie.analysis.topology import region_of
@@ -17,12 +17,9 @@ from sosie.compose.composer import ComposeOptions, compose
 from sosie.face_shape import Points
 from sosie.geometry import align_matrix, transform_points, warp
 from sosie.methods import load_method
-from sosie.methods.base import Source
+from sosie.methods.base import WINDOW_MARGIN, Source
 from sosie.options import SwapOptions
 from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
-
-WINDOW_MARGIN = 0.04
-"""What a window of the frame holds around the landmarks, as a share of the face's size."""
 
 # What a draft needs there for the landmark network to see the head around the face.
 _DRAFT_MARGIN = 0.5
@@ -107,7 +104,7 @@ class Engine:
     def _crop(self, pixels: Pixels, face: Face, memory: FaceMemory) -> Crop:
         card = self._swapper.card
         if card.template is None or card.size_px is None:
-            x0, y0, x1, y1 = window(face.landmarks, WINDOW_MARGIN, pixels.shape)
+            x0, y0, x1, y1 = geometry.window(face.landmarks, WINDOW_MARGIN, pixels.shape)
             matrix = np.array([[1.0, 0, -x0], [0, 1.0, -y0]])
             part = pixels[y0:y1, x0:x1]
         else:
@@ -132,7 +129,7 @@ class Engine:
         first = memory.frames == 0
         if not first and memory.frames % _DRAFT_EVERY:
             return
-        x0, y0, x1, y1 = window(face.landmarks, _DRAFT_MARGIN, pixels.shape)
+        x0, y0, x1, y1 = geometry.window(face.landmarks, _DRAFT_MARGIN, pixels.shape)
         scale = min(1.0, _DRAFT_FACE_PX / face.size_px)
         matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
         width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
@@ -162,16 +159,3 @@ def _visible(analyser: Analyser, pixels: Pixels, face: Face) -> FloatArray:
     """What of a face is visible in its photo: float32, h x w as `pixels`, 0..1."""
     view = analyser.visible(pixels, face.landmarks)
     return occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
-
-
-def window(
-    landmarks: FloatArray, margin: float, shape: tuple[int, ...]
-) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 around a face's landmarks (478 x 3), whole pixels, inside a frame of `shape`
-    (height, width, ...). margin: as a share of the face's size."""
-    points = landmarks[: face_mesh.SURFACE_POINTS, :2]
-    low, high = points.min(0), points.max(0)
-    pad = margin * float((high - low).max()) + 4
-    x0, y0 = np.clip(np.floor(low - pad), 0, (shape[1] - 1, shape[0] - 1)).astype(int)
-    x1, y1 = np.clip(np.ceil(high + pad) + 1, (x0 + 1, y0 + 1), (shape[1], shape[0])).astype(int)
-    return int(x0), int(y0), int(x1), int(y1)
