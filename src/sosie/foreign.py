@@ -13,6 +13,7 @@ import lzma
 import math
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -29,6 +30,9 @@ BROKEN = (
     RuntimeError, OSError, ValueError, KeyError, IndexError, OverflowError,
 )  # fmt: skip
 """What the standard library raises at archives that are damaged, encrypted or made to harm."""
+
+# What the reader of an array's head makes of text that is no head.
+_BAD_HEADS = (TypeError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError)
 
 MOST_PICTURE_BYTES = 512 << 20
 """No picture's file is read that is larger than this."""
@@ -54,7 +58,7 @@ def is_inside(name: str) -> bool:
     """Whether a relative name with `/` stays below the folder that it is joined to: it has no empty
     part, `.` or `..`, no drive, backslash or NUL, and can be a file's name."""
     try:
-        encoded = os.fsencode(name)
+        encoded = name.encode()
     except UnicodeEncodeError:
         return False
     parts = encoded.split(b"/")
@@ -110,17 +114,21 @@ def read_json(path: Path, form: Form, remedy: str) -> Any:
     Raises FileNotFoundError where there is none, and InputError where it cannot be read, is not
     UTF-8 or JSON, holds a number that is none, or is not of the form.
     """
+    return parse_json(read_file(path, remedy), form, str(path), remedy)
+
+
+def read_file(path: Path, remedy: str) -> bytes:
+    """The content of a text file. Raises as `read_json`."""
     try:
         if not path.is_file() and path.exists():
-            raise InputError(f"{path} is not a regular file; {remedy}.")
+            raise InputError(f"{path} cannot be read, as it is no regular file; {remedy}.")
         if path.stat().st_size > _MOST_JSON_BYTES:
             raise InputError(f"{path} is too large for what it should hold; {remedy}.")
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); {remedy}.") from error
-    return parse_json(content, form, str(path), remedy)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({reason(error)}); {remedy}.") from error
 
 
 def parse_json(content: bytes | str, form: Form, name: str, remedy: str) -> Any:
@@ -130,7 +138,7 @@ def parse_json(content: bytes | str, form: Form, name: str, remedy: str) -> Any:
         # Neither infinite numbers nor half characters can be written again.
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is damaged: it is no valid JSON; {remedy}.") from error
+        raise InputError(f"{name} is not valid JSON; {remedy}.") from error
     try:
         check(value, form)
     except ValueError as error:
@@ -223,7 +231,8 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except BROKEN as error:
         raise InputError(
-            f"{path} is no zip file, or damaged ({reason(error)}); make or get it anew."
+            f"{path} cannot be read: it is no zip file, or damaged ({reason(error)}); make or get "
+            f"it anew."
         ) from error
 
 
@@ -285,7 +294,7 @@ def parse_arrays(content: bytes, most: int = 1 << 30) -> dict[str, NDArray[Any]]
             for entry in archive.infolist():
                 data = io.BytesIO(read_member(archive, entry, most))
                 arrays[entry.filename.removesuffix(".npy")] = _array(data)
-    except (*BROKEN, InputError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+    except (*BROKEN, *_BAD_HEADS, InputError) as error:
         raise ValueError(f"these are no saved arrays: {reason(error)}") from error
     return arrays
 

@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("torch", exc_type=ImportError)
 
-from sosie.app.cli.train import _facts  # noqa: E402
-from sosie.training.loop import TrainingProgress  # noqa: E402
+from sosie.app.cli.train import _facts
+from sosie.training.loop import TrainingProgress
 
 
 @pytest.mark.parametrize(

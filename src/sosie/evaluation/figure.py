@@ -18,7 +18,7 @@ from sosie.types import FloatArray
 if TYPE_CHECKING:
     from sosie.evaluation.look import Triple
 
-Direction = Literal["higher", "lower"]
+Direction = Literal["higher", "lower", "nearer to 1"]
 Kind = Literal["pair", "set", "film", "cost"]
 
 OWN = "sosie"

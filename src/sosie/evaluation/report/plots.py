@@ -142,7 +142,8 @@ def _svg(figure: Any, axes: Any, titles: tuple[str, str], legend: bool = False) 
             columnspacing=1.2,
         )
     buffer = io.StringIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "sosie"}
+    # Names are text, and not formulas, whatever signs they hold.
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "sosie", "text.parse_math": False}
     with matplotlib.rc_context(settings):
         figure.tight_layout(pad=0.5)
         figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
