@@ -81,6 +81,7 @@ def _show(score: Score) -> None:
     from sosie.evaluation.figures import describe_figure
     from sosie.evaluation.report.table import number
 
+    print("Each figure with its value, which way is better, and what it means:\n")
     reasons: dict[str, list[str]] = {}
     for name, value in score.scored.figures.items():
         figure = describe_figure(name)
