@@ -174,9 +174,8 @@ def test_a_flat_folder_is_said_to_be_a_person_a_file(sosie, data, tmp_path):
     assert said in sosie("eval", "protocol", "folder", flat, *at).out
     told = sosie("eval", "protocol", "folder", flat, *at, "--overwrite", "--json").json
     assert told["notes"] == [said]
-    assert (
-        sosie("eval", "protocol", "folder", data, *at, "--overwrite", "--json").json["notes"] == []
-    )
+    by_person = sosie("eval", "protocol", "folder", data, *at, "--overwrite", "--json").json
+    assert by_person["notes"] == []
 
 
 def test_a_pair_without_a_face_is_told_and_has_that_exit_code(sosie, data, tmp_path):

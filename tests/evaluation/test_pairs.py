@@ -116,6 +116,10 @@ def test_no_file(tmp_path):
         ({**GOOD, "id": "2", "source": [""]}, "a path, or a list of paths"),
         ({**GOOD, "id": "2", "source": {"a": 1}}, "a path, or a list of paths"),
         ({**GOOD, "id": "2", "other_source": 1}, "its other_source should be text"),
+        ({**GOOD, "id": "2", "source": "../a.jpg"}, "'../a.jpg' leads out of the root"),
+        ({**GOOD, "id": "2", "target": "/etc/a.jpg"}, "leads out of the root"),
+        ({**GOOD, "id": "2", "other_source": "a\\..\\b.jpg"}, "leads out of the root"),
+        ({**GOOD, "id": "2", "source": ["a.jpg", "C:/b.jpg"]}, "leads out of the root"),
         (GOOD, "its id 0001 is that of entry 1"),
     ],
 )

@@ -97,7 +97,7 @@ def unpack(source: Path, out: Path) -> int:
             for archive, files in shards:
                 hashes = _hashes(archive)
                 for entry in files:
-                    target = hidden / entry.filename
+                    target = foreign.inside(hidden, entry.filename, str(archive.filename))
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with target.open("xb") as sink:
                         _check_hash(archive, entry, hashes, sink)

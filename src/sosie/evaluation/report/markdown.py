@@ -28,7 +28,7 @@ def report(run: Run, rows: Sequence[Row], note: str) -> str:
 
 
 def film_summary(run: Run) -> str:
-    """The figures of a film and what they mean, for a terminal."""
+    """What the figures of a film come to, and the figures, for a terminal."""
     rows = rows_of(run)
     told = [
         (
@@ -38,7 +38,8 @@ def film_summary(run: Run) -> str:
         for row in rows
         if row.is_told
     ]
-    return "\n\n".join(part for part in (table(_HEADS[:2], told), _untold(run, rows)) if part)
+    parts = ("\n".join(verdict(rows)), table(_HEADS[:2], told), _untold(run, rows))
+    return "\n\n".join(part for part in parts if part)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
