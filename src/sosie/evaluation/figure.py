@@ -15,7 +15,7 @@ from typing import Literal
 from sosie.errors import SosieError
 from sosie.types import FloatArray
 
-Direction = Literal["higher", "lower"]
+Direction = Literal["higher", "lower", "nearer to 1"]
 Kind = Literal["pair", "set", "film", "cost"]
 
 OWN = "sosie"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sosie import foreign
 from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
@@ -48,7 +49,8 @@ def classify(
             return
         from sosie.datasets.classify import fit
 
-        path = check_output(out or source / "classifier.npz", overwrite=overwrite)
+        beside = foreign.inside(source, "classifier.npz", f"The folder {source}")
+        path = check_output(out or beside, overwrite=overwrite)
         samples, notes = _samples(source, threads)
         classifier, trial = fit(samples, test)
         classifier.save(path, overwrite)
