@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from sosie.errors import InputError
-from sosie.media.output import StrPath, atomic_output
+from sosie.files import StrPath
+from sosie.media.output import atomic_output
 
 FORMAT = 1
 """The version of the file's form that is written and read."""

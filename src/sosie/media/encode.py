@@ -19,6 +19,7 @@ from av.filter import Graph
 from av.video.format import VideoFormat
 
 from sosie.errors import OutputError, UnavailableError, UsageError
+from sosie.files import StrPath
 from sosie.media.encoders import (
     ENCODERS,
     Encoder,
@@ -28,7 +29,7 @@ from sosie.media.encoders import (
 )
 from sosie.media.film_file import FilmFile
 from sosie.media.hdr import HdrMetadata
-from sosie.media.output import FULL, StrPath, full_disk, not_written
+from sosie.media.output import FULL, full_disk, not_written
 from sosie.media.planes import has_alpha, is_rgb
 from sosie.media.probe import Orientation, open_input
 from sosie.media.source import FilmSource, NativeFrame

@@ -13,7 +13,7 @@ from typing import Any
 from av.error import FFmpegError
 
 from sosie.errors import InputError
-from sosie.media.output import StrPath
+from sosie.files import StrPath
 from sosie.media.probe import codec_name, film_origin, is_cover, opened, video_stream
 
 

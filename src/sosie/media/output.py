@@ -12,12 +12,11 @@ from itertools import count
 from pathlib import Path
 
 from sosie.errors import OutputError, UsageError
+from sosie.files import StrPath
 from sosie.stops import stops_held
 
 if sys.platform != "win32":
     import fcntl
-
-StrPath = str | os.PathLike[str]
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of the system that say that a disk, or the user's share of it, is full."""

@@ -25,6 +25,7 @@ from av.error import FFmpegError
 from av.stream import Discard
 
 from sosie.errors import InputError, UsageError
+from sosie.files import StrPath
 from sosie.media.damage import (
     MISSING_S,
     Damage,
@@ -35,7 +36,6 @@ from sosie.media.damage import (
     readable,
 )
 from sosie.media.encode import FilmWriter
-from sosie.media.output import StrPath
 from sosie.media.planes import Colours, Converter, bit_depth, native_format
 from sosie.media.probe import (
     MIN_SIDE_PX,

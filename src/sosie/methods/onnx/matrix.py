@@ -24,6 +24,9 @@ _DIMS, _DATA_TYPE, _FLOAT_DATA, _RAW_DATA = 1, 2, 4, 9
 _TYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
 """TensorProto's numbers of the types that a matrix may have."""
 
+_MOST_BYTES = 64_000_000
+"""More than any map has: one of 512 x 512 has 2 million bytes."""
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -67,6 +70,8 @@ def _tensor(data: mmap.mmap, start: int, end: int) -> FloatArray:
         elif number == _DATA_TYPE:
             kind = _varint(data, first)[0]
         elif number in (_FLOAT_DATA, _RAW_DATA):
+            if len(values) + stop - first > _MOST_BYTES:
+                raise ValueError("too large")
             values += data[first:stop]
     matrix: NDArray[Any] = np.frombuffer(values, _TYPES[kind]).reshape(shape)
     if matrix.ndim != 2:
@@ -99,6 +104,8 @@ def _varint(data: mmap.mmap, place: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = data[place]
+        if shift > 63:
+            raise ValueError("no number")
         value |= (byte & 127) << shift
         place, shift = place + 1, shift + 7
         if byte < 128:
