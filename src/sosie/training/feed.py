@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from sosie.stops import STOP_SIGNALS
 from sosie.training.recipe import Plan, Recipe
 
 
@@ -86,8 +87,11 @@ class _From(Sampler[int]):
 
 
 def _quieten(_: int) -> None:
-    """A worker is one of several: it takes one thread and leaves Ctrl-C to the loop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker is one of several: it takes one thread and leaves it to the loop to stop, but for
+    SIGTERM, by which the loop itself ends it."""
+    for number in STOP_SIGNALS:
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     os.nice(1)

@@ -224,6 +224,7 @@ class _Run:
             with self.progress_of(one.name.name) as on_progress:
                 film.run(self._analyser, self.pool, self._shelf, commit, on_progress)
             self.frames += film.frames
+            self.notes += [f"{one.name}: {note}" for note in film.notes]
             self.counts += Counter(known["counts"])
             self.counts.subtract(before)
         if "error" in known:
