@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -11,10 +14,21 @@ import pytest
 from sosie import runtime
 from sosie.errors import InputError, UnavailableError, UsageError
 
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
 
 def test_the_processor_is_available_and_works():
     assert "cpu" in runtime.available_providers()
     runtime.probe_provider("cpu")
+
+
+def test_nothing_is_written_about_the_user(tmp_path):
+    """ONNX Runtime keeps a database with an id of the device in the user's cache, unless told not
+    to."""
+    script = "from sosie import runtime; runtime.probe_provider('cpu')"
+    env = {"PYTHONPATH": str(SOURCE), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-c", script], check=True, env=env)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_session_runs_by_the_names_of_its_inputs():

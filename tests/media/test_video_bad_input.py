@@ -144,6 +144,19 @@ def test_corrupt_packets(make_clip: Any) -> None:
     )
 
 
+def test_damage_in_a_broadcast_is_told(make_clip: Any) -> None:
+    path = noisy(make_clip, "film.ts")
+    whole = path.read_bytes()
+    packets = len(whole) // 188
+    begin = packets * 2 // 5 * 188
+    path.write_bytes(whole[:begin] + whole[begin + 12 * 188 :])
+    with open_film(path) as film:
+        times = [frame.time_s for frame in film.frames()]
+        (note,) = film.notes
+    assert times[-1] - times[0] > 3
+    assert note.startswith("The film is damaged: ")
+
+
 def test_damage_to_the_end(make_clip: Any) -> None:
     path = noisy(make_clip, "film.mp4")
     with av.open(str(path)) as container:

@@ -236,6 +236,7 @@ class _Run:
             commit({"error": str(error)})
         else:
             self.frames += film.frames
+            self.notes += [f"{one.name}: {note}" for note in film.notes]
             self.counts += Counter(known["counts"])
             self.counts.subtract(before)
         if "error" in known:

@@ -27,6 +27,7 @@ from sosie.analysis.topology import region_of
 from sosie.analysis.visibility import Visibility
 from sosie.face_shape import silhouette
 from sosie.runtime import create_session
+from sosie.stops import leave_stops
 from sosie.training.arrays import save_arrays
 from sosie.training.faces import FaceSet, open_faces
 from sosie.training.recipe import Materials
@@ -96,7 +97,9 @@ _Columns = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8], NDAr
 def _mapped(function: Callable[[_Job], _Columns], jobs: list[_Job], workers: int) -> list[_Columns]:
     if not workers:
         return [function(job) for job in jobs]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=leave_stops
+    ) as pool:
         return list(pool.map(function, jobs))
 
 
