@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,20 @@ def test_a_change_of_size_says_when(tmp_path: Path) -> None:
 
 def test_tiny_films(make_clip: Any) -> None:
     refused(make_clip(size=(64, 14)), "64 x 14", "at least 16")
+
+
+def test_frames_of_16k_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "huge.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 15360, 8640, "gray"
+        frame = av.VideoFrame(15360, 8640, "gray")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    refused(path, "15360 x 8640", "133 megapixels", "limit is 36")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_pipe_or_a_device_is_refused_without_opening_it(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "film.mp4")
+    refused(tmp_path / "film.mp4", "and not a file")
