@@ -21,8 +21,8 @@ from sosie.files import StrPath, require_file
 MIN_SIDE_PX = 16
 """No side of a film may be shorter."""
 
-MAX_PIXELS = 36_000_000
-"""No frame may have more pixels (8K): decoder, encoder and what is between hold some fifty."""
+MAX_PIXELS = 10_000_000
+"""No frame may have more pixels (4K): decoder, encoder and what is between hold some fifty."""
 
 LARGE_PIXELS = 4_000_000
 """Frames of more pixels are decoded without working on several at once, each of which is held."""
