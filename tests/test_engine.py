@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sosie.engine import Engine, FaceMemory
+from sosie.engine import Engine, FaceMemory, source_of
 from sosie.methods.base import Card, Source
 from sosie.options import SwapOptions
+from sosie.stopwatch import Stopwatch
 from sosie.types import Crop, Face, FloatArray, SwappedCrop
 
 ModelFace = Callable[..., Face]
@@ -83,7 +84,8 @@ def test_what_hides_a_source_is_told_in_its_photos_pixels(
 ) -> None:
     face = model_face(unit_px=25, centre=(200, 70))
     photo = np.zeros((160, 300, 3), np.uint16)
-    Engine([[(photo, face)]], SwapOptions(), Told(view(left=0)))
+    source = source_of(photo, face, Told(view(left=0)))
+    Engine([[source]], SwapOptions(), Told(view()))
     visible = white[0].sources[0].visible
     assert visible.shape == (160, 300)
     assert visible[cheeks(face)].tolist() == [0, 1]
@@ -93,7 +95,7 @@ def test_what_hides_a_source_is_told_in_its_photos_pixels(
 def test_what_hides_the_target_stays(white: list[White], model_face: ModelFace) -> None:
     face = model_face()
     engine = Engine([[]], SwapOptions(blend="alpha", colour="none"), Told(view(right=0)))
-    patch = engine.patch(GREY, face, FaceMemory(), seen=False)
+    patch = engine.patch(GREY, face, FaceMemory(), Stopwatch(), seen=False)
     frame = GREY.copy()
     height, width = patch.mask.shape
     frame[patch.y : patch.y + height, patch.x : patch.x + width] = patch.pixels
@@ -109,7 +111,7 @@ def test_a_film_is_looked_at_in_every_other_frame_and_averaged(
     memory = FaceMemory()
     shares = []
     for _ in range(9):
-        engine.patch(GREY, face, memory, seen=False)
+        engine.patch(GREY, face, memory, Stopwatch(), seen=False)
         shares.append(float(memory.visible[64, 40]))
     assert analyser.looks == 5
     assert shares[:2] == [1, 1]
@@ -133,5 +135,5 @@ def test_a_method_is_drafted_as_often_as_its_card_says(
     monkeypatch.setattr(Told, "landmarks", lambda *_: read, raising=False)
     monkeypatch.setattr("sosie.aim._LOST", 1e9)
     engine = Engine([[]], SwapOptions(), Told(view()))
-    engine.patch(GREY, model_face(), FaceMemory())
+    engine.patch(GREY, model_face(), FaceMemory(), Stopwatch())
     assert len(white[0].crops) == drafts + 1

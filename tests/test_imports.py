@@ -97,7 +97,7 @@ ONLY_IN = {
     "mediapipe": ["sosie.training.teachers"],
     "onnxruntime": ["sosie.runtime"],
     "onnx": ["sosie.training", "sosie.evaluation"],
-    "safetensors": ["sosie.training", "sosie.evaluation"],
+    "safetensors": ["sosie.training", "sosie.evaluation", "sosie.swapping.identity_file"],
     "lightning_fabric": ["sosie.training.several"],
     "dlib": ["sosie.training"],
     "typer": ["sosie.app"],

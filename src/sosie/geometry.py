@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sosie import face_mesh
 from sosie.errors import UsageError
 from sosie.options import nearest
-from sosie.types import Pixels
+from sosie.types import FloatArray, Pixels
 
 Matrix = NDArray[np.float64]
 
@@ -235,3 +236,16 @@ def fill_polygon(
     line = cv2.LINE_AA if antialiased else cv2.LINE_8
     cv2.fillPoly(inside, [sixteenths], (255,), lineType=line, shift=4)
     return inside
+
+
+def face_window(
+    landmarks: FloatArray, margin: float, shape: tuple[int, ...]
+) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 around a face's landmarks (478 x 3), whole pixels, inside a frame of `shape`
+    (height, width, ...). margin: as a share of the face's size."""
+    points = landmarks[: face_mesh.SURFACE_POINTS, :2]
+    low, high = points.min(0), points.max(0)
+    pad = margin * float((high - low).max()) + 4
+    x0, y0 = np.clip(np.floor(low - pad), 0, (shape[1] - 1, shape[0] - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(high + pad) + 1, (x0 + 1, y0 + 1), (shape[1], shape[0])).astype(int)
+    return int(x0), int(y0), int(x1), int(y1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +22,10 @@ from numpy.typing import NDArray
 from sosie.errors import InputError, UnavailableError, UsageError
 from sosie.files import require_file
 from sosie.options import nearest
+
+# Else ONNX Runtime writes a database with an id of this device and paths of models into the user's
+# cache, and sends it to its makers. It reads this when it is imported; a value that is set stays.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -36,6 +40,9 @@ PROVIDERS = {
     "webgpu": "WebGpuExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
 }
+
+AUTO = "auto"
+"""Instead of a provider's name: the fastest one on which a network runs."""
 
 OnRun = Callable[[dict[str, tuple[int, ...]]], None]
 
@@ -75,6 +82,11 @@ def recorded_runs() -> Iterator[list[NetworkRun]]:
         yield runs
     finally:
         _recording.reset(token)
+
+
+def is_recording() -> bool:
+    """Whether the runs of networks that are opened now are recorded; see `recorded_runs`."""
+    return _recording.get() is not None
 
 
 class Session:
@@ -150,12 +162,13 @@ def require_provider(provider: str) -> None:
     """Return if networks can be asked to run on `provider`.
 
     Raises UsageError on a name that Sosie does not know and UnavailableError where the installed
-    ONNX Runtime lacks it. Loads nothing for `cpu`, which is always there.
+    ONNX Runtime lacks it. Loads nothing for `cpu`, which is always there, and for `auto`.
     """
-    if provider not in PROVIDERS:
-        raise UsageError(f"Unknown provider {provider!r}: {nearest(provider, PROVIDERS)}.")
-    if provider == "cpu":
+    if provider in ("cpu", AUTO):
         return
+    if provider not in PROVIDERS:
+        known = nearest(provider, [*PROVIDERS, AUTO])
+        raise UsageError(f"Unknown provider {provider!r}: {known}.")
     built = available_providers()
     if provider not in built:
         remedy = _INSTALL.get(provider)
@@ -171,11 +184,18 @@ def create_session(
 ) -> Session:
     """A session for an ONNX model, given as a path or as the file's bytes.
 
-    threads: processor threads inside one operator; None uses all.
+    provider: a name in PROVIDERS; or `auto`: the fastest on which this model starts, which
+    `Session.provider` then names. threads: processor threads inside one operator; None uses all.
     Raises UsageError or UnavailableError (see `require_provider`; also where the provider is built
     in but does not start, for want of a driver), and InputError where the model cannot be read.
     """
-    return _open(model, provider, threads, {})
+    if provider != AUTO:
+        return _open(model, provider, threads, {})
+    for name in available_providers():
+        if name != "cpu":
+            with suppress(UnavailableError):
+                return _open(model, name, threads, {})
+    return _open(model, "cpu", threads, {})
 
 
 def probe_provider(provider: str) -> None:

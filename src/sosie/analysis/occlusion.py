@@ -21,9 +21,11 @@ _RIM_PX = 3
 # and averaged with that of the next frame.
 _PAST_PX = 3
 _SOFT_PX = 0.6
+# The views of successive frames are averaged over about this many, so that they do not flicker.
+_AVERAGED = 3
 # The answers up to which a place is hidden and from which it is visible. Asked for surer skin
 # (0.45, 0.85), more frames and hats are kept, but so much of the face is not swapped that the
-# likeness falls by 0.03 (docs/quality.md).
+# likeness falls by 0.03 (docs/reports/quality.md).
 _HIDDEN, _VISIBLE = 0.08, 0.35
 
 
@@ -49,6 +51,13 @@ def face_view(
     near = cv2.dilate(inside, np.ones((2 * _PAST_PX + 1, 2 * _PAST_PX + 1), np.uint8))
     visible[near == 0] = 1
     return visible
+
+
+def averaged(before: FloatArray, view: FloatArray, frames: int) -> FloatArray:
+    """The view of a face over time, after a new one. frames: how many came before it."""
+    if frames == 0:
+        return view
+    return np.asarray(before + (view - before) / min(frames, _AVERAGED), np.float32)
 
 
 def place_view(view: FloatArray, landmarks: FloatArray, width: int, height: int) -> FloatArray:

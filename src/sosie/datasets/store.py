@@ -23,7 +23,7 @@ from sosie.datasets import schema
 from sosie.datasets.marks import SET_FORMAT, SETTINGS, TABLE
 from sosie.datasets.schema import COLUMNS, SCHEMA, VERSION, FaceRow
 from sosie.errors import InputError, OutputError
-from sosie.media.output import atomic_output
+from sosie.media.output import atomic_output, remove_if_abandoned
 
 FACES, REJECTED, DOUBTFUL = "faces", "rejected", "doubtful"
 """Folders of the set: faces by input or person, those put aside by reason, those unsure."""
@@ -179,7 +179,7 @@ class FaceStore:
     def tidy(self) -> None:
         """Remove the unfinished files of a killed process. Not while another is at work."""
         for path in self.folder.rglob(".*.tmp.*"):
-            path.unlink()
+            remove_if_abandoned(path)
         with suppress(OSError):
             self._journal.rmdir()
 

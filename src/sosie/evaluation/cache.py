@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import secrets
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -24,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sosie.errors import OutputError
+from sosie.media.output import atomic_output
 from sosie.weights import embedded_cards
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -76,11 +77,10 @@ class Cache:
         if self._folder is None:
             return
         file = self._place(kind, key)
-        unfinished = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-        with suppress(OSError):
+        with suppress(OSError, OutputError):
             file.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(write_arrays(arrays))
-            unfinished.replace(file)
+            with atomic_output(file, overwrite=True, durable=False) as pending:
+                pending.path.write_bytes(write_arrays(arrays))
 
     def _place(self, kind: str, key: str) -> Path:
         assert self._folder is not None

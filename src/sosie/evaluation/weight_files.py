@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sosie.errors import InputError, UnavailableError
+from sosie.errors import InputError, UnavailableError, install_hint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +91,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     except ModuleNotFoundError as error:
         raise UnavailableError(
             f"Reading {path.name} needs the package {error.name}, which is not installed: "
-            "run `pip install 'sosie[eval-networks]'`."
+            f"{install_hint('eval-networks')}."
         ) from error
     try:
         if path.suffix == ".safetensors":

@@ -19,6 +19,7 @@ from PIL import (
     ExifTags,
     Image,
     ImageCms,
+    ImageOps,
     JpegImagePlugin,
     TiffImagePlugin,
     UnidentifiedImageError,
@@ -28,10 +29,27 @@ from PIL import (
 from sosie.errors import InputError
 from sosie.files import StrPath, require_file
 from sosie.media.image_write import save_photo
-from sosie.media.photo import JpegQuality, Photo, array_photo, check_size, split_channels
+from sosie.media.photo import (
+    JpegQuality,
+    MemoryFile,
+    Photo,
+    PhotoFile,
+    array_photo,
+    check_size,
+    split_channels,
+)
 from sosie.types import Pixels
 
-__all__ = ["READABLE", "JpegQuality", "Photo", "array_photo", "load_photo", "save_photo"]
+__all__ = [
+    "READABLE",
+    "JpegQuality",
+    "MemoryFile",
+    "Photo",
+    "array_photo",
+    "load_photo",
+    "pillow_photo",
+    "save_photo",
+]
 
 READABLE = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM") + (
     ("AVIF",) if features.check("avif") else ()
@@ -64,7 +82,7 @@ _MOST_DPI = 1_000_000
 _warnings_lock = threading.Lock()
 
 
-def load_photo(path: StrPath) -> Photo:
+def load_photo(source: StrPath | MemoryFile) -> Photo:
     """Reads a photo, upright, in RGB.
 
     Grey and palette pictures become RGB; CMYK and Lab are converted by their ICC profile to sRGB;
@@ -72,11 +90,13 @@ def load_photo(path: StrPath) -> Photo:
     file is absent, unreadable, truncated, no picture, of an unknown format, animated, of 100
     megapixels or more (50 with 16 bits), or under 16 pixels a side.
     """
-    path = require_file(path, "picture")
+    path = source if isinstance(source, MemoryFile) else require_file(source, "picture")
     with _quiet():
         try:
             with decoding(path):
-                image = Image.open(path, formats=READABLE)
+                image = Image.open(
+                    path if isinstance(path, Path) else path.open(), formats=READABLE
+                )
         except UnidentifiedImageError as error:
             raise InputError(_unknown_format(path)) from error
         with image:
@@ -98,7 +118,7 @@ def is_photo(path: StrPath) -> bool:
 
 
 @contextmanager
-def decoding(path: Path) -> Iterator[None]:
+def decoding(path: PhotoFile) -> Iterator[None]:
     """Around calls of the libraries that decode pictures, and nothing else.
 
     Whatever they raise of a broken file becomes one InputError; only `UnidentifiedImageError`, that
@@ -117,6 +137,24 @@ def decoding(path: Path) -> Iterator[None]:
         ) from error
 
 
+def pillow_photo(image: Image.Image, name: str) -> Photo:
+    """A photo from a picture that Pillow has open, upright, in RGB, with its profile and EXIF.
+
+    Its pixels have the depth that Pillow gives them. name: what messages call it. Raises InputError
+    where its pixels cannot be read, or its size is out of bounds.
+    """
+    with _quiet():
+        check_size(image.width, image.height, name)
+        try:
+            # A copy, which is of no format, so that nothing of a file is looked for.
+            upright = ImageOps.exif_transpose(image)
+        except Exception as error:  # whatever a decoder raises
+            raise InputError(
+                f"{name} is damaged or its file was closed; open it again and call load() on it."
+            ) from error
+        return _read(upright, MemoryFile(b"", name))
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No warning of Pillow's surfaces: what matters of them is an error or a note here."""
@@ -125,7 +163,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _unknown_format(path: Path) -> str:
+def _unknown_format(path: PhotoFile) -> str:
     with path.open("rb") as file:
         head = file.read(16)
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
@@ -133,7 +171,7 @@ def _unknown_format(path: Path) -> str:
     return f"{path} is not a picture that can be read; use JPEG, PNG, TIFF, WebP, BMP or AVIF."
 
 
-def _read(image: Image.Image, path: Path) -> Photo:
+def _read(image: Image.Image, path: PhotoFile) -> Photo:
     with decoding(path):
         deep = _is_deep(image, path)
     costly = "16 bits" if deep else image.format if image.format in _COSTLY else None
@@ -194,11 +232,12 @@ def _count_frames(image: Image.Image) -> int:
     return 1
 
 
-def _check_scans(image: Image.Image, path: Path) -> None:
+def _check_scans(image: Image.Image, path: PhotoFile) -> None:
     """Refuses a JPEG of so many scans that decoding takes minutes."""
     if image.format not in ("JPEG", "MPO"):
         return
-    scans = path.read_bytes().count(b"\xff\xda")
+    with path.open("rb") as file:
+        scans = file.read().count(b"\xff\xda")
     if scans > _MOST_SCANS and scans * image.width * image.height > _MOST_SCANNED_PX:
         raise InputError(
             f"{path} stores its {image.width} x {image.height} pixels in {scans} passes, which "
@@ -207,7 +246,7 @@ def _check_scans(image: Image.Image, path: Path) -> None:
 
 
 def _read_pixels(
-    image: Image.Image, path: Path, deep: bool, notes: list[str]
+    image: Image.Image, path: PhotoFile, deep: bool, notes: list[str]
 ) -> tuple[NDArray[Any], bytes | None]:
     """Grey, RGB or RGBA as stored (not yet upright), and the profile that holds for it."""
     icc = image.info.get("icc_profile") or None
@@ -232,12 +271,12 @@ def _read_pixels(
     return _as_array(_converted(image, "RGBA" if alpha else "RGB", path), path), icc
 
 
-def _converted(image: Image.Image, mode: str, path: Path) -> Image.Image:
+def _converted(image: Image.Image, mode: str, path: PhotoFile) -> Image.Image:
     with decoding(path):
         return image if image.mode == mode else image.convert(mode)
 
 
-def _as_array(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+def _as_array(image: Image.Image, path: PhotoFile) -> NDArray[np.uint8]:
     """The pixels, h x w x c, copied in strips: at once, a large photo would be copied twice."""
     width, height = image.size
     array = np.empty((height, width, len(image.getbands())), np.uint8)
@@ -249,7 +288,7 @@ def _as_array(image: Image.Image, path: Path) -> NDArray[np.uint8]:
     return array
 
 
-def _is_deep(image: Image.Image, path: Path) -> bool:
+def _is_deep(image: Image.Image, path: PhotoFile) -> bool:
     """Whether a picture has 16 bits a sample."""
     if image.mode == "I" or image.mode.startswith("I;16"):
         return True
@@ -259,7 +298,7 @@ def _is_deep(image: Image.Image, path: Path) -> bool:
     return image.format == "PNG" and _png_depth(path) == 16
 
 
-def _decode_deep(image: Image.Image, path: Path) -> NDArray[np.uint16]:
+def _decode_deep(image: Image.Image, path: PhotoFile) -> NDArray[np.uint16]:
     """16-bit grey, RGB or RGBA of a PNG or TIFF."""
     if image.mode == "I" or image.mode.startswith("I;16"):
         with decoding(path):
@@ -267,7 +306,9 @@ def _decode_deep(image: Image.Image, path: Path) -> NDArray[np.uint16]:
     size = image.size
     image.close()  # decoded with 8 bits, to see that it is whole
     with decoding(path):
-        array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        with path.open("rb") as file:
+            content = np.frombuffer(file.read(), np.uint8)
+        array = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16 or array.shape[:2] != size[::-1]:
         raise InputError(f"{path} has 16-bit pixels in a layout that is not read; save it as PNG.")
     if array.ndim == 3 and array.shape[2] >= 3:
@@ -278,13 +319,13 @@ def _decode_deep(image: Image.Image, path: Path) -> NDArray[np.uint16]:
     return np.asarray(array, np.uint16)
 
 
-def _png_depth(path: Path) -> int:
+def _png_depth(path: PhotoFile) -> int:
     with path.open("rb") as file:
         return (file.read(25) + bytes(25))[24]
 
 
 def _to_srgb(
-    image: Image.Image, path: Path, icc: bytes | None, notes: list[str]
+    image: Image.Image, path: PhotoFile, icc: bytes | None, notes: list[str]
 ) -> tuple[Pixels, bytes | None]:
     """An image of another colour space by its profile to sRGB, and the sRGB profile. Without a
     usable profile: by the plain formula, and None."""
@@ -312,7 +353,7 @@ def _space_name(icc: bytes | None) -> str:
     return icc[16:20].decode("ascii", "replace").strip() if icc else "colour"
 
 
-def _read_exif(image: Image.Image, path: Path, notes: list[str]) -> tuple[int, bytes | None]:
+def _read_exif(image: Image.Image, path: PhotoFile, notes: list[str]) -> tuple[int, bytes | None]:
     """The orientation (1..8) and the EXIF to keep, without tags that cannot be written again."""
     try:
         with decoding(path):
@@ -394,7 +435,7 @@ def _jpeg_quality(image: Image.Image) -> JpegQuality | None:
     return JpegQuality(tables, sampling if sampling in (0, 1, 2) else 0)
 
 
-def _is_lossless_webp(path: Path) -> bool:
+def _is_lossless_webp(path: PhotoFile) -> bool:
     with path.open("rb") as file:
         data = file.read()
     position = 12
@@ -406,7 +447,7 @@ def _is_lossless_webp(path: Path) -> bool:
     return False
 
 
-def _png_chunks(path: Path) -> tuple[tuple[bytes, bytes], ...]:
+def _png_chunks(path: PhotoFile) -> tuple[tuple[bytes, bytes], ...]:
     chunks = []
     with path.open("rb") as file:
         file.seek(8)

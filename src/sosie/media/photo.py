@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,26 @@ AVIF, which take twice the memory, fewer than the second."""
 
 MIN_SIDE_PX = 16
 """No side of a photo may be shorter."""
+
+
+@dataclass(frozen=True)
+class MemoryFile:
+    """A picture's file in memory, opened like a path. name: what messages call it."""
+
+    content: bytes
+    name: str
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        """The content as a file for reading; mode must be `rb`."""
+        if mode != "rb":
+            raise ValueError(f"a file in memory is opened for reading alone, not as {mode!r}")
+        return io.BytesIO(self.content)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+PhotoFile = Path | MemoryFile
 
 
 @dataclass(frozen=True)

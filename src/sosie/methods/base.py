@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,6 +49,11 @@ class Swapper(Protocol):
     """A method at work. It holds no state between calls but what its constructor was given."""
 
     card: Card
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """Of each network of the method that was needed so far, by name, on which provider it
+        runs; empty for a method without."""
 
     def prepare(self, sources: Sequence[Source]) -> Any:
         """Everything that depends on the source photos alone, computed once."""

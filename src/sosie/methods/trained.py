@@ -19,7 +19,7 @@ from sosie.methods.base import Card, Source, Swapper, nearest_pose
 from sosie.options import SwapOptions
 from sosie.runtime import Session, create_session
 from sosie.types import Crop, FloatArray, Pose, SwappedCrop
-from sosie.weights import read_embedded
+from sosie.zoo import open_network
 
 _CARD = "sosie.card"
 # Towards the crop's edge the swapped face gives way to the target over this share of its side.
@@ -56,7 +56,9 @@ class TrainedSwapper:
         self._session = create_session(file, options.provider, options.threads)
         facts = _facts(file, self._session, name)
         self._size_px, self._low = int(facts["size_px"]), float(facts["low"])
-        self._recogniser = Recogniser(create_session(read_embedded("identity"), threads=1))
+        identity = open_network("identity", options.provider, 1)
+        self._recogniser = Recogniser(identity)
+        self.providers = {name: self._session.provider, "identity": identity.provider}
         self.card = Card(
             name=name,
             summary=f"a {name} that was trained with Sosie: {file.name}",

@@ -11,14 +11,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sosie.errors import InputError
+from sosie.media.output import atomic_output
 
 
 def save_tensors(file: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
     """Write tensors with facts (plain JSON values) about them; the file is whole or absent."""
-    unfinished = file.with_name(file.name + ".part")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, unfinished, metadata={"facts": json.dumps(facts)})
-    unfinished.replace(file)
+    with atomic_output(file, overwrite=True) as pending:
+        save_file(plain, pending.path, metadata={"facts": json.dumps(facts)})
 
 
 def load_tensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

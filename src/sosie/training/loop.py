@@ -268,10 +268,9 @@ def _whole_disk(run: Path) -> Iterator[None]:
     """What cannot be written is told in clear words; files of before stay as they are."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        for unfinished in run.glob("*.part"):
-            unfinished.unlink(missing_ok=True)
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    except (OSError, SafetensorError, OutputError) as error:
+        cause = error.__cause__ if isinstance(error, OutputError) else error
+        reason = (cause.strerror if isinstance(cause, OSError) else None) or str(error)
         raise OutputError(
             f"The run cannot be written to {run} ({reason}): the last state that could is whole; "
             f"make room and go on with --resume."

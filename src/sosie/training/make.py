@@ -18,6 +18,7 @@ from sosie.errors import (
     UnavailableError,
     UsageError,
 )
+from sosie.media.output import write_whole
 from sosie.options import nearest
 from sosie.training import card, load_recipe
 from sosie.training.checkpoint import load_tensors, save_tensors
@@ -80,7 +81,7 @@ def make(order: Order, on_progress: Callable[[TrainingProgress], None] | None = 
     try:
         order.run.mkdir(parents=True, exist_ok=True)
         if not order.resume and not (order.run / STATE).exists():
-            (order.run / _ORDER).write_text(json.dumps(begun, indent=2) + "\n", encoding="utf-8")
+            write_whole(order.run / _ORDER, json.dumps(begun, indent=2) + "\n")
     except OSError as error:
         raise OutputError(
             f"The folder {order.run} cannot be written ({error.strerror}); give another one."

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sosie.errors import InputError, SosieError
+from sosie.media.output import atomic_output
 from sosie.runtime import create_session
 from sosie.training.published import Published, find_published, flat
 
@@ -81,8 +81,8 @@ def make_card(
 def save_snapshot(network: nn.Module, card: SnapshotCard, file: Path) -> None:
     """Write a network's weights, under our own names, with its card; whole or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    with _whole_or_absent(file) as unfinished:
-        save_file(tensors, unfinished, metadata={_CARD: card.to_json()})
+    with atomic_output(file, overwrite=True) as pending:
+        save_file(tensors, pending.path, metadata={_CARD: card.to_json()})
 
 
 def is_snapshot(file: Path) -> bool:
@@ -129,10 +129,10 @@ def export(network: nn.Module, card: SnapshotCard, file: Path) -> float:
     inputs = {
         name: generator.random(shape, dtype=np.float32) for name, shape in card.inputs.items()
     }
-    with _whole_or_absent(file) as unfinished:
-        expected = _trace(network, inputs, card.outputs, unfinished)
-        _write_card(unfinished, card)
-        deviation = _deviation(unfinished, inputs, expected)
+    with atomic_output(file, overwrite=True) as pending:
+        expected = _trace(network, inputs, card.outputs, pending.path)
+        _write_card(pending.path, card)
+        deviation = _deviation(pending.path, inputs, expected)
         if deviation > 1:
             raise SosieError(
                 f"ONNX Runtime computes something else than torch for {card.network}: please "
@@ -165,17 +165,6 @@ def _trace(
         )
         results = [tensor.numpy() for tensor in flat(network(*values))]
     return dict(zip(outputs, results, strict=True))
-
-
-@contextmanager
-def _whole_or_absent(file: Path) -> Iterator[Path]:
-    """Another name for the file to be written under; it gets its own when all went well."""
-    unfinished = file.with_name(file.name + ".part")
-    try:
-        yield unfinished
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 class WithEmbeddingMap(nn.Module):

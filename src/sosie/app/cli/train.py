@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sosie.app.cli.arguments import AsJson
+from sosie.app.cli.arguments import AsJson, offering
 from sosie.app.cli.output import print_json
 from sosie.errors import InputError, UsageError
 from sosie.training import NEED_TEACHERS, TABLE, extra_packages, load_recipe
@@ -27,7 +27,12 @@ _LINE_EVERY_S = 60.0
 """Where stderr is no terminal, a line of progress appears so often."""
 
 
-Name = Annotated[str, typer.Argument(help=f"Network to make: {', '.join(TABLE)}.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help=f"Network to make: {', '.join(TABLE)}.", autocompletion=offering(lambda: TABLE)
+    ),
+]
 Data = Annotated[
     Path, typer.Option(help="Folder or .zip of pictures, for a swapper best a folder a person.")
 ]
