@@ -8,6 +8,7 @@ import os
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -390,3 +391,17 @@ def test_a_large_photo_is_read_in_little_more_memory_than_its_pixels(
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     )
     assert int(peak_mb) < 560
+
+
+def test_decoders_say_nothing_of_their_own(tmp_path: Path, capfd: Any) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray(smooth()).save(path, compression="tiff_lzw")
+    data = bytearray(path.read_bytes())
+    place = struct.unpack("<I", data[4:8])[0]
+    for entry in range(place + 2, len(data) - 12, 12):
+        if data[entry : entry + 2] == b"\x16\x01":  # RowsPerStrip: two values instead of one
+            data[entry + 4] = 2
+    path.write_bytes(bytes(data))
+    with suppress(InputError):
+        load_photo(path)
+    assert capfd.readouterr().err == ""
