@@ -183,15 +183,25 @@ def test_tiny_films(make_clip: Any) -> None:
     refused(make_clip(size=(64, 14)), "64 x 14", "at least 16")
 
 
-def test_frames_of_16k_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+def test_frames_of_8k_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     path = tmp_path / "huge.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 15360, 8640, "gray"
-        frame = av.VideoFrame(15360, 8640, "gray")
+        stream.width, stream.height, stream.pix_fmt = 8192, 4320, "gray"
+        frame = av.VideoFrame(8192, 4320, "gray")
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    refused(path, "15360 x 8640", "133 megapixels", "limit is 10")
+    refused(path, "8192 x 4320", "35 megapixels", "limit is 10")
+
+
+def test_frames_that_no_encoder_takes_are_refused_before_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "wide.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 40_000, 16, "gray"
+        container.mux(stream.encode(av.VideoFrame(40_000, 16, "gray")))
+        container.mux(stream.encode())
+    refused(path, "40000 x 16", "limit is 16384 a side")
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])

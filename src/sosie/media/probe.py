@@ -24,6 +24,9 @@ MIN_SIDE_PX = 16
 MAX_PIXELS = 10_000_000
 """No frame may have more pixels (4K): decoder, encoder and what is between hold some fifty."""
 
+MAX_SIDE_PX = 16_384
+"""No side of a frame may be longer: H.264 ends there."""
+
 LARGE_PIXELS = 4_000_000
 """Frames of more pixels are decoded without working on several at once, each of which is held."""
 
@@ -182,6 +185,11 @@ def check_frame_size(width: int, height: int, path: Path) -> None:
         raise InputError(
             f"{path} has frames of {width} x {height} pixels ({width * height / 1e6:.0f} "
             f"megapixels), and the limit is {MAX_PIXELS / 1e6:.0f}; make it smaller first."
+        )
+    if max(width, height) > MAX_SIDE_PX:
+        raise InputError(
+            f"{path} has frames of {width} x {height} pixels, and the limit is {MAX_SIDE_PX} a "
+            f"side; make it smaller first."
         )
 
 
