@@ -24,6 +24,7 @@ DEPENDENCIES = (
     "opencv-python-headless",
     "pillow",
     "rich",
+    "safetensors",
     "typer",
 )
 _NEEDED_ENCODERS = ("libx264",)
