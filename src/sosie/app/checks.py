@@ -15,7 +15,7 @@ from typing import Literal
 
 import sosie
 from sosie.errors import SosieError
-from sosie.weights import check, embedded_names
+from sosie.weights import check, embedded_cards, embedded_names
 
 DEPENDENCIES = (
     "av",
@@ -100,7 +100,23 @@ def _providers() -> Iterator[Check]:
             remedy = "run `pip install --force-reinstall onnxruntime`" if needed else ""
             yield Check("provider", name, False, _first_line(error), needed, remedy)
         else:
-            yield Check("provider", name, True, "ran a small network", needed)
+            yield Check("provider", name, True, f"ran a small network; {_starting(name)}", needed)
+
+
+def _starting(provider: str) -> str:
+    """Which of the package's networks start on a provider."""
+    from sosie.zoo import open_network
+
+    networks = [name for name, card in embedded_cards().items() if card.file.endswith(".onnx")]
+    refused = []
+    for name in networks:
+        try:
+            open_network(name, provider, 1)
+        except SosieError:
+            refused.append(name)
+    if refused:
+        return f"of Sosie's networks {', '.join(refused)} do not start on it"
+    return f"all {len(networks)} networks of Sosie start on it"
 
 
 def _encoders() -> Iterator[Check]:
