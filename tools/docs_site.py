@@ -110,16 +110,19 @@ def _command(command: Any, name: str) -> Iterator[str]:
 
 def _row(parameter: Any) -> str:
     is_option = parameter.param_type_name == "option"
-    if is_option and set(parameter.opts) & {"--help", "--install-completion", "--show-completion"}:
+    if is_option and set(parameter.opts) & _EVERYWHERE:
         return ""
-    names = (
-        ", ".join(f"`{name}`" for name in parameter.opts) if is_option else f"`{parameter.name}`"
-    )
+    given = [parameter.name.upper()]
+    if is_option:
+        given = [*parameter.opts, *parameter.secondary_opts]
     text = getattr(parameter, "help", None) or ""
-    text = text[:1].upper() + text[1:]
+    if re.match(r"[a-z]+ ", text):
+        text = text[0].upper() + text[1:]
     default = parameter.default
     if parameter.required:
         text += " **Required.**"
-    elif default not in (None, False, ()) and not callable(default):
-        text += f" Default: `{default}`."
+    elif default not in (None, "", False, True, ()) and not callable(default):
+        values = default if isinstance(default, list | tuple) else [default]
+        text += f" Default: `{' '.join(map(str, values))}`."
+    names = ", ".join(f"`{name}`" for name in given)
     return f"| {names} | {text.replace('|', '&#124;').strip()} |"

@@ -16,13 +16,10 @@ from sosie.compose import restore
 from sosie.compose.composer import ComposeOptions, compose
 from sosie.geometry import align_matrix, transform_points, warp
 from sosie.methods import load_method
-from sosie.methods.base import Source
+from sosie.methods.base import WINDOW_MARGIN, Source
 from sosie.options import SwapOptions
 from sosie.stopwatch import Stopwatch
 from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
-
-WINDOW_MARGIN = 0.04
-"""What a window of the frame holds around the landmarks, as a share of the face's size."""
 
 LARGE_FACE_PX = 1600
 """A larger face is swapped in a copy of its surroundings that is reduced to this, since memory and

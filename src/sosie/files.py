@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 
 from sosie.errors import InputError
@@ -20,27 +21,49 @@ _KINDS = (
 
 
 def require_file(path: StrPath, kind: str = "file") -> Path:
-    """The path of a regular file that may be read and is not empty.
+    """The path of a regular file that may be read and is not empty; see `open_regular`.
 
-    A pipe, a socket or a device is refused without opening it: that may wait for ever, or never
-    end. A link is followed. kind: what is wanted (`picture`, `film`, ...), for the message.
-    Raises InputError with what is wrong and what to do.
+    kind: what is wanted (`picture`, `film`, ...), for the message. Raises InputError with what is
+    wrong and what to do.
     """
     path = Path(path)
-    try:
-        facts = path.stat()
-        if stat.S_ISDIR(facts.st_mode):
-            raise InputError(f"{path} is a folder; give the name of a {kind}.")
-        special = next((name for is_kind, name in _KINDS if is_kind(facts.st_mode)), None)
-        if special is not None:
-            raise InputError(f"{path} is {special} and not a file; save what it gives as a {kind}.")
-        with path.open("rb") as file:
+    with open_regular(path, kind) as file:
+        try:
             empty = not file.read(1)
-    except (OSError, ValueError) as error:
-        raise InputError(_why_not(path, error)) from error
+        except OSError as error:
+            raise InputError(_why_not(path, error)) from error
     if empty:
         raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
     return path
+
+
+def open_regular(path: Path, kind: str = "file") -> BufferedReader:
+    """A regular file, opened for reading; a link is followed.
+
+    A pipe, a socket or a device is refused before it is opened, for that may wait for ever, never
+    end, or do something. Raises InputError where the path is one, is absent, or cannot be read.
+    """
+    try:
+        _require_regular(path, path.stat().st_mode, kind)
+        # What the name means may have changed since: opening such a thing must not wait either.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+        opened = os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb")
+    except (OSError, ValueError) as error:
+        raise InputError(_why_not(path, error)) from error
+    try:
+        _require_regular(path, os.fstat(opened.fileno()).st_mode, kind)
+    except InputError:
+        opened.close()
+        raise
+    return opened
+
+
+def _require_regular(path: Path, mode: int, kind: str) -> None:
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder; give the name of a {kind}.")
+    special = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
+    if special is not None:
+        raise InputError(f"{path} is {special} and not a file; save what it gives as a {kind}.")
 
 
 def read_file(path: StrPath, kind: str = "file") -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sosie import foreign
 from sosie.errors import OutputError
 from sosie.media.output import atomic_output
 from sosie.weights import embedded_cards
@@ -102,11 +102,7 @@ def write_arrays(arrays: Arrays) -> bytes:
 
 def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     """Arrays from the content of an .npz file. Raises ValueError where it is none."""
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as kept:
-            return {name: kept[name] for name in kept.files}
-    except (EOFError, zipfile.BadZipFile, KeyError, AttributeError) as error:
-        raise ValueError(f"these are no saved arrays: {error}") from error
+    return foreign.parse_arrays(content)
 
 
 def key_of(*parts: object) -> str:

@@ -10,6 +10,9 @@ import numpy as np
 
 from sosie.types import Crop, Face, FloatArray, Pixels, Pose, SwappedCrop
 
+WINDOW_MARGIN = 0.04
+"""What a window of the frame holds around the landmarks, as a share of the face's size."""
+
 # Another source photo takes over when it is nearer to the target's pose by this much.
 _SWITCH_DEG = 8.0
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from sosie import foreign
 from sosie.errors import (
     InputError,
     InterruptedTrainingError,
@@ -28,6 +29,14 @@ from sosie.training.recipe import Materials, Plan, Recipe
 from sosie.weights import Card
 
 _ORDER = "run.json"
+_ORDER_FORM: dict[Any, Any] = {
+    "name": str,
+    "settings": {str: str},
+    "start": (str, None),
+    "preset?": (str, None),
+    "finetune?": bool,
+    "form?": ({str: (int, float, str, bool, None)}, None),
+}
 
 DEVICES = ("cpu", "cuda")
 
@@ -192,26 +201,29 @@ def _form_of(snapshot: Path, name: str) -> dict[str, Any]:
             f"{snapshot} is no snapshot of a trained {name}: name the snapshot.safetensors of its "
             f"run, or begin with parts of other weights by --from."
         )
-    plan = dict(facts["plan"])
-    return plan | {
-        "lr": plan["lr"] / 4,
-        "samples": max(1, plan["samples"] // 10),
-        "validate_every": max(1, plan["validate_every"] // 4),
-    }
+    try:
+        plan = dict(facts["plan"])
+        return plan | {
+            "lr": plan["lr"] / 4,
+            "samples": max(1, plan["samples"] // 10),
+            "validate_every": max(1, plan["validate_every"] // 4),
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"The plan in {snapshot} is damaged: name the snapshot of another run."
+        ) from error
 
 
 def _resumed(order: Order) -> dict[str, Any]:
     file = order.run / _ORDER
     try:
-        begun = json.loads(file.read_text("utf-8"))
-        name, settings, start = begun["name"], begun["settings"], begun["start"]
-        chosen = {key: begun.get(key) for key in ("preset", "form")}
+        begun = foreign.read_json(file, _ORDER_FORM, "start the run again in another folder")
     except FileNotFoundError:
         raise InputError(
             f"{order.run} holds no run to resume: leave --resume out, or name its folder."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is damaged: start the run again in another folder.") from error
+    name, settings, start = begun["name"], begun["settings"], begun["start"]
+    chosen = {key: begun.get(key) for key in ("preset", "form")}
     if name != order.name:
         raise UsageError(
             f"{order.run} holds a run of {name}, not of {order.name}: name another folder."

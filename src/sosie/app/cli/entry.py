@@ -36,7 +36,7 @@ for _command in (swap, inspect, bench, doctor, demo, train):
     app.command()(_command)
 app.add_typer(dataset.app, name="dataset", help="Make sets of faces for training.")
 app.add_typer(evaluate.app, name="eval", help="Measure swaps, and the models.")
-app.add_typer(weights.app, name="weights", help="Show and check models; import others'.")
+app.add_typer(weights.app, name="weights", help="List and check models; import published ones.")
 
 
 def _print_version(wanted: bool) -> None:

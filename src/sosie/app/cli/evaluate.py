@@ -51,7 +51,8 @@ def analysis(
         typer.Option(help="Folder for what is prepared once; left out, one of the user's."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that prepare pictures; all cores.")
+        int | None,
+        typer.Option(min=1, help="Processes that prepare pictures; left out, one for each core."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -18,7 +18,9 @@ def inspect(
     landmarks: Annotated[
         bool, typer.Option("--landmarks", help="With --json: all 478 landmarks of a photo's faces.")
     ] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Processor threads; left out, all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the faces of a photo, or the people and scenes of a film."""

@@ -53,7 +53,7 @@ def swap(
     overwrite: Overwrite = DEFAULTS.overwrite,
     as_json: AsJson = False,
 ) -> None:
-    """Put a face into a photo, a video, or several of them, as all of a folder.
+    """Put a face into a photo, a video, or all of a folder or a list.
 
     Times are seconds (90.5) or timecodes (1:30, 00:01:30.5).
     """

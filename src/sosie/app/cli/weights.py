@@ -55,7 +55,7 @@ def verify(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Models to check; all.",
+            help="Models to check; left out, all.",
             show_default=False,
             autocompletion=offering(embedded_names),
         ),

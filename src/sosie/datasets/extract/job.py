@@ -19,6 +19,7 @@ from sosie.datasets.extract.photos import PhotoJob, extract_photos
 from sosie.datasets.extract.rules import REASONS
 from sosie.datasets.extract.shelf import Shelf, Source, safe_name
 from sosie.datasets.lock import held
+from sosie.datasets.marks import SETTINGS
 from sosie.datasets.store import FaceStore, Synced
 from sosie.errors import InputError, InterruptedDatasetError, UsageError
 from sosie.types import Progress
@@ -141,7 +142,7 @@ class _Run:
         self._analyser: Analyser = create_analyser(1)
         self._shelf = Shelf(self.store, self.pool, self.options)
         self._seen: set[str] = set()
-        known = self.store.settings["options"]
+        known = self.store.settings.setdefault("options", [])
         if self.options.of_input() not in known:
             known.append(self.options.of_input())
             self.store.save_settings()
@@ -155,7 +156,7 @@ class _Run:
             if one.kind == "photo":
                 stem = safe_name(one.name.stem)
                 source = Source(one.name.name, entry["sha256"], entry["folder"], stem)
-                photos.append((PhotoJob(one.path, source, one.name), entry))
+                photos.append((PhotoJob(one, source), entry))
                 continue
             self._read_photos(photos)
             photos = []
@@ -190,7 +191,14 @@ class _Run:
             return None
         is_done = entry["sha256"] in self._seen or entry["state"] == DONE
         self._seen.add(entry["sha256"])
-        used = self.store.settings["options"][entry.get("options", self._options_number)]
+        number = entry.get("options", self._options_number)
+        options = self.store.settings["options"]
+        if not 0 <= number < len(options):
+            raise InputError(
+                f"The set {self.store.folder} does not say how {one.name} was read; restore its "
+                f"{SETTINGS} from a copy."
+            )
+        used = options[number]
         changed = [k for k, v in self.options.of_input().items() if used.get(k) != v]
         how = ", ".join(f"{name} {used.get(name)}" for name in changed)
         if is_done:
@@ -206,23 +214,27 @@ class _Run:
 
     def _read_film(self, one: Input, entry: dict[str, Any]) -> None:
         self.read_inputs += 1
-        before = Counter(entry["counts"]) if "resume" in entry else Counter()
-        known = entry
+        before = Counter(entry.get("counts", {})) if "resume" in entry else Counter()
+        known, place = entry, one.name
 
         def commit(facts: Mapping[str, Any]) -> None:
             nonlocal known
+            if "error" in facts:
+                # What lies in an archive is read elsewhere, under a name that says nothing.
+                facts = {**facts, "error": facts["error"].replace(str(place), str(one.name))}
             state = PARTIAL if "resume" in facts else FAILED if "error" in facts else DONE
             known = self._ledger.told(known, **facts, state=state, options=self._options_number)
             self._shelf.commit([known])
 
         source = Source(one.name.name, entry["sha256"], entry["folder"])
         try:
-            film = FilmExtraction(one.path, source, self.options, entry)
+            with one.opened() as place:
+                film = FilmExtraction(place, source, self.options, entry)
+                with self.progress_of(one.name.name) as on_progress:
+                    film.run(self._analyser, self.pool, self._shelf, commit, on_progress)
         except InputError as error:
             commit({"error": str(error)})
         else:
-            with self.progress_of(one.name.name) as on_progress:
-                film.run(self._analyser, self.pool, self._shelf, commit, on_progress)
             self.frames += film.frames
             self.notes += [f"{one.name}: {note}" for note in film.notes]
             self.counts += Counter(known["counts"])
@@ -242,7 +254,7 @@ class _Run:
                 self.counts += Counter(facts.get("counts", {}))
                 failed = "error" in facts
                 if failed:
-                    self.failures.append(Failure(str(job.name), facts["error"]))
+                    self.failures.append(Failure(str(job.photo.name), facts["error"]))
                 known = entries[job.source.sha256]
                 state = FAILED if failed else DONE
                 lines.append(

@@ -190,7 +190,7 @@ def _card_in(session: Session) -> dict[str, Any]:
     """The card that `sosie weights import` wrote into the file, or nothing."""
     try:
         card = json.loads(session.metadata.get(_CARD, "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return card if isinstance(card, dict) else {}
 
