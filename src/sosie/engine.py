@@ -19,6 +19,7 @@ from sosie.geometry import align_matrix, transform_points, warp
 from sosie.methods import load_method
 from sosie.methods.base import Source
 from sosie.options import SwapOptions
+from sosie.tint import Tint, measure_tint, no_tint
 from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
 
 WINDOW_MARGIN = 0.04
@@ -32,9 +33,11 @@ _DRAFT_FACE_PX = 144
 _DRAFT_EVERY = 3
 _FOLLOW = 0.4
 _LEAK = 0.4
-# What is in front of the face is looked for in every other frame, and averaged over about this many
-# looks, so that it does not flicker.
+# What is in front of the face, and the tint of the picture around it, are looked for in every other
+# frame, and averaged over about this many looks, so that they do not flicker.
 _VISIBLE_VIEWS = 3
+# What is looked at around a face for the tint, as a share of its size.
+_TINT_MARGIN = 0.3
 
 
 @dataclass
@@ -47,6 +50,7 @@ class FaceMemory:
     person: int = 0
     correction: Points = field(default_factory=aim.no_correction)
     visible: FloatArray = field(default_factory=occlusion.all_visible)
+    tint: Tint = field(default_factory=no_tint)
     source: int | None = None
     frames: int = 0
 
@@ -91,7 +95,7 @@ class Engine:
         times.append(time.perf_counter())
         crop, swapped = self._swapped(pixels, face, memory)
         times.append(time.perf_counter())
-        patch = compose(pixels, crop, swapped, self._compose)
+        patch = compose(pixels, crop, swapped, self._compose, memory.tint)
         times.append(time.perf_counter())
         for stage, start, end in zip(self.seconds, times, times[1:], strict=False):
             self.seconds[stage] += end - start
@@ -119,13 +123,17 @@ class Engine:
         return Crop(part, matrix, landmarks, aimed, shown, face)
 
     def _look(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
-        """What of the face is visible."""
+        """What of the face is visible, and in what tint."""
         if memory.frames % 2:
             return
+        share = 1 / max(1, min(memory.frames, _VISIBLE_VIEWS))
         view = self._analyser.visible(pixels, face.landmarks)
+        x0, y0, x1, y1 = window(face.landmarks, _TINT_MARGIN, pixels.shape)
+        tint = measure_tint(pixels[y0:y1, x0:x1])
         if memory.frames:
-            view = memory.visible + (view - memory.visible) / min(memory.frames, _VISIBLE_VIEWS)
-        memory.visible = view
+            view = memory.visible + (view - memory.visible) * share
+            tint = memory.tint.towards(tint, share)
+        memory.visible, memory.tint = view, tint
 
     def _aim(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
         """Draft the swap in small, read it, and correct the aim."""
@@ -147,7 +155,7 @@ class Engine:
         for _ in range(self._swapper.card.drafts if first else 1):
             draft = small.copy()
             crop, swapped = self._swapped(small, there, memory)
-            restore.paste(draft, compose(small, crop, swapped, self._compose))
+            restore.paste(draft, compose(small, crop, swapped, self._compose, memory.tint))
             read = self._analyser.landmarks(draft, region_of(points))
             missing = None if read is None else aim.missed(points, read.landmarks)
             if missing is None:
