@@ -95,7 +95,7 @@ def _relit(swapped: FloatArray, ours: FloatArray, theirs: FloatArray) -> FloatAr
     # What is as dark as a feature stays as much darker in proportion: a black brow stays black.
     share = np.clip((_RELIEF - luma / before) / (_RELIEF - _FEATURE_DARK), 0, 1)
     detail *= gain + (np.maximum(ratio, gain) - gain) * share
-    return _shaded(theirs, detail, after) + color * gain[..., None]
+    return np.asarray(_shaded(theirs, detail, after) + color * gain[..., None], np.float32)
 
 
 def _shaded(light: FloatArray, detail: FloatArray, luma: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ from functools import cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sosie.types import FloatArray, Pixels
 
@@ -86,6 +87,6 @@ def measure_tint(pixels: Pixels) -> Tint:
 
 
 @cache
-def _kinks() -> np.ndarray:
+def _kinks() -> NDArray[np.float64]:
     bends = np.diff(np.eye(_KNOTS), 2, axis=0)
     return np.asarray(bends.T @ bends)
