@@ -11,6 +11,7 @@ import numpy as np
 from sosie import aim, face_mesh, geometry
 from sosie.analysis import occlusion
 from sosie.analysis.analyser import Analyser
+from sosie.analysis.parser import FaceParts
 from sosie.analysis.topology import region_of
 from sosie.compose import restore
 from sosie.compose.composer import ComposeOptions, compose
@@ -34,18 +35,20 @@ _FOLLOW = 0.4
 _LEAK = 0.4
 # What is in front of the face is looked for in every other frame, and averaged over about this many
 # looks, so that it does not flicker.
-_VISIBLE_VIEWS = 3
+_LOOKS = 3
 
 
 @dataclass
 class FaceMemory:
     """What is carried from frame to frame for one face of a film.
 
-    person: whose face it gets: a position among the engine's people.
+    person: whose face it gets: a position among the engine's people. parts: the mean of the last
+    looks at what is on the face and before it. visible: what of it may be painted over.
     """
 
     person: int = 0
     correction: Points = field(default_factory=aim.no_correction)
+    parts: FaceParts | None = None
     visible: FloatArray = field(default_factory=occlusion.all_visible)
     source: int | None = None
     frames: int = 0
@@ -119,13 +122,14 @@ class Engine:
         return Crop(part, matrix, landmarks, aimed, shown, face)
 
     def _look(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
-        """What of the face is visible."""
+        """What of the face may be painted over."""
         if memory.frames % 2:
             return
-        view = self._analyser.visible(pixels, face.landmarks)
-        if memory.frames:
-            view = memory.visible + (view - memory.visible) / min(memory.frames, _VISIBLE_VIEWS)
-        memory.visible = view
+        parts = self._analyser.parts(pixels, face.landmarks)
+        if memory.parts is not None:
+            parts = memory.parts.towards(parts, 1 / min(memory.frames, _LOOKS))
+        memory.parts = parts
+        memory.visible = occlusion.paintable(parts, face.landmarks)
 
     def _aim(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
         """Draft the swap in small, read it, and correct the aim."""
