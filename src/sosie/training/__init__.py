@@ -18,7 +18,6 @@ TABLE = {
     "detector": "sosie.training.analysis.detector.recipe:DetectorRecipe",
     "landmarks": "sosie.training.analysis.landmarks.recipe:LandmarkRecipe",
     "identity": "sosie.training.analysis.identity.recipe:IdentityRecipe",
-    "visibility": "sosie.training.analysis.visibility.recipe:VisibilityRecipe",
     "parser": "sosie.training.analysis.parser.recipe:ParserRecipe",
     "swap": "sosie.methods.graft.recipe:SwapRecipe",
     "simswap": "sosie.methods.simswap.recipe:SimSwapRecipe",
@@ -32,7 +31,6 @@ NEED_TEACHERS = (
     "detector",
     "landmarks",
     "identity",
-    "visibility",
     "parser",
     "swap",
     "faceshifter_hear",
@@ -40,7 +38,7 @@ NEED_TEACHERS = (
 """Those that learn from teachers (FaceShifter's second stage from its first); the others need
 pictures alone."""
 
-_EXTRA = ("torch", "safetensors", "onnx", "mediapipe", "lightning_fabric")
+_EXTRA = ("torch", "safetensors", "onnx", "mediapipe", "ai_edge_litert", "lightning_fabric")
 """The packages that the extra `train` installs."""
 
 

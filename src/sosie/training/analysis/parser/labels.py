@@ -51,10 +51,9 @@ CROP_PX, CROP_FACES = 288, 2.1
 PLANES = ("skin", "hair", "spectacles", "hat")
 """What the planes tell, in order; what is none of these is the rest of the picture."""
 
-LABELLED = "celebamask"
-"""The group of the pictures that people have labelled."""
+LABELLED, ARCHIVE = "celebamask", "celebamask.zip"
+"""The group of the pictures that people have labelled, and their archive."""
 
-_ARCHIVE = "celebamask.zip"
 # The colors of the labels of people, 0xRRGGBB, in the order of `PARTS`.
 _THEIRS = (
     *(0x000000, 0xCC0000, 0x00FFFF, 0xFFCCCC, 0x3333FF, 0xCC00CC, 0xCCCC00, 0x663300, 0xFF0000),
@@ -132,9 +131,9 @@ def open_labelled(materials: Materials) -> LabelledFaces:
     """
     for name in (DETECTOR_FILE, LANDMARKER_FILE, PARTS_FILE, HAIR_FILE):
         teacher_file(materials.teachers, name)
-    archive = materials.data / _ARCHIVE
+    archive = materials.data / ARCHIVE
     if not archive.is_file():
-        raise InputError(f"There is no {_ARCHIVE} in {materials.data}: give the data's folder.")
+        raise InputError(f"There is no {ARCHIVE} in {materials.data}: give the data's folder.")
     faces = open_faces(materials)
     chosen = (_SHARES, _LIKELY_SPECTACLES, _BAND_PX, CROP_PX, CROP_FACES)
     made_from = (archive.stat().st_size, len(faces.crops), faces.landmarks[::97].tobytes())
@@ -212,13 +211,12 @@ def _label_part(part: _Part, file: Path, teachers: Path) -> None:
             pixels = decode(opened.read(picture.name))
             landmarks = picture.landmarks
             if landmarks is None:
-                landmarks = _landmarks(pixels, teachers)
+                landmarks = landmarks_of(pixels, teachers)
             if landmarks is None:
                 continue
             theirs = None
             if part.group == LABELLED:
-                name = picture.name.replace("images/", "labels/").replace(".jpg", ".png")
-                theirs = np.frombuffer(opened.read(name), np.uint8)
+                theirs = np.frombuffer(opened.read(label_name(picture.name)), np.uint8)
             crop, planes, points = _labelled(pixels, landmarks, theirs, teachers)
             for key, value in zip(
                 _COLUMNS, (crop, planes, points, picture.person, part.group), strict=True
@@ -227,7 +225,12 @@ def _label_part(part: _Part, file: Path, teachers: Path) -> None:
     save_arrays(file, {key: np.array(values) for key, values in rows.items()})
 
 
-def _landmarks(pixels: NDArray[np.uint8], teachers: Path) -> NDArray[np.float32] | None:
+def label_name(picture: str) -> str:
+    """The name of a picture's labels in the archive of labelled pictures."""
+    return picture.replace("images/", "labels/").replace(".jpg", ".png")
+
+
+def landmarks_of(pixels: NDArray[np.uint8], teachers: Path) -> NDArray[np.float32] | None:
     """Those of the largest face, in pixels of the picture; None where none is seen."""
     detector, reader = _readers(teachers)
     boxes = detector.detect(pixels).boxes
@@ -253,7 +256,7 @@ def _labelled(
         square = _square(pixels, at_parser, parser.side_px)
         labels = parser.read(square)
     else:
-        labels = _labels_of(theirs, pixels.shape[:2], at_parser, parser.side_px)
+        labels = labels_of(theirs, pixels.shape[:2], at_parser, parser.side_px)
     at_hair = topology.square_matrix(region, CROP_FACES, hair.side_px)
     fine = hair.read(_square(pixels, at_hair, hair.side_px))
     share = cv2.resize(fine, labels.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -294,14 +297,13 @@ def planes_of(labels: NDArray[np.uint8], hair: NDArray[np.float32]) -> NDArray[n
     return np.asarray(planes, np.float32)
 
 
-def _labels_of(
+def labels_of(
     png: NDArray[np.uint8], shape: tuple[int, ...], matrix: NDArray[np.float64], side_px: int
 ) -> NDArray[np.uint8]:
     """People's labels of a picture of this shape in the square of a matrix, by PARTS."""
     colors = cv2.imdecode(png, cv2.IMREAD_COLOR).astype(np.int64) @ (1, 256, 65536)
     order = np.argsort(_THEIRS)
-    labels: NDArray[np.uint8] = order[np.searchsorted(np.array(_THEIRS)[order], colors)]
-    labels = labels.astype(np.uint8)
+    labels = np.asarray(order[np.searchsorted(np.array(_THEIRS)[order], colors)], np.uint8)
     if labels.shape != shape[:2]:
         size = (shape[1], shape[0])
         labels = np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.uint8)

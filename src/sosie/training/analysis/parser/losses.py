@@ -35,11 +35,10 @@ def parser_losses(
     where it is known. near: N x H x W, 1 near the face and 0 elsewhere.
     """
     chances = torch.log_softmax(logits[:, : len(CLASSES)], 1)
-    unsplit = [
-        torch.logsumexp(chances[:, [CLASSES.index(name) for name in group]], 1, keepdim=True)
-        for group in UNSPLIT
-    ]
-    each = -(truth * torch.cat([chances, *unsplit], 1)).sum(1)
+    each = -(truth[:, : len(CLASSES)] * chances).sum(1)
+    for plane, group in enumerate(UNSPLIT, len(CLASSES)):
+        one, other = (chances[:, CLASSES.index(name)] for name in group)
+        each = each - truth[:, plane] * torch.logaddexp(one, other)
     weight = _FAR + (1 - _FAR) * near
     important = sum(
         factor * truth[:, TRUTH.index(name)] for name, factor in _RARE.items()

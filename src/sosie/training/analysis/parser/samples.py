@@ -21,9 +21,10 @@ from sosie.face_shape import silhouette
 from sosie.training.analysis.parser.labels import PLANES
 from sosie.training.analysis.parser.losses import TRUTH
 from sosie.training.analysis.photographed import as_photographed
+from sosie.training.analysis.visibility.canvas import SPRITE_PX
 from sosie.training.analysis.visibility.hands import SKIN
-from sosie.training.analysis.visibility.samples import laid, placed
 from sosie.training.analysis.visibility.sprites import KINDS, Library, Manner
+from sosie.training.analysis.visibility.worn import mean_points
 from sosie.training.composites.cutouts import Donor, cutout
 from sosie.training.composites.layer import Layer, Mask, Pixels, cast_shadow
 from sosie.training.composites.spectacles import spectacles
@@ -133,6 +134,35 @@ def make_sample(
         "glass": np.stack([scene.opacity, scene.known]),
         "near": scene.near,
     }
+
+
+def reduced(sample: dict[str, NDArray[Any]], side_px: int) -> dict[str, NDArray[Any]]:
+    """A sample of `make_sample` with squares of this side."""
+
+    def small(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        size = (side_px, side_px)
+        return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    return {
+        name: np.stack([small(plane) for plane in array])
+        if array.ndim == 3 and name != "pixels"
+        else small(array)
+        for name, array in sample.items()
+    }
+
+
+def laid(region: Region, rng: np.random.Generator) -> Region:
+    """A face's region as its landmarks tell it: well mostly, badly where much is hidden."""
+    rough = rng.random() < 0.3
+    shift = rng.normal(0, 0.05 if rough else 0.012, 2) * region.size_px
+    turned = np.clip(rng.normal(0, 12 if rough else 3), -25, 25)
+    growth = np.clip(rng.normal(0, 0.08 if rough else 0.02), -0.2, 0.2)
+    return Region(
+        region.x + float(shift[0]),
+        region.y + float(shift[1]),
+        region.size_px * float(np.exp(growth)),
+        region.roll_deg + float(turned),
+    )
 
 
 def cut(face: KnownFace, region: Region) -> Scene:
@@ -286,6 +316,58 @@ def add_thing(scene: Scene, crop: Pixels, library: Library, rng: np.random.Gener
         colors = in_the_light(colors, scene, kind.skin, rng)
     shadow = _shadow(alpha, rng) if rng.random() < _CAST else None
     lay(scene, Layer(colors, alpha, shadow, {"hair" if name in _HAIR else "thing": hides}))
+
+
+def placed(manner: Manner, points: NDArray[np.float32], rng: np.random.Generator) -> Matrix:
+    """Sprite -> square. points: the face's mesh in the square, 478 x 2."""
+    if manner.placing == "worn":
+        return _worn(manner.anchors, points, rng)
+    low, high = points.min(0), points.max(0)
+    centre, half = (low + high) / 2, (high - low) / 2
+    face = float((high - low).max())
+    scale = face / SPRITE_PX * float(np.exp(rng.uniform(*np.log(manner.size))))
+    # This point of the sprite, in shares of its half side, comes onto that place of the face.
+    grip, angle = rng.normal(0, 0.3, 2), float(rng.uniform(-180, 180))
+    place = centre + half * rng.uniform(-1, 1, 2)
+    if manner.placing == "reaching":
+        # What is held or stretched out comes from outside: its lower end points away from the face.
+        grip = np.array([rng.normal(0, 0.15), rng.uniform(-0.9, 0.0)])
+        outward = place - centre + rng.normal(0, 0.5, 2) * face
+        outward += np.array([0, rng.exponential(0.35) * face])
+        angle = float(np.degrees(np.arctan2(-outward[0], outward[1])))
+    elif manner.placing == "upright":
+        angle = float(rng.normal(0, 12))
+        place = centre + half * np.array([rng.uniform(-1, 1), rng.uniform(-0.6, 1.2)])
+    elif manner.placing == "beside":
+        turned = rng.uniform(0, 2 * np.pi)
+        away = np.array([np.cos(turned), np.sin(turned)]) * rng.uniform(0.75, 1.3) * face
+        place, angle, grip = centre + away, float(rng.normal(0, 15)), np.zeros(2)
+    flip = float(rng.choice((-1, 1)))
+    a = np.radians(angle)
+    turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+    stretch = np.diag([flip * np.exp(rng.normal(0, 0.1)), np.exp(rng.normal(0, 0.1))])
+    linear = scale * turn @ stretch
+    anchor = (SPRITE_PX - 1) / 2 + grip * SPRITE_PX / 2
+    return np.column_stack([linear, place - linear @ anchor])
+
+
+def _worn(
+    anchors: tuple[int, ...], points: NDArray[np.float32], rng: np.random.Generator
+) -> Matrix:
+    """The affine map of the mean face's anchors to the face's, with a little slack."""
+    source = mean_points(SPRITE_PX)[list(anchors)]
+    if rng.random() < 0.5:
+        # The drawing's left side is worn on the right.
+        source = source * (-1, 1) + (SPRITE_PX - 1, 0)
+    aim = points[list(anchors)].astype(np.float64)
+    basis = np.column_stack([source, np.ones(len(source))])
+    solved = np.linalg.lstsq(basis, aim, rcond=None)[0].T
+    size = float(np.ptp(points, axis=0).max())
+    centre = aim.mean(0)
+    slack = np.eye(2) + rng.normal(0, 0.03, (2, 2))
+    linear = slack @ solved[:, :2]
+    shift = centre + slack @ (solved[:, 2] - centre) + rng.normal(0, 0.015, 2) * size
+    return np.column_stack([linear, shift])
 
 
 def in_the_light(colors: Pixels, scene: Scene, skin: bool, rng: np.random.Generator) -> Pixels:
