@@ -11,6 +11,7 @@ import numpy as np
 from sosie import aim, face_mesh, geometry
 from sosie.analysis import occlusion
 from sosie.analysis.analyser import Analyser
+from sosie.analysis.parser import FaceParts
 from sosie.analysis.topology import region_of
 from sosie.compose import restore
 from sosie.compose.composer import ComposeOptions, compose
@@ -35,7 +36,7 @@ _FOLLOW = 0.4
 _LEAK = 0.4
 # What is in front of the face, and the tint of the picture around it, are looked for in every other
 # frame, and averaged over about this many looks, so that they do not flicker.
-_VISIBLE_VIEWS = 3
+_LOOKS = 3
 # What is looked at around a face for the tint, as a share of its size.
 _TINT_MARGIN = 0.3
 
@@ -44,11 +45,13 @@ _TINT_MARGIN = 0.3
 class FaceMemory:
     """What is carried from frame to frame for one face of a film.
 
-    person: whose face it gets: a position among the engine's people.
+    person: whose face it gets: a position among the engine's people. parts: the mean of the last
+    looks at what is on the face and before it. visible: what of it may be painted over.
     """
 
     person: int = 0
     correction: Points = field(default_factory=aim.no_correction)
+    parts: FaceParts | None = None
     visible: FloatArray = field(default_factory=occlusion.all_visible)
     tint: Tint = field(default_factory=no_tint)
     source: int | None = None
@@ -123,17 +126,18 @@ class Engine:
         return Crop(part, matrix, landmarks, aimed, shown, face)
 
     def _look(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
-        """What of the face is visible, and in what tint."""
+        """What of the face may be painted over, and in what tint the picture around it is."""
         if memory.frames % 2:
             return
-        share = 1 / max(1, min(memory.frames, _VISIBLE_VIEWS))
-        view = self._analyser.visible(pixels, face.landmarks)
+        parts = self._analyser.parts(pixels, face.landmarks)
         x0, y0, x1, y1 = window(face.landmarks, _TINT_MARGIN, pixels.shape)
         tint = measure_tint(pixels[y0:y1, x0:x1])
-        if memory.frames:
-            view = memory.visible + (view - memory.visible) * share
+        if memory.parts is not None:
+            share = 1 / min(memory.frames, _LOOKS)
+            parts = memory.parts.towards(parts, share)
             tint = memory.tint.towards(tint, share)
-        memory.visible, memory.tint = view, tint
+        memory.parts, memory.tint = parts, tint
+        memory.visible = occlusion.paintable(parts, face.landmarks)
 
     def _aim(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
         """Draft the swap in small, read it, and correct the aim."""

@@ -8,8 +8,8 @@ from functools import cached_property
 from sosie.analysis import search
 from sosie.analysis.detector import Detector
 from sosie.analysis.landmarker import Landmarker
+from sosie.analysis.parser import Parser
 from sosie.analysis.recogniser import Recogniser
-from sosie.analysis.visibility import Visibility
 from sosie.runtime import create_session
 from sosie.weights import read_embedded
 
@@ -38,5 +38,5 @@ class Networks:
         return Recogniser(create_session(read_embedded("identity"), threads=1))
 
     @cached_property
-    def visibility(self) -> Visibility:
-        return Visibility(create_session(read_embedded("visibility"), threads=1))
+    def parser(self) -> Parser:
+        return Parser(create_session(read_embedded("parser"), threads=1))

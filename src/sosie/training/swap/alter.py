@@ -17,8 +17,9 @@ from sosie.methods.base import Source
 from sosie.methods.graft.view import normals
 from sosie.texture.carry import Field, textured
 from sosie.texture.photo import PreparedPhoto, prepare_photo
-from sosie.training.analysis.visibility.samples import blend, placed
+from sosie.training.analysis.parser.samples import placed
 from sosie.training.analysis.visibility.sprites import KINDS, Library
+from sosie.training.composites.layer import blend
 from sosie.types import FloatArray
 
 Pixels = NDArray[np.uint8]
