@@ -77,9 +77,7 @@ class Engine:
         self._compose = ComposeOptions(options.blend, options.colour, options.mask_feather)
         self._analyser = analyser
         self._prepared = [
-            self._swapper.prepare(
-                [Source(pixels, face, _visible(analyser, pixels, face)) for pixels, face in photos]
-            )
+            self._swapper.prepare([source_photo(analyser, pixels, face) for pixels, face in photos])
             for photos in people
         ]
         self.seconds = {"aim": 0.0, "swap": 0.0, "compose": 0.0}
@@ -170,10 +168,12 @@ class Engine:
             memory.correction = aim.bounded(memory.correction + missing)
 
 
-def _visible(analyser: Analyser, pixels: Pixels, face: Face) -> FloatArray:
-    """What of a face is visible in its photo: float32, h x w as `pixels`, 0..1."""
-    view = analyser.visible(pixels, face.landmarks)
-    return occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
+def source_photo(analyser: Analyser, pixels: Pixels, face: Face) -> Source:
+    """A source photo with what lies before the face in it."""
+    parts = analyser.parts(pixels, face.landmarks)
+    view = occlusion.visible(parts, face.landmarks)
+    visible = occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
+    return Source(pixels, face, visible, parts)
 
 
 def window(

@@ -6,16 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from sosie.methods.base import Source, nearest_pose
-from sosie.texture.photo import PreparedPhoto, prepare_photo
+from sosie.texture.complete import complete
+from sosie.texture.photo import PreparedPhoto, cut_out, prepare_photo
 from sosie.types import Crop, SwappedCrop
 
 
 class CarriedSwapper(ABC):
     """All of a `Swapper` but its card and the swap of one crop."""
 
+    keep: tuple[str, ...] = ()
+
     def prepare(self, sources: Sequence[Source]) -> tuple[PreparedPhoto, ...]:
-        """Texture pyramids and visibility of each source photo."""
-        return tuple(prepare_photo(source) for source in sources)
+        """Texture pyramids of each source photo, made whole."""
+        made = complete([cut_out(source) for source in sources], self.keep)
+        return tuple(prepare_photo(one.source, one.fill) for one in made)
 
     def choose(
         self, prepared: Sequence[PreparedPhoto], crop: Crop, before: int | None = None
