@@ -242,7 +242,7 @@ def worn(face: Face, opacity: float) -> tuple[FaceParts, np.ndarray, np.ndarray]
 def test_a_clear_lens_hides_nothing_and_a_dark_one_does(model_face: ModelFace) -> None:
     face = model_face()
     clear, rim, lens = worn(face, 0.05)
-    within = _grown(lens, -3)
+    within = _grown(lens, -6)
     view = occlusion.visible(clear, face.landmarks)
     assert view[within].min() > 0.99
     assert view[_grown(rim, -1)].max() < 0.2

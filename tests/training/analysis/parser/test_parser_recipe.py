@@ -165,6 +165,21 @@ def test_the_exported_file_answers_as_the_network(recipe, tmp_path):
         assert told[:7].sum(0) == pytest.approx(1, abs=1e-4)
 
 
+def test_training_goes_on_from_a_weight_file(recipe, tmp_path):
+    torch.manual_seed(0)
+    network = recipe.network()
+    batch = batch_of(recipe, range(4))
+    for _ in range(3):
+        recipe.losses(network.train(), batch, 0.0)
+    file = tmp_path / "parser.onnx"
+    recipe.export(network.eval(), file)
+    other = recipe.network()
+    other.load_state_dict(recipe.weights_from(file))
+    with torch.no_grad():
+        one, two = (net.eval()(batch["pixels"]) for net in (network, other))
+    assert float((one - two).abs().max()) < 0.1 * float(one.abs().max())
+
+
 def logits_of(truth: torch.Tensor, unsplit: dict[str, str]) -> torch.Tensor:
     """Sure answers that are right, with what is not split given to one of its group."""
     found = truth[:, : len(CLASSES)].clone()
