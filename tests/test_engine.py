@@ -11,9 +11,10 @@ import pytest
 
 from sosie.analysis import occlusion
 from sosie.analysis.parser import SIDE_PX, FaceParts
-from sosie.engine import Engine, FaceMemory
+from sosie.engine import Engine, FaceMemory, source_of
 from sosie.methods.base import Card, Source
 from sosie.options import SwapOptions
+from sosie.stopwatch import Stopwatch
 from sosie.types import Crop, Face, FloatArray, SwappedCrop
 
 ModelFace = Callable[..., Face]
@@ -89,7 +90,8 @@ def test_what_hides_a_source_is_told_in_its_photos_pixels(
 ) -> None:
     face = model_face(unit_px=25, centre=(200, 70))
     photo = np.zeros((160, 300, 3), np.uint16)
-    Engine([[(photo, face)]], SwapOptions(), Told(told(left="hair")))
+    source = source_of(photo, face, Told(told(left="hair")))
+    Engine([[source]], SwapOptions(), Told(told()))
     visible = white[0].sources[0].visible
     assert visible.shape == (160, 300)
     assert visible[cheeks(face)].tolist() == [0, 1]
@@ -102,17 +104,16 @@ def test_a_targets_spectacles_stay_and_are_no_hole_in_a_source(
     """Through a clear lens the person put in is seen; a target keeps its lens whole."""
     face = model_face()
     photo = np.zeros((256, 256, 3), np.uint8)
-    engine = Engine([[(photo, face)]], SwapOptions(), Told(told(right="lens")))
-    assert white[0].sources[0].visible[cheeks(face)].tolist() == [1, 1]
-    memory = FaceMemory()
-    engine.patch(GREY, face, memory, seen=False)
+    glass = Told(told(right="lens"))
+    assert source_of(photo, face, glass).visible[cheeks(face)].tolist() == [1, 1]
+    Engine([[]], SwapOptions(), glass).patch(GREY, face, FaceMemory(), Stopwatch(), seen=False)
     assert white[0].crops[0].visible[cheeks(white[0].crops[0])].tolist() == [1, 0]
 
 
 def test_what_hides_the_target_stays(white: list[White], model_face: ModelFace) -> None:
     face = model_face()
     engine = Engine([[]], SwapOptions(blend="alpha", colour="none"), Told(told(right="thing")))
-    patch = engine.patch(GREY, face, FaceMemory(), seen=False)
+    patch = engine.patch(GREY, face, FaceMemory(), Stopwatch(), seen=False)
     frame = GREY.copy()
     height, width = patch.mask.shape
     frame[patch.y : patch.y + height, patch.x : patch.x + width] = patch.pixels
@@ -128,7 +129,7 @@ def test_a_film_is_looked_at_in_every_other_frame_and_averaged(
     memory = FaceMemory()
     shares = []
     for _ in range(9):
-        engine.patch(GREY, face, memory, seen=False)
+        engine.patch(GREY, face, memory, Stopwatch(), seen=False)
         shares.append(float(memory.visible[96, 60]))
     assert analyser.looks == 5
     assert shares[:2] == [1, 1]
@@ -152,5 +153,5 @@ def test_a_method_is_drafted_as_often_as_its_card_says(
     monkeypatch.setattr(Told, "landmarks", lambda *_: read, raising=False)
     monkeypatch.setattr("sosie.aim._LOST", 1e9)
     engine = Engine([[]], SwapOptions(), Told(told()))
-    engine.patch(GREY, model_face(), FaceMemory())
+    engine.patch(GREY, model_face(), FaceMemory(), Stopwatch())
     assert len(white[0].crops) == drafts + 1

@@ -25,6 +25,8 @@ _RIM_PX = 4
 # and averaged with that of the next frame.
 _PAST_PX = 5
 _SOFT_PX = 0.8
+# What is told of successive frames is averaged over about this many, so that it does not flicker.
+_AVERAGED = 3
 # The shares of skin up to which a place is hidden and from which it is visible. Asked for surer
 # skin, more frames and hats are kept, but less of the face is swapped.
 _HIDDEN, _VISIBLE = 0.15, 0.5
@@ -77,6 +79,12 @@ def shares(parts: FaceParts, landmarks: FloatArray) -> dict[str, float]:
     return {
         name: float(plane[inside].mean()) if inside.any() else 0.0 for name, plane in laid.items()
     }
+
+
+def averaged(before: FaceParts | None, parts: FaceParts, frames: int) -> FaceParts:
+    """The parts of a face over time, after a new look. before: what this was at the last one.
+    frames: how many came before this one."""
+    return parts if before is None else before.towards(parts, 1 / min(max(frames, 1), _AVERAGED))
 
 
 def place_view(view: FloatArray, landmarks: FloatArray, width: int, height: int) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sosie.methods.base import Source, nearest_pose
 from sosie.texture.photo import PreparedPhoto, prepare_photo
@@ -12,6 +12,11 @@ from sosie.types import Crop, SwappedCrop
 
 class CarriedSwapper(ABC):
     """All of a `Swapper` but its card and the swap of one crop."""
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """None: geometry needs no network."""
+        return {}
 
     def prepare(self, sources: Sequence[Source]) -> tuple[PreparedPhoto, ...]:
         """Texture pyramids and visibility of each source photo."""

@@ -31,7 +31,7 @@ def test_a_row_reaches_its_bound_or_misses_it(value, bound, direction, hit):
 
 
 def test_every_network_of_the_analysis_is_measured():
-    """How well the other swaps is judged by its results: see `docs/default-model.md`."""
+    """How well the other swaps is judged by its results: see `docs/reports/default-model.md`."""
     assert set(SHIPPED) - {"swap", "face_shape"} <= set(TABLE)
 
 
