@@ -1,17 +1,18 @@
-# Two commands do all set-up on a machine with Python 3.11, 3.12 or 3.13:
+# These commands do all set-up on a machine with Python 3.11, 3.12 or 3.13:
 #   make demo   swap the two sample portraits both ways; results and a contact sheet in demo/
-#   make test   lint, types and tests
-# Either works first, and offline once it has run.
+#   make docs   the site of the documentation, in site/
+#   make test   lint, types and tests; downloads about 2 GB the first time, most of it PyTorch
+# Each works first, and offline once it has run.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: help demo test lint types unit bench venv clean
+.PHONY: help demo test lint types unit bench docs venv clean
 
 help:
-	@sed -n '1,4s/^# \{0,1\}//p' Makefile
+	@sed -n '1,5s/^# \{0,1\}//p' Makefile
 
 demo: $(VENV)/.installed
 	$(BIN)/sosie demo --out demo --overwrite
@@ -31,6 +32,10 @@ unit: $(VENV)/.installed-dev
 bench: $(VENV)/.installed
 	$(BIN)/sosie bench
 
+# Warnings are errors, a link that leads nowhere among them.
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
+
 venv: $(VENV)/.installed-dev
 
 # The stamps are newer than what they were made from, so that nothing is asked of the network again.
@@ -44,9 +49,10 @@ $(VENV)/.installed: $(VENV)/.python constraints.txt pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed constraints-dev.txt
+	@echo "Installing the tools and the packages of all extras: about 2 GB to download, most of it PyTorch."
 	$(INSTALL) --only-binary :all: --requirement constraints-dev.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo site .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """The curves of swappers' trainings, from their logs.
 
-    python benchmarks/training_curves.py runs/a runs/b docs/training-curves.png
+    python benchmarks/training_curves.py runs/a runs/b docs/reports/training-curves.png
         --data DATA --cache CACHE
 
 With --data and --cache they begin at what the networks do untrained, on the same people: 0 samples.

@@ -180,7 +180,7 @@ class ByLook:
 def by_look(monkeypatch: pytest.MonkeyPatch) -> ByLook:
     """Swaps tell people apart as `ByLook` does; the analyser that they get."""
     analyser = ByLook(create_analyser(2))
-    monkeypatch.setattr("sosie.pipeline.create_analyser", lambda threads: analyser)
+    monkeypatch.setattr("sosie.pipeline.create_analyser", lambda *_: analyser)
     return analyser
 
 

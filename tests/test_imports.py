@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ ONLY_IN = {
     "ai_edge_litert": ["sosie.training.teachers"],
     "onnxruntime": ["sosie.runtime"],
     "onnx": ["sosie.training", "sosie.evaluation"],
-    "safetensors": ["sosie.training", "sosie.evaluation"],
+    "safetensors": ["sosie.training", "sosie.evaluation", "sosie.swapping.identity_file"],
     "lightning_fabric": ["sosie.training.several"],
     "dlib": ["sosie.training"],
     "typer": ["sosie.app"],
@@ -126,6 +127,33 @@ NEVER = [
     ("sosie.methods", "sosie.compose"),
 ]
 """(package, what it never imports). Stages meet in the pipeline alone."""
+
+
+def calls(tree: ast.AST) -> Iterator[str]:
+    """The names of what a file calls, dotted, and with them what it says of pickles."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            allowed = [k for k in node.keywords if k.arg == "allow_pickle"]
+            safe = all(ast.unparse(k.value) == "False" for k in allowed)
+            yield ast.unparse(node.func) + ("" if safe else " with pickles")
+
+
+def test_no_file_is_read_by_what_runs_it():
+    running = {"torch.load", "torch.jit.load", "torch.package.PackageImporter", "eval", "exec"}
+    found = [
+        f"{module}: {name}"
+        for module, path in FILES.items()
+        for name in calls(ast.parse(path.read_text("utf-8")))
+        if name in running or name.endswith(" with pickles")
+    ]
+    unpicklers = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+    found += [
+        f"{module} -> {name}"
+        for module, names in GRAPH.items()
+        for name in names
+        if name.split(".")[0] in unpicklers
+    ]
+    assert found == []
 
 
 def test_the_source_was_found():

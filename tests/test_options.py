@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from sosie.errors import UsageError
 from sosie.methods import TABLE, load_method
-from sosie.options import BLENDS, COLOURS, SwapOptions, nearest
+from sosie.options import BLENDS, COLOURS, OptionKeywords, SwapOptions, nearest
 
 
 def test_nearest_lists_all_and_suggests_the_closest():
@@ -88,3 +89,9 @@ def test_the_default_method_is_in_the_table():
 def test_an_unknown_method_names_the_nearest():
     with pytest.raises(UsageError, match=r"Unknown method 'mash'.*did you mean 'mesh'"):
         load_method("mash")
+
+
+def test_the_keywords_of_the_functions_are_the_options():
+    """A type checker knows the one by the other."""
+    assert get_type_hints(OptionKeywords) == get_type_hints(SwapOptions)
+    assert OptionKeywords.__required_keys__ == frozenset()

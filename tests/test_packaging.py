@@ -48,7 +48,9 @@ def test_the_wheel_holds_all_code_and_every_model_as_it_is(wheel):
     assert sources <= held
     assert {name.split("/")[0] for name in held} == {"sosie"}
     others = {name for name in held - sources if not name.startswith("sosie/models/")}
-    assert "sosie/py.typed" in others
+    portraits = {"sosie/app/portraits/astronaut.png", "sosie/app/portraits/hopper.jpg"}
+    assert others >= {"sosie/py.typed", *portraits}
+    others -= portraits
     assert [name for name in others if not name.endswith((".md", "py.typed"))] == []
 
 
@@ -83,5 +85,16 @@ def test_every_dependency_has_its_pin():
     run, dev = pins("constraints.txt"), pins("constraints-dev.txt")
     assert not set(run) & set(dev)
     extras = PROJECT["optional-dependencies"]
-    assert names(PROJECT["dependencies"]) | names(extras["demo"]) <= set(run)
+    assert names(PROJECT["dependencies"]) <= set(run)
     assert names(extras["dev"]) | names(extras["train"]) <= set(run) | set(dev)
+
+
+def test_every_extra_that_a_sentence_or_a_page_names_exists_and_comes_from_the_checkout():
+    """`pip install 'sosie[train]'` asked the package index for a package that it does not have."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("src/**/*.py")]
+    texts = {page: page.read_text("utf-8") for page in pages}
+    wrong = re.compile(r"pip install[^`\n]* '?sosie")
+    assert [page for page, text in texts.items() if wrong.search(text)] == []
+    named = {extra for text in texts.values() for extra in re.findall(r"'\.\[([\w-]+)\]'", text)}
+    assert named
+    assert named <= set(PROJECT["optional-dependencies"])

@@ -16,7 +16,7 @@ from PIL import Image
 import sosie
 from sosie.errors import InputError, NoFaceError, UsageError
 from sosie.options import SwapOptions
-from sosie.pipeline import Swap, swap_image
+from sosie.pipeline import FaceSwapper, swap_image
 
 Pixels = np.ndarray
 LEFT, RIGHT = np.s_[:, :290], np.s_[:, 290:]
@@ -157,7 +157,7 @@ def test_the_report_names_references_and_sources(
     target, source = tmp_path / "pair.png", tmp_path / "green.png"
     Image.fromarray(pair).save(target)
     Image.fromarray(green).save(source)
-    swap = Swap(None, people={str(hopper_path): source, astronaut_path: [source, source]})
+    swap = FaceSwapper(None, people={str(hopper_path): source, astronaut_path: [source, source]})
     report = swap.photo(target, tmp_path / "out.png")
     told = json.loads(json.dumps(dataclasses.asdict(report)))
     assert [face["reference"] for face in told["faces"]] == [str(astronaut_path), str(hopper_path)]
@@ -196,7 +196,7 @@ def test_a_reference_with_several_faces_means_the_largest_and_a_note_says_so(
 def test_nobody_alike_is_said_with_the_best_similarity_and_what_to_do(
     by_look: Any, astronaut_path: Path, hopper_path: Path, green: Pixels, tmp_path: Path
 ) -> None:
-    swap = Swap(green, reference=hopper_path)
+    swap = FaceSwapper(green, reference=hopper_path)
     with pytest.raises(NoFaceError) as caught:
         swap.photo(astronaut_path, tmp_path / "out.png")
     message = str(caught.value)
@@ -245,7 +245,7 @@ def test_what_cannot_be_meant_together(
     monkeypatch.setattr("sosie.pipeline.create_analyser", None)  # refused before any work
     options = SwapOptions(faces=given.pop("faces", "largest"))
     with pytest.raises(UsageError, match=words):
-        Swap(given.pop("source", None), options, **given)
+        FaceSwapper(given.pop("source", None), options, **given)
 
 
 def test_two_references_of_one_person(
@@ -255,20 +255,20 @@ def test_two_references_of_one_person(
     Image.fromarray(cv2.resize(astronaut, (300, 300), interpolation=cv2.INTER_AREA)).save(again)
     people = {astronaut_path: hopper_path, again: hopper_path}
     with pytest.raises(UsageError, match="show the same person") as caught:
-        Swap(None, people=people)
+        FaceSwapper(None, people=people)
     assert str(astronaut_path) in str(caught.value)
     assert str(again) in str(caught.value)
 
 
 def test_references_that_cannot_be_used(by_look: Any, green: Pixels, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.jpg does not exist"):
-        Swap(green, reference=tmp_path / "absent.jpg")
+        FaceSwapper(green, reference=tmp_path / "absent.jpg")
     wall = tmp_path / "wall.png"
     Image.fromarray(np.full((100, 100, 3), 120, np.uint8)).save(wall)
     with pytest.raises(NoFaceError, match=r"wall\.png: No face was found"):
-        Swap(None, people={wall: green})
+        FaceSwapper(None, people={wall: green})
     with pytest.raises(NoFaceError, match=r"reference 0: No face was found"):
-        Swap(green, reference=np.full((100, 100, 3), 120, np.uint8))
+        FaceSwapper(green, reference=np.full((100, 100, 3), 120, np.uint8))
 
 
 def test_an_output_that_is_a_reference(
@@ -277,7 +277,7 @@ def test_an_output_that_is_a_reference(
     copy = tmp_path / "copy.png"
     copy.write_bytes(astronaut_path.read_bytes())
     before = copy.read_bytes()
-    swap = Swap(green, SwapOptions(overwrite=True), reference=copy)
+    swap = FaceSwapper(green, SwapOptions(overwrite=True), reference=copy)
     with pytest.raises(UsageError, match="also an input"):
         swap.photo(astronaut_path, copy)
     assert copy.read_bytes() == before

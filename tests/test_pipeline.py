@@ -16,7 +16,7 @@ import sosie
 from sosie.analysis.analyser import Analyser, create_analyser
 from sosie.errors import InputError, NoFaceError, OutputError, UnavailableError, UsageError
 from sosie.options import BLENDS, COLOURS, SwapOptions
-from sosie.pipeline import Swap, swap_image
+from sosie.pipeline import FaceSwapper, swap_image
 from sosie.types import Face, ImageResult
 
 Pixels = np.ndarray
@@ -37,12 +37,12 @@ def face_of(analyser: Analyser) -> Callable[[Pixels], Face]:
 
 
 @pytest.fixture(scope="module")
-def by_hopper(hopper_path: Path) -> Swap:
-    return Swap(hopper_path)
+def by_hopper(hopper_path: Path) -> FaceSwapper:
+    return FaceSwapper(hopper_path)
 
 
 @pytest.fixture(scope="module")
-def swapped(by_hopper: Swap, astronaut: Pixels) -> ImageResult:
+def swapped(by_hopper: FaceSwapper, astronaut: Pixels) -> ImageResult:
     """Grace Hopper's face on Eileen Collins."""
     return by_hopper.image(astronaut)
 
@@ -127,13 +127,13 @@ def test_pose_and_place_are_the_targets(
         assert getattr(after.pose, angle) == pytest.approx(getattr(before.pose, angle), abs=5)
 
 
-def test_the_same_twice(by_hopper: Swap, swapped: ImageResult, astronaut: Pixels) -> None:
+def test_the_same_twice(by_hopper: FaceSwapper, swapped: ImageResult, astronaut: Pixels) -> None:
     again = by_hopper.image(astronaut)
     assert np.array_equal(again.image, swapped.image)
 
 
 def test_a_swap_keeps_nothing_of_the_photos_before(
-    by_hopper: Swap, pair: Pixels, swapped: ImageResult, astronaut: Pixels
+    by_hopper: FaceSwapper, pair: Pixels, swapped: ImageResult, astronaut: Pixels
 ) -> None:
     by_hopper.image(pair)
     assert np.array_equal(by_hopper.image(astronaut).image, swapped.image)
@@ -169,7 +169,9 @@ def test_options_change_the_result(
 # Depth, alpha, grey.
 
 
-def test_transparency_is_kept(by_hopper: Swap, astronaut: Pixels, swapped: ImageResult) -> None:
+def test_transparency_is_kept(
+    by_hopper: FaceSwapper, astronaut: Pixels, swapped: ImageResult
+) -> None:
     alpha = np.random.default_rng(0).integers(0, 255, astronaut.shape[:2], np.uint8)
     result = by_hopper.image(np.dstack([astronaut, alpha]))
     assert result.image.shape == (*astronaut.shape[:2], 4)
@@ -177,7 +179,7 @@ def test_transparency_is_kept(by_hopper: Swap, astronaut: Pixels, swapped: Image
     assert np.array_equal(result.image[..., :3], swapped.image)
 
 
-def test_sixteen_bits_stay_sixteen_bits(by_hopper: Swap, astronaut: Pixels) -> None:
+def test_sixteen_bits_stay_sixteen_bits(by_hopper: FaceSwapper, astronaut: Pixels) -> None:
     noise = np.random.default_rng(1).integers(0, 257, astronaut.shape).astype(np.uint16)
     deep = (astronaut.astype(np.uint16) * 256 + noise).astype(np.uint16)
     deep = np.dstack([deep, np.full(deep.shape[:2], 40000, np.uint16)])
@@ -193,7 +195,9 @@ def test_sixteen_bits_stay_sixteen_bits(by_hopper: Swap, astronaut: Pixels) -> N
     assert np.bincount((low_bytes // 32).ravel(), minlength=8).min() > 0.08 * low_bytes.size
 
 
-def test_deep_and_shallow_agree(by_hopper: Swap, astronaut: Pixels, swapped: ImageResult) -> None:
+def test_deep_and_shallow_agree(
+    by_hopper: FaceSwapper, astronaut: Pixels, swapped: ImageResult
+) -> None:
     """But for what the rounding of a draft does to its landmarks."""
     deep = by_hopper.image(astronaut.astype(np.uint16) * 257).image
     apart = np.abs(deep / 257 - swapped.image)[changed(swapped.image, astronaut)]
@@ -201,7 +205,7 @@ def test_deep_and_shallow_agree(by_hopper: Swap, astronaut: Pixels, swapped: Ima
     assert np.percentile(apart, 99) < 6
 
 
-def test_a_grey_target_stays_grey(by_hopper: Swap, astronaut: Pixels) -> None:
+def test_a_grey_target_stays_grey(by_hopper: FaceSwapper, astronaut: Pixels) -> None:
     grey = cv2.cvtColor(np.ascontiguousarray(astronaut), cv2.COLOR_RGB2GRAY)
     result = by_hopper.image(grey)
     assert result.image.shape == astronaut.shape
@@ -270,7 +274,7 @@ def test_the_report_tells_what_was_done(hopper_path: Path, pair: Pixels) -> None
 
 
 def test_a_photo_file_for_a_photo_file(
-    by_hopper: Swap, astronaut_path: Path, swapped: ImageResult, tmp_path: Path
+    by_hopper: FaceSwapper, astronaut_path: Path, swapped: ImageResult, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.png"
     report = by_hopper.photo(astronaut_path, output)
@@ -284,7 +288,7 @@ def test_a_photo_file_for_a_photo_file(
 # What is refused.
 
 
-def test_a_target_without_a_face_is_named(by_hopper: Swap, tmp_path: Path) -> None:
+def test_a_target_without_a_face_is_named(by_hopper: FaceSwapper, tmp_path: Path) -> None:
     y, x = np.indices((200, 240))
     scenery = np.stack([x, y, (x + y) // 2], -1).astype(np.uint8)
     path, output = tmp_path / "scenery.png", tmp_path / "out.png"
@@ -295,7 +299,7 @@ def test_a_target_without_a_face_is_named(by_hopper: Swap, tmp_path: Path) -> No
     with pytest.raises(NoFaceError, match="the picture: No face"):
         by_hopper.image(scenery)
     with pytest.raises(NoFaceError, match=r"scenery\.png"):
-        Swap(path)
+        FaceSwapper(path)
 
 
 def test_one_source_of_several_without_a_face_is_named(
@@ -304,10 +308,12 @@ def test_one_source_of_several_without_a_face_is_named(
     path = tmp_path / "wall.png"
     Image.fromarray(np.full((100, 100, 3), 120, np.uint8)).save(path)
     with pytest.raises(NoFaceError, match=r"wall\.png"):
-        Swap([hopper_path, path])
+        FaceSwapper([hopper_path, path])
 
 
-def test_a_position_that_does_not_exist(by_hopper: Swap, hopper: Pixels, pair: Pixels) -> None:
+def test_a_position_that_does_not_exist(
+    by_hopper: FaceSwapper, hopper: Pixels, pair: Pixels
+) -> None:
     with pytest.raises(NoFaceError, match=r"Position 2 .* only 2 faces"):
         swap_image(hopper, pair, faces="0,2")
 
@@ -350,11 +356,11 @@ def test_an_output_that_is_an_input_or_exists(
     copy.write_bytes(astronaut_path.read_bytes())
     before = copy.read_bytes()
     with pytest.raises(UsageError, match="also an input"):
-        Swap(hopper_path).photo(copy, copy)
+        FaceSwapper(hopper_path).photo(copy, copy)
     with pytest.raises(UsageError, match="also an input"):
-        Swap(copy).photo(hopper_path, copy)
+        FaceSwapper(copy).photo(hopper_path, copy)
     with pytest.raises(OutputError, match="exists already"):
-        Swap(hopper_path).photo(astronaut_path, copy)
+        FaceSwapper(hopper_path).photo(astronaut_path, copy)
     assert copy.read_bytes() == before
 
 

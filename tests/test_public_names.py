@@ -10,6 +10,7 @@ import sosie
 
 NAMES = {
     "Face",
+    "FaceSwapper",
     "ImageResult",
     "InputError",
     "InterruptedSwapError",
@@ -20,6 +21,7 @@ NAMES = {
     "SosieError",
     "SwapOptions",
     "SwapReport",
+    "SwapStream",
     "UnavailableError",
     "UsageError",
     "__version__",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -97,3 +99,49 @@ def test_asking_for_the_processor_does_not_load_onnxruntime(run_python):
         "print('onnxruntime' in sys.modules)"
     )
     assert loaded.strip() == "False"
+
+
+def _graph(nodes, constants=()):
+    onnx = pytest.importorskip("onnx", exc_type=ImportError)
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node(*node) for node in nodes],
+        "made",
+        [helper.make_tensor_value_info("a", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)],
+        [onnx.numpy_helper.from_array(value, name) for name, value in constants],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return model.SerializeToString()
+
+
+def test_a_network_that_fails_when_it_runs_is_named(tmp_path):
+    path = tmp_path / "torn.onnx"
+    constants = [("shape", np.array([3, 5])), ("none", np.array([0]))]
+    # The shape is only known at run time, so that the file can be read.
+    nodes = [("Add", ["shape", "none"], ["late"]), ("Reshape", ["a", "late"], ["out"])]
+    path.write_bytes(_graph(nodes, constants))
+    try:
+        session = runtime.create_session(path, threads=1)
+    except InputError as error:  # ONNX Runtime computed it before
+        assert "torn.onnx" in str(error)
+        return
+    with pytest.raises(InputError, match=r"torn\.onnx cannot be run \("):
+        session.run({"a": np.ones((1, 4), np.float32)})
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0])
+def test_values_that_are_no_numbers_are_an_error(tmp_path, value):
+    path = tmp_path / "log.onnx"
+    path.write_bytes(_graph([("Log", ["a"], ["out"])]))
+    session = runtime.create_session(path, threads=1)
+    assert np.isfinite(session.run({"a": np.ones((1, 4), np.float32)})["out"]).all()
+    with pytest.raises(InputError, match=r"log\.onnx gives values as out .*NaN or infinite"):
+        session.run({"a": np.full((1, 4), value, np.float32)})
+
+
+def test_a_pipe_is_no_model(tmp_path):
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(InputError, match="is a pipe"):
+        runtime.create_session(tmp_path / "pipe.onnx")

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sosie.media.output import write_whole
 from sosie.training.card import write_card
 from sosie.weights import SHIPPED, Card, parse_card
 
@@ -51,9 +52,7 @@ def ship(run: Path, name: str, models: Path, report: Mapping[str, Any] | None) -
             raise ValueError(f"the report has no figure of {name}")
         card = dataclasses.replace(card, figures={**tested, **card.figures})
     models.mkdir(parents=True, exist_ok=True)
-    unfinished = models / f".{card.file}"
-    unfinished.write_bytes(content)
-    unfinished.replace(models / card.file)
+    write_whole(models / card.file, content)
     write_card(card, models / f"{name}.json")
     return card
 

@@ -2,7 +2,7 @@
 
     import sosie
 
-    result = sosie.swap_image("me.jpg", "photo.jpg")    # paths or RGB arrays
+    result = sosie.swap_image("me.jpg", "photo.jpg")    # or arrays, bytes, files
     sosie.swap_video("me.jpg", "film.mp4", "out.mp4")
 
 The names below are loaded at their first use, so that `import sosie` itself loads nothing heavy.
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from sosie.options import SwapOptions
-    from sosie.pipeline import swap_image, swap_video
+    from sosie.pipeline import FaceSwapper, swap_image, swap_video
+    from sosie.swapping.stream import SwapStream
     from sosie.types import Face, ImageResult, Pose, Progress, SwapReport
 
 # The matrices are small and a film's stages have threads of their own. More of them in the linear
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
 # reads this when numpy is first imported; a value that the user has set stays.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Face",
+    "FaceSwapper",
     "ImageResult",
     "InputError",
     "InterruptedSwapError",
@@ -47,6 +49,7 @@ __all__ = [
     "SosieError",
     "SwapOptions",
     "SwapReport",
+    "SwapStream",
     "UnavailableError",
     "UsageError",
     "__version__",
@@ -56,6 +59,7 @@ __all__ = [
 
 _HOME = {
     "Face": "types",
+    "FaceSwapper": "pipeline",
     "ImageResult": "types",
     "InputError": "errors",
     "InterruptedSwapError": "errors",
@@ -66,6 +70,7 @@ _HOME = {
     "SosieError": "errors",
     "SwapOptions": "options",
     "SwapReport": "types",
+    "SwapStream": "swapping.stream",
     "UnavailableError": "errors",
     "UsageError": "errors",
     "swap_image": "pipeline",

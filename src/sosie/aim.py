@@ -7,6 +7,9 @@ draft are compared with the target's, and the next aim leans the other way by as
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from sosie.face_shape import Points, canonicalise, face_shape
@@ -18,6 +21,11 @@ _GAIN = 0.6
 _LONGEST = 0.2
 # Landmarks further off than this share of the face's width belong to another face.
 _LOST = 0.25
+# In a video the correction follows slowly, from every third frame: it depends on the source, not on
+# the frame. What cannot be corrected must not pile up: the longer it is, the more of it is let go.
+_DRAFT_EVERY = 3
+_FOLLOW = 0.4
+_LEAK = 0.4
 
 
 def no_correction() -> Points:
@@ -25,10 +33,42 @@ def no_correction() -> Points:
     return np.zeros_like(face_shape().mean)
 
 
-def aim_at(target: FloatArray, correction: Points) -> FloatArray:
-    """The target's landmarks (478 x 3, pixels) with a correction added."""
-    moved = canonicalise(target, face_shape()).to_picture(correction)
-    return np.asarray(target + moved, np.float32)
+@dataclass
+class Refinement:
+    """The correction of one face's target landmarks: canonical displacements, 478 x 3."""
+
+    correction: Points = field(default_factory=no_correction)
+
+    def is_due(self, frame: int) -> bool:
+        """Whether a draft is to be read on the face's frame of that number, from 0."""
+        return frame % _DRAFT_EVERY == 0
+
+    def applied(self, target: FloatArray) -> FloatArray:
+        """The target's landmarks (478 x 3, pixels) with the correction added."""
+        moved = canonicalise(target, face_shape()).to_picture(self.correction)
+        return np.asarray(target + moved, np.float32)
+
+    def update(
+        self,
+        target: FloatArray,
+        drafted: Callable[[], FloatArray | None],
+        drafts: int,
+        first: bool,
+    ) -> None:
+        """Correct for what drafts of the swap are found to miss.
+
+        target: the landmarks to reach, 478 x 3, in pixels of the draft. drafted: makes a draft with
+        the correction as it is and reads its landmarks; None where it shows no face. drafts: how
+        many at the face's first frame; later it is one.
+        """
+        for _ in range(drafts if first else 1):
+            seen = drafted()
+            missing = None if seen is None else missed(target, seen)
+            if missing is None:
+                return
+            if not first:
+                missing = _FOLLOW * (missing - _LEAK * self.correction)
+            self.correction = bounded(self.correction + missing)
 
 
 def missed(target: FloatArray, seen: FloatArray) -> Points | None:

@@ -6,6 +6,15 @@ Every message is one clear sentence that says what was wrong, and what to do abo
 from __future__ import annotations
 
 
+def install_hint(extra: str, force: bool = False) -> str:
+    """The part of a sentence that says how to install one of Sosie's extras.
+
+    force: whether its packages are there already, but broken.
+    """
+    flag = " --force-reinstall" if force else ""
+    return f"run `pip install{flag} '.[{extra}]'` in the folder of Sosie's source"
+
+
 class SosieError(Exception):
     """Base of all errors that Sosie raises on purpose. `exit_code` is the command line's."""
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sosie.analysis.analyser import Analyser
-from sosie.analysis.select import Claim, PeopleSelector, TrackSelector
 from sosie.analysis.track import TrackedFace, track_film
-from sosie.compose.restore import paste
-from sosie.compose.spare import spare
-from sosie.engine import Engine, FaceMemory
+from sosie.engine import Engine
 from sosie.errors import InterruptedSwapError, NoFaceError
 from sosie.media.encode import FilmWriter
 from sosie.media.output import PendingOutput
@@ -19,7 +17,9 @@ from sosie.media.prefetch import Stage, prefetch, staged
 from sosie.media.video import Film, FilmFrame
 from sosie.options import SwapOptions
 from sosie.people import Role, absent_notes, nobody_alike, person_reports
+from sosie.stops import stops_held
 from sosie.stopwatch import Stopwatch
+from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace
 from sosie.types import PersonReport, Progress, SkippedFrame, SwapReport, TrackReport
 
 # Frames that may wait between two stages.
@@ -53,47 +53,59 @@ class FilmJob:
         roles: Sequence[Role],
         options: SwapOptions,
         on_progress: Callable[[Progress], None] | None,
+        cancel: threading.Event | None,
     ) -> None:
-        """roles: as the people of `engine`, in the same order."""
-        self._engine, self._analyser = engine, analyser
+        """roles: as the people of `engine`, in the same order. cancel: stops the job as Ctrl-C
+        does where it is set."""
+        self._cancel = cancel or threading.Event()
+        self._analyser = analyser
         self._film, self._options, self._on_progress = film, options, on_progress
         self._roles = roles
-        identities = [role.identity for role in roles if role.identity is not None]
-        self._people = PeopleSelector(identities) if identities else None
-        self._selector = TrackSelector(options.faces)
-        self._memories: dict[tuple[int, int], FaceMemory] = {}
-        self._scene = 0
+        self._assigner = Assigner([role.identity for role in roles], options.faces)
+        self._swapper = FrameSwapper(engine)
         self._skipped: list[SkippedFrame] = []
         self._swapped: dict[tuple[int, int], _Swapped] = {}
         self._seen_faces = False
         self._watch = Stopwatch()
 
     def run(self, pending: PendingOutput, target: str, output: str) -> SwapReport:
-        """Write the film to `pending`."""
+        """Write the film to `pending`. What was done before Ctrl-C or an error is kept as a part,
+        and the exception says so."""
         o = self._options
-        before = dict(self._engine.seconds)
-        with self._film.writer(pending.path, o.codec, o.crf, o.preset, o.threads) as writer:
+        with self._film.writer(
+            pending.path, o.codec, o.crf, o.preset, o.threads, shown=pending.final
+        ) as writer:
             try:
-                swapped = staged(prefetch(self._analysed(), _QUEUE_FRAMES), self._swap, 2)
-                # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and
-                # would lose a packet between the encoder and the file.
-                with prefetch(self._written(swapped, writer), 1) as counts:
-                    for done in counts:
-                        self._report_progress(done)
+                return self._run(pending, writer, target, output)
+            except NoFaceError:
+                raise
             except KeyboardInterrupt:
-                writer.close_partial()
-                partial = pending.keep_partial() if writer.frames else None
-                raise _interrupted(writer.frames, partial) from None
+                raise _interrupted(writer, _kept(writer, pending)) from None
+            except Exception as error:
+                partial = _kept(writer, pending)
+                if partial is not None:
+                    error.add_note(_where(writer, partial))
+                raise
+
+    def _run(
+        self, pending: PendingOutput, writer: FilmWriter, target: str, output: str
+    ) -> SwapReport:
+        swapped = staged(prefetch(self._analysed(), _QUEUE_FRAMES), self._swap, 2)
+        # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and would
+        # lose a packet between the encoder and the file.
+        with prefetch(self._written(swapped, writer, pending), 1) as counts:
+            for done in counts:
+                self._report_progress(done)
+                if self._cancel.is_set():
+                    raise KeyboardInterrupt
         if not self._swapped:
             raise NoFaceError(f"{target}: {self._why_nothing()}")
-        for stage, until_now in before.items():
-            self._watch.add(stage, self._engine.seconds[stage] - until_now)
         seconds = self._watch.report()
         people = self._person_reports()
         return SwapReport(
             target=target,
             output=output,
-            method=o.method,
+            method=self._options.method,
             frames=writer.frames,
             swapped_frames=writer.frames - len(self._skipped),
             face_count=sum(swapped.frames for swapped in self._swapped.values()),
@@ -101,17 +113,20 @@ class FilmJob:
             followed=self._track_reports(),
             people=people,
             skipped=tuple(self._skipped),
-            notes=(*writer.notes, *absent_notes(people)),
+            notes=(*self._film.notes, *writer.notes, *absent_notes(people)),
             seconds=seconds,
             fps=writer.frames / max(seconds["total"], 1e-9),
         )
 
-    def _written(self, swapped: Stage[FilmFrame], writer: FilmWriter) -> Iterator[int]:
+    def _written(
+        self, swapped: Stage[FilmFrame], writer: FilmWriter, pending: PendingOutput
+    ) -> Iterator[int]:
         """Writes the film. Yields how many frames are written, after each."""
         with swapped as frames:
             for frame in frames:
                 with self._watch("encode"):
                     writer.write(frame)
+                    pending.require()
                 yield writer.frames
         with self._watch("encode"):
             writer.close()
@@ -128,53 +143,37 @@ class FilmJob:
     def _swap(self, item: _Analysed) -> FilmFrame:
         frame, faces = item
         self._seen_faces = self._seen_faces or bool(faces)
-        claims = self._claims(faces)
+        claims = self._assigner.assign(faces)
         if not claims:
             self._skip(frame, faces)
             return frame
-        if claims[0].face.scene != self._scene:
-            self._scene, self._memories = claims[0].face.scene, {}
-        pixels = frame.to_rgb()
-        for claim in claims:
-            key, tracked = (claim.face.track, claim.person), claim.face
-            memory = self._memories.setdefault(key, FaceMemory(claim.person))
-            patch = self._engine.patch(pixels, tracked.face, memory, seen=not tracked.bridged)
-            for other in _to_spare(tracked, claims, faces):
-                patch = spare(patch, pixels, other.face)
-            frame.paste(patch)
-            if len(claims) > 1:
-                paste(pixels, patch)
-            self._note(claim, memory, frame.time_s)
+        for done in self._swapper.swap(frame.to_rgb(), claims, faces, self._watch):
+            frame.paste(done.patch)
+            self._note(done, frame.time_s)
         return frame
-
-    def _claims(self, faces: Sequence[TrackedFace]) -> Sequence[Claim]:
-        if self._people is not None:
-            return self._people.choose(faces)
-        return [Claim(face, 0, None) for face in self._selector.choose(faces)]
 
     def _skip(self, frame: FilmFrame, faces: Sequence[TrackedFace]) -> None:
         if not faces:
             reason = "no face was found"
-        elif self._people is None:
+        elif not self._assigner.by_identity:
             reason = "the chosen face is not in sight"
         else:
             reason = "nobody whom a reference shows is in sight"
         self._skipped.append(SkippedFrame(frame.index, round(frame.time_s, 3), reason))
 
-    def _note(self, claim: Claim, memory: FaceMemory, time_s: float) -> None:
-        tracked = claim.face
+    def _note(self, done: SwappedFace, time_s: float) -> None:
+        claim, tracked = done.claim, done.claim.face
         swapped = self._swapped.setdefault(
             (tracked.track, claim.person), _Swapped(tracked.scene, time_s)
         )
         swapped.last_s = time_s
         swapped.frames += 1
-        if memory.source is not None:
-            swapped.photos[self._roles[claim.person].source_photos[memory.source]] = None
+        swapped.photos[self._roles[claim.person].source_photos[done.source]] = None
         if claim.similarity is not None:
             swapped.similarity = max(claim.similarity, swapped.similarity or -1.0)
 
     def _why_nothing(self) -> str:
-        if self._people is None or not self._seen_faces:
+        if not (self._assigner.by_identity and self._seen_faces):
             return f"{self._skipped[0].reason}; nothing was written."
         return nobody_alike(self._person_reports())
 
@@ -194,13 +193,13 @@ class FilmJob:
         )
 
     def _person_reports(self) -> tuple[PersonReport, ...]:
-        if self._people is None:
+        if not self._assigner.by_identity:
             return ()
         counts = [
             sum(done.frames for (_, who), done in self._swapped.items() if who == person)
             for person in range(len(self._roles))
         ]
-        return person_reports(self._roles, counts, self._people.best)
+        return person_reports(self._roles, counts, self._assigner.best)
 
     def _report_progress(self, done: int) -> None:
         if self._on_progress is not None:
@@ -208,29 +207,22 @@ class FilmJob:
             self._on_progress(Progress(done, self._film.expected_frames, fps))
 
 
-def _to_spare(
-    face: TrackedFace, claims: Sequence[Claim], faces: Sequence[TrackedFace]
-) -> list[TrackedFace]:
-    """The other faces of a frame that the swap of one must not paint over where both overlap.
-
-    Of two, the one that is out of sight, or does not look like itself, is behind. Where that does
-    not tell, a face that is not to be swapped is spared, and of two that are, the one whose track
-    is older: a face that comes into sight comes out from behind.
-    """
-    chosen = {claim.face.track for claim in claims}
-    spared = []
-    for other in faces:
-        mine, theirs = (2 * one.bridged + one.hazy for one in (face, other))
-        older = other.track < face.track
-        is_spared = theirs < mine or (
-            theirs == mine and not other.bridged and (other.track not in chosen or older)
-        )
-        if other.track != face.track and is_spared:
-            spared.append(other)
-    return spared
+def _kept(writer: FilmWriter, pending: PendingOutput) -> Path | None:
+    """Ends the film after what was written, and keeps that. None where there is nothing to keep."""
+    with stops_held():
+        try:
+            writer.close_partial()
+        except Exception:  # the one that ended the film is what matters
+            return None
+        return pending.keep_partial() if writer.is_whole and writer.frames else None
 
 
-def _interrupted(done: int, partial: Path | None) -> InterruptedSwapError:
+def _where(writer: FilmWriter, partial: Path) -> str:
+    count = f"first {writer.frames} frames are" if writer.frames > 1 else "first frame is"
+    return f"The {count} in {partial}."
+
+
+def _interrupted(writer: FilmWriter, partial: Path | None) -> InterruptedSwapError:
     if partial is None:
         return InterruptedSwapError("Stopped before the first frame was written; nothing is kept.")
-    return InterruptedSwapError(f"Stopped: the first {done} frames are in {partial}.", str(partial))
+    return InterruptedSwapError(f"Stopped. {_where(writer, partial)}", str(partial))

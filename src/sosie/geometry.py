@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sosie import face_mesh
 from sosie.errors import UsageError
 from sosie.options import nearest
-from sosie.types import Pixels
+from sosie.types import FloatArray, Pixels
 
 Matrix = NDArray[np.float64]
 
@@ -24,6 +25,10 @@ Matrix = NDArray[np.float64]
 # mean alone lets two fifths pass of a pattern that is half as fine again as the half can show; with
 # this it is a fifteenth, and what the half shows well stays as sharp.
 _HALVING = np.array([-3, -6, 35, 76, 35, -6, -3], np.float32) / 128
+# What is shrunk by more than twice this is first brought to this many times the size that it is to
+# have, by plain means over squares: of what they let alias, no more than a fifteenth remains where
+# the result still shows something. The cubic kernel would go over all pixels of a large photo.
+_BY_MEANS = 8
 
 # Five points (eye centres, nose tip, mouth corners; image left first) as shares of the crop's
 # side. Published constants of the systems that the names stand for.
@@ -153,11 +158,18 @@ def prefilter(image: NDArray[Any], scale: float) -> tuple[NDArray[Any], Matrix]:
     """Filter an image that is about to be sampled at `scale` (< 1 shrinks), so that nothing finer
     than the new pixel grid is left to alias.
 
-    Returns the filtered image and the transform from the image to it. Whole halvings are cubic,
-    what remains of the factor is a Gaussian. Values stay in the image's own range. With
-    scale >= 1 nothing is done.
+    Returns the filtered image and the transform from the image to it. A large factor begins with
+    plain means; then whole halvings are cubic, and what remains of the factor is a Gaussian. Values
+    stay in the image's own range. With scale >= 1 nothing is done.
     """
     reduced, matrix = image, np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    by = min(int(1 / (_BY_MEANS * max(scale, 1e-9))), *image.shape[:2])
+    if by >= 2:
+        height, width = image.shape[0] // by, image.shape[1] // by
+        whole = image[: height * by, : width * by]
+        reduced = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+        matrix = np.array([[1 / by, 0, 0.5 / by - 0.5], [0, 1 / by, 0.5 / by - 0.5]])
+        scale *= by
     while scale <= 0.5 and min(reduced.shape[:2]) >= 2:
         height, width = reduced.shape[0] // 2 * 2, reduced.shape[1] // 2 * 2
         soft = cv2.sepFilter2D(reduced, -1, _HALVING, _HALVING, borderType=cv2.BORDER_REPLICATE)
@@ -224,3 +236,16 @@ def fill_polygon(
     line = cv2.LINE_AA if antialiased else cv2.LINE_8
     cv2.fillPoly(inside, [sixteenths], (255,), lineType=line, shift=4)
     return inside
+
+
+def face_window(
+    landmarks: FloatArray, margin: float, shape: tuple[int, ...]
+) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 around a face's landmarks (478 x 3), whole pixels, inside a frame of `shape`
+    (height, width, ...). margin: as a share of the face's size."""
+    points = landmarks[: face_mesh.SURFACE_POINTS, :2]
+    low, high = points.min(0), points.max(0)
+    pad = margin * float((high - low).max()) + 4
+    x0, y0 = np.clip(np.floor(low - pad), 0, (shape[1] - 1, shape[0] - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(high + pad) + 1, (x0 + 1, y0 + 1), (shape[1], shape[0])).astype(int)
+    return int(x0), int(y0), int(x1), int(y1)

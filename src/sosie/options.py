@@ -7,7 +7,7 @@ import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from sosie.errors import UsageError
 
@@ -29,7 +29,7 @@ def nearest(value: str, known: Iterable[str]) -> str:
 class SwapOptions:
     """Every option of `sosie swap`.
 
-    method: name in `sosie.methods.TABLE`.
+    method: `graft`, `mesh`, `onnx`, or one that was trained: `simswap`, `faceshifter`, `ghost`.
     model: file of the swapper, for the method `onnx`.
     weights: snapshot that `sosie train` wrote, for the method that it trained.
     interface: how that swapper is called, where it is not known by its file.
@@ -53,7 +53,8 @@ class SwapOptions:
     crf: constant rate factor of the encoder, 0 (best) to 63.
     preset: speed preset of the encoder.
     threads: processor threads; None uses all.
-    provider: execution provider for networks: `cpu`, `cuda`, `coreml`, ...
+    provider: execution provider for all networks: `cpu`, `cuda`, `coreml`, ...; a network that it
+        does not run is an error. `auto` takes the fastest that runs each.
     overwrite: replace an existing output.
     """
 
@@ -135,6 +136,30 @@ class SwapOptions:
             if key not in names:
                 raise UsageError(f"Unknown option {key!r}: {nearest(key, names)}.")
         return cls(**values)
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The fields of SwapOptions as keyword arguments of a function, for type checkers."""
+
+    method: str
+    model: str | None
+    weights: str | None
+    interface: str | None
+    encoder: str | None
+    converter: str | None
+    faces: str
+    shape: float
+    blend: str
+    colour: str
+    mask_feather: float
+    start_s: float | None
+    end_s: float | None
+    codec: str | None
+    crf: int
+    preset: str
+    threads: int | None
+    provider: str
+    overwrite: bool
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -7,22 +7,29 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sosie.analysis.analyser import Analyser
 from sosie.analysis.select import SAME_PERSON, select_faces
-from sosie.errors import NoFaceError, UsageError
-from sosie.media.image import load_photo
+from sosie.engine import close_up, source_of
+from sosie.errors import InputError, NoFaceError, UsageError
+from sosie.media.image import MemoryFile, load_photo, pillow_photo
 from sosie.media.photo import Photo, array_photo
+from sosie.methods.base import Source as PreparedSource
 from sosie.options import SwapOptions
+from sosie.swapping.identity_file import SUFFIX, load_identity
 from sosie.types import Face, FloatArray, PersonReport, Pixels
 
 StrPath = str | os.PathLike[str]
-Picture = StrPath | NDArray[Any]
-"""A path, or an array as `sosie.media.photo.array_photo` takes it."""
+Content = bytes | bytearray | memoryview
+Picture = StrPath | NDArray[Any] | Image.Image | Content | BinaryIO
+"""A path; an array as `sosie.media.photo.array_photo` takes it; a picture of Pillow's; or the
+content of a picture's file, as bytes or as a file that is open in binary mode."""
 Source = Picture | Sequence[Picture]
 """One photo of a person, or several."""
 People = Mapping[StrPath, Source] | Sequence[tuple[Picture, Source]]
@@ -74,8 +81,10 @@ def cast(
                 "A map names the people to replace already; write the reference into it, as in "
                 "person.jpg=source.jpg."
             )
-        pairs = list(people.items() if isinstance(people, Mapping) else people)
-        if any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
+        pairs: Sequence[Any] = people if isinstance(people, Sequence) else [people]
+        if isinstance(people, Mapping):
+            pairs = list(people.items())
+        if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
             raise UsageError(
                 "People must be pairs of a reference and a source, as ('person.jpg', 'source.jpg')."
             )
@@ -96,28 +105,42 @@ def cast(
     return castings
 
 
-def read_sources(casting: Casting, analyser: Analyser) -> list[tuple[Pixels, Face]]:
-    """The pixels of each source photo and the largest face in it.
+def read_sources(
+    casting: Casting, analyser: Analyser
+) -> tuple[list[PreparedSource], tuple[str, ...]]:
+    """The source photos of one person, each with the largest face in it, and their names.
 
-    Raises InputError where one cannot be read, NoFaceError where it shows no face.
+    Of each only the pixels around the face: see `engine.close_up`.
+    An identity file (`.sosie`) stands for the photos that it was made from. Raises InputError where
+    one cannot be read, NoFaceError where it shows no face.
     """
-    read = []
+    read: list[PreparedSource] = []
+    names: list[str] = []
     for number, picture in enumerate(casting.sources):
+        if isinstance(picture, str | os.PathLike) and Path(picture).suffix.lower() == SUFFIX:
+            sources, photos = load_identity(Path(picture))
+            read += sources
+            names += photos
+            continue
         name, photo = load(picture, f"source {number}")
         found = analyser.analyse(photo.pixels)
-        read.append((photo.pixels, _largest(name, found, photo.pixels)))
-    return read
+        part, face, _ = close_up(photo.pixels, _largest(name, found, photo.pixels))
+        # A copy, so that the rest of a large photo can go.
+        read.append(source_of(np.ascontiguousarray(part), face, analyser))
+        names.append(name)
+    return read, tuple(names)
 
 
-def read_roles(castings: Sequence[Casting], analyser: Analyser) -> tuple[list[Role], list[str]]:
+def read_roles(
+    castings: Sequence[Casting], names: Sequence[tuple[str, ...]], analyser: Analyser
+) -> tuple[list[Role], list[str]]:
     """The roles, and notes on references that show several people: the largest face counts.
 
-    Raises InputError where a reference cannot be read, NoFaceError where it shows no face, and
-    UsageError where two show one person.
+    names: of the source photos of each. Raises InputError where a reference cannot be read,
+    NoFaceError where it shows no face, and UsageError where two show one person.
     """
     roles, notes = [], []
-    for number, casting in enumerate(castings):
-        sources = tuple(_name(p, f"source {k}") for k, p in enumerate(casting.sources))
+    for number, (casting, sources) in enumerate(zip(castings, names, strict=True)):
         if casting.reference is None:
             roles.append(Role(sources))
             continue
@@ -191,10 +214,35 @@ def _why_absent(similarity: float | None) -> str:
 
 
 def load(picture: Picture, otherwise: str) -> tuple[str, Photo]:
-    """The name for messages (`otherwise` for an array), and the photo."""
+    """The name for messages (`otherwise` for what has no path), and the photo.
+
+    Raises InputError where it cannot be read, and UsageError where it is no kind of picture.
+    """
+    if isinstance(picture, str | os.PathLike):
+        return str(picture), load_photo(picture)
     if isinstance(picture, np.ndarray):
         return otherwise, array_photo(picture)
-    return _name(picture, otherwise), load_photo(picture)
+    in_messages = otherwise[0].upper() + otherwise[1:]
+    if isinstance(picture, Image.Image):
+        return otherwise, pillow_photo(picture, in_messages)
+    content = picture if isinstance(picture, Content) else _read(picture, in_messages)
+    return otherwise, load_photo(MemoryFile(bytes(content), in_messages))
+
+
+def _read(file: BinaryIO, name: str) -> bytes:
+    """What is left to read of a file that is open."""
+    if not callable(getattr(file, "read", None)):
+        raise UsageError(
+            f"{name} must be a path, an array, a picture of Pillow's, bytes, or a file open in "
+            f"binary mode, not a {type(file).__name__}."
+        )
+    try:
+        content: object = file.read()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name} cannot be read ({error}); open its file again.") from error
+    if not isinstance(content, bytes):
+        raise UsageError(f"{name} is a file that is open as text; open it in binary mode, 'rb'.")
+    return content
 
 
 def named(name: str, choose: Callable[[], list[Face]]) -> list[Face]:
@@ -210,8 +258,11 @@ def _largest(name: str, found: list[Face], pixels: Pixels) -> Face:
 
 
 def _name(picture: Picture, otherwise: str) -> str:
-    return otherwise if isinstance(picture, np.ndarray) else str(picture)
+    return str(picture) if isinstance(picture, str | os.PathLike) else otherwise
 
 
 def _pictures(source: Source) -> tuple[Picture, ...]:
-    return (source,) if isinstance(source, str | os.PathLike | np.ndarray) else tuple(source)
+    # Text and bytes are sequences too, but of no pictures.
+    if isinstance(source, Sequence) and not isinstance(source, str | Content):
+        return tuple(source)
+    return (source,)

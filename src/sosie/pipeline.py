@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Unpack
 
 import cv2
 import numpy as np
 
 from sosie import runtime
 from sosie.analysis.analyser import Analyser, create_analyser
-from sosie.analysis.select import match_people, select_faces
-from sosie.compose.restore import paste
-from sosie.compose.spare import spare
-from sosie.engine import Engine, FaceMemory
-from sosie.errors import NoFaceError
+from sosie.analysis.select import Claim, match_people, select_faces
+from sosie.analysis.track import TrackedFace
+from sosie.engine import Engine
+from sosie.errors import NoFaceError, UsageError
 from sosie.film_job import FilmJob
-from sosie.media.image_write import save_photo
+from sosie.media.encoders import choose_encoder
+from sosie.media.image_write import photo_format, save_photo
 from sosie.media.output import atomic_output, check_output
 from sosie.media.photo import Photo
 from sosie.media.video import open_film
-from sosie.options import SwapOptions
+from sosie.options import OptionKeywords, SwapOptions
 from sosie.people import (
     People,
     Picture,
@@ -38,8 +41,10 @@ from sosie.people import (
     read_sources,
 )
 from sosie.stopwatch import Stopwatch
+from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace, faces_of_photo
+from sosie.swapping.identity_file import SUFFIX, save_identity
+from sosie.swapping.stream import SwapStream
 from sosie.types import (
-    Face,
     FaceReport,
     ImageResult,
     PersonReport,
@@ -56,12 +61,13 @@ def swap_image(
     *,
     reference: Picture | None = None,
     people: People | None = None,
-    **overrides: Any,
+    **overrides: Unpack[OptionKeywords],
 ) -> ImageResult:
     """Put the source's face into a photo.
 
-    source: one photo, or several of one person: the one nearest in pose is taken. Photos are
-    paths or arrays (h x w, h x w x 3 or x 4, uint8 or uint16, RGB). overrides: single options.
+    source: one photo, or several of one person: the one nearest in pose is taken. A photo is a
+    path, an array (h x w, h x w x 3 or x 4, uint8 or uint16, RGB), a picture of Pillow's, or the
+    content of a picture's file: bytes, or a file open in binary mode. overrides: single options.
     reference: a photo of the person who is to be replaced, told by identity; its largest face
     counts. Without it, `options.faces` says who is.
     people: instead of both, several people at once, each with a source of their own, as
@@ -71,7 +77,7 @@ def swap_image(
     found), InputError, UsageError, UnavailableError.
     """
     options = _options(options, overrides)
-    return Swap(source, options, reference=reference, people=people).image(target)
+    return FaceSwapper(source, options, reference=reference, people=people).image(target)
 
 
 def swap_video(
@@ -83,22 +89,29 @@ def swap_video(
     reference: Picture | None = None,
     people: People | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    **overrides: Any,
+    cancel: threading.Event | None = None,
+    **overrides: Unpack[OptionKeywords],
 ) -> SwapReport:
     """Put the source's face into a film, in one pass; all else of the film is kept.
 
     source, reference, people: as for `swap_image`; whose a face is, is decided once a track, from
-    its clearest sights. on_progress: called after each frame. Raises the errors of
-    `sosie.errors`; after Ctrl-C, InterruptedSwapError names the part that was written.
+    its clearest sights. on_progress: called after each frame. cancel: an event that any thread may
+    set to stop. Raises the errors of `sosie.errors`; after Ctrl-C, or where `cancel` was set,
+    InterruptedSwapError names the part that was written.
     """
     options = _options(options, overrides)
+    _require_paths(target=target, output=output)
     check_output(output, [target], options.overwrite)
-    job = Swap(source, options, reference=reference, people=people)
-    return job.film(target, output, on_progress)
+    choose_encoder(Path(output), options.codec, options.crf, options.preset)
+    swapper = FaceSwapper(source, options, reference=reference, people=people)
+    return swapper.video(target, output, on_progress, cancel)
 
 
-class Swap:
-    """Sources, analysed once, to be put into any number of photos and films."""
+class FaceSwapper:
+    """A source, analyzed once, to be put into any number of photos, videos and streams.
+
+    Threads may share it: it keeps nothing between calls but what the source is.
+    """
 
     def __init__(
         self,
@@ -108,20 +121,46 @@ class Swap:
         reference: Picture | None = None,
         people: People | None = None,
         analyser: Analyser | None = None,
+        **overrides: Unpack[OptionKeywords],
     ) -> None:
-        """source, reference, people: as for `swap_image`. analyser: one that several jobs share, so
-        that its networks are loaded once; None makes one. Raises the errors of `sosie.errors`;
-        UsageError also where two references show one person."""
-        self.options = options or SwapOptions()
+        """source, reference, people, overrides: as for `swap_image`; a source may also be the path
+        of an identity file that `save` wrote. analyser: one that several share, so that its
+        networks are loaded once; None makes one. Raises the errors of `sosie.errors`; UsageError
+        also where two references show one person."""
+        self.options = _options(options, overrides)
         castings = cast(source, reference, people, self.options.faces)
         runtime.require_provider(self.options.provider)
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
-        self._analyser = analyser or create_analyser(self.options.threads)
+        self._analyser = analyser or create_analyser(self.options.threads, self.options.provider)
         self._inputs = [picture for casting in castings for picture in casting.pictures]
-        self._roles, self._notes = read_roles(castings, self._analyser)
-        photos = [read_sources(casting, self._analyser) for casting in castings]
-        self._engine = Engine(photos, self.options, self._analyser)
+        read = [read_sources(casting, self._analyser) for casting in castings]
+        self._sources = [sources for sources, _ in read]
+        self._roles, self._notes = read_roles(
+            castings, [names for _, names in read], self._analyser
+        )
+        self._engine = Engine(self._sources, self.options, self._analyser)
+
+    def save(self, path: StrPath) -> None:
+        """Write the source into an identity file (`.sosie`), which is a source itself: its faces
+        need not be found again. It holds the face's pixels, and no path.
+
+        Raises UsageError for several people or another ending, OutputError where it cannot be
+        written.
+        """
+        if len(self._sources) != 1:
+            raise UsageError("An identity file holds one person; save the sources one by one.")
+        _require_paths(output=path)
+        file = Path(path)
+        if file.suffix.lower() != SUFFIX:
+            raise UsageError(f"An identity file ends in {SUFFIX}: name it {file.stem}{SUFFIX}.")
+        check_output(file, self._paths(), self.options.overwrite)
+        save_identity(self._sources[0], self._roles[0].source_photos, file, self.options.overwrite)
+
+    @property
+    def license(self) -> str:
+        """Of the weights that swap, as they were published."""
+        return self._engine.license
 
     def image(self, target: Picture) -> ImageResult:
         """The swapped photo in memory: RGB, or RGBA where the target has transparency."""
@@ -133,7 +172,9 @@ class Swap:
 
     def photo(self, target: StrPath, output: StrPath) -> SwapReport:
         """Swap a photo file into another, which keeps the format's qualities."""
+        _require_paths(output=output)
         check_output(output, [target, *self._paths()], self.options.overwrite)
+        photo_format(output)
         photo, result = self._photo(target)
         notes = save_photo(photo, output, overwrite=self.options.overwrite)
         report = result.report
@@ -144,88 +185,115 @@ class Swap:
         watch = Stopwatch()
         with watch("analysis"):
             found = self._analyser.analyse(photo.pixels)
-            chosen, people = self._choose(name, photo.pixels, found)
-        others = [one for one in found if all(one is not face for face, _, _ in chosen)]
-        pixels = photo.pixels.copy()
-        before = dict(self._engine.seconds)
-        reports = []
-        for face, person, similarity in chosen:
-            memory = FaceMemory(person)
-            patch = self._engine.patch(pixels, face, memory)
-            for other in others:
-                patch = spare(patch, pixels, other)
-            paste(pixels, patch)
-            reports.append(_face_report(face, self._roles[person], memory.source or 0, similarity))
-        for stage, until_now in before.items():
-            watch.add(stage, self._engine.seconds[stage] - until_now)
+            faces = faces_of_photo(found, photo.pixels)
+            claims, people = self._assign(name, photo.pixels, faces)
+        # What was read from a file is nobody else's: a large photo is not held twice.
+        of_file = isinstance(target, str | os.PathLike)
+        pixels = photo.pixels if of_file else photo.pixels.copy()
+        swapped = FrameSwapper(self._engine).swap(pixels, claims, faces, watch)
+        reports = [_face_report(one, self._roles[one.claim.person]) for one in swapped]
         report = SwapReport(
             target=name,
             output="",
             method=self.options.method,
             frames=1,
             swapped_frames=1,
-            face_count=len(chosen),
+            face_count=len(claims),
             faces=tuple(reports),
             people=people,
             notes=(*self._notes, *photo.notes, *absent_notes(people)),
+            networks=self._providers(),
+            license=self.license,
             seconds=watch.report(),
         )
         report = dataclasses.replace(report, fps=1 / max(report.seconds["total"], 1e-9))
-        faces = tuple(face for face, _, _ in chosen)
-        return dataclasses.replace(photo, pixels=pixels), ImageResult(pixels, faces, report)
+        chosen = tuple(claim.face.face for claim in claims)
+        return dataclasses.replace(photo, pixels=pixels), ImageResult(pixels, chosen, report)
 
-    def _choose(
-        self, name: str, pixels: Pixels, found: list[Face]
-    ) -> tuple[list[tuple[Face, int, float | None]], tuple[PersonReport, ...]]:
-        """The faces to swap, each with the position of its role and its similarity to that
-        reference, and what is to be said of the references' people."""
+    def _assign(
+        self, name: str, pixels: Pixels, faces: Sequence[TrackedFace]
+    ) -> tuple[list[Claim], tuple[PersonReport, ...]]:
+        """The faces of a photo to swap, and what is to be said of the references' people."""
         wanted = [role.identity for role in self._roles if role.identity is not None]
+        spec = "all" if wanted else self.options.faces
+        found = [one.face for one in faces]
+        chosen = named(name, lambda: select_faces(found, spec, pixels))
+        of_face = {id(one.face): one for one in faces}
         if not wanted:
-            faces = named(name, lambda: select_faces(found, self.options.faces, pixels))
-            return [(face, 0, None) for face in faces], ()
-        faces = named(name, lambda: select_faces(found, "all", pixels))
-        identities = [self._analyser.identify(pixels, face) for face in faces]
+            return [Claim(of_face[id(face)], 0, None) for face in chosen], ()
+        identities = [self._analyser.identify(pixels, face) for face in chosen]
         matches, best = match_people(identities, wanted)
         matched = [match.person for match in matches]
         people = person_reports(self._roles, [matched.count(p) for p in range(len(wanted))], best)
         if not matches:
             raise NoFaceError(f"{name}: {nobody_alike(people)}")
-        return [(faces[m.face], m.person, m.similarity) for m in matches], people
+        claims = [Claim(of_face[id(chosen[m.face])], m.person, m.similarity) for m in matches]
+        return claims, people
 
-    def film(
+    def stream(self, fps: float, lookahead: int = 0) -> SwapStream:
+        """Swap frames as they come, from a camera or a program.
+
+        fps: frames a second, at least roughly. lookahead: by how many frames the result comes
+        later. With 0 each frame comes back at once; with more, faces are steadier, and seen before
+        they are found; from about 0.9 s of frames on, the result is that of `video`.
+        """
+        assigner = Assigner([role.identity for role in self._roles], self.options.faces)
+        return SwapStream(FrameSwapper(self._engine), assigner, self._analyser, fps, lookahead)
+
+    def video(
         self,
         target: StrPath,
         output: StrPath,
         on_progress: Callable[[Progress], None] | None = None,
+        cancel: threading.Event | None = None,
     ) -> SwapReport:
-        """Swap a film file into another; see `swap_video`."""
+        """Swap a video file into another; see `swap_video`."""
         options = self.options
+        _require_paths(target=target, output=output)
         check_output(output, [target, *self._paths()], options.overwrite)
         with (
             open_film(target, options.start_s, options.end_s, options.threads) as film,
             atomic_output(output, options.overwrite) as pending,
         ):
-            job = FilmJob(self._engine, self._analyser, film, self._roles, options, on_progress)
+            job = FilmJob(
+                self._engine, self._analyser, film, self._roles, options, on_progress, cancel
+            )
             report = job.run(pending, str(target), str(output))
-        return dataclasses.replace(report, notes=(*self._notes, *report.notes))
+        notes = (*self._notes, *report.notes)
+        return dataclasses.replace(
+            report, notes=notes, license=self.license, networks=self._providers()
+        )
+
+    def _providers(self) -> dict[str, str]:
+        return {**self._analyser.providers, **self._engine.providers}
 
     def _paths(self) -> list[StrPath]:
-        return [item for item in self._inputs if not isinstance(item, np.ndarray)]
+        return [item for item in self._inputs if isinstance(item, str | os.PathLike)]
 
 
-def _options(options: SwapOptions | None, overrides: dict[str, Any]) -> SwapOptions:
-    known = dataclasses.asdict(options or SwapOptions())
-    return SwapOptions.from_dict(known | overrides)
+def _require_paths(**paths: object) -> None:
+    """Raises UsageError on what only a photo in memory may be."""
+    for name, path in paths.items():
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(
+                f"The {name} must be a path, not a {type(path).__name__}; give the name of a file."
+            )
 
 
-def _face_report(face: Face, role: Role, source: int, similarity: float | None) -> FaceReport:
+def _options(options: SwapOptions | None, overrides: OptionKeywords) -> SwapOptions:
+    known: dict[str, Any] = dataclasses.asdict(options or SwapOptions())
+    return SwapOptions.from_dict(known | dict(overrides))
+
+
+def _face_report(done: SwappedFace, role: Role) -> FaceReport:
+    face, similarity = done.claim.face.face, done.claim.similarity
     x0, y0, x1, y1 = (round(float(v), 2) for v in face.box)
     return FaceReport(
         box=(x0, y0, x1, y1),
         score=face.score,
         pose=face.pose,
-        source=source,
-        source_photo=role.source_photos[source],
+        source=done.source,
+        source_photo=role.source_photos[done.source],
         reference=role.reference,
         similarity=None if similarity is None else round(similarity, 4),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.errors import InputError, UnavailableError, UsageError
+from sosie.files import require_file
 from sosie.options import nearest
+
+# Else ONNX Runtime writes a database with an id of this device and paths of models into the user's
+# cache, and sends it to its makers. It reads this when it is imported; a value that is set stays.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -33,6 +38,9 @@ PROVIDERS = {
     "webgpu": "WebGpuExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
 }
+
+AUTO = "auto"
+"""Instead of a provider's name: the fastest one on which a network runs."""
 
 OnRun = Callable[[dict[str, tuple[int, ...]]], None]
 
@@ -70,15 +78,21 @@ def recorded_runs() -> Iterator[list[NetworkRun]]:
         _recording.reset(token)
 
 
+def is_recording() -> bool:
+    """Whether the runs of networks that are opened now are recorded; see `recorded_runs`."""
+    return _recording.get() is not None
+
+
 class Session:
     """A network ready to run on `provider`.
 
     inputs, outputs: name -> shape, with None for a free dimension. metadata: what its file says.
-    on_run: called at each run with the shapes of its inputs.
+    name: what messages call it. on_run: called at each run with the shapes of its inputs.
     """
 
-    def __init__(self, session: Any, provider: str, on_run: OnRun | None = None) -> None:
+    def __init__(self, session: Any, provider: str, name: str, on_run: OnRun | None = None) -> None:
         self._session = session
+        self._name = name
         self._on_run = on_run
         self.provider = provider
         self.inputs = {value.name: _shape(value.shape) for value in session.get_inputs()}
@@ -87,7 +101,8 @@ class Session:
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Outputs by name. Raises InputError where the names are not those of `self.inputs`.
+        """Outputs by name. Raises InputError where the names are not those of `self.inputs`, the
+        network fails, or what it gives is no array of finite numbers.
 
         float32 is taken for inputs that the network wants in float16, too.
         """
@@ -102,8 +117,27 @@ class Session:
             name: array.astype(np.float16) if name in self._half else array
             for name, array in inputs.items()
         }
-        values = self._session.run(list(self.outputs), given)
+        try:
+            values = self._session.run(list(self.outputs), given)
+        except Exception as error:
+            raise InputError(
+                f"{self._name} cannot be run ({_first_line(error)}): the file is damaged, or is "
+                f"not a network for this."
+            ) from error
+        for output, value in zip(self.outputs, values, strict=True):
+            self._check(output, value)
         return dict(zip(self.outputs, values, strict=True))
+
+    def _check(self, output: str, value: Any) -> None:
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+            raise InputError(
+                f"{self._name} gives no numbers as {output}: it is not a network for this."
+            )
+        if not np.isfinite(value).all():
+            raise InputError(
+                f"{self._name} gives values as {output} that are no numbers (NaN or infinite): the "
+                f"file is damaged, or the network is called the wrong way."
+            )
 
 
 def available_providers() -> list[str]:
@@ -122,12 +156,13 @@ def require_provider(provider: str) -> None:
     """Return if networks can be asked to run on `provider`.
 
     Raises UsageError on a name that Sosie does not know and UnavailableError where the installed
-    ONNX Runtime lacks it. Loads nothing for `cpu`, which is always there.
+    ONNX Runtime lacks it. Loads nothing for `cpu`, which is always there, and for `auto`.
     """
-    if provider not in PROVIDERS:
-        raise UsageError(f"Unknown provider {provider!r}: {nearest(provider, PROVIDERS)}.")
-    if provider == "cpu":
+    if provider in ("cpu", AUTO):
         return
+    if provider not in PROVIDERS:
+        known = nearest(provider, [*PROVIDERS, AUTO])
+        raise UsageError(f"Unknown provider {provider!r}: {known}.")
     built = available_providers()
     if provider not in built:
         remedy = _INSTALL.get(provider)
@@ -143,11 +178,18 @@ def create_session(
 ) -> Session:
     """A session for an ONNX model, given as a path or as the file's bytes.
 
-    threads: processor threads inside one operator; None uses all.
+    provider: a name in PROVIDERS; or `auto`: the fastest on which this model starts, which
+    `Session.provider` then names. threads: processor threads inside one operator; None uses all.
     Raises UsageError or UnavailableError (see `require_provider`; also where the provider is built
     in but does not start, for want of a driver), and InputError where the model cannot be read.
     """
-    return _open(model, provider, threads, {})
+    if provider != AUTO:
+        return _open(model, provider, threads, {})
+    for name in available_providers():
+        if name != "cpu":
+            with suppress(UnavailableError):
+                return _open(model, name, threads, {})
+    return _open(model, "cpu", threads, {})
 
 
 def probe_provider(provider: str) -> None:
@@ -171,8 +213,9 @@ def _open(
     model: str | Path | bytes, provider: str, threads: int | None, entries: dict[str, str]
 ) -> Session:
     require_provider(provider)
-    if not isinstance(model, bytes) and not Path(model).is_file():
-        raise InputError(f"The model {model} does not exist.")
+    if not isinstance(model, bytes):
+        require_file(model, "model")
+    name = "The model given as bytes" if isinstance(model, bytes) else f"The model {model}"
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
@@ -186,11 +229,11 @@ def _open(
         session = onnxruntime.InferenceSession(
             content, settings, providers=[full], enable_fallback=0
         )
+        session.get_modelmeta()  # where its words are damaged it fails here, and not later
     except Exception as error:
         if provider != "cpu":
             raise UnavailableError(_not_started(provider, error)) from error
-        name = "given as bytes" if isinstance(model, bytes) else str(model)
-        raise InputError(f"The model {name} cannot be read: {_first_line(error)}.") from error
+        raise InputError(f"{name} cannot be read: {_first_line(error)}.") from error
     if full not in session.get_providers():
         raise UnavailableError(
             f"The provider {provider!r} is built into onnxruntime but did not start: check its "
@@ -198,8 +241,8 @@ def _open(
         )
     runs = _recording.get()
     if runs is None:
-        return Session(session, provider)
-    return Session(session, provider, lambda shapes: runs.append(NetworkRun(model, shapes)))
+        return Session(session, provider, name)
+    return Session(session, provider, name, lambda shapes: runs.append(NetworkRun(model, shapes)))
 
 
 def _not_started(provider: str, error: Exception) -> str:
@@ -213,8 +256,8 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0].rstrip(". ")
 
 
-def _shape(dimensions: list[Any]) -> tuple[int | None, ...]:
-    return tuple(size if isinstance(size, int) else None for size in dimensions)
+def _shape(dimensions: list[Any] | None) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in dimensions or ())
 
 
 def _sum_model() -> bytes:

@@ -198,9 +198,12 @@ class SkippedFrame:
 class SwapReport:
     """What a swap did: the JSON report of the command line.
 
+    license: of the method's weights, as they were published; with a file that the user brought,
+    that of the interface or of the card by which it is known.
     frames, swapped_frames: 1 and 0 or 1 for a photo. face_count: faces swapped, over all frames.
     faces: those of a photo. tracks, followed: how many tracks of a film were swapped, and which,
     by number. people: of a swap by identity, one for each reference, in the order given.
+    networks: of each network that ran, by name, the provider that ran it.
     seconds: wall-clock time by stage and in all (`total`). fps: frames over total seconds.
     """
 
@@ -216,6 +219,8 @@ class SwapReport:
     people: tuple[PersonReport, ...] = ()
     skipped: tuple[SkippedFrame, ...] = ()
     notes: tuple[str, ...] = ()
+    networks: dict[str, str] = field(default_factory=dict)
+    license: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     fps: float = 0.0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from skimage import data
 
 from sosie import weights
@@ -320,3 +321,41 @@ def test_start_is_quiet_and_light(run_python: Callable[[str], str]) -> None:
 def test_threads_agree(astronaut: np.ndarray, astronaut_face: Face) -> None:
     (face,) = create_analyser(1).analyse(astronaut)
     assert np.allclose(face.landmarks, astronaut_face.landmarks, atol=0.05)
+
+
+@pytest.mark.parametrize("side_px", [224, 512, 1024, 1800])
+@pytest.mark.parametrize("thorough", [True, False])
+def test_a_face_that_fills_the_picture_at_any_size(
+    analyser: Analyser, hopper: NDArray[np.uint8], hopper_face: Face, side_px: int, thorough: bool
+) -> None:
+    for share in (1.0, 1.3):
+        reach = hopper_face.size_px * share / 2
+        x0, y0 = np.round(np.subtract(hopper_face.centre, reach)).astype(int)
+        x1, y1 = np.round(np.add(hopper_face.centre, reach)).astype(int)
+        close = cv2.resize(hopper[y0:y1, x0:x1], (side_px, side_px), interpolation=cv2.INTER_CUBIC)
+        (face,) = analyser.analyse(close, thorough=thorough)
+        assert face.size_px > 0.6 * side_px
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_a_small_face_in_a_panorama(
+    analyser: Analyser, astronaut, astronaut_face: Face, backdrop, put, upright: bool
+) -> None:
+    """Searched as one frame it would have 8 px."""
+    canvas = backdrop(6000, 450) if not upright else backdrop(450, 6000)
+    x, y = (300, 4100) if upright else (4100, 260)
+    put(canvas, astronaut, astronaut_face, x, y, 75)
+    (face,) = analyser.analyse(canvas, thorough=False)
+    assert np.hypot(face.centre[0] - x, face.centre[1] - y) < 15
+
+
+@pytest.mark.parametrize("shape", [(16, 40_000), (40_000, 16)])
+def test_a_very_long_picture_takes_little_memory(run_python, shape: tuple[int, int]) -> None:
+    peak_mb = run_python(
+        "import resource, numpy as np;"
+        "from sosie.analysis.analyser import create_analyser;"
+        f"print(len(create_analyser(1).analyse(np.zeros(({shape[0]}, {shape[1]}, 3), np.uint8))));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    ).split()
+    assert peak_mb[0] == "0"
+    assert int(peak_mb[1]) < 700

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ from sosie.errors import UsageError
         ("swap -s -a.jpg ./-b.jpg -t f", "swap -s -a.jpg -s ./-b.jpg -t f"),
         ("swap -s -s -t f", "swap -s -s -t f"),
         ("swap --start 5 6", "swap --start 5 6"),
+        ("swap -t a b -s c -o o", "swap -t a -t b -s c -o o"),
+        ("swap -s a b --target=c d -o o", "swap -s a -s b --target=c --target d -o o"),
+        ("swap -s a -t=b c", "swap -s a -t=b --target c"),
         ("swap -s a --start 5 -t f", "swap -s a --start 5 -t f"),
         ("swap --map p=a,b --map q=c -t f", "swap --map p=a,b --map q=c -t f"),
         ("swap -s a b --reference p -t f", "swap -s a -s b --reference p -t f"),
@@ -51,10 +55,24 @@ def test_no_name_is_lost_or_changed(names):
         ("a/anna.jpg=b/me1.jpg,../me2.jpg", "a/anna.jpg", ["b/me1.jpg", "../me2.jpg"]),
         ("anna.jpg = me1.jpg, me 2.jpg", "anna.jpg", ["me1.jpg", "me 2.jpg"]),
         ("anna.jpg=me=1.jpg", "anna.jpg", ["me=1.jpg"]),
+        (r"an\=na.jpg=me\,1.jpg,2.jpg", "an=na.jpg", ["me,1.jpg", "2.jpg"]),
+        (r"c:\me\anna.jpg=d:\you.jpg", r"c:\me\anna.jpg", [r"d:\you.jpg"]),
+        (r"a\\=b.jpg", "a\\", ["b.jpg"]),
     ],
 )
 def test_a_map_is_a_reference_and_its_sources(text, reference, sources):
     assert parse_map(text) == (Path(reference), [Path(source) for source in sources])
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0"), min_size=1), min_size=2))
+def test_any_name_can_stand_in_a_map(names):
+    escaped = [re.sub(r"(\\*)([=, ]|$)", _escape, name) for name in names]
+    person, sources = parse_map(f"{escaped[0]}={','.join(escaped[1:])}")
+    assert (person, sources) == (Path(names[0]), [Path(name) for name in names[1:]])
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[1] * 2 + (f"\\{match[2]}" if match[2] else "")
 
 
 @pytest.mark.parametrize("text", ["", "=", "a.jpg", "a.jpg=", "=b.jpg", "a=b,", "a=,b", "a=b,,c"])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from sosie.analysis.analyser import create_analyser
+from sosie.app.cli.bench import _table
+from sosie.app.measure import Figures
 from sosie.app.scene import FPS, HEIGHT, WIDTH, scene_frame, write_scene
 
 
@@ -55,3 +57,13 @@ def test_bench_reports_stages_film_cold_start_and_memory(sosie):
     assert film["fps"] > 0
     assert 100 < film["peak_mb"] < 4000
     assert figures["machine"]["threads"] >= 1
+
+
+def test_each_fact_of_the_machine_has_its_name():
+    figures = Figures({"processor": "X9", "threads": 2, "python": "3.11.2"}, 300, 9, {}, 1.0, ())
+    lines = _table(figures).splitlines()[:3]
+    assert [line.split() for line in lines] == [
+        ["processor", "X9"],
+        ["threads", "2"],
+        ["python", "3.11.2"],
+    ]

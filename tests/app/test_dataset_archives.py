@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from sosie.datasets.extract import archives, photos
 from sosie.datasets.store import FaceStore
 
 SMALL = ("--size", 112, "--min-face", 40)
@@ -88,3 +91,46 @@ def test_damaged_empty_and_packed_archives_are_said(sosie, refused, archive, tmp
     assert sosie("dataset", "pack", out, "--out", packed).code == 0
     error = refused(1, "dataset", "extract", packed, "--out", tmp_path / "more", *SMALL)
     assert "`sosie dataset unpack` it" in error
+
+
+def test_members_are_on_disk_one_at_a_time_and_a_killed_run_is_tidied_up(
+    sosie, archive, tmp_path, monkeypatch
+):
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temp))
+    for name, age_s in (("sosie-unpacked-old", 7200), ("sosie-unpacked-new", 0)):
+        (temp / name).mkdir()
+        (temp / name / "film.mp4").write_bytes(b"left")
+        then = time.time() - age_s
+        os.utime(temp / name, (then, then))
+    most = 0
+    load = photos.load_photo
+
+    def loaded(path):
+        nonlocal most
+        most = max(most, len([p for p in temp.rglob("*") if p.suffix in (".png", ".jpg")]))
+        return load(path)
+
+    monkeypatch.setattr(photos, "load_photo", loaded)
+    told = sosie("dataset", "extract", archive, "--out", tmp_path / "a", *SMALL, "--threads", 1)
+    assert told.code == 0, told
+    # The next one may be unpacked while one is looked at.
+    assert 1 <= most <= 2
+    assert [path.name for path in temp.iterdir()] == ["sosie-unpacked-new"]
+
+
+def test_an_archive_that_would_fill_the_disk_is_not_unpacked(refused, tmp_path, monkeypatch):
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
+        for number in range(3):
+            file.writestr(f"{number}.png", bytes(40 << 20))
+    error = refused(1, "dataset", "extract", bomb, "--out", tmp_path / "none", *SMALL)
+    assert "would unpack to 0.1 GB, many times its size" in error
+
+
+def test_what_has_no_room_is_said(sosie, archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_SPARE_BYTES", 1 << 60)
+    told = sosie("dataset", "extract", archive, "--out", tmp_path / "none", *SMALL)
+    assert told.code == 1
+    assert "has no room for it; name another folder for temporary files in TMPDIR" in told.err

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import sosie as sosie_package
 from sosie.app import samples
 from sosie.app.contact_sheet import Row, draw_contact_sheet
 from sosie.errors import UnavailableError
@@ -81,7 +83,13 @@ def test_the_sheet_shows_the_face_of_each_picture():
     assert (lower[..., 2] - lower[..., 0] > 100).mean() > 0.08
 
 
-def test_a_missing_package_is_named_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(samples, "find_spec", lambda name: None)
-    with pytest.raises(UnavailableError, match=r"skimage.*pip install 'sosie\[demo\]'"):
+def test_a_missing_portrait_is_named_with_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr(samples, "_FOLDER", tmp_path)
+    with pytest.raises(UnavailableError, match=r"astronaut\.png is missing.*install Sosie again"):
         samples.sample_portraits()
+
+
+def test_the_portraits_come_with_the_package():
+    """The demo ended with an error where matplotlib and scikit-image were not installed."""
+    package = Path(sosie_package.__file__).parent
+    assert all(path.is_relative_to(package) for path in samples.sample_portraits().values())

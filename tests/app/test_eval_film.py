@@ -75,3 +75,28 @@ def test_bad_films_are_refused(refused, film_path, small_path, tmp_path):
     out = ("--out", tmp_path / "runs")
     assert "absent.mp4" in refused(1, "eval", "film", film_path, tmp_path / "absent.mp4", *out)
     assert small_path.name in refused(1, "eval", "film", film_path, small_path, *out)
+
+
+@pytest.fixture(scope="module")
+def part(small, make_film, tmp_path_factory) -> Path:
+    """Frames 3 to 8 of `film_path`, as a swap with --start and --end writes them."""
+    frames = (small[k : k + 256, k : k + 256] for k in range(6, 18, 2))
+    return make_film(tmp_path_factory.mktemp("part") / "part.mp4", frames)
+
+
+def test_a_part_is_held_against_that_part(sosie, film_path, part, tmp_path):
+    """Frames lie between the times, so that rounding of a container does not matter."""
+    from sosie.media.inventory import take_inventory
+
+    times = take_inventory(film_path).frame_times_s
+    start, end = (times[2] + times[3]) / 2, (times[8] + times[9]) / 2
+    command = ("eval", "film", film_path, part, "--out", tmp_path, *QUICK)
+    span = ("--start", f"{start:.4f}", "--end", f"{end:.4f}")
+    told = sosie(*command, *span, "--name", "part", "--json").json
+    figures = told["figures"]
+    assert (figures["film_frames_missing"], figures["film_frames_added"]) == (0, 0)
+    assert figures["film_timing"] < 1
+    assert figures["film_fallback"] == 100
+    assert told["notes"] == []
+    whole = sosie(*command, "--name", "whole", "--json").json
+    assert whole["figures"]["film_frames_missing"] == len(times) - 6

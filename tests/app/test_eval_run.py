@@ -151,6 +151,8 @@ def test_a_pair_is_told_with_its_meaning(sosie, data):
     assert "what it means" in words
     assert "How much the result" in words
     assert "Not told: LPIPS" in words
+    assert "Sharpness beside the target: 1 (nearer to 1 is better)" in words
+    assert max(map(len, result.out.splitlines())) <= 80
     told = sosie("eval", "pair", source, target, target, "--json", "--threads", 1).json
     assert told["no_face"] == []
     one = told["figures"]["identity_target"]
@@ -160,6 +162,20 @@ def test_a_pair_is_told_with_its_meaning(sosie, data):
         (figure["value"] is None) == (figure["reason"] is not None)
         for figure in told["figures"].values()
     )
+
+
+def test_a_flat_folder_is_said_to_be_a_person_a_file(sosie, data, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, file in enumerate(sorted(data.rglob("*.png"))):
+        (flat / f"{number}.png").write_bytes(file.read_bytes())
+    at = ("-o", tmp_path / "flat.json")
+    said = "4 pictures lie in no person's folder: each file is taken for a person of its own."
+    assert said in sosie("eval", "protocol", "folder", flat, *at).out
+    told = sosie("eval", "protocol", "folder", flat, *at, "--overwrite", "--json").json
+    assert told["notes"] == [said]
+    by_person = sosie("eval", "protocol", "folder", data, *at, "--overwrite", "--json").json
+    assert by_person["notes"] == []
 
 
 def test_a_pair_without_a_face_is_told_and_has_that_exit_code(sosie, data, tmp_path):

@@ -20,7 +20,7 @@ ROWS = {
     ],
     "landmarks": [Row("landmarks", "jitter", 0.123456, 0.2, None, "<=", "px")],
     "identity": [Row("identity", "accuracy", math.nan, 98.7, 98.0, ">=", "%")],
-    "visibility": [],
+    "parser": [],
     "film": [],
     "cost": [Row("all", "size", 12.0, None, 20.0, "<=", "MB")],
 }
@@ -132,7 +132,7 @@ def test_without_the_extra_its_packages_are_named(refused, folders, monkeypatch)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(evaluate, "measure", fail)
     message = refused(1, "eval", "analysis", *folders)
-    assert message.endswith("run `pip install 'sosie[train]'`.")
+    assert message.endswith("run `pip install '.[train]'` in the folder of Sosie's source.")
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))

@@ -10,9 +10,10 @@ from PIL import Image
 from sosie.app.folder import (
     Failure,
     check_folders,
+    collect,
     folder_exit_code,
-    media_in,
     result_name,
+    sequence_notes,
     swap_each,
 )
 from sosie.errors import InputError, InterruptedSwapError, NoFaceError, OutputError, UsageError
@@ -107,24 +108,82 @@ def test_the_name_of_a_result(name, kind, expected):
     assert result_name(Path(name), kind) == expected
 
 
-def test_media_and_other_files_are_told_apart(tmp_path):
-    Image.new("RGB", (32, 32)).save(tmp_path / "photo.png")
-    (tmp_path / "notes.txt").write_text("notes")
-    media, ignored = media_in(tmp_path)
-    assert media == [(tmp_path / "photo.png", "photo")]
-    assert ignored == [tmp_path / "notes.txt"]
+def photos(folder: Path, *names: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        Image.new("RGB", (32, 32)).save(folder / name)
+    return folder
+
+
+def test_media_other_files_and_folders_are_told_apart(tmp_path):
+    folder = photos(tmp_path / "in", "photo.png")
+    (folder / "notes.txt").write_text("notes")
+    for name in ("inner", "out", ".hidden"):
+        (folder / name).mkdir()
+    batch = collect([folder], folder / "out")
+    assert batch.media == ((folder / "photo.png", "photo"),)
+    assert batch.ignored == (folder / "notes.txt",)
+    assert batch.folders == (folder / "inner",)
+    assert batch.notes == ()
+
+
+def test_files_and_folders_in_the_order_given(tmp_path):
+    first, second = photos(tmp_path / "b", "x.png"), photos(tmp_path / "a", "z.png", "y.png")
+    batch = collect([first / "x.png", second], tmp_path / "out")
+    wanted = [first / "x.png", second / "y.png", second / "z.png"]
+    assert [path for path, _ in batch.media] == wanted
+
+
+def test_two_results_of_one_name_are_refused(tmp_path):
+    first, second = photos(tmp_path / "a", "x.png"), photos(tmp_path / "b", "x.png")
+    with pytest.raises(UsageError, match=r"a/x\.png and .*b/x\.png would both be called x\.png"):
+        collect([first, second / "x.png"], tmp_path / "out")
+
+
+def test_what_is_no_target_is_named_before_any_work(tmp_path):
+    folder = photos(tmp_path / "in", "a.png")
+    (folder / "notes.txt").write_text("notes")
+    with pytest.raises(InputError, match=r"notes\.txt is neither"):
+        collect([folder / "a.png", folder / "notes.txt"], tmp_path / "out")
+    with pytest.raises(InputError, match=r"gone\.png does not exist"):
+        collect([folder / "a.png", folder / "gone.png"], tmp_path / "out")
 
 
 def test_a_folder_without_media_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("notes")
     with pytest.raises(InputError, match="holds no photo and no film"):
-        media_in(tmp_path)
+        collect([tmp_path], tmp_path / "out")
+
+
+def test_numbered_frames_are_offered_as_a_video(tmp_path):
+    folder = photos(tmp_path / "a shot", *(f"take%_{n:04}.png" for n in range(7, 31)))
+    (note,) = collect([folder], tmp_path / "out").notes
+    assert "24 frames of one video" in note
+    assert f"-start_number 7 -i '{folder}/take%%_%04d.png'" in note
+    assert note.endswith("'a shot.mkv'")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{n:04}.png" for n in range(23)],
+        [f"{n:04}.png" for n in range(0, 60, 2)],
+        [f"{n:04}.png" for n in range(24)] + ["me.png"],
+        [f"{'ab'[n % 2]}{n:04}.png" for n in range(30)],
+    ],
+)
+def test_other_photos_are_not(tmp_path, names):
+    assert sequence_notes(tmp_path, [tmp_path / name for name in names]) == []
 
 
 def test_results_go_into_another_folder(tmp_path):
+    folder = photos(tmp_path / "in", "a.png", "b.png")
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="is a file; give a folder"):
-        check_folders(tmp_path, tmp_path / "file")
-    with pytest.raises(UsageError, match="target's own folder"):
-        check_folders(tmp_path, tmp_path / "x" / "..")
-    check_folders(tmp_path, tmp_path / "results")
+        check_folders([folder], tmp_path / "file")
+    with pytest.raises(UsageError, match=r"several targets and .* is a file; give a folder"):
+        check_folders([folder / "a.png", folder / "b.png"], tmp_path / "file")
+    for target in (folder, folder / "a.png"):
+        with pytest.raises(UsageError, match="target's own folder"):
+            check_folders([target], folder / "x" / "..")
+    check_folders([folder], tmp_path / "results")

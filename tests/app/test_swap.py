@@ -147,6 +147,59 @@ def test_a_folder_where_only_faces_are_missing_is_exit_code_3(
     assert "1 of 2 swapped" in result.out
 
 
+def test_several_targets_and_patterns_that_no_shell_expanded(
+    sosie, hopper_path, small_path, small, tmp_path
+):
+    shots = tmp_path / "shots"
+    for name in ("b.png", "a.jpg", "inner/c.png"):
+        (shots / name).parent.mkdir(exist_ok=True, parents=True)
+        Image.fromarray(small).save(shots / name)
+    output = tmp_path / "out"
+    given = ["-s", hopper_path, "--method", "mesh", "-o", output, "--overwrite"]
+    for targets in ([shots / "a.jpg", shots / "b.png"], [shots / "[ab].*"]):
+        result = sosie("swap", "-t", *targets, *given)
+        assert result.code == 0, result.err
+        assert "2 of 2 swapped" in result.out
+        assert sorted(path.name for path in output.iterdir()) == ["a.jpg", "b.png"]
+    result = sosie("swap", "-t", shots, *given)
+    assert "folders inside, not looked into (give them as targets too): inner" in result.out
+    assert sosie("swap", "-t", shots, *given, "--json").json["skipped_folders"] == [
+        str(shots / "inner")
+    ]
+    source = tmp_path / "me*.jpg"
+    result = sosie("swap", "-s", source, "-t", shots / "a.jpg", "-o", tmp_path / "x.png")
+    assert (result.code, result.err) == (1, f"sosie: No file fits {source}; check the pattern.\n")
+
+
+def test_the_license_of_a_file_that_the_user_brought_is_told_once(
+    sosie, hopper_path, small_path, tmp_path
+):
+    onnx = pytest.importorskip("onnx", exc_type=ImportError)
+    square = [1, 3, 256, 256]
+    values = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, square)
+        for name in ("target", "source", "output")
+    ]
+    node = onnx.helper.make_node("Max", ["target", "source"], ["output"])
+    graph = onnx.helper.make_graph([node], "made", values[:2], values[2:])
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    model = tmp_path / "theirs.onnx"
+    model.write_bytes(
+        onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+    )
+    twin = tmp_path / "twin.png"
+    twin.write_bytes(small_path.read_bytes())
+    command = ["swap", "-s", hopper_path, "-t", small_path, twin, "-o", tmp_path / "out"]
+    command += ["--method", "onnx", "--model", model, "--interface", "uniface_256", "--overwrite"]
+    result = sosie(*command)
+    assert result.code == 0, result.err
+    assert result.out.count(f"license of the weights in {model}: unknown") == 1
+    reports = sosie(*command, "--json").json["swapped"]
+    assert [report["license"] for report in reports] == ["unknown", "unknown"]
+    result = sosie("swap", "-s", hopper_path, "-t", small_path, "-o", tmp_path / "own.png")
+    assert "license of the weights" not in result.out
+
+
 def test_overwrite_replaces_and_its_absence_does_not(sosie, hopper_path, small_path, tmp_path):
     output = tmp_path / "out.png"
     output.write_text("mine")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie.app.targets import files_in, kind_of, require_kind
+from sosie.app.targets import expand, files_in, kind_of, require_kind
 from sosie.errors import InputError
 
 
@@ -70,3 +70,14 @@ def test_files_of_a_folder_are_sorted_without_hidden_ones_and_folders(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "inner.png").mkdir()
     assert [path.name for path in files_in(tmp_path)] == ["a.mp4", "b.png"]
+
+
+def test_patterns_are_expanded_and_names_that_exist_are_not(tmp_path):
+    for name in ("b1", "b2", "a[1]", "in/b3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = expand([tmp_path / "a[1]", tmp_path / "b?", tmp_path / "new.jpg", tmp_path / "**/b3"])
+    names = ["a[1]", "b1", "b2", "new.jpg", "in/b3"]
+    assert found == [tmp_path / name for name in names]
+    with pytest.raises(InputError, match=r"No file fits .*c\*; check the pattern"):
+        expand([tmp_path / "c*"])

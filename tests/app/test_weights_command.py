@@ -35,6 +35,9 @@ def test_the_list_shows_every_shipped_model(sosie):
         for words in (name, f"{size:.2f} MB", card.licence, card.date, card.summary):
             assert words in result.out
         assert f"{figure} {value:g}" in result.out
+        for origin in (*card.data, *card.teachers):
+            assert f"{origin.name}: {origin.licence}" in result.out
+    assert "research alone" in result.out
 
 
 def test_the_list_in_json_is_the_cards_and_sizes(sosie):

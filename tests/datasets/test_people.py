@@ -139,3 +139,18 @@ def test_a_thing_in_front_changes_the_picture_where_its_mask_is():
         shares.append((mask > 0).mean())
     assert 0.02 < np.mean(shares) < 0.4
     assert max(shares) < 0.8
+
+
+@pytest.mark.parametrize("count", range(1, 31))
+def test_a_swap_can_be_validated_on_any_number_of_numbered_people(count):
+    """Two people or more in each part, or everybody in both."""
+    names = np.array([f"{k:03}" for k in range(1, count + 1) for _ in range(3)])
+    none = np.full(len(names), "")
+    found = module.People(np.zeros((len(names), 1, 1, 3), np.uint8), names, names, none, 0, 0)
+    learned, validated = found.split()
+    sizes = {len(np.unique(names[part])) for part in (learned, validated)}
+    assert min(sizes) >= min(count, 2)
+    if len(learned) == len(names):
+        assert len(validated) == len(names)
+    else:
+        assert not set(names[learned]) & set(names[validated])

@@ -206,7 +206,9 @@ def test_only_a_set_needs_the_packages_of_datasets(sorted_set, tmp_path, monkeyp
     plain.mkdir()
     draw(plain / "1.png", 32)
     # What is imported already would hide that a package is absent.
-    monkeypatch.delitem(sys.modules, "sosie.datasets.sorted_faces", raising=False)
+    for name in ("sorted_faces", "tables", "schema"):
+        monkeypatch.delitem(sys.modules, f"sosie.datasets.{name}", raising=False)
+        monkeypatch.delattr(f"sosie.datasets.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert len(find_pictures(plain)) == 1
     with pytest.raises(UnavailableError, match=r"pyarrow.*pip install 'sosie\[datasets\]'"):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sosie.errors import InputError, OutputError
 from sosie.evaluation.pairs import Pair, PairList, read_pairs, write_pairs
+from sosie.foreign import is_inside
 
 GOOD = {"id": "0001", "source": "a.png", "target": "b.png"}
 
@@ -34,6 +35,7 @@ def test_little_is_needed(tmp_path):
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+names = texts.filter(is_inside)
 ids = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,9}", fullmatch=True)
 
 
@@ -42,11 +44,11 @@ ids = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,9}", fullmatch=True)
         st.builds(
             Pair,
             ids,
-            st.lists(texts, min_size=1, max_size=3).map(tuple),
+            st.lists(names, min_size=1, max_size=3).map(tuple),
+            names,
             texts,
             texts,
-            texts,
-            st.none() | texts,
+            st.none() | names,
         ),
         min_size=1,
         max_size=4,
@@ -114,6 +116,10 @@ def test_no_file(tmp_path):
         ({**GOOD, "id": "2", "source": [""]}, "a path, or a list of paths"),
         ({**GOOD, "id": "2", "source": {"a": 1}}, "a path, or a list of paths"),
         ({**GOOD, "id": "2", "other_source": 1}, "its other_source should be text"),
+        ({**GOOD, "id": "2", "source": "../a.jpg"}, "'../a.jpg' leads out of the root"),
+        ({**GOOD, "id": "2", "target": "/etc/a.jpg"}, "leads out of the root"),
+        ({**GOOD, "id": "2", "other_source": "a\\..\\b.jpg"}, "leads out of the root"),
+        ({**GOOD, "id": "2", "source": ["a.jpg", "C:/b.jpg"]}, "leads out of the root"),
         (GOOD, "its id 0001 is that of entry 1"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from html import escape
@@ -182,7 +183,7 @@ def test_the_text_has_the_same_figures(run):
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[1:3] == [number(row.estimate.value), interval(row.estimate)]
     assert cells[4] == "14"
-    assert "Pair 0003: The file <b>x</b>.png is no picture." in text
+    assert "Pair 0003: The file &lt;b&gt;x&lt;/b&gt;.png is no picture." in text
     widths = {len(line) for line in text.splitlines() if line.startswith("| Identity")}
     assert len(widths) == 1
 
@@ -358,3 +359,88 @@ def test_comparing_takes_two_runs_and_a_known_baseline(tmp_path):
         compare_runs([one, two], "tow")
     twice = make_run(tmp_path / "again", "one")
     assert list(compare_runs([one, twice]).runs) == [f"{tmp_path.name}/one", "again/one"]
+
+
+SCRIPT = "<script>alert(1)</script> [x](javascript:y) `z` $\\frac$\n# no heading"
+
+
+def test_nothing_that_a_run_holds_becomes_markup(tmp_path):
+    """Names, reasons and errors come from files of others."""
+    run = make_run(tmp_path, versions={"numpy": SCRIPT}, made=SCRIPT)
+    config = json.loads((run / "config.json").read_text())
+    config.update(name=SCRIPT, pairs={"name": SCRIPT, "sha256": None})
+    (run / "config.json").write_text(json.dumps(config))
+    lines = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    lines[0].update(pair=SCRIPT, error=SCRIPT)
+    lines[1]["figures"][SCRIPT] = 0.5
+    lines[2]["reasons"]["lpips"] = SCRIPT
+    lines[2]["no_face"] = [SCRIPT]
+    (run / "results.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    (tmp_path / "other").mkdir()
+    other = make_run(tmp_path / "other", "two")
+    written = (*write_report(run), *write_comparison([run, other], tmp_path / "both"))
+    for file in written:
+        content = file.read_text("utf-8")
+        assert "<script" not in content, file
+        if file.suffix == ".md":
+            assert "](" not in content
+            assert "\n# no heading" not in content
+
+
+def test_a_report_begins_with_pictures_and_words(run):
+    html, plain = (file.read_text("utf-8") for file in write_report(run))
+    places = [html.index(f'<section id="{name}"') for name in ("sheets", "verdict", "figures")]
+    assert places == sorted(places)
+    said = "The result passes for the source: similarity 0.5"
+    assert said in html
+    assert plain.index(said) < plain.index("| figure")
+    assert "The head looks 3.7" in plain
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_a_report_is_not_written_through_a_link(run, tmp_path, name):
+    (tmp_path / "mine.txt").write_text("mine")
+    (run / name).symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(InputError, match="symbolic link"):
+        write_report(run)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+BAD_LINES = [
+    {"pair": 5}, {"figures": [1]}, {"figures": {"pose_error": "3"}}, {"boxes": {"source": [1, 2]}},
+    {"reasons": {"lpips": None}}, {"no_face": "result"}, {"source": 3}, {"figures": {"x": 1e999}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", BAD_LINES)
+def test_a_tampered_line_is_said_in_a_sentence(run, change):
+    lines = (run / "results.jsonl").read_text().splitlines()
+    lines[2] = json.dumps({**json.loads(lines[2]), **change}).replace("Infinity", "1e999")
+    (run / "results.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=r"Line 3 of .*results\.jsonl cannot be read"):
+        write_report(run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"pairs": []}, {"pairs": {"sha256": 5}}, {"score": 3}, {"weights": None}, {"name": ["a"]}],
+)
+def test_a_tampered_configuration_is_said_in_a_sentence(run, change):
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(InputError, match=r"config\.json is damaged"):
+        write_report(run)
+
+
+def test_pictures_are_not_read_through_what_leads_out(run, tmp_path):
+    """A relative name stays in the run's folder; what lies elsewhere has its whole path."""
+    white = np.full((60, 120, 3), 255, np.uint8)
+    cv2.imwrite(str(tmp_path / "white.png"), white)
+    line = read_run(run).lines[0]
+    own = strip(run, line)
+    (run / "link.png").symlink_to(tmp_path / "white.png")
+    for name in ("../white.png", "link.png"):
+        told = strip(run, dataclasses.replace(line, result=name))
+        result = cv2.imdecode(np.frombuffer(told, np.uint8), cv2.IMREAD_COLOR)[:, -SIDE_PX:]
+        assert abs(float(result.mean()) - 128) < 3
+    assert own != told

@@ -136,3 +136,15 @@ def test_ranking_and_its_middle():
     assert ranked(values, "lower") == ranked(values, None) == ["a", "d", "b", "c"]
     assert around_median(list("abcdefg"), 3) == list("cde")
     assert around_median(list("ab"), 5) == list("ab")
+
+
+def test_of_what_is_best_at_1_neither_more_nor_less_is_better():
+    values = {"soft": 0.6, "right": 0.98, "noisy": 1.5, "ringing": 3.0}
+    assert ranked(values, "nearer to 1") == ["right", "soft", "noisy", "ringing"]
+    rng = np.random.default_rng(0)
+    level = {f"{k}": 1 + rng.normal(0, 0.02) for k in range(20)}
+    sharper = {pair: value + 0.5 for pair, value in level.items()}
+    softer = {pair: value - 0.5 for pair, value in level.items()}
+    for other in (sharper, softer):
+        assert difference(other, level, "nearer to 1").verdict == "worse"
+        assert difference(level, other, "nearer to 1").verdict == "better"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,6 +108,127 @@ def test_a_full_disk_met_in_writing(tmp_path: Path) -> None:
         pending.path.symlink_to("/dev/full")
         pending.path.write_bytes(b"x")
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("gone", ["the file", "the folder"])
+def test_a_file_removed_while_it_is_written_is_an_error(tmp_path: Path, gone: str) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    with (
+        pytest.raises(OutputError, match=r"out\.png was removed.*no result; write it again"),
+        atomic_output(folder / "out.png") as pending,
+    ):
+        pending.path.write_bytes(b"x")
+        pending.require()
+        if gone == "the file":
+            pending.path.unlink()
+        else:
+            shutil.rmtree(folder)
+        with pytest.raises(OutputError, match="was removed"):
+            pending.require()
+
+
+def test_a_folder_removed_before_anything_was_written_is_told_by_the_outputs_name(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    with (
+        pytest.raises(OutputError, match=r"results/out\.png was removed"),
+        atomic_output(folder / "out.png") as pending,
+    ):
+        shutil.rmtree(folder)
+        pending.path.write_bytes(b"x")
+
+
+def test_an_output_that_became_a_folder_meanwhile(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"created by another program.*another name\."),
+        atomic_output(tmp_path / "out.png", overwrite=True) as pending,
+    ):
+        pending.path.write_bytes(b"x")
+        (tmp_path / "out.png").mkdir()
+    assert names(tmp_path) == ["out.png"]
+
+
+KILLED = """
+import os, signal, sys
+from sosie.media.output import atomic_output
+with atomic_output(sys.argv[1]) as pending:
+    pending.path.write_bytes(b"half")
+    print("writing", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def writing(path: Path) -> subprocess.Popen[str]:
+    """Another process that has written a half of `path`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks of this kind")
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_same(
+    tmp_path: Path,
+) -> None:
+    with writing(tmp_path / "out.mp4") as alive, writing(tmp_path / "out.mp4") as killed:
+        first, _ = names(tmp_path)
+        killed.kill()
+        killed.wait()
+        (tmp_path / ".other.1.tmp.mp4").touch()
+        with atomic_output(tmp_path / "out.mp4") as pending:
+            pending.path.write_bytes(b"film")
+        # The one that is being written is left alone, and so is that of another output.
+        assert names(tmp_path) == [".other.1.tmp.mp4", first, "out.mp4"]
+        alive.kill()
+        alive.wait()
+    with atomic_output(tmp_path / "out.mp4", overwrite=True) as pending:
+        pending.path.write_bytes(b"film")
+    assert names(tmp_path) == [".other.1.tmp.mp4", "out.mp4"]
+
+
+def test_two_that_write_the_same_do_not_write_the_same_file(tmp_path: Path) -> None:
+    with (
+        atomic_output(tmp_path / "out.png", overwrite=True) as one,
+        atomic_output(tmp_path / "out.png", overwrite=True) as other,
+    ):
+        one.path.write_bytes(b"one")
+        other.path.write_bytes(b"other")
+    assert (tmp_path / "out.png").read_bytes() == b"one"
+    assert names(tmp_path) == ["out.png"]
+
+
+def test_ctrl_c_while_the_result_gets_its_name_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = os.fsync
+
+    def interrupted(descriptor: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+        synced(descriptor)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), atomic_output(tmp_path / "out.png") as pending:
+            pending.path.write_bytes(b"whole")
+            monkeypatch.setattr(os, "fsync", interrupted)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "out.png").read_bytes() == b"whole"
+    assert names(tmp_path) == ["out.png"]
+
+
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"aaa\.\.\. is no name that a file can have"):
+        check_output(tmp_path / f"{'a' * 300}.png")
 
 
 def test_an_output_created_meanwhile_is_not_replaced(tmp_path: Path) -> None:

@@ -133,6 +133,25 @@ def test_corrupt_packets(make_clip: Any) -> None:
     position, size = packets[60]
     data[position : position + size] = bytes([255]) * size
     path.write_bytes(bytes(data))
+    with open_film(path) as film:
+        times = [frame.time_s for frame in film.frames()]
+        (note,) = film.notes
+    lost = [n / 25 for n in range(len(packets)) if not np.isclose(times, n / 25).any()]
+    assert 1 <= len(lost) < 20
+    assert len(times) + len(lost) == len(packets)
+    assert note == (
+        f"The film is damaged: its pictures from {lost[0]:.2f} to {lost[-1] + 0.04:.2f} s are lost."
+    )
+
+
+def test_damage_to_the_end(make_clip: Any) -> None:
+    path = noisy(make_clip, "film.mp4")
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    for position, size in packets[60:]:
+        data[position : position + size] = bytes([255]) * size
+    path.write_bytes(bytes(data))
     refused(path, "is damaged at", " s and cannot be read further", read=True)
 
 

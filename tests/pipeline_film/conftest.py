@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from sosie.options import SwapOptions
-from sosie.pipeline import Swap
+from sosie.pipeline import FaceSwapper
 from sosie.types import Progress, SwapReport
 
 WIDTH, HEIGHT, FPS = 320, 240, 25
@@ -138,19 +138,19 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-MakeSwap = Callable[..., Swap]
+MakeSwap = Callable[..., FaceSwapper]
 
 
 @pytest.fixture(scope="package")
 def make_swap(dyed: np.ndarray) -> MakeSwap:
-    def make(**options: Any) -> Swap:
-        return Swap(dyed, SwapOptions(**{"colour": "none", **LOSSLESS, **options}))
+    def make(**options: Any) -> FaceSwapper:
+        return FaceSwapper(dyed, SwapOptions(**{"colour": "none", **LOSSLESS, **options}))
 
     return make
 
 
 @pytest.fixture(scope="package")
-def lossless(make_swap: MakeSwap) -> Swap:
+def lossless(make_swap: MakeSwap) -> FaceSwapper:
     return make_swap()
 
 
@@ -179,10 +179,10 @@ class Done:
 
 
 @pytest.fixture(scope="package")
-def swayed(lossless: Swap, swaying: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+def swayed(lossless: FaceSwapper, swaying: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     output = tmp_path_factory.mktemp("swayed") / "out.mkv"
     told: list[Progress] = []
-    report = lossless.film(swaying, output, told.append)
+    report = lossless.video(swaying, output, told.append)
     return Done(swaying, output, read(swaying), read(output), report, told)
 
 

@@ -3,7 +3,10 @@ under the final name."""
 
 from __future__ import annotations
 
+import errno
 import gc
+import io
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -18,17 +21,18 @@ from sosie.analysis import follow
 from sosie.engine import Engine
 from sosie.errors import InterruptedSwapError, NoFaceError, OutputError, UsageError
 from sosie.media.encode import FilmWriter
+from sosie.media.film_file import FilmFile
 from sosie.media.video import FilmFrame
-from sosie.pipeline import Swap
+from sosie.pipeline import FaceSwapper
 from sosie.types import Progress
 
-MakeSwap = Callable[..., Swap]
+MakeSwap = Callable[..., FaceSwapper]
 
 # Memory.
 
 
 def test_frames_in_memory_do_not_grow_with_the_film(
-    studio: Any, lossless: Swap, head: np.ndarray, tmp_path: Path
+    studio: Any, lossless: FaceSwapper, head: np.ndarray, tmp_path: Path
 ) -> None:
     peaks = []
     for count in (40, 90):
@@ -41,7 +45,7 @@ def test_frames_in_memory_do_not_grow_with_the_film(
             if progress.done % 8 == 0:
                 alive.append(sum(type(thing) is FilmFrame for thing in gc.get_objects()))
 
-        lossless.film(film, tmp_path / f"{count}-out.mkv", look)
+        lossless.video(film, tmp_path / f"{count}-out.mkv", look)
         peaks.append(max(alive))
     # 0.8 s known ahead is 20 frames; the queues hold a few more.
     assert 15 < peaks[0] <= 40
@@ -53,14 +57,14 @@ def test_frames_in_memory_do_not_grow_with_the_film(
 
 
 def test_ctrl_c_leaves_a_part_that_plays(
-    studio: Any, lossless: Swap, swaying: Path, tmp_path: Path
+    studio: Any, lossless: FaceSwapper, swaying: Path, tmp_path: Path
 ) -> None:
     def interrupt(progress: Progress) -> None:
         if progress.done == 20:
             raise KeyboardInterrupt
 
     with pytest.raises(InterruptedSwapError, match="first 20 frames") as caught:
-        lossless.film(swaying, tmp_path / "out.mkv", interrupt)
+        lossless.video(swaying, tmp_path / "out.mkv", interrupt)
     assert caught.value.exit_code == 4
     assert caught.value.partial == str(tmp_path / "out.partial.mkv")
     assert studio.names(tmp_path) == ["out.partial.mkv"]
@@ -70,12 +74,16 @@ def test_ctrl_c_leaves_a_part_that_plays(
         assert studio.greenness(frame, x) > studio.SWAPPED
     assert studio.stages_alive() == []
     # Nothing of it hinders the next film.
-    again = lossless.film(caught.value.partial, tmp_path / "out.mkv")
+    again = lossless.video(caught.value.partial, tmp_path / "out.mkv")
     assert again.frames == 20
 
 
 def test_ctrl_c_between_encoder_and_file_loses_no_packet(
-    studio: Any, lossless: Swap, swaying: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studio: Any,
+    lossless: FaceSwapper,
+    swaying: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mux, calls = FilmWriter._mux, iter(range(1000))
 
@@ -89,7 +97,7 @@ def test_ctrl_c_between_encoder_and_file_loses_no_packet(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(InterruptedSwapError) as caught:
-            lossless.film(swaying, tmp_path / "out.mkv")
+            lossless.video(swaying, tmp_path / "out.mkv")
     finally:
         signal.signal(signal.SIGINT, before)
     times = studio.times(caught.value.partial)
@@ -100,14 +108,18 @@ def test_ctrl_c_between_encoder_and_file_loses_no_packet(
 
 
 def test_ctrl_c_before_the_first_frame_leaves_nothing(
-    studio: Any, lossless: Swap, swaying: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studio: Any,
+    lossless: FaceSwapper,
+    swaying: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def interrupt(*args: Any, **how: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Engine, "patch", interrupt)
     with pytest.raises(InterruptedSwapError, match="before the first frame") as caught:
-        lossless.film(swaying, tmp_path / "out.mkv")
+        lossless.video(swaying, tmp_path / "out.mkv")
     assert caught.value.partial is None
     assert studio.names(tmp_path) == []
     assert studio.stages_alive() == []
@@ -125,7 +137,7 @@ def test_ctrl_c_does_not_touch_an_earlier_result(
         raise KeyboardInterrupt
 
     with pytest.raises(InterruptedSwapError):
-        make_swap(overwrite=True).film(swaying, output, interrupt)
+        make_swap(overwrite=True).video(swaying, output, interrupt)
     assert output.exists() == existing
     if existing:
         assert output.read_bytes() == b"an earlier film"
@@ -133,7 +145,7 @@ def test_ctrl_c_does_not_touch_an_earlier_result(
 
 
 @pytest.mark.parametrize("where", ["swap", "analysis", "progress"])
-def test_an_error_in_a_stage_comes_out_and_leaves_nothing(
+def test_an_error_in_a_stage_comes_out_and_what_was_done_is_kept(
     studio: Any,
     make_swap: MakeSwap,
     swaying: Path,
@@ -159,16 +171,78 @@ def test_an_error_in_a_stage_comes_out_and_leaves_nothing(
         monkeypatch.setattr(Engine, "patch", broken)
     elif where == "analysis":
         monkeypatch.setattr(follow, "look_of", broken)
-    with pytest.raises(ZeroDivisionError, match="tenth"):
-        swap.film(swaying, tmp_path / "out.mkv", progress)
-    assert studio.names(tmp_path) == []
+    with pytest.raises(ZeroDivisionError, match="tenth") as caught:
+        swap.video(swaying, tmp_path / "out.mkv", progress)
+    # Looks are ahead of the swap by more than ten frames: at the tenth nothing is written yet.
+    partial = tmp_path / "out.partial.mkv"
+    done = {"swap": range(7, 10), "analysis": range(1), "progress": range(10, 14)}[where]
+    assert studio.names(tmp_path) == ([partial.name] if done.start else [])
+    if done.start:
+        count = len(studio.read(partial))
+        assert count in done
+        assert caught.value.__notes__ == [f"The first {count} frames are in {partial}."]
     assert studio.stages_alive() == []
 
 
-def test_a_film_without_a_face(studio: Any, lossless: Swap, tmp_path: Path) -> None:
+def test_a_film_that_is_removed_while_it_is_written_is_an_error(
+    studio: Any, lossless: FaceSwapper, swaying: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    told: list[int] = []
+
+    def remove(progress: Progress) -> None:
+        told.append(progress.done)
+        if progress.done == 5:
+            shutil.rmtree(folder)
+
+    with pytest.raises(OutputError, match=r"results/out\.mkv was removed.*there is no result"):
+        lossless.video(swaying, folder / "out.mkv", remove)
+    assert not folder.exists()
+    # It is seen at once, and not at the end of a long film.
+    assert told[-1] < 10
+
+
+def test_a_full_disk_in_the_middle_leaves_a_part_that_plays(
+    studio: Any, make_swap: MakeSwap, swaying: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk holds 300 kB more than the room that was kept on it, and what is given back."""
+    left = [300_000]
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            if not left[0]:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            count = super().write(memoryview(data)[: left[0]])
+            left[0] -= count
+            return count
+
+    def created(file: FilmFile, path: Path) -> None:
+        create(file, path)
+        file._file.close()
+        file._file = Full(path, "w")
+
+    def given_back(file: FilmFile) -> None:
+        give_back(file)
+        left[0] += 1 << 20
+
+    create, give_back = FilmFile.__init__, FilmFile._give_room_back
+    monkeypatch.setattr(FilmFile, "__init__", created)
+    monkeypatch.setattr(FilmFile, "_give_room_back", given_back)
+    with pytest.raises(OutputError, match=r"disk is full: .*out\.mp4 could not") as caught:
+        make_swap(crf=0, preset="ultrafast").video(swaying, tmp_path / "out.mp4")
+    monkeypatch.undo()
+    partial = tmp_path / "out.partial.mp4"
+    assert studio.names(tmp_path) == [partial.name]
+    count = len(studio.read(partial))
+    assert 1 < count < 50
+    assert caught.value.__notes__ == [f"The first {count} frames are in {partial}."]
+
+
+def test_a_film_without_a_face(studio: Any, lossless: FaceSwapper, tmp_path: Path) -> None:
     film = studio.write(tmp_path / "scenery.mkv", [studio.background()] * 10)
     with pytest.raises(NoFaceError, match=r"scenery\.mkv: no face was found"):
-        lossless.film(film, tmp_path / "out.mkv")
+        lossless.video(film, tmp_path / "out.mkv")
     assert studio.names(tmp_path) == ["scenery.mkv"]
     assert studio.stages_alive() == []
 

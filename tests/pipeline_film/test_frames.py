@@ -19,10 +19,10 @@ from sosie import pipeline
 from sosie.analysis.analyser import Analyser, create_analyser
 from sosie.errors import NoFaceError
 from sosie.media.planes import plane_array
-from sosie.pipeline import Swap
+from sosie.pipeline import FaceSwapper
 from sosie.types import Face
 
-MakeSwap = Callable[..., Swap]
+MakeSwap = Callable[..., FaceSwapper]
 BLIND = (255, 0, 255)
 
 # Pixels.
@@ -58,21 +58,21 @@ def test_the_report_of_a_film(swayed: Any) -> None:
 
 
 def test_a_film_swapped_twice_is_the_same(
-    studio: Any, lossless: Swap, swayed: Any, tmp_path: Path
+    studio: Any, lossless: FaceSwapper, swayed: Any, tmp_path: Path
 ) -> None:
     """Neither the threads' timing nor the film before has a say."""
-    lossless.film(swayed.film, tmp_path / "again.mkv")
+    lossless.video(swayed.film, tmp_path / "again.mkv")
     for once, again in zip(swayed.after, studio.read(tmp_path / "again.mkv"), strict=True):
         assert np.array_equal(once, again)
 
 
 def test_a_still_face_stays_still(
-    studio: Any, lossless: Swap, head: np.ndarray, tmp_path: Path
+    studio: Any, lossless: FaceSwapper, head: np.ndarray, tmp_path: Path
 ) -> None:
     """What trembles in the result was added by us."""
     still = studio.with_head(head, 64)
     film = studio.write(tmp_path / "still.mkv", [still] * 40)
-    lossless.film(film, tmp_path / "out.mkv")
+    lossless.video(film, tmp_path / "out.mkv")
     frames = [frame.astype(int) for frame in studio.read(tmp_path / "out.mkv")]
     face = (frames[0] != still).any(-1)
     assert face.sum() > 2000
@@ -144,7 +144,7 @@ def test_no_flash_of_the_old_face_where_detection_fails(
             yield frame
 
     film = studio.write(tmp_path / "film.mkv", frames())
-    report = swap.film(film, tmp_path / "out.mkv")
+    report = swap.video(film, tmp_path / "out.mkv")
     assert blinded.blind_calls >= len(blind)
     assert report.swapped_frames == 45
     assert report.tracks == 1
@@ -153,14 +153,14 @@ def test_no_flash_of_the_old_face_where_detection_fails(
 
 
 def test_frames_without_the_face_are_left_as_they_are(
-    studio: Any, lossless: Swap, head: np.ndarray, tmp_path: Path
+    studio: Any, lossless: FaceSwapper, head: np.ndarray, tmp_path: Path
 ) -> None:
     def frames() -> Iterator[np.ndarray]:
         for number in range(60):
             yield studio.with_head(head, 64) if 20 <= number < 42 else studio.background()
 
     film = studio.write(tmp_path / "film.mkv", frames())
-    report = lossless.film(film, tmp_path / "out.mkv")
+    report = lossless.video(film, tmp_path / "out.mkv")
     before, after = studio.read(film), studio.read(tmp_path / "out.mkv")
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
         if 20 <= number < 42:
@@ -174,7 +174,7 @@ def test_frames_without_the_face_are_left_as_they_are(
 
 
 def test_the_first_frame_after_a_cut_is_swapped(
-    studio: Any, lossless: Swap, head: np.ndarray, tmp_path: Path
+    studio: Any, lossless: FaceSwapper, head: np.ndarray, tmp_path: Path
 ) -> None:
     places = [(20.0, 20.0)] * 20 + [(118.0, 34.0)] * 20
 
@@ -183,7 +183,7 @@ def test_the_first_frame_after_a_cut_is_swapped(
             yield studio.with_head(head, x, y, studio.background(0 if number < 20 else 5))
 
     film = studio.write(tmp_path / "film.mkv", frames())
-    report = lossless.film(film, tmp_path / "out.mkv")
+    report = lossless.video(film, tmp_path / "out.mkv")
     assert report.swapped_frames == 40
     assert report.tracks == 2
     for number, ((x, y), frame) in enumerate(
@@ -232,7 +232,7 @@ def test_which_of_two_people(
     swapped: set[str],
 ) -> None:
     film, places = two_people
-    report = make_swap(faces=faces).film(film, tmp_path / "out.mkv")
+    report = make_swap(faces=faces).video(film, tmp_path / "out.mkv")
     assert report.tracks == len(swapped)
     assert report.face_count == 15 * len(swapped)
     for old, new in zip(studio.read(film), studio.read(tmp_path / "out.mkv"), strict=True):
@@ -248,7 +248,7 @@ def test_a_position_that_never_comes(
     studio: Any, make_swap: MakeSwap, two_people: tuple[Path, Any], tmp_path: Path
 ) -> None:
     with pytest.raises(NoFaceError, match=r"film\.mkv"):
-        make_swap(faces="3").film(two_people[0], tmp_path / "out.mkv")
+        make_swap(faces="3").video(two_people[0], tmp_path / "out.mkv")
     assert studio.names(tmp_path) == []
 
 
@@ -268,7 +268,7 @@ def test_uneven_timestamps_and_sound_are_kept(
         pix_fmt="yuv420p",
         sound_s=1.2,
     )
-    report = make_swap(codec=None).film(film, tmp_path / "out.mp4")
+    report = make_swap(codec=None).video(film, tmp_path / "out.mp4")
     assert report.frames == len(pts)
     assert (
         studio.times(tmp_path / "out.mp4")
@@ -286,7 +286,7 @@ def test_ten_bits_stay_ten_bits(
     film = studio.write(
         tmp_path / "film.mkv", [studio.with_head(head, 64)] * 8, pix_fmt="yuv444p10le"
     )
-    make_swap().film(film, tmp_path / "out.mkv")
+    make_swap().video(film, tmp_path / "out.mkv")
     with av.open(str(film)) as old, av.open(str(tmp_path / "out.mkv")) as new:
         for a, b in zip(old.decode(video=0), new.decode(video=0), strict=True):
             assert b.format.name == "yuv444p10le"
@@ -302,7 +302,7 @@ def test_ten_bits_stay_ten_bits(
 
 
 def test_a_part_of_a_film(studio: Any, make_swap: MakeSwap, swaying: Path, tmp_path: Path) -> None:
-    report = make_swap(start_s=0.4, end_s=1.2).film(swaying, tmp_path / "out.mkv")
+    report = make_swap(start_s=0.4, end_s=1.2).video(swaying, tmp_path / "out.mkv")
     frames = studio.read(tmp_path / "out.mkv")
     assert report.frames == len(frames) == 20
     assert studio.times(tmp_path / "out.mkv") == pytest.approx(

@@ -16,7 +16,7 @@ from sosie.analysis.analyser import create_analyser
 from sosie.errors import NoFaceError
 from sosie.geometry import fill_polygon
 from sosie.options import SwapOptions
-from sosie.pipeline import Swap
+from sosie.pipeline import FaceSwapper
 from sosie.types import Face
 
 FACE_PX = 80.0
@@ -76,9 +76,9 @@ def red(hopper: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def swap(by_look: Any) -> Callable[..., Swap]:
-    def make(source: Any = None, **people: Any) -> Swap:
-        return Swap(source, SwapOptions(colour="none", codec="ffv1"), **people)
+def swap(by_look: Any) -> Callable[..., FaceSwapper]:
+    def make(source: Any = None, **people: Any) -> FaceSwapper:
+        return FaceSwapper(source, SwapOptions(colour="none", codec="ffv1"), **people)
 
     return make
 
@@ -125,13 +125,13 @@ def test_of_two_who_cross_only_the_reference_is_swapped(
     studio: Any,
     stage: Stage,
     crossed: Path,
-    swap: Callable[..., Swap],
+    swap: Callable[..., FaceSwapper],
     dyed: np.ndarray,
     astronaut: np.ndarray,
     by_look: Any,
     tmp_path: Path,
 ) -> None:
-    report = swap(dyed, reference=astronaut).film(crossed, tmp_path / "out.mkv")
+    report = swap(dyed, reference=astronaut).video(crossed, tmp_path / "out.mkv")
     frames = zip(crossing(), studio.read(crossed), studio.read(tmp_path / "out.mkv"), strict=True)
     for number, (places, old, new) in enumerate(frames):
         theirs = stage.face(*places[1])
@@ -150,7 +150,7 @@ def test_of_two_who_cross_each_gets_their_own_source(
     studio: Any,
     stage: Stage,
     crossed: Path,
-    swap: Callable[..., Swap],
+    swap: Callable[..., FaceSwapper],
     dyed: np.ndarray,
     red: np.ndarray,
     astronaut: np.ndarray,
@@ -158,7 +158,7 @@ def test_of_two_who_cross_each_gets_their_own_source(
     tmp_path: Path,
 ) -> None:
     people = [(astronaut, dyed), (hopper, [red])]
-    report = swap(people=people).film(crossed, tmp_path / "out.mkv")
+    report = swap(people=people).video(crossed, tmp_path / "out.mkv")
     for number, (places, new) in enumerate(
         zip(crossing(), studio.read(tmp_path / "out.mkv"), strict=True)
     ):
@@ -184,7 +184,7 @@ def test_of_two_who_cross_each_gets_their_own_source(
 def test_a_person_is_found_again_after_a_cut_and_from_its_first_frame(
     studio: Any,
     stage: Stage,
-    swap: Callable[..., Swap],
+    swap: Callable[..., FaceSwapper],
     dyed: np.ndarray,
     hopper: np.ndarray,
     tmp_path: Path,
@@ -195,7 +195,7 @@ def test_a_person_is_found_again_after_a_cut_and_from_its_first_frame(
         (5, [("hopper", 90.0, 120.0), ("astronaut", 230.0, 120.0)]),
     ]
     film = stage.film(tmp_path / "film.mkv", [shots[n // 12] for n in range(24)])
-    report = swap(dyed, reference=hopper).film(film, tmp_path / "out.mkv")
+    report = swap(dyed, reference=hopper).video(film, tmp_path / "out.mkv")
     assert report.swapped_frames == report.face_count == 24
     assert [track.scene for track in report.followed] == [0, 1]
     before, after = studio.read(film), studio.read(tmp_path / "out.mkv")
@@ -209,7 +209,7 @@ def test_a_person_is_found_again_after_a_cut_and_from_its_first_frame(
 def test_a_person_who_leaves_and_returns_is_found_again_and_nobody_else_meanwhile(
     studio: Any,
     stage: Stage,
-    swap: Callable[..., Swap],
+    swap: Callable[..., FaceSwapper],
     dyed: np.ndarray,
     astronaut: np.ndarray,
     tmp_path: Path,
@@ -223,7 +223,7 @@ def test_a_person_who_leaves_and_returns_is_found_again_and_nobody_else_meanwhil
         return here
 
     film = stage.film(tmp_path / "film.mkv", [(0, places(n)) for n in range(40)])
-    report = swap(dyed, reference=astronaut).film(film, tmp_path / "out.mkv")
+    report = swap(dyed, reference=astronaut).video(film, tmp_path / "out.mkv")
     before, after = studio.read(film), studio.read(tmp_path / "out.mkv")
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
         if 12 <= number < 28:
@@ -245,14 +245,14 @@ def test_a_person_who_leaves_and_returns_is_found_again_and_nobody_else_meanwhil
 def test_a_film_without_the_person_is_refused_with_the_best_similarity(
     studio: Any,
     stage: Stage,
-    swap: Callable[..., Swap],
+    swap: Callable[..., FaceSwapper],
     dyed: np.ndarray,
     hopper_path: Path,
     tmp_path: Path,
 ) -> None:
     film = stage.film(tmp_path / "film.mkv", [(0, [("astronaut", 80, 110)])] * 12)
     with pytest.raises(NoFaceError) as caught:
-        swap(dyed, reference=hopper_path).film(film, tmp_path / "out.mkv")
+        swap(dyed, reference=hopper_path).video(film, tmp_path / "out.mkv")
     message = str(caught.value)
     assert message.startswith(f"{film}: Nobody like {hopper_path} was found: ")
     assert "similarity of 0." in message
@@ -260,13 +260,13 @@ def test_a_film_without_the_person_is_refused_with_the_best_similarity(
     assert studio.names(tmp_path) == ["film.mkv"]
     empty = studio.write(tmp_path / "empty.mkv", [studio.background()] * 8)
     with pytest.raises(NoFaceError, match=r"empty\.mkv: no face was found; nothing was written"):
-        swap(dyed, reference=hopper_path).film(empty, tmp_path / "out.mkv")
+        swap(dyed, reference=hopper_path).video(empty, tmp_path / "out.mkv")
 
 
 def test_one_absent_person_is_noted_and_the_others_are_swapped(
     studio: Any,
     stage: Stage,
-    swap: Callable[..., Swap],
+    swap: Callable[..., FaceSwapper],
     dyed: np.ndarray,
     red: np.ndarray,
     astronaut_path: Path,
@@ -276,7 +276,7 @@ def test_one_absent_person_is_noted_and_the_others_are_swapped(
     place: Place = ("astronaut", 80, 110)
     film = stage.film(tmp_path / "film.mkv", [(0, [place])] * 12)
     people = {hopper_path: red, astronaut_path: [dyed]}
-    report = swap(people=people).film(film, tmp_path / "out.mkv")
+    report = swap(people=people).video(film, tmp_path / "out.mkv")
     for frame in studio.read(tmp_path / "out.mkv"):
         assert lean(frame, stage.face(*place, grow=0.6)) == "green"
     absent, present = report.people

@@ -13,6 +13,8 @@ import pytest
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
+from safetensors.torch import save  # noqa: E402
+
 from sosie.errors import InputError, InterruptedTrainingError, UsageError  # noqa: E402
 from sosie.training.checkpoint import load_tensors, save_tensors  # noqa: E402
 from sosie.training.loop import BEST, LOG, STATE, train  # noqa: E402
@@ -313,6 +315,14 @@ def test_tensors_and_facts_come_back(tmp_path):
 def test_another_file_is_no_snapshot(tmp_path, content):
     file = tmp_path / "a.safetensors"
     file.write_bytes(content)
+    with pytest.raises(InputError, match="not a file of a training run, or it is damaged"):
+        load_tensors(file)
+
+
+@pytest.mark.parametrize("facts", ["[]", "1", "null", "{", "[" * 100_000, '{"a":' * 100_000])
+def test_facts_of_another_form_are_refused(tmp_path, facts):
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(save({"x": torch.ones(1)}, {"facts": facts}))
     with pytest.raises(InputError, match="not a file of a training run, or it is damaged"):
         load_tensors(file)
 

@@ -309,3 +309,24 @@ def test_ctrl_c_saves_the_run_and_it_goes_on(tmp_path):
     assert said.splitlines()[-1].endswith("samples: go on with --resume.")
     _, facts = load_tensors(run / "state.safetensors")
     assert facts["step"] > 0
+
+
+def test_a_stop_before_the_first_validation_leaves_what_was_learned(order, tmp_path):
+    interrupt(order)
+    card = parse_card((order.run / "brightness.json").read_bytes(), "brightness")
+    assert card.figures == {"samples": 8}
+    pixels = np.zeros((1, 8, 8, 3), np.uint8)
+    assert create_session(order.run / "brightness.onnx", threads=1).run({"pixels": pixels})
+    resumed = make(dataclasses.replace(order, resume=True))
+    whole = make(dataclasses.replace(order, run=tmp_path / "whole"))
+    assert resumed.card.figures == whole.card.figures
+
+
+@pytest.mark.parametrize("content", [{"settings": ["a"]}, {"settings": {"lr": 1}}, {"start": 5},
+                                     {"preset": [1]}, {"form": {"lr": []}}])  # fmt: skip
+def test_a_tampered_order_is_said_in_a_sentence(order, content):
+    interrupt(order)
+    file = order.run / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | content))
+    with pytest.raises(InputError, match=r"run\.json is damaged: "):
+        make(dataclasses.replace(order, resume=True))

@@ -21,7 +21,7 @@ from torch import nn  # noqa: E402
 
 import sosie  # noqa: E402
 from sosie.errors import OutputError, SosieError, UsageError  # noqa: E402
-from sosie.training import loop  # noqa: E402
+from sosie.training import checkpoint, loop  # noqa: E402
 from sosie.training.checkpoint import load_tensors  # noqa: E402
 from sosie.training.journal import Journal, grid  # noqa: E402
 from sosie.training.loop import BEST, LOG, STATE, train  # noqa: E402
@@ -131,22 +131,22 @@ def test_losses_that_stay_no_numbers_end_the_run_in_clear_words(
 
 def test_a_full_disk_leaves_the_last_state(recipe_that, short, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_SAVE_EVERY_S", 0.0)
-    real, left = loop.save_tensors, [8]
+    real, left = checkpoint.save_file, [8]
 
-    def save(file, tensors, facts):
+    def save(tensors, file, metadata):
         left[0] -= 1
         if left[0] < 0:
-            file.with_name(file.name + ".part").write_bytes(b"half")
+            file.write_bytes(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(file, tensors, facts)
+        real(tensors, file, metadata)
 
-    monkeypatch.setattr(loop, "save_tensors", save)
+    monkeypatch.setattr(checkpoint, "save_file", save)
     with pytest.raises(OutputError, match=r"No space left on device.*make room.*--resume"):
         train(recipe_that(), short, tmp_path)
     kept = load_tensors(tmp_path / STATE)[1]["step"]
     assert kept > 0
-    assert not list(tmp_path.glob("*.part"))
-    monkeypatch.setattr(loop, "save_tensors", real)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    monkeypatch.setattr(checkpoint, "save_file", real)
     train(recipe_that(), short, tmp_path, resume=True)
     assert load_tensors(tmp_path / STATE)[1]["step"] == 30
 

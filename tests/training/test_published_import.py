@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
 from safetensors import SafetensorError  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
 from torch import nn  # noqa: E402
 
 from sosie.errors import InputError, OutputError, SosieError, UsageError  # noqa: E402
@@ -232,6 +234,80 @@ def test_only_snapshots_are_loaded_as_such(tmp_path):
     save_snapshot(other, make_card(SMALL, other, "x.pth", "0" * 64, False), file)
     with pytest.raises(InputError, match="not those of simswap_disc"):
         load_snapshot(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"network": name} for name in (None, [], {}, 3, "none of them", "../" + SMALL)),
+        *({key: value} for key in ("inputs", "outputs", "licence") for value in (None, 3, [[]])),
+        *({"parameters": "many"}, {"embedding_map": 1}, {"more": 1}),
+    ],
+)
+def test_a_card_of_another_form_is_refused(tmp_path, change):
+    file = tmp_path / "a.safetensors"
+    other = nn.Linear(2, 2)
+    card = make_card(SMALL, other, "x.pth", "0" * 64, False)
+    told = json.dumps(json.loads(card.to_json()) | change)
+    save_file(other.state_dict(), file, {"sosie.card": told})
+    with pytest.raises(InputError, match="import"):
+        load_snapshot(file)
+
+
+def test_a_card_that_nests_without_end_is_refused(tmp_path):
+    file = tmp_path / "a.safetensors"
+    save_file({"a": torch.ones(1)}, file, {"sosie.card": "[" * 100_000})
+    with pytest.raises(InputError, match="no snapshot"):
+        load_snapshot(file)
+
+
+def test_pipes_and_devices_are_not_read(checkpoint, tmp_path):
+    pipe = tmp_path / "pipe.safetensors"
+    os.mkfifo(pipe)
+    for file in (pipe, Path("/dev/zero"), tmp_path):
+        with pytest.raises(InputError, match=r"is a (pipe|device|folder)"):
+            import_weights("simswap", file, tmp_path)
+    with pytest.raises(InputError, match="is a pipe"):
+        load_snapshot(pipe)
+    for name in ("map.npy", "map.onnx"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(InputError):
+            import_weights("simswap", checkpoint, tmp_path, embedding_map=tmp_path / name)
+
+
+def header(shape: str, dtype: str = "'<f4'") -> bytes:
+    text = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x05\x06" + bytes(18),
+        header("(512, 512)"),
+        header("(1099511627776, 1099511627776)"),
+        header("(512, 512)", "'|O'") + bytes(8 * 512 * 512),
+        header("(512, 512)", "[('a', '<f4')]") + bytes(4 * 512 * 512),
+        header("(512, 512)", "'<c8'") + bytes(8 * 512 * 512),
+        header("(512, 512)") + b"\xff" * (4 * 512 * 512),
+        header("-" * 9000 + "1"),
+        header("(" * 900),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
+def test_what_is_no_embedding_map_is_refused(checkpoint, tmp_path, content):
+    file = tmp_path / "map.npy"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"512 x 512|not finite"):
+        import_weights("simswap", checkpoint, tmp_path, embedding_map=file)
+
+
+def test_complex_weights_are_refused(tmp_path):
+    file = tmp_path / "complex.pth"
+    torch.save({key: value + 0j for key, value in weights_of(SMALL).items()}, file)
+    with pytest.raises(InputError, match="complex numbers"):
+        import_weights("simswap", file, tmp_path)
 
 
 def test_the_command_tells_what_to_know(checkpoint, tmp_path, capsys):

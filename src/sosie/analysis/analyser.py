@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -42,6 +43,10 @@ _MAX_THREADS = 4
 
 class Analyser(Protocol):
     """What the rest of Sosie needs of face analysis. Pixels are RGB, H x W x 3, uint8 or uint16."""
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """Of each network that was needed so far, by name, on which provider it runs."""
 
     def detect(self, pixels: Pixels, *, thorough: bool = True) -> list[Detection]:
         """Where faces may be, best first, overlapping answers merged."""
@@ -85,13 +90,15 @@ class Analyser(Protocol):
         """
 
 
-def create_analyser(threads: int | None = None) -> Analyser:
+def create_analyser(threads: int | None = None, provider: str = "cpu") -> Analyser:
     """The analyser of this installation.
 
-    threads: processor threads to use; None takes all. A weight file of the package that is damaged
-    raises InputError when it is first needed.
+    threads: processor threads to use; None takes all. provider: on which its networks run. A weight
+    file of the package that is damaged raises InputError when it is first needed, and a provider
+    that does not run a network UnavailableError.
     """
-    return FaceAnalyser(Networks(min(threads or os.cpu_count() or 1, _MAX_THREADS)))
+    count = min(threads or os.cpu_count() or 1, _MAX_THREADS)
+    return FaceAnalyser(Networks(count, provider))
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,10 @@ class FaceAnalyser:
 
     def detect(self, pixels: Pixels, *, thorough: bool = True) -> list[Detection]:
         return search.find(self.networks.detector, to_8_bit(pixels), thorough)
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        return self.networks.providers
 
     def landmarks(self, pixels: Pixels, region: Region) -> Face | None:
         frame = to_8_bit(pixels)
@@ -255,5 +266,6 @@ def same_place(a: Face, b: Face) -> bool:
 def to_8_bit(pixels: Pixels) -> NDArray[np.uint8]:
     """Pixels as uint8; of uint16 the high byte."""
     if pixels.dtype == np.uint16:
-        return np.asarray(pixels >> 8, np.uint8)
+        # Without a copy in 16 bits, which of a large photo is a large one.
+        return np.right_shift(pixels, 8, out=np.empty(pixels.shape, np.uint8), casting="unsafe")
     return pixels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from sosie.analysis import search
@@ -10,33 +10,41 @@ from sosie.analysis.detector import Detector
 from sosie.analysis.landmarker import Landmarker
 from sosie.analysis.parser import Parser
 from sosie.analysis.recogniser import Recogniser
-from sosie.runtime import create_session
-from sosie.weights import read_embedded
+from sosie.runtime import Session
+from sosie.zoo import open_network
 
 
 @dataclass(frozen=True)
 class Networks:
     """What finds, reads and recognises faces.
 
-    threads: for the detector, which has the most to do at once; the others take one. Each property
-    raises InputError where its weight file is damaged.
+    threads: for the detector, which has the most to do at once; the others take one. provider: on
+    which all of them run. providers: of those that were opened so far, by name, on which each does.
+    Each property raises InputError where its weight file is damaged, and UnavailableError where the
+    provider does not run it.
     """
 
     threads: int
+    provider: str = "cpu"
+    providers: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def detector(self) -> Detector:
-        session = create_session(read_embedded("detector"), threads=self.threads)
-        return Detector(session, search.THOROUGH_PX)
+        return Detector(self._open("detector", self.threads), search.THOROUGH_PX)
 
     @cached_property
     def landmarker(self) -> Landmarker:
-        return Landmarker(create_session(read_embedded("landmarks"), threads=1))
+        return Landmarker(self._open("landmarks"))
 
     @cached_property
     def recogniser(self) -> Recogniser:
-        return Recogniser(create_session(read_embedded("identity"), threads=1))
+        return Recogniser(self._open("identity"))
 
     @cached_property
     def parser(self) -> Parser:
-        return Parser(create_session(read_embedded("parser"), threads=1))
+        return Parser(self._open("parser"))
+
+    def _open(self, name: str, threads: int = 1) -> Session:
+        session = open_network(name, self.provider, threads)
+        self.providers[name] = session.provider
+        return session

@@ -25,6 +25,8 @@ _RIM_PX = 4
 # and averaged with that of the next frame.
 _PAST_PX = 5
 _SOFT_PX = 0.8
+# What is told of successive frames is averaged over about this many, so that it does not flicker.
+_AVERAGED = 3
 # The shares of skin up to which a place is hidden and from which it is visible. Asked for surer
 # skin, more frames and hats are kept, but less of the face is swapped.
 _HIDDEN, _VISIBLE = 0.15, 0.5
@@ -42,23 +44,26 @@ def visible(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
     """The visible share on an upright picture of the face: float32, SIDE_PX x SIDE_PX, 0..1.
 
     parts: of the face with these landmarks (478 x 3). 1 outside the face, where nothing is judged.
-    A lens hides as much as it is opaque. The face always stands at the same place in the view.
+    A lens hides as much as it is opaque, and a rim takes its edge with it. The face always stands
+    at the same place in the view.
     """
     through = parts.lens * (1 - parts.lens_opacity)
-    return _judged(np.asarray(parts.skin + through, np.float32), landmarks)
+    view = _judged(np.asarray(parts.skin + through, np.float32), landmarks)
+    return view * (1 - _widened(parts.frame > _SPECTACLES))
 
 
 def paintable(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
     """The share of a target's face that may be painted over, as `visible`: what is in front of it
     stays, its spectacles with their lenses and the rims' edges."""
-    view = _judged(parts.skin, landmarks)
-    spectacles = parts.frame + parts.lens > _SPECTACLES
-    if not spectacles.any():
-        return view
-    closed = cv2.morphologyEx(spectacles.astype(np.uint8), cv2.MORPH_CLOSE, _disc(_GAP / 2))
-    wide = cv2.dilate(closed, _disc(_WIDER)).astype(np.float32)
-    kept = np.asarray(cv2.GaussianBlur(wide, (0, 0), _SOFT_PX), np.float32)
-    return np.asarray(view * (1 - kept), np.float32)
+    spectacles = (parts.frame + parts.lens > _SPECTACLES).astype(np.uint8)
+    closed = cv2.morphologyEx(spectacles, cv2.MORPH_CLOSE, _disc(_GAP / 2))
+    return _judged(parts.skin, landmarks) * (1 - _widened(closed > 0))
+
+
+def _widened(spectacles: NDArray[np.bool_]) -> FloatArray:
+    """Where spectacles are, and their edge: float32, 0..1."""
+    wide = cv2.dilate(spectacles.astype(np.float32), _disc(_WIDER))
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), _SOFT_PX), np.float32)
 
 
 def shares(parts: FaceParts, landmarks: FloatArray) -> dict[str, float]:
@@ -74,6 +79,12 @@ def shares(parts: FaceParts, landmarks: FloatArray) -> dict[str, float]:
     return {
         name: float(plane[inside].mean()) if inside.any() else 0.0 for name, plane in laid.items()
     }
+
+
+def averaged(before: FaceParts | None, parts: FaceParts, frames: int) -> FaceParts:
+    """The parts of a face over time, after a new look. before: what this was at the last one.
+    frames: how many came before this one."""
+    return parts if before is None else before.towards(parts, 1 / min(max(frames, 1), _AVERAGED))
 
 
 def place_view(view: FloatArray, landmarks: FloatArray, width: int, height: int) -> FloatArray:

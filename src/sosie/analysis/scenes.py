@@ -20,8 +20,8 @@ _PART = 0.6
 _MIN_CHANGE = 0.4
 # A cut stands out from the changes before and after it; a fast pan does not.
 _MIN_PROMINENCE = 2.0
-# A flash is over, and the old picture back, within so many frames.
-_FLASH_FRAMES = 4
+FLASH_FRAMES = 4
+"""A flash is over, and the old picture back, within so many frames."""
 
 
 class HasPixels(Protocol):
@@ -50,37 +50,56 @@ class _Seen(Generic[FrameT]):
     thumb: FloatArray
 
 
-def split_scenes(frames: Iterable[FrameT]) -> Iterator[Shot[FrameT]]:
-    """The same frames in the same order, each converted to RGB once.
+class SceneSplitter(Generic[FrameT]):
+    """Frames in, frames out: each converted to RGB once, and told whether a scene starts there.
 
-    Where a cut is suspected, up to four frames are read ahead to tell it from a flash.
+    Where a cut is suspected, a frame is held until up to `reach` later ones tell it from a flash.
     """
-    source = iter(frames)
-    ahead: deque[_Seen[FrameT]] = deque()
 
-    def look(count: int) -> list[_Seen[FrameT]]:
-        while len(ahead) < count:
-            frame = next(source, None)
-            if frame is None:
-                break
-            pixels = frame.to_rgb()
-            ahead.append(_Seen(frame, pixels, thumbnail(pixels)))
-        return list(ahead)[:count]
+    def __init__(self, reach: int = FLASH_FRAMES) -> None:
+        """reach: at most FLASH_FRAMES; with 0 every frame comes out at once, and a flash is taken
+        for two cuts."""
+        self._reach = reach
+        self._ahead: deque[_Seen[FrameT]] = deque()
+        self._before: FloatArray | None = None
+        self._change_before = 0.0
 
-    before: FloatArray | None = None
-    change_before = 0.0
-    while look(1):
-        current = ahead[0]
-        starts = before is None
-        if before is not None:
-            change = difference(before, current.thumb)
-            if change > _MIN_CHANGE and change > _MIN_PROMINENCE * change_before:
-                following = [seen.thumb for seen in look(1 + _FLASH_FRAMES)][1:]
-                starts = _is_cut(before, current.thumb, change, following)
-            change_before = 0.0 if starts else change
-        ahead.popleft()
-        before = current.thumb
-        yield Shot(current.frame, current.pixels, starts)
+    def push(self, frame: FrameT) -> list[Shot[FrameT]]:
+        """Take the next frame. Returns those that are decided now, in order."""
+        pixels = frame.to_rgb()
+        self._ahead.append(_Seen(frame, pixels, thumbnail(pixels)))
+        return self._decided(at_end=False)
+
+    def finish(self) -> list[Shot[FrameT]]:
+        """The frames that are still held, when no more will come."""
+        return self._decided(at_end=True)
+
+    def _decided(self, at_end: bool) -> list[Shot[FrameT]]:
+        shots = []
+        while self._ahead:
+            current = self._ahead[0]
+            change = 1.0 if self._before is None else difference(self._before, current.thumb)
+            starts = self._before is None
+            if self._before is not None and (
+                change > _MIN_CHANGE and change > _MIN_PROMINENCE * self._change_before
+            ):
+                if len(self._ahead) <= self._reach and not at_end:
+                    break
+                following = [seen.thumb for seen in self._ahead][1 : 1 + self._reach]
+                starts = _is_cut(self._before, current.thumb, change, following)
+            self._change_before = 0.0 if starts else change
+            self._before = current.thumb
+            self._ahead.popleft()
+            shots.append(Shot(current.frame, current.pixels, starts))
+        return shots
+
+
+def split_scenes(frames: Iterable[FrameT]) -> Iterator[Shot[FrameT]]:
+    """The same frames in the same order; see `SceneSplitter`."""
+    splitter: SceneSplitter[FrameT] = SceneSplitter()
+    for frame in frames:
+        yield from splitter.push(frame)
+    yield from splitter.finish()
 
 
 def thumbnail(pixels: Pixels) -> FloatArray:

@@ -12,18 +12,20 @@ from sosie import geometry
 from sosie.analysis.detector import Detected, Detector
 from sosie.analysis.topology import Region, square_matrix, turned_deg
 
-QUICK_PX, THOROUGH_PX = 640, 1920
-"""Longer side of the frame as the detector sees it; a thorough search looks at both. Its smallest
-face has 16 px."""
+CLOSE_PX, QUICK_PX, THOROUGH_PX = 320, 640, 1920
+"""Longer side of the frame as the detector sees it: at the first for faces that fill the frame, at
+the second for most, and in a thorough search also at the third. Its smallest face has 16 px, and
+what is larger than about half of `QUICK_PX` is not surely found."""
 
 _MIN_SCORE = 0.3
-# Smaller pictures are enlarged to this.
-_LEAST_PX = 320
+# A frame of which one side is longer by more than this is looked at in windows of this shape at
+# least, at most so many. They overlap by the shorter side: no face is larger.
+_LONGEST, _MOST_WINDOWS = 3.0, 12
 # A face of which the frame cuts off much is found when there is room around it, as a share of the
 # frame, which is then seen at this size.
 _ROOM, _ROOMY_PX = 0.4, 320
 # For a closer look at one place: views of so many times its size, of this side.
-_CLOSE_MARGINS, _CLOSE_PX, _UPRIGHT_DEG, _MIN_CLOSE_SCORE = (2.2, 3.2), 128, 45.0, 0.05
+_CLOSE_MARGINS, _VIEW_PX, _UPRIGHT_DEG, _MIN_CLOSE_SCORE = (2.2, 3.2), 128, 45.0, 0.05
 # The detector knows cut faces from the edges of pictures, and not from streaks in the middle of
 # one. A face of which the frame cuts off so much of its size is seen in views that are moved until
 # no more than that share of them lies beyond the edge.
@@ -53,17 +55,47 @@ def find(
 
     frame: RGB uint8, H x W x 3. thorough: see `Analyser.analyse`. min_score: of the detector, 0..1.
     """
-    longer = max(frame.shape[:2])
-    sides = [float(np.clip(longer, _LEAST_PX, QUICK_PX))]
-    if thorough and longer > QUICK_PX:
-        sides.append(float(min(longer, THOROUGH_PX)))
-    found = [one for side in sides for one in _look(detector, frame, side / longer, min_score)]
-    if not found:
-        room = round(_ROOM * longer)
-        framed = cv2.copyMakeBorder(frame, room, room, room, room, cv2.BORDER_REPLICATE)
-        scale = _ROOMY_PX / max(framed.shape[:2])
-        found = _look(detector, np.asarray(framed, np.uint8), scale, min_score, -room)
+    found = []
+    for x0, y0, part in _windows(frame):
+        for one in _find_in(detector, part, thorough, min_score):
+            place = replace(one.region, x=one.region.x + x0, y=one.region.y + y0)
+            found.append(replace(one, region=place))
     return _merged(found)
+
+
+def _windows(frame: NDArray[np.uint8]) -> list[tuple[int, int, NDArray[np.uint8]]]:
+    """The parts of a frame that are searched, each with its left and top edge: all of it, or, of a
+    panorama, one after another along its longer side."""
+    height, width = frame.shape[:2]
+    longer, shorter = max(height, width), min(height, width)
+    if longer <= _LONGEST * shorter:
+        return [(0, 0, frame)]
+    needed = (longer + (_MOST_WINDOWS - 1) * shorter) / _MOST_WINDOWS
+    side = int(np.ceil(max(_LONGEST * shorter, needed)))
+    count = int(np.ceil((longer - side) / (side - shorter))) + 1
+    starts = np.linspace(0, longer - side, count).astype(int)
+    if width > height:
+        return [(int(at), 0, frame[:, at : at + side]) for at in starts]
+    return [(0, int(at), frame[at : at + side]) for at in starts]
+
+
+def _find_in(
+    detector: Detector, frame: NDArray[np.uint8], thorough: bool, min_score: float
+) -> list[Detection]:
+    """As `find`, in one window; places may come twice."""
+    longer = max(frame.shape[:2])
+    # Smaller pictures are enlarged to the first.
+    sides = {min(max(longer, CLOSE_PX), side) for side in (CLOSE_PX, QUICK_PX)}
+    if thorough:
+        sides.add(min(max(longer, CLOSE_PX), THOROUGH_PX))
+    found = [
+        one for side in sorted(sides) for one in _look(detector, frame, side / longer, min_score)
+    ]
+    if not found:
+        # Made small before room is laid around it: of a long frame that would be a large square.
+        scale = _ROOMY_PX / (longer + 2 * round(_ROOM * longer))
+        found = _look(detector, frame, scale, min_score, room=round(_ROOM * longer * scale))
+    return found
 
 
 def is_cut(frame: NDArray[np.uint8], region: Region) -> bool:
@@ -101,10 +133,10 @@ def _close_score(
     detector: Detector, frame: NDArray[np.uint8], region: Region, shown: Region, margin: float
 ) -> float:
     """The best score of an upright face at a region, in a view about another, `shown`."""
-    matrix = square_matrix(shown, margin, _CLOSE_PX)
-    square = np.asarray(geometry.warp(frame, matrix, _CLOSE_PX, _CLOSE_PX), np.uint8)
+    matrix = square_matrix(shown, margin, _VIEW_PX)
+    square = np.asarray(geometry.warp(frame, matrix, _VIEW_PX, _VIEW_PX), np.uint8)
     middle = geometry.transform_points([(region.x, region.y)], matrix)[0]
-    size = _CLOSE_PX / margin
+    size = _VIEW_PX / margin
     scores = [
         seen.score
         for seen in map(_detection, detector.detect(square, _MIN_CLOSE_SCORE))
@@ -116,23 +148,22 @@ def _close_score(
 
 
 def _look(
-    detector: Detector,
-    frame: NDArray[np.uint8],
-    scale: float,
-    min_score: float,
-    origin: float = 0.0,
+    detector: Detector, frame: NDArray[np.uint8], scale: float, min_score: float, room: int = 0
 ) -> list[Detection]:
-    """What the detector sees in a scaled frame whose first pixel is at `origin` both ways."""
+    """What the detector sees in a scaled frame. room: of how many pixels, of the scaled frame, its
+    edge is repeated around it."""
     height, width = frame.shape[:2]
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     small = frame if size == (width, height) else cv2.resize(frame, size, interpolation=how)
+    if room:
+        small = cv2.copyMakeBorder(small, room, room, room, room, cv2.BORDER_REPLICATE)
     across, down = width / size[0], height / size[1]
     found = []
     for seen in map(_detection, detector.detect(np.asarray(small, np.uint8), min_score)):
         region = Region(
-            (seen.region.x + 0.5) * across - 0.5 + origin,
-            (seen.region.y + 0.5) * down - 0.5 + origin,
+            (seen.region.x - room + 0.5) * across - 0.5,
+            (seen.region.y - room + 0.5) * down - 0.5,
             seen.region.size_px * (across + down) / 2,
             seen.region.roll_deg,
         )

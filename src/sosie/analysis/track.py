@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Generic
 
 import numpy as np
 
 from sosie.analysis.analyser import Analyser, make_face
 from sosie.analysis.follow import Follower, Pace, Trail
-from sosie.analysis.scenes import FrameT, HasPixels, split_scenes
+from sosie.analysis.scenes import FLASH_FRAMES, FrameT, HasPixels, SceneSplitter, Shot
 from sosie.analysis.sights import TrackIdentities
 from sosie.analysis.smooth import REACH_FRAMES, smooth_at
 from sosie.types import Face, FloatArray, Pixels
@@ -43,42 +44,92 @@ class TrackedFace:
     identity: FloatArray | None = None
 
 
+Tracked = tuple[FrameT, tuple[TrackedFace, ...]]
+"""A frame and its faces."""
+
+
+class FaceTracker(Generic[FrameT]):
+    """Takes the frames of a video one by one and hands them out again with their faces.
+
+    Each comes out `lookahead` frames after it went in, or a few more where a cut is suspected. That
+    many are held, and of their pixels only the newest.
+    """
+
+    def __init__(self, analyser: Analyser, fps: float, lookahead: int | None = None) -> None:
+        """fps: frames a second, at least roughly. lookahead: how many frames ahead a face is known;
+        None takes what smoothing and bridging can use, about 0.8 s. With fewer, landmarks are
+        smoothed and gaps bridged less; with 0 nothing is known ahead, cuts are decided at once
+        and a face counts from its first frame on."""
+        self._pace = Pace.of(fps)
+        full = max(self._pace.detect_every, self._pace.max_gap + REACH_FRAMES)
+        reach = FLASH_FRAMES
+        if lookahead is not None and lookahead < full + FLASH_FRAMES:
+            # Frames held for a suspected cut would come out late.
+            reach, full = 0, min(lookahead, full)
+            self._pace = replace(self._pace, min_length=min(self._pace.min_length, full + 1))
+        self._lookahead = full
+        self._splitter: SceneSplitter[FrameT] = SceneSplitter(reach)
+        self._follower = Follower(analyser, self._pace)
+        self._identities = TrackIdentities(analyser, fps, _IDENTIFY_PX)
+        self._held: dict[int, HasPixels] = {}
+        self._waiting: dict[int, FrameT] = {}
+        self._index = 0
+        self._pixels: Pixels | None = None
+
+    def push(self, frame: FrameT) -> list[Tracked[FrameT]]:
+        """Take the next frame, which has `to_rgb()`: it is called once as the frame comes in, and
+        again only where a face found late is followed back. Returns the frames that are final now,
+        in order, each with its faces sorted by track number."""
+        return [done for shot in self._splitter.push(frame) for done in self._take(shot)]
+
+    def finish(self) -> list[Tracked[FrameT]]:
+        """The frames that are still held, when no more will come."""
+        final = [done for shot in self._splitter.finish() for done in self._take(shot)]
+        self._follower.end_scene(self._index)
+        final += [(self._waiting[index], self._faces_at(index)) for index in sorted(self._waiting)]
+        self._waiting.clear()
+        return final
+
+    def _take(self, shot: Shot[FrameT]) -> list[Tracked[FrameT]]:
+        index, self._index = self._index, self._index + 1
+        self._pixels = shot.pixels
+        self._follower.add(index, shot.pixels, shot.starts_scene, self._held)
+        oldest = index - self._lookahead
+        self._identities.look(index, shot.pixels, self._follower, oldest)
+        self._held[index] = self._waiting[index] = shot.frame
+        if oldest < 0:
+            return []
+        del self._held[oldest]
+        final = (self._waiting.pop(oldest), self._faces_at(oldest))
+        self._follower.forget(oldest + 1)
+        self._identities.keep(trail.number for trail in self._follower.trails)
+        return [final]
+
+    def _faces_at(self, index: int) -> tuple[TrackedFace, ...]:
+        assert self._pixels is not None, "a frame was taken"
+        return _faces_at(
+            self._follower.trails,
+            index,
+            self._pace,
+            self._lookahead,
+            self._identities,
+            self._pixels,
+        )
+
+
 def track_film(
     frames: Iterable[FrameT], analyser: Analyser, fps: float
-) -> Iterator[tuple[FrameT, tuple[TrackedFace, ...]]]:
+) -> Iterator[Tracked[FrameT]]:
     """Every frame of a film in order, each with its faces sorted by track number.
 
-    frames: whatever has `to_rgb()`; it is called once a frame as the frame comes in, and again
-    only where a face found late is followed back. Frames are handed out about 0.8 s after they
-    are taken in; that many are held, and of their pixels only the newest. fps: frames a second,
-    at least roughly. Tracks start anew at cuts; a face that is out of sight for at most half a
+    See `FaceTracker`. Tracks start anew at cuts; a face that is out of sight for at most half a
     second is bridged, one that is away for longer starts a new track; one that goes over to
     another person, as their identities tell, is parted there.
     """
-    pace = Pace.of(fps)
-    lookahead = max(pace.detect_every, pace.max_gap + REACH_FRAMES)
-    follower = Follower(analyser, pace)
-    identities = TrackIdentities(analyser, fps, _IDENTIFY_PX)
-    held: dict[int, HasPixels] = {}
-    waiting: dict[int, FrameT] = {}
-    last = -1
-
-    def faces_at(index: int) -> tuple[TrackedFace, ...]:
-        return _faces_at(follower.trails, index, pace, lookahead, identities, shot.pixels)
-
-    for index, shot in enumerate(split_scenes(frames)):
-        follower.add(index, shot.pixels, shot.starts_scene, held)
-        identities.look(index, shot.pixels, follower, index - lookahead)
-        held[index] = waiting[index] = shot.frame
-        if (oldest := index - lookahead) >= 0:
-            del held[oldest]
-            yield waiting.pop(oldest), faces_at(oldest)
-            follower.forget(oldest + 1)
-            identities.keep(trail.number for trail in follower.trails)
-        last = index
-    follower.end_scene(last + 1)
-    for index in sorted(waiting):
-        yield waiting.pop(index), faces_at(index)
+    tracker: FaceTracker[FrameT] = FaceTracker(analyser, fps)
+    for frame in frames:
+        yield from tracker.push(frame)
+    yield from tracker.finish()
 
 
 def _faces_at(

@@ -77,7 +77,7 @@ def _package(name: str) -> Check:
 def _weights(name: str) -> Check:
     verdict = check(name)
     if verdict.fault:
-        remedy = "run `pip install --force-reinstall --no-deps sosie`"
+        remedy = "run `pip install --force-reinstall --no-deps .` in the folder of Sosie's source"
         return Check("weights", name, False, verdict.fault, remedy=remedy)
     return Check("weights", name, True, f"{(verdict.size_bytes or 0) / 1e6:.2f} MB, whole")
 
@@ -191,7 +191,7 @@ def _sample_swap() -> Check:
         start = time.perf_counter()
         result = swap_image(portraits["astronaut"], portraits["hopper"])
     except Exception as error:  # a broken library may raise anything, and that is the finding
-        remedy = "reinstall with `make clean demo`, or `pip install --force-reinstall sosie`"
+        remedy = "run `make clean demo`, or `pip install --force-reinstall .`, in Sosie's source"
         return Check("swap", name, False, _first_line(error), remedy=remedy)
     seconds = time.perf_counter() - start
     found = f"{len(result.faces)} face swapped in {seconds:.1f} s"

@@ -6,23 +6,26 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sosie.app.targets import kind_of
-from sosie.datasets.extract.archives import is_archive, unpack
+from sosie.app.targets import FILM_SUFFIXES, PHOTO_SUFFIXES, Kind, kind_of
+from sosie.datasets.extract.archives import Archives, Member, is_archive
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import Failure
 from sosie.datasets.marks import is_packed_set, is_set
 from sosie.datasets.store import FaceStore
 from sosie.errors import InputError
 
+_HEAD_BYTES = 1 << 20
+"""So much of a file in an archive tells what its name says already."""
+
 
 def gather(
-    paths: Iterable[Path], out: Path, unpacked: Path
+    paths: Iterable[Path], out: Path, archives: Archives
 ) -> tuple[list[Input], list[Failure], list[Path]]:
     """The films and photos, in order; the paths that cannot be read; and the files in folders and
     archives that are neither.
 
     Folders are searched with all folders in them, by name, but for hidden files and sets of faces.
-    unpacked: an empty folder for what zip archives hold; the inputs lie there.
+    archives: where zip archives are open, for as long as the inputs are read.
     Raises InputError where there is nothing to read at all.
     """
     inputs: list[Input] = []
@@ -41,9 +44,7 @@ def gather(
             failures.append(Failure(str(path), str(error)))
             continue
         if kind is None and is_archive(path):
-            place = unpacked / str(len(list(unpacked.iterdir())))
-            place.mkdir()
-            _unpack(path, place, inputs, failures, ignored)
+            _in_archive(path, archives, inputs, failures, ignored)
         elif kind is None:
             message = f"{path} is neither a film nor a photo that can be read; leave it out."
             failures.append(Failure(str(path), message))
@@ -62,8 +63,12 @@ def _why_nothing(folder: Path, out: Path) -> str:
     return f"The folder {folder} holds no film and no photo; check it."
 
 
-def _unpack(
-    archive: Path, place: Path, inputs: list[Input], failures: list[Failure], ignored: list[Path]
+def _in_archive(
+    archive: Path,
+    archives: Archives,
+    inputs: list[Input],
+    failures: list[Failure],
+    ignored: list[Path],
 ) -> None:
     if is_packed_set(archive):
         message = f"{archive} is a packed set: `sosie dataset unpack` it, or merge it."
@@ -71,19 +76,30 @@ def _unpack(
         return
     before = len(inputs), len(failures)
     try:
-        for name, found in unpack(archive, place):
-            if isinstance(found, InputError):
-                failures.append(Failure(str(name), str(found)))
-            elif kind := kind_of(found):
-                inputs.append(Input(found, kind, name))
-            else:
+        for name, found in archives.members(archive):
+            try:
+                if isinstance(found, InputError):
+                    raise found
+                kind = _kind_of_member(found)
+            except InputError as error:
+                failures.append(Failure(str(name), str(error)))
+                continue
+            if kind is None:
                 ignored.append(name)
-                found.unlink()
+            else:
+                inputs.append(Input(name, kind, found))
     except InputError as error:
         failures.append(Failure(str(archive), str(error)))
     if before == (len(inputs), len(failures)):
         message = f"The archive {archive} holds no film and no photo; check it."
         failures.append(Failure(str(archive), message))
+
+
+def _kind_of_member(member: Member) -> Kind | None:
+    """As `kind_of`. Of what is named as a photo or film the head is enough."""
+    is_named = member.name.suffix.lower() in PHOTO_SUFFIXES | FILM_SUFFIXES
+    with member.on_disk(_HEAD_BYTES if is_named else None) as place:
+        return kind_of(place)
 
 
 def _media_in(folder: Path, out: Path, ignored: list[Path]) -> Iterator[Input]:

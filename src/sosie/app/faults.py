@@ -1,16 +1,24 @@
-"""What is said of an exception that no one foresaw."""
+"""What is said of an exception."""
 
 from __future__ import annotations
 
 import os
 import traceback
 
+from sosie.errors import SosieError
 
-def describe_fault(error: Exception) -> str:
-    """One sentence on a fault of Sosie's own, for the user to report.
 
-    With SOSIE_DEBUG in the environment the traceback goes to stderr.
+def describe(error: Exception) -> str:
+    """An error in words: its sentence, and what was added to it on the way (`add_note`).
+
+    One that no one foresaw is a fault of Sosie's own, for the user to report. With SOSIE_DEBUG in
+    the environment its traceback goes to stderr.
     """
+    sentence = str(error) if isinstance(error, SosieError) else _fault(error)
+    return " ".join([sentence, *getattr(error, "__notes__", ())])
+
+
+def _fault(error: Exception) -> str:
     if os.environ.get("SOSIE_DEBUG"):
         traceback.print_exception(error)
     text = " ".join(str(error).split()) or "no message"

@@ -1,15 +1,18 @@
-"""One swap after another over a folder: one bad file does not stop the others."""
+"""One swap after another over several targets: one bad file does not stop the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sosie.app.faults import describe_fault
-from sosie.app.targets import Kind, files_in, kind_of
+from sosie.app.faults import describe
+from sosie.app.requests import INTERRUPTED
+from sosie.app.targets import Kind, files_in, folders_in, kind_of, require_kind
 from sosie.errors import (
     InputError,
     InterruptedSwapError,
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 SwapFile = Callable[[Path, Kind, Path], "SwapReport"]
 """Swaps one target (path, kind) into an output."""
 
+_NUMBERED = re.compile(r"(.*?)(\d+)(\.\w+)")
+_SECOND_OF_FRAMES = 24
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -35,28 +41,98 @@ class Failure:
     exit_code: int
 
 
-def media_in(folder: Path) -> tuple[list[tuple[Path, Kind]], list[Path]]:
-    """The photos and films that lie directly in a folder, and the files of other kinds.
+@dataclass(frozen=True)
+class Batch:
+    """What several targets stand for, to be swapped one after another into one folder.
 
-    Raises InputError where there is nothing to swap.
+    media: photos and videos. ignored: files of other kinds that lie in a folder. folders: those
+    inside a target folder, which are not looked into. notes: sentences for the user.
     """
-    kinds = [(path, kind_of(path)) for path in files_in(folder)]
-    media = [(path, kind) for path, kind in kinds if kind is not None]
-    if not media:
-        raise InputError(f"The folder {folder} holds no photo and no film; give another one.")
-    return media, [path for path, kind in kinds if kind is None]
+
+    media: tuple[tuple[Path, Kind], ...]
+    ignored: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def check_folders(target: Path, output: Path) -> None:
-    """Raises UsageError or OutputError where results of `target` cannot go into `output`."""
+def collect(targets: Sequence[Path], output: Path) -> Batch:
+    """The photos and videos that targets stand for: files, and folders with what lies directly in
+    them.
+
+    Raises InputError where a target is no photo, video or folder, or a folder has nothing to swap;
+    UsageError or OutputError where results cannot go into the folder `output`.
+    """
+    check_folders(targets, output)
+    media: list[tuple[Path, Kind]] = []
+    ignored: list[Path] = []
+    folders: list[Path] = []
+    notes: list[str] = []
+    for target in targets:
+        if not target.is_dir():
+            media.append((target, require_kind(target)))
+            continue
+        kinds = [(path, kind_of(path)) for path in files_in(target)]
+        found = [(path, kind) for path, kind in kinds if kind is not None]
+        if not found:
+            raise InputError(f"The folder {target} holds no photo and no film; give another one.")
+        media += found
+        ignored += [path for path, kind in kinds if kind is None]
+        folders += [path for path in folders_in(target) if path.resolve() != output.resolve()]
+        notes += sequence_notes(target, [path for path, kind in found if kind == "photo"])
+    _refuse_twins(media)
+    return Batch(tuple(media), tuple(ignored), tuple(folders), tuple(notes))
+
+
+def sequence_notes(folder: Path, photos: Sequence[Path]) -> list[str]:
+    """A sentence where the photos of a folder look like the frames of a video, else nothing.
+
+    They do where one name with successive numbers is that of all, and they are a second of film.
+    """
+    names = [_NUMBERED.fullmatch(path.name) for path in photos]
+    found = [match for match in names if match]
+    if len(found) < max(_SECOND_OF_FRAMES, len(photos)):
+        return []
+    if len({(match[1], match[3]) for match in found}) > 1:
+        return []
+    numbers = sorted(int(match[2]) for match in found)
+    if numbers[-1] - numbers[0] != len(numbers) - 1:
+        return []
+    lengths = {len(match[2]) for match in found}
+    number = f"%0{lengths.pop()}d" if len(lengths) == 1 else "%d"
+    pattern = folder / f"{found[0][1].replace('%', '%%')}{number}{found[0][3]}"
+    video = shlex.quote(f"{folder.resolve().name}.mkv")
+    note = (
+        f"{folder} looks like {len(found)} frames of one video, but each is swapped as a photo "
+        f"that knows nothing of the others; for steady faces join them and swap that video: ffmpeg "
+        f"-framerate 25 -start_number {numbers[0]} -i {shlex.quote(str(pattern))} -c:v ffv1 {video}"
+    )
+    return [note]
+
+
+def check_folders(targets: Sequence[Path], output: Path) -> None:
+    """Raises UsageError where results of `targets` cannot go into `output`."""
     if output.exists() and not output.is_dir():
-        raise UsageError(
-            f"{target} is a folder and {output} is a file; give a folder for the results."
-        )
-    if output.resolve() == target.resolve():
-        raise UsageError(
-            f"The output {output} is the target's own folder; give another one for the results."
-        )
+        what = f"{targets[0]} is a folder" if len(targets) == 1 else "There are several targets"
+        raise UsageError(f"{what} and {output} is a file; give a folder for the results.")
+    for target in targets:
+        folder = target if target.is_dir() else target.parent
+        if output.resolve() == folder.resolve():
+            raise UsageError(
+                f"The output {output} is the target's own folder; give another one for the results."
+            )
+
+
+def _refuse_twins(media: Sequence[tuple[Path, Kind]]) -> None:
+    """Raises UsageError where two results would have one name."""
+    taken: dict[str, Path] = {}
+    for target, kind in media:
+        name = result_name(target, kind)
+        if name in taken:
+            raise UsageError(
+                f"The results of {taken[name]} and {target} would both be called {name}; give them "
+                f"in two runs, with a folder each."
+            )
+        taken[name] = target
 
 
 def swap_each(
@@ -109,8 +185,8 @@ def _attempt(target: Path, kind: Kind, output: Path, swap_file: SwapFile) -> Swa
     try:
         return swap_file(target, kind, output)
     except SosieError as error:
-        return Failure(str(target), str(error), error.exit_code)
+        return Failure(str(target), describe(error), error.exit_code)
     except KeyboardInterrupt:
-        return Failure(str(target), "Interrupted.", InterruptedSwapError.exit_code)
+        return Failure(str(target), INTERRUPTED, InterruptedSwapError.exit_code)
     except Exception as error:
-        return Failure(str(target), f"{target}: {describe_fault(error)}", SosieError.exit_code)
+        return Failure(str(target), f"{target}: {describe(error)}", SosieError.exit_code)

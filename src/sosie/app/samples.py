@@ -1,34 +1,27 @@
-"""The two portraits, both in the public domain, that packages of the `demo` extra carry."""
+"""The two portraits, both in the public domain, that the package carries."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from sosie.errors import UnavailableError
 
-_FILES = {
-    "astronaut": ("skimage", "data/astronaut.png"),
-    "hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
-}
+_FOLDER = Path(__file__).parent / "portraits"
+_FILES = {"astronaut": "astronaut.png", "hopper": "hopper.jpg"}
 
 
 def sample_portraits() -> dict[str, Path]:
     """`astronaut` (Eileen Collins) and `hopper` (Grace Hopper), each a path to its photo.
 
-    The packages are found but not imported. Raises UnavailableError where one is not installed.
+    Raises UnavailableError where the installation lacks one.
     """
-    return {name: _locate(package, file) for name, (package, file) in _FILES.items()}
+    return {name: _require(_FOLDER / file) for name, file in _FILES.items()}
 
 
-def _locate(package: str, file: str) -> Path:
-    spec = find_spec(package)
-    folders = spec.submodule_search_locations if spec else None
-    for folder in folders or ():
-        path = Path(folder) / file
-        if path.is_file():
-            return path
-    raise UnavailableError(
-        f"The sample portrait {file} of the package {package} is not installed; "
-        f"run `pip install 'sosie[demo]'`."
-    )
+def _require(path: Path) -> Path:
+    if not path.is_file():
+        raise UnavailableError(
+            f"The sample portrait {path.name} is missing from this installation; install Sosie "
+            f"again."
+        )
+    return path

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import weights
+from sosie import foreign, weights
 from sosie.analysis.select import SAME_PERSON
 from sosie.errors import InputError, UsageError
 from sosie.media.output import atomic_output
@@ -78,21 +79,21 @@ class Classifier:
     def load(cls, path: Path) -> Classifier:
         """Read what `save` wrote. Nothing in the file is executed. Raises InputError where it is no
         classifier, damaged, or goes with another identity network."""
+        if not path.exists():
+            raise InputError(f"{path} does not exist; check the name.")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                names, layer, bias, means, encoder = (file[name] for name in _FIELDS)
-        except FileNotFoundError as error:
-            raise InputError(f"{path} does not exist; check the name.") from error
-        except (OSError, ValueError, KeyError, EOFError) as error:
+            if not path.is_file():
+                raise ValueError("it is no file")
+            arrays = foreign.parse_arrays(path.read_bytes())
+            names, layer, bias, means, encoder = (arrays[name] for name in _FIELDS)
+            _require_shapes(names, layer, bias, means, encoder)
+        except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} is no classifier, or damaged; fit one anew.") from error
-        people = len(names)
-        shapes = (layer.shape, bias.shape, means.shape) == ((people, 512), (people,), (people, 512))
-        if not shapes or not all(np.isfinite(part).all() for part in (layer, bias, means)):
-            raise InputError(f"{path} is no classifier, or damaged; fit one anew.")
         if str(encoder) != encoder_hash():
             raise InputError(
                 f"{path} was fitted on another version of the identity network; fit it anew."
             )
+        layer, bias, means = (np.asarray(part, np.float32) for part in (layer, bias, means))
         return cls(tuple(names.tolist()), layer, bias, means, str(encoder))
 
 
@@ -140,6 +141,24 @@ def fit(samples: Samples, test_share: float) -> tuple[Classifier, Trial]:
 def encoder_hash() -> str:
     """SHA-256 of the identity network of this installation."""
     return weights.read_card("identity").sha256
+
+
+def _require_shapes(
+    names: NDArray[Any],
+    layer: NDArray[Any],
+    bias: NDArray[Any],
+    means: NDArray[Any],
+    encoder: NDArray[Any],
+) -> None:
+    """Raises ValueError where arrays are not those of a classifier."""
+    people = len(names) if names.ndim == 1 else 0
+    texts = names.dtype.kind == "U" and encoder.dtype.kind == "U" and encoder.ndim == 0
+    shapes = (layer.shape, bias.shape, means.shape) == ((people, 512), (people,), (people, 512))
+    numbers = all(part.dtype.kind == "f" for part in (layer, bias, means))
+    if people < 1 or not texts or not shapes or not numbers:
+        raise ValueError("the arrays are not those of a classifier")
+    if not all(np.isfinite(part).all() for part in (layer, bias, means)):
+        raise ValueError("it holds numbers that are none")
 
 
 def _fitted(identities: FloatArray, labels: NDArray[np.intp], names: Sequence[str]) -> Classifier:

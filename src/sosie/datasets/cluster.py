@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from sosie.analysis.select import SAME_PERSON
 from sosie.datasets.linkage import CUT, FLOOR, Groups, Merge, cut, linkage
+from sosie.datasets.marks import DOUBTFUL, FACES
 from sosie.datasets.means import Means
 from sosie.datasets.moves import move_faces
 from sosie.datasets.scratch import Scratch
-from sosie.datasets.store import DOUBTFUL, FACES, FaceStore
+from sosie.datasets.store import FaceStore
 from sosie.datasets.units import Units, read_units
 from sosie.errors import NoFaceError, UsageError
 from sosie.types import FloatArray
@@ -95,7 +96,7 @@ def plan(store: FaceStore, options: ClusterOptions, references: Mapping[str, Flo
     Raises NoFaceError where the set has no faces, UsageError where the number of people asked for
     is not to be had, or a name that of an input's folder.
     """
-    inputs = {str(entry["folder"]) for entry in store.settings.get("inputs", [])}
+    inputs = store.input_folders
     for name in references:
         check_name(name, inputs)
     units = read_units(store, keep_people=not options.again)

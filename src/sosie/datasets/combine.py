@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from sosie.analysis.select import SAME_PERSON
+from sosie.datasets.marks import REJECTED
 from sosie.datasets.schema import FaceRow
-from sosie.datasets.store import MISSING, REJECTED, FaceStore
+from sosie.datasets.store import MISSING, FaceStore
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.types import FloatArray
 
@@ -61,7 +62,7 @@ def merge(sources: Sequence[FaceStore], out: Path) -> Merged:
             if row.id in seen:
                 twice += 1
             elif row.id not in known:
-                rows.append(_copied(source.folder, out, row, renamed))
+                rows.append(_copied(source, store, row, renamed))
             seen.add(row.id)
             if len(rows) == _BATCH:
                 store.append(rows)
@@ -129,10 +130,12 @@ class _Names:
     def take(self, source: FaceStore) -> dict[str, str]:
         """Old name -> new name of a set's people and inputs' folders."""
         means = _means(source)
-        own = {*means, *(str(entry["folder"]) for entry in _inputs(source))}
+        own = {*means, *source.input_folders}
         renamed = {}
         for entry in _inputs(source):
-            folder, sha = str(entry["folder"]), str(entry["sha256"])
+            folder, sha = str(entry.get("folder", "")), str(entry["sha256"])
+            if not folder:
+                continue
             same = self._inputs.get(folder) == sha
             # The photos of a folder share it, and are many inputs.
             if folder not in renamed:
@@ -193,7 +196,7 @@ def _begin(sources: Sequence[FaceStore], out: Path) -> FaceStore:
     return FaceStore.create(out, {**settings, "inputs": [], "merging": told})
 
 
-def _copied(source: Path, out: Path, row: FaceRow, renamed: Mapping[str, str]) -> FaceRow:
+def _copied(source: FaceStore, out: FaceStore, row: FaceRow, renamed: Mapping[str, str]) -> FaceRow:
     """The row as the merged set has it, its picture copied."""
     parts = list(PurePosixPath(row.file).parts)
     # faces/NAME/..., doubtful/NAME/..., rejected/REASON/NAME/...
@@ -202,13 +205,15 @@ def _copied(source: Path, out: Path, row: FaceRow, renamed: Mapping[str, str]) -
         parts[place] = renamed.get(parts[place], parts[place])
     file = "/".join(parts)
     if row.rejected != MISSING:
-        target = out / file
-        target.parent.mkdir(parents=True, exist_ok=True)
+        origin, target = source.place(row.file), out.place(file)
         try:
-            shutil.copyfile(source / row.file, target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not origin.is_file():
+                raise InputError(f"{origin} is gone or no file; run the command again.")
+            shutil.copyfile(origin, target)
         except OSError as error:
             raise OutputError(
-                f"{source / row.file} cannot be copied to {target} ({error.strerror})."
+                f"{origin} cannot be copied to {target} ({error.strerror})."
             ) from error
     return dataclasses.replace(row, file=file, person=renamed.get(row.person, row.person))
 
@@ -218,7 +223,8 @@ def _inputs(source: FaceStore) -> list[Mapping[str, Any]]:
 
 
 def _renamed_input(entry: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    return {**entry, "folder": renamed[str(entry["folder"])]}
+    folder = str(entry.get("folder", ""))
+    return {**entry, "folder": renamed[folder]} if folder else dict(entry)
 
 
 def _place(name: str) -> float:

@@ -72,7 +72,7 @@ def examine(store: FaceStore) -> SetFindings:
         rows = np.flatnonzero(usable & (table["person"] == name))
         own = {column: values[rows] for column, values in table.items()}
         shown = _SHEET if number < _LARGE_SHEETS else _SMALL_SHEET
-        people.append(_person(name, own, store.folder, shown))
+        people.append(_person(name, own, store, shown))
     known = [person for person in people if person.name]
     return SetFindings(
         folder=store.folder,
@@ -87,7 +87,9 @@ def examine(store: FaceStore) -> SetFindings:
     )
 
 
-def _person(name: str, own: Mapping[str, NDArray[Any]], folder: Path, shown: int) -> PersonFindings:
+def _person(
+    name: str, own: Mapping[str, NDArray[Any]], store: FaceStore, shown: int
+) -> PersonFindings:
     covered = coverage.cover(own)
     seen = np.column_stack(
         [own["yaw"] / 30, own["pitch"] / 20, own["side_light"] * 5, own["expression"] * 1.5]
@@ -95,7 +97,7 @@ def _person(name: str, own: Mapping[str, NDArray[Any]], folder: Path, shown: int
     good = np.flatnonzero(coverage.good(own))
     rows = good if len(good) >= shown else np.arange(len(seen))
     chosen = rows[spread(seen[rows], shown)]
-    pictures = [folder / own["file"][k] for k in chosen[np.argsort(own["yaw"][chosen])]]
+    pictures = [store.place(own["file"][k]) for k in chosen[np.argsort(own["yaw"][chosen])]]
     # Among faces that nobody has sorted yet, likenesses say little, and there may be very many.
     pairs = doubles(own, _DOUBLE_BITS) if name else []
     return PersonFindings(

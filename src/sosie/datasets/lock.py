@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from sosie import foreign
 from sosie.errors import OutputError
 
 _NAME = ".lock"
@@ -19,7 +20,9 @@ def held(folder: Path) -> Iterator[None]:
 
     The system lets go of it whenever the process ends.
     """
-    path = folder / _NAME
+    path = foreign.inside(folder, _NAME, f"The set {folder}")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is not a regular file; remove it and run the command again.")
     try:
         file = path.open("w")
     except OSError as error:

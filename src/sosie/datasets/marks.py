@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from pathlib import Path
+from typing import Any
+
+from sosie import foreign
+from sosie.errors import InputError
 
 SETTINGS, TABLE, MANIFEST = "set.json", "faces.parquet", "manifest.json"
 """Files of a set; the manifest is there only where it is packed."""
@@ -12,22 +14,88 @@ SETTINGS, TABLE, MANIFEST = "set.json", "faces.parquet", "manifest.json"
 SET_FORMAT, PACK_FORMAT = "sosie faces", "sosie pack"
 """What the settings and the manifest call themselves."""
 
+FACES, REJECTED, DOUBTFUL = FOLDERS = ("faces", "rejected", "doubtful")
+"""Folders of the set: faces by input or person, those put aside by reason, those unsure."""
+
+PICTURES = (".png", ".jpg", ".webp")
+"""Endings of a set's pictures."""
+
+
+def _identity(value: object) -> None:
+    if not isinstance(value, list) or len(value) != _NUMBERS:
+        raise ValueError(f"should be a list of {_NUMBERS} numbers")
+    foreign.check(value, [float])
+
+
+_NUMBERS = 512
+_TRACK_FORM: dict[Any, Any] = {
+    "number": int,
+    "seen_s": float,
+    "x": float,
+    "y": float,
+    "size_px": float,
+    "identity": _identity,
+}
+RESUME_FORM: dict[Any, Any] = {
+    "next": int,
+    "warm": {"index": int, "time_s": float, "scene": int},
+    "linker": {"scene": int, "next": int, "tracks": [_TRACK_FORM]},
+    "thinner": {"thinned": int, "kept": {str: {"good": [int], "rejected": [int]}}},
+}
+"""Where a film is taken up again that an earlier run did not finish."""
+
+INPUT_FORM: dict[Any, Any] = {
+    "sha256": str,
+    "path?": str,
+    "kind?": str,
+    "folder?": foreign.folder_name,
+    "size_bytes?": int,
+    "mtime_ns?": int,
+    "state?": str,
+    "options?": int,
+    "counts?": {str: int},
+    "error?": str,
+    "resume?": RESUME_FORM,
+}
+"""What is known of an input."""
+
+CLUSTER_FORM: dict[Any, Any] = {
+    "likeness?": float,
+    "suggestions?": [{"one": str, "other": str, "similarity": float}],
+}
+"""What the last clustering left for the report."""
+
+SETTINGS_FORM: dict[Any, Any] = {
+    "format": str,
+    "version": int,
+    "align?": str,
+    "size_px?": int,
+    "inputs?": [INPUT_FORM],
+    "folders?": {str: foreign.folder_name},
+    "options?": [dict],
+    "cluster?": CLUSTER_FORM,
+    "merging?": [str],
+}
+"""What `set.json` holds."""
+
 
 def is_set(folder: Path) -> bool:
     """Whether a folder holds a set, be its settings damaged; others' `set.json` are none."""
     path = folder / SETTINGS
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        told = foreign.read_json(path, object, "")
+    except (OSError, InputError):
         return path.is_file() and (folder / TABLE).is_file()
     return isinstance(told, dict) and told.get("format") == SET_FORMAT
 
 
 def is_packed_set(archive: Path) -> bool:
-    """Whether a zip is what `sosie dataset pack` writes, by its list of contents. Raises as
-    `zipfile.ZipFile` where it is no zip."""
-    with zipfile.ZipFile(archive) as source:
+    """Whether a zip is what `sosie dataset pack` writes, by its list of contents. Raises
+    InputError where it is no zip."""
+    with foreign.open_zip(archive) as source:
         try:
-            return bool(json.loads(source.read(MANIFEST))["format"] == PACK_FORMAT)
-        except (KeyError, ValueError, TypeError, zipfile.BadZipFile, RuntimeError, OSError):
+            content = foreign.read_member(source, MANIFEST)
+            told = foreign.parse_json(content, {"format": str}, MANIFEST, "")
+        except InputError:
             return False
+    return bool(told["format"] == PACK_FORMAT)

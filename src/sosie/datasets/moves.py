@@ -9,12 +9,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sosie import foreign
+from sosie.datasets import tables
 from sosie.datasets.lock import held
-from sosie.datasets.store import FaceStore
+from sosie.datasets.marks import CLUSTER_FORM
+from sosie.datasets.store import FaceStore, id_of
 from sosie.errors import InputError
 from sosie.media.output import atomic_output, check_folder
 
 _PLAN = ".moves.json"
+
+
+def _place(value: object) -> None:
+    try:
+        tables.check_place(value)
+    except ValueError:
+        raise ValueError("should be a picture's place in the set") from None
+
+
+def _name(value: object) -> None:
+    if value != "":
+        foreign.folder_name(value)
+
+
+_FORM: dict[Any, Any] = {
+    "to": {str: _place},
+    "changes": {"person?": {str: _name}, "rejected?": {str: _name}},
+    "settings": {"cluster?": CLUSTER_FORM},
+}
 
 
 def open_set(folder: Path) -> FaceStore:
@@ -57,29 +79,41 @@ def move_faces(
     """
     plan = {"to": dict(to), "changes": {k: dict(v) for k, v in changes.items()}}
     plan["settings"] = dict(settings or {})
-    with atomic_output(store.folder / _PLAN, overwrite=True) as pending:
+    for place in to.values():
+        store.place(place)
+    with atomic_output(_plan_of(store), overwrite=True) as pending:
         pending.path.write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
     finish_moves(store)
 
 
 def finish_moves(store: FaceStore) -> None:
     """Do what is left of a plan, if there is one."""
-    path = store.folder / _PLAN
-    if not path.exists():
-        return
+    path = _plan_of(store)
+    remedy = "delete it and run the command again"
     try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-        to, changes, settings = plan["to"], plan["changes"], plan["settings"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged; delete it and run the command again.") from error
+        plan = foreign.read_json(path, _FORM, remedy)
+    except FileNotFoundError:
+        return
+    to, changes, settings = plan["to"], plan["changes"], plan["settings"]
+    for face, place in to.items():
+        # Named otherwise, a picture could take the place of another face's.
+        if id_of(place) != face:
+            raise InputError(f"{path} is damaged: {place} is not named by its face; {remedy}.")
+    odd = [*(set(changes) - {"person", "rejected"}), *(set(settings) - {"cluster"})]
+    if odd:
+        raise InputError(f"{path} is damaged: it would change {odd[0]}; {remedy}.")
     table = store.read(("id", "file"))
     files = {
         face: file
         for face, file in zip(table["id"], table["file"], strict=True)
-        if face in to and (store.folder / file).exists()
+        if face in to and store.place(file).exists()
     }
     store.move(files, {face: to[face] for face in files}, changes)
     if settings:
         store.settings.update(settings)
         store.save_settings()
     path.unlink()
+
+
+def _plan_of(store: FaceStore) -> Path:
+    return foreign.inside(store.folder, _PLAN, f"The set {store.folder}")

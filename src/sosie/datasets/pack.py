@@ -7,27 +7,35 @@ was cut short, exchanged or put there by others is seen.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import shutil
-import stat
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any
 
-from sosie.datasets.marks import MANIFEST, PACK_FORMAT, SETTINGS, TABLE
-from sosie.datasets.store import DOUBTFUL, FACES, MISSING, REJECTED, FaceStore
+from sosie import foreign
+from sosie.datasets.marks import FOLDERS, MANIFEST, PACK_FORMAT, SETTINGS, TABLE
+from sosie.datasets.store import MISSING, FaceStore
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.media.output import atomic_output, check_folder, check_output, full_disk
 
 VERSION = 1
 
-_FOLDERS = (FACES, REJECTED, DOUBTFUL)
 _CHUNK, _LEAST = 1 << 20, 1_000_000
 _DATE = (1980, 1, 1, 0, 0, 0)
 _SHARD = re.compile(r"(.+)-(\d{3,})$")
+_FORM: dict[Any, Any] = {
+    "format": str,
+    "version": int,
+    "pack": str,
+    "shard": int,
+    "shards": int,
+    "files": {str: str},
+}
 
 
 def pack(
@@ -50,7 +58,7 @@ def pack(
         paths = [out.with_name(f"{out.stem}-{k:03}{out.suffix}") for k in range(len(shards))]
     for path in paths:
         check_output(path, overwrite=overwrite)
-    with (store.folder / TABLE).open("rb") as table:
+    with _file(store.folder, TABLE) as table:
         name = hashlib.file_digest(table, "sha256").hexdigest()
     written: list[Path] = []
     try:
@@ -89,7 +97,7 @@ def unpack(source: Path, out: Path) -> int:
             for archive, files in shards:
                 hashes = _hashes(archive)
                 for entry in files:
-                    target = hidden / entry.filename
+                    target = foreign.inside(hidden, entry.filename, str(archive.filename))
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with target.open("xb") as sink:
                         _check_hash(archive, entry, hashes, sink)
@@ -136,10 +144,8 @@ def _shards(store: FaceStore, shard_bytes: int | None) -> list[list[str]]:
     shards: list[list[str]] = [[]]
     size = 0
     for file in files:
-        try:
-            length = (store.folder / file).stat().st_size
-        except FileNotFoundError as error:
-            raise InputError(f"{store.folder / file} is gone; run the command again.") from error
+        with _file(store.folder, file) as opened:
+            length = opened.seek(0, 2)
         if shards[-1] and shard_bytes is not None and size + length > shard_bytes:
             shards.append([])
             size = 0
@@ -158,7 +164,7 @@ def _write_shard(
     ):
         for file in files:
             digest = hashlib.sha256()
-            with _picture(folder / file) as source, _entry(archive, file) as sink:
+            with _file(folder, file) as source, _entry(archive, file) as sink:
                 while chunk := source.read(_CHUNK):
                     digest.update(chunk)
                     sink.write(chunk)
@@ -167,8 +173,12 @@ def _write_shard(
             sink.write(json.dumps({**about, "files": hashes}, ensure_ascii=False).encode())
 
 
-def _picture(path: Path) -> BinaryIO:
+def _file(folder: Path, name: str) -> io.BufferedReader:
+    """A file of a set, which lies in it and is a plain one."""
+    path = foreign.inside(folder, name, f"The table of {folder}")
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a regular file; move it away.")
         return path.open("rb")
     except OSError as error:
         raise InputError(f"{path} is gone or cannot be read; run the command again.") from error
@@ -195,14 +205,7 @@ def open_pack(source: Path) -> Iterator[list[Shard]]:
         raise InputError(f"{source} is not a file; give the zip of a set.")
     shards: list[Shard] = []
     try:
-        for path in shards_of(source):
-            try:
-                archive = zipfile.ZipFile(path)
-            except (zipfile.BadZipFile, OSError) as error:
-                raise InputError(
-                    f"{path} is no zip file, or damaged; pack the set anew."
-                ) from error
-            shards.append((archive, []))
+        shards.extend((foreign.open_zip(path), []) for path in shards_of(source))
         parts = [_manifest(archive) for archive, _ in shards]
         _check_complete(source, parts)
         seen: set[str] = set()
@@ -227,19 +230,23 @@ def shards_of(source: Path) -> list[Path]:
 
 
 def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
-    try:
-        about = json.loads(archive.read(MANIFEST))
-        known = about["format"] == PACK_FORMAT and isinstance(about["files"], dict)
-        numbers = about["pack"], int(about["shard"]), int(about["shards"]), int(about["version"])
-    except (KeyError, ValueError, TypeError, zipfile.BadZipFile, OSError, RuntimeError) as error:
-        raise InputError(
-            f"{archive.filename} is no set packed by `sosie dataset pack`, or damaged."
-        ) from error
-    if not known:
+    name = f"{MANIFEST} of {archive.filename}"
+    remedy = "it is no set packed by `sosie dataset pack`, or damaged"
+    if MANIFEST not in archive.NameToInfo:
         raise InputError(f"{archive.filename} is no set packed by `sosie dataset pack`.")
-    if numbers[3] != VERSION:
-        raise InputError(f"{archive.filename} is a pack of version {numbers[3]}: update Sosie.")
-    return dict(about)
+    about = foreign.parse_json(foreign.read_member(archive, MANIFEST), object, name, remedy)
+    if not isinstance(about, dict) or about.get("format") != PACK_FORMAT:
+        raise InputError(f"{archive.filename} is no set packed by `sosie dataset pack`.")
+    if about.get("version") != VERSION:
+        raise InputError(
+            f"{archive.filename} is a pack of version {foreign.shortened(about.get('version'))}, "
+            f"and this Sosie reads {VERSION}: update Sosie."
+        )
+    try:
+        foreign.check(about, _FORM)
+    except ValueError as error:
+        raise InputError(f"{name} is damaged: {error}; pack the set anew.") from error
+    return about
 
 
 def _hashes(archive: zipfile.ZipFile) -> dict[str, str]:
@@ -251,7 +258,8 @@ def _check_complete(source: Path, parts: Sequence[dict[str, Any]]) -> None:
     numbers = [int(part["shard"]) for part in parts]
     if len({part["pack"] for part in parts}) > 1:
         raise InputError(f"The shards beside {source} are of different sets; keep one set's alone.")
-    missing = sorted(set(range(wanted)) - set(numbers))
+    # Of claims without end no more is counted than there could be.
+    missing = sorted(set(range(min(wanted, len(numbers) + 1))) - set(numbers))
     if missing or len(numbers) != wanted:
         number = f"shard {missing[0]:03}" if missing else "a shard"
         raise InputError(f"Of the {wanted} shards of {source}, {number} is not there, or twice.")
@@ -260,19 +268,17 @@ def _check_complete(source: Path, parts: Sequence[dict[str, Any]]) -> None:
 def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, seen: set[str]) -> None:
     """Raises InputError where an entry is none of a set's files."""
     name = entry.filename
-    parts = name.split("/")
-    own = name in (MANIFEST, TABLE, SETTINGS) or (len(parts) > 1 and parts[0] in _FOLDERS)
-    strange = "\\" in name or ":" in name or "\0" in name
-    climbs = PurePosixPath(name).is_absolute() or any(part in ("", ".", "..") for part in parts)
-    if not own or strange or climbs:
+    folder, slash, _ = name.partition("/")
+    own = name in (MANIFEST, TABLE, SETTINGS) or (slash and folder in FOLDERS)
+    if not own or not foreign.is_inside(name):
         raise InputError(
             f"{archive.filename} holds {name!r}, which is no file of a set or leads out of its "
             f"folder; it is not unpacked."
         )
-    kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG) or entry.is_dir():
-        raise InputError(f"{archive.filename} holds {name!r}, which is no plain file.")
-    if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+    if problem := foreign.member_problem(entry):
+        raise InputError(f"{archive.filename} holds {name!r}, which {problem}.")
+    stored = entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size
+    if not stored or entry.flag_bits & 1:
         raise InputError(
             f"{archive.filename} holds {name!r} compressed or encrypted: it is no pack."
         )
@@ -292,7 +298,9 @@ def _check_hash(
                 digest.update(chunk)
                 if sink is not None:
                     sink.write(chunk)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except foreign.BROKEN as error:
+        if isinstance(error, OSError) and sink is not None:
+            raise
         raise InputError(f"{entry.filename} in {archive.filename} is damaged.") from error
     if digest.hexdigest() != hashes.get(entry.filename):
         raise InputError(f"{entry.filename} in {archive.filename} is not what was packed.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sosie.errors import UnavailableError
+from sosie.errors import UnavailableError, install_hint
 
 _EXTRA = ("pyarrow", "sklearn", "scipy")
 
@@ -20,6 +20,5 @@ def dataset_packages() -> Iterator[None]:
         if absent not in _EXTRA:
             raise
         raise UnavailableError(
-            f"This needs the package {absent}, which is not installed: "
-            f"run `pip install 'sosie[datasets]'`."
+            f"This needs the package {absent}, which is not installed: {install_hint('datasets')}."
         ) from error

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import geometry
+from sosie import foreign, geometry
 from sosie.analysis.analyser import Analyser, create_analyser
 from sosie.datasets.pictures import Picture, find_pictures, read_picture
 from sosie.datasets.split import is_held_out, is_validation
@@ -63,8 +63,9 @@ class People:
         """Rows to learn from, and rows to validate on: other people, chosen by their names' hash.
 
         Those of a set that was split and are for tests are in neither; people of no such set are
-        for tests by their names' hash. Of fewer than ten people nobody else is set apart: both are
-        then the same rows. Raises InputError where all are for tests.
+        for tests by their names' hash. Of fewer than ten people nobody else is set apart, nor where
+        fewer than two people would be left to learn from or to validate on, as a swap takes two:
+        both are then the same rows. Raises InputError where all are for tests.
         """
         tests = self.splits == "test"
         every = np.flatnonzero(~tests)
@@ -75,9 +76,10 @@ class People:
         by_name = np.array([is_held_out(name) for name in self.people])
         held = tests | (by_name & (self.splits == ""))
         validation = np.array([is_validation(name) for name in self.people]) & ~held
-        if not validation.any() or (held | validation).all():
+        learned = ~(held | validation)
+        if min(len(np.unique(self.people[part])) for part in (learned, validation)) < 2:
             return every, every
-        return np.flatnonzero(~(held | validation)), np.flatnonzero(validation)
+        return np.flatnonzero(learned), np.flatnonzero(validation)
 
 
 def open_people(
@@ -120,13 +122,17 @@ def _key(pictures: Sequence[Picture], template: str, size_px: int) -> str:
         if place.is_file():
             digest.update(f"{place.name} {place.stat().st_size}".encode())
     for picture in pictures:
-        size = (
-            (picture.container / picture.name).stat().st_size if picture.container.is_dir() else 0
-        )
+        size = _size(picture)
         digest.update(f"{picture.name}\0{picture.person}\0{size}\0{picture.split}\n".encode())
         if picture.points is not None:
             digest.update(picture.points.tobytes())
     return digest.hexdigest()[:12]
+
+
+def _size(picture: Picture) -> int:
+    """Of a picture's file in bytes; 0 within a zip, or where there is none."""
+    file = picture.container / picture.name
+    return file.stat().st_size if picture.container.is_dir() and file.is_file() else 0
 
 
 def _read_missing(
@@ -168,7 +174,7 @@ def _read_part(part: Sequence[Picture], file: Path, template: str, size_px: int)
         for picture in part:
             try:
                 pixels = read_picture(picture, archives.get(picture.container))
-            except (ValueError, OSError, zipfile.BadZipFile, cv2.error):
+            except (ValueError, OSError, InputError, cv2.error):
                 unreadable += 1
                 continue
             face = _aligned(picture, pixels, template, size_px)
@@ -194,7 +200,7 @@ def _read_part(part: Sequence[Picture], file: Path, template: str, size_px: int)
 @contextmanager
 def _opened(part: Sequence[Picture]) -> Iterator[dict[Path, zipfile.ZipFile]]:
     places = {picture.container for picture in part if picture.container.is_file()}
-    archives = {place: zipfile.ZipFile(place) for place in places}
+    archives = {place: foreign.open_zip(place) for place in places}
     try:
         yield archives
     finally:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sosie import foreign
 from sosie.datasets.marks import SETTINGS, is_packed_set, is_set
 from sosie.datasets.packages import dataset_packages
 from sosie.datasets.split import identity_of
@@ -73,21 +74,28 @@ def find_pictures(data: Path) -> list[Picture]:
 def read_picture(picture: Picture, opened: zipfile.ZipFile | None = None) -> NDArray[np.uint8]:
     """The pixels, RGB uint8. opened: the container, where it is a zip that is open already.
 
-    Raises ValueError where the file is no picture, or is damaged.
+    Raises ValueError where the file is no picture, or is damaged; InputError where it is absent
+    from a zip, or damaged there.
     """
     if opened is not None:
-        encoded = opened.read(picture.name)
+        encoded = foreign.read_member(opened, picture.name)
     elif picture.container.is_dir():
-        encoded = (picture.container / picture.name).read_bytes()
+        encoded = _content(picture.container / picture.name)
     else:
-        with zipfile.ZipFile(picture.container) as archive:
-            encoded = archive.read(picture.name)
+        with foreign.open_zip(picture.container) as archive:
+            encoded = foreign.read_member(archive, picture.name)
     if not encoded:
         raise ValueError("empty")
     pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise ValueError("not a picture")
     return np.ascontiguousarray(pixels[:, :, ::-1], np.uint8)
+
+
+def _content(file: Path) -> bytes:
+    if not file.is_file() or file.stat().st_size > foreign.MOST_PICTURE_BYTES:
+        raise ValueError("not a file, or too large")
+    return file.read_bytes()
 
 
 def _in_folder(data: Path) -> list[Picture]:
@@ -121,13 +129,10 @@ def _in_set(place: Path, prefix: str) -> list[Picture]:
 
 def _in_zip(archive: Path, prefix: str) -> list[Picture]:
     """prefix: of the names of people, where the zip is a packed set."""
-    try:
-        if is_packed_set(archive):
-            return _in_set(archive, prefix)
-        with zipfile.ZipFile(archive) as opened:
-            names = sorted(n for n in opened.namelist() if Path(n).suffix.lower() in ENDINGS)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{archive} is no .zip, or it is damaged: get it again.") from error
+    if is_packed_set(archive):
+        return _in_set(archive, prefix)
+    with foreign.open_zip(archive) as opened:
+        names = sorted(n for n in opened.namelist() if Path(n).suffix.lower() in ENDINGS)
     group = next((g for g, pattern in _ARCHIVES.items() if fnmatch(archive.name, pattern)), None)
     if group is not None:
         return [Picture(archive, name, identity_of(group, name)) for name in names]

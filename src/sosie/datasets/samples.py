@@ -10,7 +10,8 @@ import numpy as np
 
 from sosie.analysis.analyser import Analyser
 from sosie.datasets.classify import Samples
-from sosie.datasets.store import PICTURES, FaceStore
+from sosie.datasets.marks import PICTURES
+from sosie.datasets.store import FaceStore
 from sosie.errors import InputError
 from sosie.media.image import load_photo
 from sosie.types import FloatArray

@@ -28,10 +28,12 @@ def contact_sheet(pictures: Sequence[Path], columns: int) -> tuple[str, int, int
     for number, path in enumerate(pictures):
         place = (number % columns * _TILE_PX, number // columns * _TILE_PX)
         try:
+            if not path.is_file():
+                continue
             with Image.open(path) as picture:
                 picture.draft("RGB", (_TILE_PX, _TILE_PX))
                 tile = picture.convert("RGB").resize((_TILE_PX,) * 2, Image.Resampling.BOX)
-        except (OSError, ValueError, Image.DecompressionBombError):
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue
         sheet.paste(tile, place)
     data = io.BytesIO()

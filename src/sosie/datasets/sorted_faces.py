@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sosie import geometry
-from sosie.datasets import schema
-from sosie.datasets.marks import TABLE
+from sosie import foreign, geometry
+from sosie.datasets import schema, tables
+from sosie.datasets.marks import DOUBTFUL, FACES, TABLE
 from sosie.datasets.moves import hold_set
 from sosie.datasets.pack import open_pack
-from sosie.datasets.store import DOUBTFUL, FACES
 from sosie.errors import InputError
 from sosie.types import FloatArray
 
@@ -91,7 +88,12 @@ def _opened(place: Path) -> Iterator[tuple[Callable[[str], Path], _Batches]]:
     """What tells the container that a picture is in, and the table."""
     if place.is_dir():
         with hold_set(place, change=False) as store:
-            yield lambda _: place, store.batches(_COLUMNS)
+
+            def within(file: str) -> Path:
+                store.place(file)
+                return place
+
+            yield within, store.batches(_COLUMNS)
         return
     with open_pack(place) as shards:
         containers = {entry.filename: archive for archive, entries in shards for entry in entries}
@@ -106,10 +108,12 @@ def _opened(place: Path) -> Iterator[tuple[Callable[[str], Path], _Batches]]:
 
 
 def _packed_table(archive: zipfile.ZipFile) -> Iterator[Mapping[str, NDArray[Any]]]:
+    name = f"{TABLE} in {archive.filename}"
     try:
-        with archive.open(TABLE) as source, pq.ParquetFile(source) as table:
-            for group in range(table.num_row_groups):
-                rows = table.read_row_group(group, columns=list(_COLUMNS))
-                yield schema.to_arrays(rows.select(list(_COLUMNS)))
-    except (pa.ArrowException, zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{TABLE} in {archive.filename} is damaged; pack the set anew.") from error
+        source = archive.open(TABLE)
+    except foreign.BROKEN as error:
+        raise InputError(f"{name} is damaged; pack the set anew.") from error
+    with source:
+        size = archive.getinfo(TABLE).file_size
+        for table in tables.tables(source, size, name, _COLUMNS):
+            yield schema.to_arrays(table)

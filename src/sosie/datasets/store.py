@@ -8,6 +8,7 @@ them. Neither merging nor changing holds more than a part of the table in memory
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,21 +20,30 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sosie.datasets import schema
-from sosie.datasets.marks import SET_FORMAT, SETTINGS, TABLE
+from sosie import foreign
+from sosie.datasets import schema, tables
+from sosie.datasets.marks import (
+    FACES,
+    FOLDERS,
+    INPUT_FORM,
+    PICTURES,
+    REJECTED,
+    SET_FORMAT,
+    SETTINGS,
+    SETTINGS_FORM,
+    TABLE,
+)
 from sosie.datasets.schema import COLUMNS, SCHEMA, VERSION, FaceRow
 from sosie.errors import InputError, OutputError
-from sosie.media.output import atomic_output
-
-FACES, REJECTED, DOUBTFUL = "faces", "rejected", "doubtful"
-"""Folders of the set: faces by input or person, those put aside by reason, those unsure."""
+from sosie.media.output import atomic_output, remove_if_abandoned
 
 MISSING = "missing"
 """What `rejected` says of a face whose picture somebody deleted."""
 
-PICTURES = (".png", ".jpg", ".webp")
 _JOURNAL = ".journal"
+_RESTORE = "restore it from a copy"
 _BATCH_ROWS = 512
+_READ_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class FaceStore:
             raise OutputError(
                 f"The folder {folder} cannot be created or read ({error.strerror}); give another."
             ) from error
+        _refuse_links(folder)
         if others:
             raise OutputError(
                 f"The folder {folder} holds other things ({sorted(others)[0]}) and is no set of "
@@ -87,6 +98,7 @@ class FaceStore:
 
         Raises InputError where there is none, or it is damaged or of a later version.
         """
+        _refuse_links(folder)
         store = cls(folder, _read_settings(folder))
         store.merge()
         return store
@@ -110,28 +122,36 @@ class FaceStore:
 
     # Reading
 
+    def place(self, file: str) -> Path:
+        """Where a picture lies of which the table says `file`. Raises InputError where that is not
+        in the set, be it through a symbolic link."""
+        return foreign.inside(self.folder, file, f"The table of {self.folder}")
+
+    @property
+    def input_folders(self) -> set[str]:
+        """The names under which the pictures of inputs lie until they are sorted."""
+        inputs = self.settings.get("inputs", [])
+        return {entry["folder"] for entry in inputs if "folder" in entry}
+
     def __len__(self) -> int:
         """How many faces the table has, rejected ones too."""
         if not self._table.exists():
             return 0
-        with self._open_table() as file:
-            return int(file.metadata.num_rows)
+        return tables.row_count(self._table, _size(self._table), str(self._table))
 
     def read(self, columns: Sequence[str] = COLUMNS) -> dict[str, NDArray[Any]]:
         """Columns of the whole table: text as objects, numbers in their type, arrays N x shape.
 
         All columns of 100,000 faces take 0.9 GB, `landmarks` most of them: name those you need.
         """
-        if not self._table.exists():
-            return schema.to_arrays(SCHEMA.empty_table().select(list(columns)))
-        with self._open_table() as file:
-            return schema.to_arrays(file.read(columns=list(columns)).select(list(columns)))
+        none = SCHEMA.empty_table().select(list(columns))
+        return schema.to_arrays(pa.concat_tables([none, *self._tables(columns, _READ_ROWS)]))
 
     def batches(
-        self, columns: Sequence[str] = COLUMNS, size: int = _BATCH_ROWS
+        self, columns: Sequence[str] = COLUMNS, size: int = _BATCH_ROWS, strict: bool = True
     ) -> Iterator[dict[str, NDArray[Any]]]:
-        """As `read`, some rows at a time, in the table's order."""
-        for table in self._tables(columns, size):
+        """As `read`, some rows at a time, in the table's order. strict: see `tables.tables`."""
+        for table in self._tables(columns, size, strict):
             yield schema.to_arrays(table)
 
     def rows(self) -> Iterator[FaceRow]:
@@ -161,13 +181,12 @@ class FaceStore:
         entries = self._entries()
         if not entries:
             return
-        if any(pq.read_metadata(path).num_rows for path in entries):
-            known = set(self.read(["id"])["id"])
-            self._write(self._merged(entries, known))
         inputs = {entry["sha256"]: entry for entry in self.settings.get("inputs", [])}
         for path in entries:
-            told = json.loads(pq.read_schema(path).metadata[b"inputs"])
-            inputs.update((entry["sha256"], entry) for entry in told)
+            inputs.update((entry["sha256"], entry) for entry in _told_inputs(path))
+        if any(tables.row_count(path, _size(path), str(path)) for path in entries):
+            known = set(self.read(["id"])["id"])
+            self._write(self._merged(entries, known))
         self.settings["inputs"] = list(inputs.values())
         self.save_settings()
         # These alone: another process may have added some since.
@@ -179,7 +198,10 @@ class FaceStore:
     def tidy(self) -> None:
         """Remove the unfinished files of a killed process. Not while another is at work."""
         for path in self.folder.rglob(".*.tmp.*"):
-            path.unlink()
+            if path.is_symlink():
+                path.unlink()
+            elif path.is_file():
+                remove_if_abandoned(path)
         with suppress(OSError):
             self._journal.rmdir()
 
@@ -188,14 +210,17 @@ class FaceStore:
     def update(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
         """Change values: column -> id of the face -> new value. Other faces stay as they are."""
         if any(changes.values()):
-            self._write(_changed(table, changes) for table in self._tables(COLUMNS, _BATCH_ROWS))
+            self._write(
+                _changed(table, changes)
+                for table in self._tables(COLUMNS, _BATCH_ROWS, strict=False)
+            )
 
     def keep(self, ids: Collection[str]) -> None:
         """Forget all faces but these; their pictures stay where they are."""
         wanted = pa.array(sorted(ids), pa.string())
         self._write(
             table.filter(pc.is_in(table["id"], wanted))
-            for table in self._tables(COLUMNS, _BATCH_ROWS)
+            for table in self._tables(COLUMNS, _BATCH_ROWS, strict=False)
         )
 
     def move(
@@ -208,12 +233,14 @@ class FaceStore:
 
         files: id -> where it is; to: id -> where it is to be, both relative to the set; changes: as
         `update`. Stopped in between, `sync` finds what was moved. Empty folders are removed. Raises
-        OutputError where a picture cannot be moved.
+        OutputError where a picture cannot be moved, and InputError, before any is, where one would
+        come from or go to another place than the set.
         """
-        for face, target in to.items():
-            _move(self.folder / files[face], self.folder / target)
+        moves = [(self.place(files[face]), self.place(target)) for face, target in to.items()]
+        for source, target_path in moves:
+            _move(source, target_path)
         self.update({**(changes or {}), "file": to})
-        for name in (FACES, REJECTED, DOUBTFUL):
+        for name in FOLDERS:
             _remove_empty(self.folder / name)
 
     def sync(self) -> Synced:
@@ -223,7 +250,7 @@ class FaceStore:
         under `faces/`; none for that of an input) and whether it is rejected, and why.
         """
         places = self._places()
-        inputs = {str(entry["folder"]) for entry in self.settings.get("inputs", [])}
+        inputs = self.input_folders
         changes: dict[str, dict[str, Any]] = {"file": {}, "person": {}, "rejected": {}}
         known: set[str] = set()
         missing = moved = 0
@@ -238,43 +265,46 @@ class FaceStore:
                 elif file not in found or rejected == MISSING:
                     moved += file not in found
                     place = file if file in found else found[0]
+                    self._require_place(place)
                     changes["file"][face] = place
                     _take_place(changes, face, place, inputs)
         self.update(changes)
         strange = sorted(f for face, found in places.items() if face not in known for f in found)
-        return Synced(moved, missing, tuple(strange))
+        # Names of files need be no text.
+        told = (file.encode("utf-8", "backslashreplace").decode() for file in strange)
+        return Synced(moved, missing, tuple(told))
 
     # Inside
 
     def _entries(self) -> list[Path]:
         # Without hidden files, which are those that were not finished.
-        return sorted(p for p in self._journal.glob("*.parquet") if not p.name.startswith("."))
+        found = sorted(p for p in self._journal.glob("*.parquet") if not p.name.startswith("."))
+        for path in found:
+            if not (path.stem.isascii() and path.stem.isdecimal()) or path.is_symlink():
+                raise InputError(f"{path} is no part of a set's journal; delete or move it away.")
+        return found
 
-    def _open_table(self) -> pq.ParquetFile:
+    def _tables(self, columns: Sequence[str], size: int, strict: bool = True) -> Iterator[pa.Table]:
+        if self._table.exists():
+            bytes_ = _size(self._table)
+            yield from tables.tables(self._table, bytes_, str(self._table), columns, size, strict)
+
+    def _require_place(self, place: str) -> None:
         try:
-            return pq.ParquetFile(self._table)
-        except (pa.ArrowException, OSError) as error:
+            tables.check_place(place)
+        except ValueError as error:
             raise InputError(
-                f"{self._table} is damaged or cannot be read; restore it from a copy."
+                f"In {self.folder} {error}, as not every system takes its name; rename it."
             ) from error
 
-    def _tables(self, columns: Sequence[str], size: int) -> Iterator[pa.Table]:
-        if not self._table.exists():
-            return
-        with self._open_table() as file:
-            # Of all groups of rows at once the reader would keep what it has read.
-            for group in range(file.num_row_groups):
-                for batch in file.iter_batches(size, row_groups=[group], columns=list(columns)):
-                    yield pa.Table.from_batches([batch]).select(columns)
-
     def _merged(self, entries: Sequence[Path], known: set[str]) -> Iterator[pa.Table]:
-        yield from self._tables(COLUMNS, _BATCH_ROWS)
+        yield from self._tables(COLUMNS, _BATCH_ROWS, strict=False)
         # A run that was stopped while it merged has these in the table already.
         for path in entries:
-            table = pq.read_table(path)
-            fresh = [face not in known for face in table["id"].to_pylist()]
-            yield table.filter(pa.array(fresh, pa.bool_()))
-            known.update(table["id"].to_pylist())
+            for table in tables.tables(path, _size(path), str(path), COLUMNS):
+                fresh = [face not in known for face in table["id"].to_pylist()]
+                yield table.filter(pa.array(fresh, pa.bool_()))
+                known.update(table["id"].to_pylist())
 
     def _write(self, tables: Iterator[pa.Table]) -> None:
         with (
@@ -286,12 +316,16 @@ class FaceStore:
 
     def _places(self) -> dict[str, list[str]]:
         """id -> places of pictures named so, sorted."""
+        found = [
+            (Path(current) / name).relative_to(self.folder).as_posix()
+            for folder in FOLDERS
+            for current, _, files in os.walk(self.folder / folder)
+            for name in files
+            if name.endswith(PICTURES) and not name.startswith(".")
+        ]
         places: dict[str, list[str]] = {}
-        for name in (FACES, REJECTED, DOUBTFUL):
-            for path in sorted((self.folder / name).rglob("*")):
-                if path.suffix in PICTURES and not path.name.startswith("."):
-                    place = path.relative_to(self.folder).as_posix()
-                    places.setdefault(id_of(place), []).append(place)
+        for place in sorted(found):
+            places.setdefault(id_of(place), []).append(place)
         return places
 
 
@@ -316,23 +350,49 @@ def id_of(file: str) -> str:
 def _read_settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        about = foreign.read_json(path, object, _RESTORE)
     except FileNotFoundError as error:
         raise InputError(
             f"{folder} is no set of faces; make one with `sosie dataset extract`."
         ) from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise InputError(f"{path} is damaged; restore it from a copy.") from error
-    if not isinstance(settings, dict) or settings.get("format") != SET_FORMAT:
+    if not isinstance(about, dict) or about.get("format") != SET_FORMAT:
         raise InputError(f"{path} does not describe a set of faces; give the folder of one.")
+    settings: dict[str, Any] = about
     if settings.get("version") != VERSION:
         raise InputError(
             f"{folder} is a set of version {settings.get('version')}, and this Sosie reads "
             f"{VERSION}: update Sosie."
         )
+    try:
+        foreign.check(settings, SETTINGS_FORM)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}; {_RESTORE}.") from error
     return settings
+
+
+def _told_inputs(path: Path) -> list[dict[str, Any]]:
+    """What an entry of the journal tells of inputs."""
+    _size(path)
+    told = tables.metadata(path, str(path)).get(b"inputs", b"")
+    remedy = "delete it to go on without its faces"
+    return list(foreign.parse_json(told, [INPUT_FORM], str(path), remedy))
+
+
+def _size(path: Path) -> int:
+    """The length of a table's file in bytes."""
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        raise InputError(f"{path} is not a regular file; {_RESTORE}.")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); {_RESTORE}.") from error
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raises InputError where a part of a set lies elsewhere: what is done to the set is to be done
+    to nothing else."""
+    for name in (SETTINGS, TABLE, _JOURNAL, *FOLDERS):
+        foreign.inside(folder, name, f"The set {folder}")
 
 
 def _changed(table: pa.Table, changes: Mapping[str, Mapping[str, Any]]) -> pa.Table:

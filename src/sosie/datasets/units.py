@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.recogniser import NUMBERS
+from sosie.datasets.marks import FACES
 from sosie.datasets.scratch import Scratch, parts
-from sosie.datasets.store import FACES, FaceStore
+from sosie.datasets.store import FaceStore
 
 _COLUMNS = ("id", "file", "input_sha256", "frame", "track", "person", "rejected", "identity")
 

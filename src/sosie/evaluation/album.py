@@ -10,23 +10,25 @@ import hashlib
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sosie import foreign
 from sosie.errors import InputError
 from sosie.evaluation.files import make_folder, write_picture
 from sosie.media.output import atomic_output
 from sosie.media.video import open_film
 
+_LIST = "The list of pairs"
 _FRAME = re.compile(r"(?P<film>.+\.\w+)#(?P<index>\d+)")
 
 
 class Album:
     """Finds pictures by the names that a list has for them.
 
-    root: the folder that names are relative to. folder: where pictures that are no files are put;
-    None where only `content` will be asked for.
+    root: the folder that names are relative to, and that none may leave. folder: where pictures
+    that are no files are put; None where only `content` will be asked for.
     names: all that will be asked for, so that a film is read once for all of its frames.
     sha256: name -> digest that the file of that picture must have.
     """
@@ -46,15 +48,16 @@ class Album:
         self._frames: dict[Path, set[int]] = {}
         for name in names:
             frame = _FRAME.fullmatch(name)
-            if frame and not (root / name).is_file():
+            if frame and foreign.is_inside(name) and not (root / name).is_file():
                 self._frames.setdefault(root / frame["film"], set()).add(int(frame["index"]))
 
     def file(self, name: str) -> Path:
         """The file of a picture.
 
-        Raises InputError where there is none, or it is not the one that the list was made with.
+        Raises InputError where there is none, it is not the one that the list was made with, or its
+        name leads out of the root.
         """
-        path = self._root / name
+        path = self._at(name)
         found = path if path.is_file() else self._from_film(name) or self._from_archive(name)
         if found is None:
             raise InputError(f"{path} does not exist; check the list of pairs and its root.")
@@ -64,14 +67,14 @@ class Album:
     def content(self, name: str) -> bytes | None:
         """The bytes of a picture's file, wherever it lies; None for a frame of a film.
 
-        Raises InputError where there is no such file.
+        Raises InputError where there is no such file, or its name leads out of the root.
         """
-        path = self._root / name
+        path = self._at(name)
         if path.is_file():
             return path.read_bytes()
         archive = archive_of(path)
         if archive is not None:
-            return read_member(self._open(archive[0]), archive[1])
+            return foreign.read_member(self._open(archive[0]), archive[1])
         if _FRAME.fullmatch(name):
             return None
         raise InputError(f"{path} does not exist; check the list of pairs and its root.")
@@ -105,13 +108,13 @@ class Album:
         self._checked.add(name)
 
     def _from_archive(self, name: str) -> Path | None:
-        archive = archive_of(self._root / name)
+        archive = archive_of(self._at(name))
         if archive is None:
             return None
         file, member = archive
         taken = self._place(name)
         if not taken.is_file():
-            content = read_member(self._open(file), member)
+            content = foreign.read_member(self._open(file), member)
             make_folder(taken.parent)
             with atomic_output(taken, overwrite=True) as pending:
                 pending.path.write_bytes(content)
@@ -146,14 +149,14 @@ class Album:
     def _place(self, name: str) -> Path:
         if self._folder is None:
             raise ValueError("an album without a folder has no place for pictures")
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or ":" in name:
-            return self._folder / f"{digest(name.encode())[:12]}-{pure.name}"
-        return self._folder / pure
+        return foreign.inside(self._folder, name, _LIST)
+
+    def _at(self, name: str) -> Path:
+        return foreign.inside(self._root, name, _LIST)
 
     def _open(self, file: Path) -> zipfile.ZipFile:
         if file not in self._archives:
-            self._archives[file] = open_archive(file)
+            self._archives[file] = foreign.open_zip(file)
         return self._archives[file]
 
 
@@ -171,26 +174,3 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
             is_archive = parent.suffix.lower() == ".zip"
             return (parent, "" if inside == "." else inside) if is_archive else None
     return None
-
-
-def open_archive(file: Path) -> zipfile.ZipFile:
-    """A zip archive for reading. Raises InputError where it cannot be read."""
-    try:
-        return zipfile.ZipFile(file)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"The archive {file} cannot be read; copy or download it again."
-        ) from error
-
-
-def read_member(archive: zipfile.ZipFile, member: str) -> bytes:
-    """The content of a file of an archive. Raises InputError where it is absent or damaged."""
-    try:
-        return archive.read(member)
-    except KeyError as error:
-        raise InputError(f"The archive {archive.filename} holds no {member}.") from error
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise InputError(
-            f"{member} cannot be read from the archive {archive.filename}; copy or download it "
-            f"again."
-        ) from error

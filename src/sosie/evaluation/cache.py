@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import secrets
-import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sosie import foreign
+from sosie.errors import OutputError
+from sosie.media.output import atomic_output
 from sosie.weights import embedded_cards
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -76,11 +77,10 @@ class Cache:
         if self._folder is None:
             return
         file = self._place(kind, key)
-        unfinished = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-        with suppress(OSError):
+        with suppress(OSError, OutputError):
             file.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(write_arrays(arrays))
-            unfinished.replace(file)
+            with atomic_output(file, overwrite=True, durable=False) as pending:
+                pending.path.write_bytes(write_arrays(arrays))
 
     def _place(self, kind: str, key: str) -> Path:
         assert self._folder is not None
@@ -102,11 +102,7 @@ def write_arrays(arrays: Arrays) -> bytes:
 
 def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     """Arrays from the content of an .npz file. Raises ValueError where it is none."""
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as kept:
-            return {name: kept[name] for name in kept.files}
-    except (EOFError, zipfile.BadZipFile, KeyError, AttributeError) as error:
-        raise ValueError(f"these are no saved arrays: {error}") from error
+    return foreign.parse_arrays(content)
 
 
 def key_of(*parts: object) -> str:

@@ -159,11 +159,11 @@ def answer_order(file: Path) -> None:
 
 
 def _swap_once(options: SwapOptions, sources: list[str], target: str) -> Readings:
-    from sosie.pipeline import Swap
+    from sosie.pipeline import FaceSwapper
     from sosie.runtime import recorded_runs
 
     with recorded_runs() as runs:
-        Swap(list(sources), options).image(target)
+        FaceSwapper(list(sources), options).image(target)
     peak = peak_mb()
     readings: Readings = {
         "cost_peak_mb": Missing("This system does not tell.") if peak is None else peak

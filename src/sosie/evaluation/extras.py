@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sosie.errors import UnavailableError
+from sosie.errors import UnavailableError, install_hint
 
 PACKAGES = ("matplotlib", "scipy", "skimage")
 """What the extra installs, by the names that are imported."""
@@ -21,6 +21,5 @@ def extra_packages() -> Iterator[None]:
         if absent not in PACKAGES:
             raise
         raise UnavailableError(
-            f"This needs the package {absent}, which is not installed: "
-            f"run `pip install 'sosie[eval]'`."
+            f"This needs the package {absent}, which is not installed: {install_hint('eval')}."
         ) from error

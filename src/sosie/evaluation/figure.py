@@ -7,18 +7,15 @@ reason in its place: never a number that stands for nothing, never left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal
 
 from sosie.errors import SosieError
 from sosie.types import FloatArray
 
-if TYPE_CHECKING:
-    from sosie.evaluation.look import Triple
-
-Direction = Literal["higher", "lower"]
+Direction = Literal["higher", "lower", "nearer to 1"]
 Kind = Literal["pair", "set", "film", "cost"]
 
 OWN = "sosie"
@@ -125,26 +122,3 @@ class SetReadings:
 
     values: Readings
     by_pair: dict[str, Readings] = field(default_factory=dict)
-
-
-class PairModule(Protocol):
-    """A file of `figures` about pairs."""
-
-    FIGURES: tuple[Figure, ...]
-
-    def measure(self, triple: Triple, settings: Settings) -> Readings:
-        """All figures of FIGURES, or variants of them. Raises MissingFigureError where the pair
-        lets none be told, and UnavailableError where weights or a package are absent."""
-
-
-class SetModule(Protocol):
-    """A file of `figures` about sets of pairs."""
-
-    FIGURES: tuple[Figure, ...]
-
-    def describe(self, triple: Triple, settings: Settings) -> dict[str, FloatArray]:
-        """What must be kept of a pair; names start with `source.`, `target.`, `result.` or
-        `other.`. Empty where the pair has nothing to give."""
-
-    def measure_set(self, traits: Sequence[Traits], settings: Settings) -> SetReadings:
-        """All figures of FIGURES, or variants of them. Raises as `PairModule.measure`."""

@@ -45,13 +45,15 @@ class Pairing:
     apart_ms: by how much the times of each pair differ, the result's less the target's.
     """
 
-    def __init__(self, in_order: bool, frame_s: float) -> None:
-        """frame_s: the time from one frame of the target to the next."""
+    def __init__(self, in_order: bool, frame_s: float, start_s: float = 0.0) -> None:
+        """frame_s: the time from one frame of the target to the next. start_s: the time in the
+        target at which the result begins."""
         self.missing = 0
         self.added = 0
         self.apart_ms: list[float] = []
         self._in_order = in_order
         self._reach_s = frame_s / 2
+        self._start_s = start_s
 
     def pairs(self, target: Iterable[Timed], result: Iterable[Timed]) -> Iterator[FramePair]:
         """Every frame of the target in order. Reads both films once, side by side."""
@@ -61,7 +63,7 @@ class Pairing:
             if found is None:
                 self.missing += 1
             else:
-                self.apart_ms.append(1000 * (found.time_s - frame.time_s))
+                self.apart_ms.append(1000 * (found.time_s - self._shown_s(frame)))
             yield FramePair(frame, found)
         self.added += sum(1 for _ in rest)
 
@@ -77,7 +79,7 @@ class Pairing:
         waiting = next(rest, None)
         for frame in target:
             best: Timed | None = None
-            while waiting is not None and waiting.time_s < frame.time_s + self._reach_s:
+            while waiting is not None and waiting.time_s < self._shown_s(frame) + self._reach_s:
                 if self._nearer(waiting, best, frame):
                     best = waiting
                 waiting = next(rest, None)
@@ -88,7 +90,12 @@ class Pairing:
 
     def _nearer(self, one: Timed, best: Timed | None, frame: Timed) -> bool:
         """Whether a frame of the result is within reach, and nearer than the best so far."""
-        away = abs(one.time_s - frame.time_s)
+        shown_s = self._shown_s(frame)
+        away = abs(one.time_s - shown_s)
         if best is None:
             return away <= self._reach_s
-        return away < abs(best.time_s - frame.time_s)
+        return away < abs(best.time_s - shown_s)
+
+    def _shown_s(self, frame: Timed) -> float:
+        """When a frame of the target is shown in the result's time."""
+        return frame.time_s - self._start_s

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from sosie import foreign
 from sosie.errors import InputError, OutputError
 from sosie.evaluation.cache import code_digest, versions, weight_digests
-from sosie.evaluation.files import make_folder, write_json
+from sosie.evaluation.files import make_folder, remove, write_json
 from sosie.evaluation.film_album import WORST, Snapshot
 from sosie.evaluation.film_score import FilmScore
 from sosie.evaluation.results import CONFIG, LINES
@@ -35,6 +35,23 @@ FRAMES, MOMENTS, PICTURES = "frames.jsonl", "moments.json", "moments"
 
 # The configuration last: while anything is left, the folder is still known as a run's.
 _OWN = (LINES, FRAMES, MOMENTS, PICTURES, "report.html", "report.md", CONFIG)
+_REMEDY = "make it anew"
+_MOMENT_FORM = {
+    "why": str,
+    "track": int,
+    "frame": int,
+    "time_s": float,
+    "value": (float, None),
+    "file": foreign.folder_name,
+}
+
+
+def _values(row: object) -> None:
+    foreign.check(row, {"frame": int, "time_s": float, "track": int, "judged": bool})
+    foreign.check(row, {str: (float, bool)})
+
+
+_FRAME_FORM = _values
 EVENLY = "evenly"
 """What a picture is kept for that stands for its stretch of the film, not for its badness."""
 
@@ -123,33 +140,31 @@ def write_film_record(
 def read_film_record(folder: Path) -> FilmRecord:
     """Reads it back. Raises InputError where that cannot be done."""
     try:
-        with (folder / FRAMES).open(encoding="utf-8") as file:
-            curves = _curves([json.loads(row) for row in file])
-        moments = tuple(
-            Moment(
-                str(entry["why"]),
-                int(entry["track"]),
-                int(entry["frame"]),
-                float(entry["time_s"]),
-                math.nan if entry["value"] is None else float(entry["value"]),
-                folder / PICTURES / Path(str(entry["file"])).name,
-            )
-            for entry in json.loads((folder / MOMENTS).read_bytes())
+        content = foreign.read_file(folder / FRAMES, _REMEDY)
+        entries = foreign.read_json(folder / MOMENTS, [_MOMENT_FORM], _REMEDY)
+    except FileNotFoundError as error:
+        raise InputError(f"The record of a film in {folder} cannot be read; {_REMEDY}.") from error
+    rows = [
+        foreign.parse_json(row, _FRAME_FORM, f"Line {number} of {folder / FRAMES}", _REMEDY)
+        for number, row in enumerate(content.splitlines(), 1)
+    ]
+    moments = tuple(
+        Moment(
+            entry["why"],
+            entry["track"],
+            entry["frame"],
+            entry["time_s"],
+            math.nan if entry["value"] is None else entry["value"],
+            foreign.inside(folder / PICTURES, entry["file"], f"{folder / MOMENTS}"),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"The record of a film in {folder} cannot be read; make it anew.") from (
-            error
-        )
-    return FilmRecord(curves, moments)
+        for entry in entries
+    )
+    return FilmRecord(_curves(rows), moments)
 
 
 def _clear(folder: Path) -> None:
     for name in _OWN:
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        remove(folder / name)
 
 
 def _config(

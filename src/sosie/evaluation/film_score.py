@@ -57,27 +57,35 @@ def score_film(
     *,
     analyser: Analyser | None = None,
     networks: Sequence[IdentityNetwork] = (),
+    start_s: float | None = None,
+    end_s: float | None = None,
     threads: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> FilmScore:
     """Score a swapped film against the one that it was made from.
 
     sources: photos of the person who was put in; without them similarity to the source is not
-    told. networks: recognition networks beside Sosie's. Whatever cannot be told is there with its
+    told. start_s, end_s: the part of the target that the result shows, where it was swapped with
+    `--start` and `--end`: seconds since the target's start. networks: recognition networks beside
+    Sosie's. Whatever cannot be told is there with its
     reason. A result of another size is brought to the target's.
     Raises InputError where a film or photo cannot be read, NoFaceError for a source without a face.
     """
     analyser = analyser or create_analyser(threads)
     described = _describe_sources(sources, analyser, networks)
-    files = take_inventory(target), take_inventory(result)
+    files = take_inventory(target, start_s, end_s), take_inventory(result)
     series = FilmSeries(*files, networks=tuple(described))
     scorer = _Scorer(series, analyser, networks, described)
-    with open_film(target, threads=threads) as before, open_film(result, threads=threads) as after:
+    with (
+        open_film(target, start_s, end_s, threads=threads) as before,
+        open_film(result, threads=threads) as after,
+    ):
         notes = _notes(before, after, files)
         fps = float(before.info.fps or _UNKNOWN_FPS)
         scorer.identify_every = max(1, round(fps / IDENTITY_FPS))
         counts = [len(file.frame_times_s) for file in files]
-        pairing = Pairing(counts[0] == counts[1], 1 / fps)
+        begins_s = _first_time_s(before) if start_s is not None else 0.0
+        pairing = Pairing(counts[0] == counts[1], 1 / fps, begins_s)
         pairs = pairing.pairs(before.frames(), after.frames())
         total = before.expected_frames
         for pair, faces in _reported(track_film(pairs, analyser, fps), total, on_progress):
@@ -85,6 +93,11 @@ def score_film(
     series.missing, series.added = pairing.missing, pairing.added
     series.apart_ms = pairing.apart_ms
     return FilmScore(measure(series), series, scorer.album, notes)
+
+
+def _first_time_s(film: Film) -> float:
+    """When the first frame of a film's part is shown, since the film's start."""
+    return float(film.source.first_time - film.source.origin)
 
 
 def measure(series: FilmSeries) -> Scored:

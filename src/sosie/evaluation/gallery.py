@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from sosie import foreign
 from sosie.errors import InputError, UsageError
-from sosie.evaluation.album import archive_of, open_archive
+from sosie.evaluation.album import archive_of
 
 PICTURES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Endings of the pictures that are looked for."""
@@ -104,9 +105,10 @@ def _pictures(place: Path) -> Iterator[PurePosixPath]:
             what = "is neither a folder nor a zip archive" if place.exists() else "does not exist"
             raise InputError(f"{place} {what}; give a folder of pictures or a .zip.")
         file, inside = archive
-        with open_archive(file) as opened:
+        with foreign.open_zip(file) as opened:
             start = f"{inside}/" if inside else ""
-            names = [n.removeprefix(start) for n in opened.namelist() if n.startswith(start)]
+            inner = (name for name in opened.namelist() if foreign.is_inside(name))
+            names = [name.removeprefix(start) for name in inner if name.startswith(start)]
     for name in sorted(names):
         pure = PurePosixPath(name)
         hidden = any(part.startswith((".", "__MACOSX")) for part in pure.parts)

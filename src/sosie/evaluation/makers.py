@@ -18,7 +18,7 @@ from sosie.evaluation import bounds
 from sosie.media.image import load_photo
 from sosie.methods import TABLE
 from sosie.options import SwapOptions, nearest
-from sosie.pipeline import Swap
+from sosie.pipeline import FaceSwapper
 from sosie.types import Face, Pixels
 
 
@@ -78,7 +78,7 @@ class SwapMaker:
     def make(self, sources: Sequence[Path], target: Path) -> Made:
         witness = Witness(self.analyser)
         start = time.perf_counter()
-        job = Swap(list(sources), self.options, analyser=witness)
+        job = FaceSwapper(list(sources), self.options, analyser=witness)
         ready = time.perf_counter()
         result = job.image(target)
         report = result.report

@@ -22,8 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sosie import foreign
 from sosie.errors import InputError
-from sosie.media.output import StrPath, atomic_output
+from sosie.files import StrPath
+from sosie.media.output import atomic_output
 
 FORMAT = 1
 """The version of the file's form that is written and read."""
@@ -94,20 +96,12 @@ def read_pairs(path: StrPath) -> PairList:
     (without a target, with the id of another) do not stop it: they are in `bad`.
     """
     file = Path(path)
+    remedy = "draw one with `sosie eval protocol`"
     try:
-        content = file.read_bytes()
+        content = foreign.read_file(file, remedy)
     except FileNotFoundError as error:
-        raise InputError(
-            f"The list of pairs {file} does not exist; draw one with `sosie eval protocol`."
-        ) from error
-    except OSError as error:
-        raise InputError(
-            f"The list of pairs {file} cannot be read ({error.strerror}); give a JSON file."
-        ) from error
-    try:
-        entries = json.loads(content)
-    except ValueError as error:
-        raise InputError(f"The list of pairs {file} is not valid JSON ({error}).") from error
+        raise InputError(f"The list of pairs {file} does not exist; {remedy}.") from error
+    entries = foreign.parse_json(content, object, f"The list of pairs {file}", remedy)
     try:
         return _parse(entries, file, hashlib.sha256(content).hexdigest())
     except ValueError as error:
@@ -168,6 +162,7 @@ def _parse(entries: Any, file: Path, digest: str) -> PairList:
     for key in ("protocol", "sha256"):
         if not isinstance(entries.get(key, {}), dict):
             raise ValueError(f"its {key} should be a JSON object")
+    foreign.check(entries.get("sha256", {}), {str: str}, "its sha256")
     pairs, bad = _read_entries(entries["pairs"])
     return PairList(
         name=entries.get("name") or file.stem,
@@ -218,6 +213,9 @@ def _pair(entry: Any) -> Pair:
     wrong = [key for key in _TEXTS if not isinstance(entry.get(key), str | None)]
     if wrong:
         raise ValueError(f"its {' and '.join(wrong)} should be text")
+    pictures = [*sources, entry["target"], entry.get("other_source") or entry["target"]]
+    if out := [name for name in pictures if not foreign.is_inside(name)]:
+        raise ValueError(f"its picture {foreign.shortened(out[0])} leads out of the root")
     return Pair(
         id=entry["id"],
         sources=tuple(sources),

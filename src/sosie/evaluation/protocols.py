@@ -6,7 +6,6 @@ Nothing is left to a random generator: everything is ordered by the hash of the 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from collections import defaultdict
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from sosie import foreign
 from sosie.datasets.split import is_held_out
 from sosie.errors import InputError, UsageError
 from sosie.evaluation.album import Album, digest
@@ -90,7 +90,10 @@ def draw_ffhq(request: Request) -> PairList:
 def draw_folder(request: Request) -> PairList:
     """Folders of one person each, or pictures of a person each: half of the people are sources, the
     others targets; another photo of the source's person tells the limit of identity."""
-    return _from_gallery(open_gallery(request.places, by_person=True), request)
+    gallery = open_gallery(request.places, by_person=True)
+    alone = sum(p.person.endswith(f"/{Path(p.name).name}") for p in gallery.portraits)
+    drawn = _from_gallery(gallery, request)
+    return replace(drawn, protocol={"files_as_people": alone}) if alone else drawn
 
 
 def draw_celeba(request: Request) -> PairList:
@@ -305,13 +308,10 @@ def _ffpp_pairs(root: Path, split: str | None) -> list[tuple[str, str]]:
 
 
 def _read_split(file: Path) -> list[tuple[str, str]]:
-    try:
-        pairs = json.loads(file.read_bytes())
-        if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-            raise ValueError("not pairs")
-        return [(str(a), str(b)) for a, b in pairs]
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{file} is no list of paired films; download it again.") from error
+    pairs = foreign.read_json(file, [[(str, int)]], "download it again")
+    if not all(len(pair) == 2 for pair in pairs):
+        raise InputError(f"{file} is no list of paired films; download it again.")
+    return [(str(a), str(b)) for a, b in pairs]
 
 
 def _frame_names(film_path: Path, root: Path) -> list[str]:

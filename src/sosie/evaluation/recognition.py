@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import geometry
+from sosie import foreign, geometry
 from sosie.analysis.recogniser import SIDE_PX, TEMPLATE
 from sosie.errors import InputError, UsageError
 from sosie.evaluation.figure import OWN
@@ -134,10 +133,7 @@ def _sidecar(path: Path) -> dict[str, str]:
     beside = path.with_name(f"{path.name}.json")
     if not beside.is_file():
         return {}
-    try:
-        entries = json.loads(beside.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"The file {beside} is not valid JSON: correct or delete it.") from error
+    entries = foreign.read_json(beside, object, "correct or delete it")
     known = {"name", "range"}
     if (
         not isinstance(entries, dict)

@@ -11,7 +11,6 @@ RUN/pictures/       pictures that were taken out of archives and films
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from sosie import foreign
 from sosie.errors import InputError, OutputError
 from sosie.evaluation.cache import read_arrays, write_arrays
 from sosie.evaluation.figure import Traits
-from sosie.evaluation.files import make_folder, write_json
+from sosie.evaluation.files import make_folder, remove, write_json
 from sosie.media.output import atomic_output, check_folder
 
 CONFIG, LINES, SET = "config.json", "results.jsonl", "set.json"
@@ -36,7 +36,38 @@ _RESULTS_OF: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "pairs": lambda config: config["pairs"]["sha256"],
 }
 _SCORING = ("score", "weights", "versions")
-_KEYS = {"method", "swap", "pairs", *_SCORING}
+_REMEDY = "give the folder of a run"
+_TEXT = (str, None)
+_CONFIG_FORM: dict[Any, Any] = {
+    "method": object,
+    "swap": object,
+    "pairs": {"sha256?": _TEXT, "name?": _TEXT, "file?": _TEXT, "seed?": (int, None)},
+    "score": {"notes?": [str], "frames?": int},
+    "weights": dict,
+    "versions": object,
+    "name?": _TEXT,
+    "kind?": str,
+}
+
+
+def _box(value: object) -> None:
+    if not isinstance(value, list) or len(value) != 4:
+        raise ValueError("should be four numbers")
+    foreign.check(value, [float])
+
+
+_LINE_FORM: dict[Any, Any] = {
+    "pair": str,
+    "method": str,
+    **dict.fromkeys(("source?", "target?", "result?", "other_source?", "error?"), _TEXT),
+    "source_person?": str,
+    "target_person?": str,
+    "figures?": {str: (float, None)},
+    "reasons?": {str: str},
+    "no_face?": [str],
+    "boxes?": {str: _box},
+    "cost?": {str: float},
+}
 _TEXTS = ("source", "target", "source_person", "target_person", "other")
 
 
@@ -108,7 +139,7 @@ class RunFolder:
 
     def result(self, pair: str) -> Path:
         """Where the result of a pair lies."""
-        return self.folder / RESULTS / f"{pair}.png"
+        return foreign.inside(self.folder / RESULTS, f"{pair}.png", f"The run {self.folder}")
 
     @property
     def pictures(self) -> Path:
@@ -158,18 +189,17 @@ class RunFolder:
 
     def _clear(self) -> None:
         for name in _OWN:
-            path = self.folder / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            remove(self.folder / name)
 
     def _make(self) -> None:
-        for folder in (self.folder, self.folder / RESULTS, self.folder / TRAITS):
-            make_folder(folder)
+        make_folder(self.folder)
+        for name in _OWN:
+            foreign.inside(self.folder, name, f"The run {self.folder}")
+        for name in (RESULTS, TRAITS):
+            make_folder(self.folder / name)
 
     def _traits(self, pair: str) -> Path:
-        return self.folder / TRAITS / f"{pair}.npz"
+        return foreign.inside(self.folder / TRAITS, f"{pair}.npz", f"The run {self.folder}")
 
     def _read_lines(self) -> list[Line]:
         return read_lines(self.folder) if (self.folder / LINES).is_file() else []
@@ -183,11 +213,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of a run. Raises InputError where there is none that can be read."""
     file = folder / CONFIG
     try:
-        config = json.loads(file.read_bytes())
-        if not isinstance(config, dict) or not set(config) >= _KEYS:
-            raise ValueError("it is not a run's")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read ({error}); give the folder of a run.") from error
+        config: dict[str, Any] = foreign.read_json(file, _CONFIG_FORM, _REMEDY)
+    except FileNotFoundError as error:
+        raise InputError(f"{file} does not exist; {_REMEDY}.") from error
     return config
 
 
@@ -198,20 +226,18 @@ def read_lines(folder: Path) -> list[Line]:
     """
     file = folder / LINES
     try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read; give the folder of a run.") from error
+        text = foreign.read_file(file, _REMEDY).decode()
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read; {_REMEDY}.") from error
     known = {entry.name for entry in fields(Line)}
     lines = []
     whole = text.split("\n")[:-1]
     for number, row in enumerate(whole, 1):
-        try:
-            entries = json.loads(row)
-            entries["no_face"] = tuple(entries.get("no_face", ()))
-            entries["boxes"] = {part: tuple(b) for part, b in entries.get("boxes", {}).items()}
-            lines.append(Line(**{key: entries[key] for key in entries if key in known}))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(f"Line {number} of {file} cannot be read; run it anew.") from error
+        name = f"Line {number} of {file} cannot be read: it"
+        entries = foreign.parse_json(row, _LINE_FORM, name, "run it anew")
+        entries["no_face"] = tuple(entries.get("no_face", ()))
+        entries["boxes"] = {part: tuple(b) for part, b in entries.get("boxes", {}).items()}
+        lines.append(Line(**{key: entries[key] for key in entries if key in known}))
     return lines
 
 
@@ -225,11 +251,16 @@ def _trait_arrays(traits: Traits) -> dict[str, Any]:
 
 
 def _read_traits(file: Path) -> Traits:
-    kept = read_arrays(file.read_bytes())
+    try:
+        kept = read_arrays(file.read_bytes())
+        texts = {name: str(kept[name]) for name in ("pair", *_TEXTS)}
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{file} is damaged ({foreign.reason(error)}); delete it and run the pair anew."
+        ) from error
     vectors = {
         name.removeprefix("vector:"): value
         for name, value in kept.items()
         if name.startswith("vector:")
     }
-    texts = {name: str(kept[name]) for name in ("pair", *_TEXTS)}
     return Traits(**texts, vectors=vectors)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sosie.evaluation.extras import extra_packages
 
-Better = Literal["higher", "lower"]
+Better = Literal["higher", "lower", "nearer to 1"]
 Verdict = Literal["better", "worse", "other", "level", "unknown"]
 
 LEVEL = 0.95
@@ -66,7 +66,8 @@ class Spread:
 class Difference:
     """One run against another on the pairs that both could score.
 
-    by: the mean difference, ours less theirs, with its interval. verdict: `better` and `worse`
+    by: the mean difference, ours less theirs, with its interval; of a figure that is better nearer
+    to 1 that of the distances from 1. verdict: `better` and `worse`
     where the interval leaves out 0, `other` where it does for a figure without a better side,
     `level` where it holds 0, `unknown` where there is none.
     """
@@ -128,8 +129,19 @@ def difference(
     bootstrap over the differences of pairs. better: the figure's better side, None for neither.
     """
     common = sorted(set(ours) & set(theirs))
+    if better == "nearer to 1":
+        apart = (badness(ours[pair], better) - badness(theirs[pair], better) for pair in common)
+        by = estimate(apart, seed=seed)
+        return Difference(by, _verdict(by, "lower"))
     by = estimate((ours[pair] - theirs[pair] for pair in common), seed=seed)
     return Difference(by, _verdict(by, better))
+
+
+def badness(value: float, better: Better | None) -> float:
+    """The less, the better; without a better side the value itself."""
+    if better == "nearer to 1":
+        return abs(value - 1)
+    return -value if better == "higher" else value
 
 
 def ranked(values: Mapping[str, float], better: Better | None) -> list[str]:
@@ -137,8 +149,7 @@ def ranked(values: Mapping[str, float], better: Better | None) -> list[str]:
 
     Of equal values the pair whose name comes first in the alphabet is first.
     """
-    sign = -1 if better == "higher" else 1
-    told = [(sign * value, pair) for pair, value in values.items() if math.isfinite(value)]
+    told = [(badness(v, better), pair) for pair, v in values.items() if math.isfinite(v)]
     return [pair for _, pair in sorted(told)]
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sosie.errors import InputError, UnavailableError
+import numpy as np
+
+from sosie.errors import InputError, UnavailableError, install_hint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,25 +84,16 @@ def file_sha256(path: Path) -> str:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a PyTorch or safetensors file, on the processor, by name.
 
-    Raises UnavailableError where the package for it is absent, and InputError where the file holds
-    anything but tensors.
+    Raises UnavailableError where the package for it is absent, and InputError where the file is
+    damaged or holds anything but tensors.
     """
     try:
         import torch
-        from safetensors.torch import load_file
+
+        from sosie.training.checkpoint_file import read_tensors
     except ModuleNotFoundError as error:
         raise UnavailableError(
             f"Reading {path.name} needs the package {error.name}, which is not installed: "
-            "run `pip install 'sosie[eval-networks]'`."
+            f"{install_hint('eval-networks')}."
         ) from error
-    try:
-        if path.suffix == ".safetensors":
-            found = load_file(path, "cpu")
-        else:
-            found = torch.load(path, "cpu", weights_only=True)
-    except Exception as error:
-        # Pickles fail in many ways; what they have in common is that the file is not usable.
-        raise InputError(f"The weights {path} cannot be read: {error}") from error
-    if not isinstance(found, dict) or not all(torch.is_tensor(v) for v in found.values()):
-        raise InputError(f"The weights {path} hold more than named tensors.")
-    return found
+    return {name: torch.from_numpy(np.array(value)) for name, value in read_tensors(path).items()}

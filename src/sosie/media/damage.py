@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from av.error import FFmpegError
+
 MISSING_S = Fraction(1, 2)
 """A declared duration that is missed by less is the container's habit and not a cut."""
 
+# Decoders in several threads tell of a fault some frames later than it is.
+_NEAR_S = 1
+_FAILURES, _MOST_TOLD = 16, 8
 _STATED_DURATION = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
 
@@ -52,8 +58,90 @@ def cut_short(path: Path, end_s: float) -> str:
 
 
 def damaged(path: Path, time: Fraction) -> str:
-    """The sentence for a film that cannot be decoded from a time on."""
+    """The sentence for a film of which nothing can be decoded from a time on."""
     return (
         f"{path} is damaged at {float(time):.2f} s and cannot be read further; "
         f"repair or export it again, or use the part up to there with --end."
     )
+
+
+def readable(
+    container: Any, streams: Any, on_error: Callable[[FFmpegError, bool], None]
+) -> Iterator[Any]:
+    """The packets of some streams, without those that cannot be read. on_error: called for each
+    place where that is so, with whether it is tried further; it raises where not."""
+    failures = 0
+    while failures < _FAILURES:
+        try:
+            for packet in container.demux(streams):
+                failures = 0
+                yield packet
+            return
+        except FFmpegError as error:
+            failures += 1
+            on_error(error, failures < _FAILURES)
+
+
+class Damage:
+    """What of a film's pictures was lost: told of every fault and every frame, as they come.
+
+    Times are in seconds of the film's clock. A film may have gaps of its own; only one beside a
+    fault counts as lost.
+    """
+
+    def __init__(self) -> None:
+        self._faults: list[Fraction] = []
+        self._lost: list[tuple[Fraction, Fraction]] = []
+        self._seen_until: Fraction | None = None
+
+    @property
+    def is_found(self) -> bool:
+        """Whether there was a fault so far."""
+        return bool(self._faults)
+
+    def fault(self, time: Fraction) -> None:
+        """A packet of about this time was damaged, or a frame is known not to be as it was."""
+        self._faults.append(time)
+
+    def frame(self, start: Fraction, end: Fraction) -> None:
+        """A frame is shown from one time to another, as far as is known."""
+        before = self._seen_until
+        is_gap = before is not None and start > before + (end - start) / 2
+        if before is not None and is_gap and self._is_near(before, start):
+            self._lost.append((before, start))
+        self._seen_until = end if before is None else max(before, end)
+
+    def end(self, end: Fraction) -> Fraction | None:
+        """The film ends. Returns from where on it shows nothing although it goes on, if so."""
+        last = self._seen_until
+        if last is None or end <= last or not self._is_near(last, end):
+            return None
+        if end - last >= MISSING_S:
+            return last
+        self._lost.append((last, end))
+        return None
+
+    def note(self, origin: Fraction) -> str | None:
+        """A sentence on what was lost, by times since the film's start."""
+        shown = [
+            time
+            for time in self._faults
+            if not any(low - _NEAR_S <= time <= high + _NEAR_S for low, high in self._lost)
+        ]
+        parts = []
+        if self._lost:
+            spans = [f"{float(a - origin):.2f} to {float(b - origin):.2f}" for a, b in self._lost]
+            parts.append(f"its pictures from {_listed(spans)} s are lost")
+        if shown:
+            places = dict.fromkeys(f"{max(0.0, float(t - origin)):.1f}" for t in sorted(shown))
+            parts.append(f"those at about {_listed(list(places))} s may show it")
+        return f"The film is damaged: {', and '.join(parts)}." if parts else None
+
+    def _is_near(self, low: Fraction, high: Fraction) -> bool:
+        return any(low - _NEAR_S <= time <= high + _NEAR_S for time in self._faults)
+
+
+def _listed(items: list[str]) -> str:
+    rest = len(items) - _MOST_TOLD
+    shown = items[:_MOST_TOLD] + ([f"at {rest} more places"] if rest > 0 else [])
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from av.filter import Graph
 from av.video.format import VideoFormat
 
 from sosie.errors import OutputError, UnavailableError, UsageError
+from sosie.files import StrPath
 from sosie.media.encoders import (
     ENCODERS,
     Encoder,
@@ -26,8 +27,9 @@ from sosie.media.encoders import (
     container_format,
     encoding_format,
 )
+from sosie.media.film_file import FilmFile
 from sosie.media.hdr import HdrMetadata
-from sosie.media.output import full_disk
+from sosie.media.output import FULL, full_disk, not_written
 from sosie.media.planes import has_alpha, is_rgb
 from sosie.media.probe import Orientation, open_input
 from sosie.media.source import FilmSource, NativeFrame
@@ -47,6 +49,11 @@ _MP4_TAGS = frozenset(
 # In frames. Containers round timestamps to milliseconds, which is less.
 _AVI_SLACK = Fraction(1, 4)
 _BT709_MATRIX = 1
+# What the index of a film takes at most for a frame, and for the sound and subtitles beside it.
+_INDEX_BYTES = 128
+# Containers whose clock has no start of its own, and the most that a film in another begins late.
+_BROADCAST, _LONGEST_DELAY_S = ("mpegts", "mpeg"), 60
+_OF_THE_SYSTEM = (*FULL, errno.EFBIG, errno.EIO)
 _LIMITED_RANGE, _FULL_RANGE = 1, 2
 
 
@@ -55,12 +62,16 @@ class FilmWriter:
 
     Every other stream, the chapters, the metadata, the colour tags, the rotation and the sample
     aspect are kept; what a container cannot hold is converted or left out, and `notes` says so.
-    Frames keep their timestamps; those of a part of a film move so that its first frame is at 0.
+    Frames keep their timestamps. Those of a part of a film move so that its first frame is at 0,
+    and those of a recording, whose clock began before it, so that its start is.
 
     Give the frames to `write` in order, then `close`; or, after an interruption, `close_partial`.
     As a context manager it closes at a normal end, and lets go of the file at an exception.
     `frames` counts those written. Ctrl-C during `write` or `close` can lose a packet: a thread that
     it cannot reach is the place for them.
+
+    `is_whole` says whether the file was ended so that it plays. Of a disk that becomes full the
+    writer keeps enough to end the file by `close_partial`.
 
     Raises UsageError on an unknown codec, preset, crf or extension, or a codec that the container
     cannot hold; UnavailableError where the codec is not there or does not start; OutputError where
@@ -75,10 +86,15 @@ class FilmWriter:
         crf: int,
         preset: str,
         threads: int | None,
+        shown: StrPath | None = None,
     ) -> None:
+        """shown: what messages call the file, where that is not `path`."""
         encoder = choose_encoder(path, codec, crf, preset)
         self.path = path
         self.frames = 0
+        self.is_whole = False
+        self._shown = Path(shown or path)
+        self._muxed = 0
         self._film = film
         self._notes: list[str] = []
         # One thread may write while another, after a second Ctrl-C, ends the file.
@@ -88,10 +104,16 @@ class FilmWriter:
         self._last_position = -1
         self._end_time = Fraction(0)
         start, end = film.span_s
-        self._shift = Fraction(0) if start is None else film.first_time
+        self._shift = _clock_start(film) if start is None else film.first_time
         low = None if start is None else film.first_time
         high = None if end is None else film.origin + Fraction(end)
-        self._source = open_input(film.path)
+        with self._explained():
+            self._file = FilmFile(path)
+        try:
+            self._source = open_input(film.path)
+        except BaseException:
+            self._file.release()
+            raise
         try:
             with self._explained():
                 self._output = self._open_output(container_format(path))
@@ -109,6 +131,7 @@ class FilmWriter:
                 self._notes.append("An .avi holds no chapters: they were left out.")
         except BaseException:
             self._source.close()
+            self._file.release()
             raise
 
     @property
@@ -131,8 +154,9 @@ class FilmWriter:
         native.pict_type = 0  # as it was encoded before, which must not decide how it is now
         with self._busy, self._explained():
             self._start()
-            self._mux(self._video.encode(native))
+            packets = self._video.encode(native)
             self.frames += 1
+            self._mux(packets)
 
     def close(self) -> None:
         """Writes what the encoder still holds and the rest of all tracks, and ends the file."""
@@ -164,7 +188,8 @@ class FilmWriter:
             with self._busy:
                 self._finish(partial)
         except Exception:
-            self._let_go()
+            if partial:  # else what was written may still be ended as a part
+                self._let_go()
             raise
 
     def _finish(self, partial: bool) -> None:
@@ -173,18 +198,24 @@ class FilmWriter:
             # After Ctrl-C in the middle of `close`, `close_partial` takes up where that was.
             if not self._flushed:
                 self._flushed = True
-                self._mux(self._video.encode(None))
+                packets = self._video.encode(None)
+                with suppress(OutputError) if partial else nullcontext():
+                    self._mux(packets)
             self._tracks.write_until(self._end_time if partial else None)
             self._tracks.finish()
             self._closed = True
             self._output.close()
             self._source.close()
+            self._file.release()
+            self.frames = min(self.frames, self._muxed)
+            self.is_whole = True
 
     def _let_go(self) -> None:
         self._closed = True
-        with suppress(FFmpegError):
+        with suppress(FFmpegError, OSError):
             self._output.close()
         self._source.close()
+        self._file.release()
 
     def _start(self) -> None:
         if self._started:
@@ -197,6 +228,10 @@ class FilmWriter:
         for packet in packets:
             self._tracks.write_until(packet.dts * packet.time_base)
             self._output.mux(packet)
+            self._muxed += 1
+            self._file.reserve(_INDEX_BYTES * self._muxed)
+            if self._file.error is not None:
+                raise OutputError(full_disk(self._shown))
 
     def _open_output(self, container: str) -> Any:
         words = {
@@ -204,11 +239,12 @@ class FilmWriter:
             for key, value in self._source.metadata.items()
             if key not in _OWN_TAGS
         }
-        options = {}
+        # Else a Matroska has random ids, and the same film twice is not the same file.
+        options = {"fflags": "+bitexact"}
         if container in ("mp4", "mov") and not _MP4_TAGS.issuperset(words):
             options["movflags"] = "use_metadata_tags"
         output = av.open(
-            str(self.path.absolute()),
+            self._file,
             "w",
             format=container,
             container_options=options,
@@ -270,6 +306,8 @@ class FilmWriter:
         if self._constant:
             context.max_b_frames = 0  # AVI has no place for the order in which frames are shown
         copy_words(source, video)
+        if film.span_s[0] is not None and video.metadata.pop("timecode", None):
+            self._notes.append("The film's timecode was left out: it is that of the film's start.")
         if encoder.name in ("libvpx", "libvpx-vp9") and self._format.startswith("yuva"):
             video.metadata["alpha_mode"] = "1"
         self._open_encoder(context, encoder)
@@ -316,7 +354,7 @@ class FilmWriter:
         off_beat = abs(position - round(position)) > _AVI_SLACK
         if off_beat or round(position) <= self._last_position:
             raise OutputError(
-                f"{self.path} cannot be written: .avi holds a constant frame rate only, and the "
+                f"{self._shown} cannot be written: .avi holds a constant frame rate only, and the "
                 f"film's is variable; write a .mp4 or .mkv."
             )
         self._last_position = round(position)
@@ -345,16 +383,23 @@ class FilmWriter:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """FFmpeg's errors while writing as OutputError."""
+        """FFmpeg's and the system's errors while writing as OutputError."""
         try:
             yield
-        except FFmpegError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OutputError(full_disk(self.path)) from error
+        except (FFmpegError, OSError) as error:
+            if error.errno in _OF_THE_SYSTEM:
+                raise OutputError(not_written(self._shown, OSError(*error.args[:2]))) from error
             raise OutputError(
-                f"{self.path} could not be written ({error.strerror}); "
+                f"{self._shown} could not be written ({error.strerror}); "
                 f"check the folder, or write another kind of file."
             ) from error
+
+
+def _clock_start(film: FilmSource) -> Fraction:
+    """Where a film starts by its clock, where that is the recorder's; 0 where it is its own, by
+    which a film may begin a little late on purpose."""
+    is_recorders = film.info.container in _BROADCAST or film.origin > _LONGEST_DELAY_S
+    return film.origin if is_recorders else Fraction(0)
 
 
 def _turning_graph(film: FilmSource) -> Any:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from sosie.errors import OutputError, UsageError
-from sosie.media.output import StrPath, atomic_output, check_output
+from sosie.files import StrPath
+from sosie.media.output import atomic_output, check_output
 from sosie.media.photo import Photo
 from sosie.options import nearest
 

@@ -13,7 +13,7 @@ from typing import Any
 from av.error import FFmpegError
 
 from sosie.errors import InputError
-from sosie.media.output import StrPath
+from sosie.files import StrPath
 from sosie.media.probe import codec_name, film_origin, is_cover, opened, video_stream
 
 
@@ -56,21 +56,40 @@ class Inventory:
 class _Read:
     """What was read of one stream so far; times are in seconds of the file's clock."""
 
-    hashes: list[bytes] = field(default_factory=list)
-    times: list[Fraction] = field(default_factory=list)
-    end: Fraction | None = None
+    packets: list[tuple[bytes, Fraction | None, Fraction]] = field(default_factory=list)
 
     def add(self, packet: Any) -> None:
-        self.hashes.append(hashlib.blake2b(bytes(packet), digest_size=16).digest())
-        if packet.pts is not None:
-            time = packet.pts * packet.time_base
-            self.times.append(time)
-            end = time + (packet.duration or 0) * packet.time_base
-            self.end = end if self.end is None else max(self.end, end)
+        content = hashlib.blake2b(bytes(packet), digest_size=16).digest()
+        time = None if packet.pts is None else packet.pts * packet.time_base
+        self.packets.append((content, time, (packet.duration or 0) * packet.time_base))
+
+    @property
+    def hashes(self) -> list[bytes]:
+        return [content for content, _, _ in self.packets]
+
+    @property
+    def times(self) -> list[Fraction]:
+        return [time for _, time, _ in self.packets if time is not None]
+
+    @property
+    def end(self) -> Fraction | None:
+        ends = (time + length for _, time, length in self.packets if time is not None)
+        return max(ends, default=None)
+
+    def cut(self, low: Fraction | None, high: Fraction | None) -> None:
+        """Forget what begins before or after a part of the file."""
+        self.packets = [
+            (content, time, length)
+            for content, time, length in self.packets
+            if time is not None and (low is None or time >= low) and (high is None or time < high)
+        ]
 
 
-def take_inventory(path: StrPath) -> Inventory:
-    """Reads all packets of a film.
+def take_inventory(
+    path: StrPath, start_s: float | None = None, end_s: float | None = None
+) -> Inventory:
+    """Reads all packets of a film, or of the part of it from `start_s` up to, without, `end_s`,
+    whose times then count from its first frame.
 
     Raises InputError where the file is absent, no film, or damaged.
     """
@@ -89,10 +108,29 @@ def take_inventory(path: StrPath) -> Inventory:
                 f"export or download it again."
             ) from error
         origin = film_origin(container)
+        if start_s is not None or end_s is not None:
+            origin = _cut(found, picture.index, origin, start_s, end_s)
         times = sorted(float(time - origin) for time in found[picture.index].times)
         packets = {s.index: _packets(s, found[s.index], origin) for s in streams}
         shown = packets.pop(picture.index)
     return Inventory(shown, tuple(times), tuple(packets.values()))
+
+
+def _cut(
+    found: dict[int, _Read],
+    picture: int,
+    origin: Fraction,
+    start_s: float | None,
+    end_s: float | None,
+) -> Fraction:
+    """Keep a part of all streams. Returns when its first frame is shown, or else `origin`."""
+    high = None if end_s is None else origin + Fraction(end_s)
+    found[picture].cut(None if start_s is None else origin + Fraction(start_s), high)
+    first = min(found[picture].times, default=origin)
+    for index, read in found.items():
+        if index != picture:
+            read.cut(first, high)
+    return origin if start_s is None else first
 
 
 def kept_share(before: StreamPackets, after: Sequence[StreamPackets]) -> float:

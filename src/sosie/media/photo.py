@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +13,32 @@ from numpy.typing import NDArray
 from sosie.errors import InputError
 from sosie.types import Pixels
 
-MAX_PIXELS = 100_000_000
-"""A photo must have fewer pixels than this (100 megapixels)."""
+MAX_PIXELS, MAX_COSTLY_PIXELS = 100_000_000, 50_000_000
+"""A photo must have fewer pixels than the first (100 megapixels), and one of 16 bits, a WebP or an
+AVIF, which take twice the memory, fewer than the second."""
 
 MIN_SIDE_PX = 16
 """No side of a photo may be shorter."""
+
+
+@dataclass(frozen=True)
+class MemoryFile:
+    """A picture's file in memory, opened like a path. name: what messages call it."""
+
+    content: bytes
+    name: str
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        """The content as a file for reading; mode must be `rb`."""
+        if mode != "rb":
+            raise ValueError(f"a file in memory is opened for reading alone, not as {mode!r}")
+        return io.BytesIO(self.content)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+PhotoFile = Path | MemoryFile
 
 
 @dataclass(frozen=True)
@@ -89,7 +112,12 @@ def array_photo(array: NDArray[Any]) -> Photo:
             f"A picture must be height x width (grey), or height x width x 3 (RGB) or x 4 (RGBA), "
             f"not of shape {array.shape}."
         )
-    check_size(array.shape[1], array.shape[0], "The picture")
+    check_size(
+        array.shape[1],
+        array.shape[0],
+        "The picture",
+        "16 bits" if array.dtype == np.uint16 else None,
+    )
     pixels, alpha = split_channels(array)
     return Photo(pixels, alpha)
 
@@ -102,15 +130,17 @@ def split_channels(array: NDArray[Any]) -> tuple[Pixels, NDArray[Any] | None]:
     return np.ascontiguousarray(array[..., :3]), alpha
 
 
-def check_size(width: int, height: int, name: str) -> None:
-    """Raises InputError where a picture of this size, named by `name`, is out of bounds."""
+def check_size(width: int, height: int, name: str, costly: str | None = None) -> None:
+    """Raises InputError where a picture of this size, named by `name`, is out of bounds. costly:
+    what of the picture makes it take more memory than others, if anything."""
     if min(width, height) < MIN_SIDE_PX:
         raise InputError(
             f"{name} is {width} x {height} pixels, too small for a face; "
             f"use one of at least {MIN_SIDE_PX} pixels a side."
         )
-    if width * height >= MAX_PIXELS:
+    limit, for_what = (MAX_COSTLY_PIXELS, f" for {costly}") if costly else (MAX_PIXELS, "")
+    if width * height >= limit:
         raise InputError(
             f"{name} has {width * height / 1e6:.0f} megapixels ({width} x {height}), and the limit "
-            f"is {MAX_PIXELS / 1e6:.0f}; shrink it first."
+            f"is {limit / 1e6:.0f}{for_what}; shrink it first."
         )

@@ -10,12 +10,15 @@ A consumer that stops early (break, an exception, Ctrl-C) stops every thread abo
 
 from __future__ import annotations
 
+import atexit
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
+
+from sosie.stops import stops_held
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -96,6 +99,7 @@ class Stage(Iterator[T], Generic[T]):
         )
         # The thread knows the queue but not the stage, so that a dropped stage is collected.
         self._finalizer = weakref.finalize(self, self._queue.close)
+        _at_work.add((self._queue, self._thread))
         self._thread.start()
 
     def __iter__(self) -> Self:
@@ -106,9 +110,11 @@ class Stage(Iterator[T], Generic[T]):
         return item
 
     def close(self) -> None:
-        """Stops this stage and those it reads from, and waits for their threads to end."""
-        self.cancel()
-        self._thread.join()
+        """Stops this stage and those it reads from, and waits for their threads to end. Ctrl-C
+        waits for that too: a thread that is left at work when Python ends can abort the process."""
+        with stops_held():
+            self.cancel()
+            self._thread.join()
 
     def cancel(self) -> None:
         """Tells this stage and those it reads from to stop, without waiting."""
@@ -126,6 +132,21 @@ class Stage(Iterator[T], Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+_at_work: set[tuple[_Queue, threading.Thread]] = set()
+"""Of the stages whose threads have not ended."""
+
+
+@atexit.register
+def _end_all() -> None:
+    """Ends the threads of stages that nobody closed, before Python ends."""
+    left = list(_at_work)
+    for queue, _ in left:
+        queue.close()
+    for _, thread in left:
+        if thread.is_alive():
+            thread.join()
 
 
 def prefetch(source: Iterable[T], depth: int) -> Stage[T]:
@@ -166,3 +187,4 @@ def _produce(queue: _Queue, source: Iterable[Any], function: Callable[[Any], Any
     except BaseException as caught:  # carried to the consumer, which is where it can be handled
         error = caught
     queue.finish(error)
+    _at_work.discard((queue, threading.current_thread()))

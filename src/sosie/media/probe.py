@@ -16,7 +16,7 @@ from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
 from sosie.errors import InputError
-from sosie.media.output import StrPath
+from sosie.files import StrPath, require_file
 
 MIN_SIDE_PX = 16
 """No side of a film may be shorter."""
@@ -134,7 +134,7 @@ class FilmInfo:
 
 def open_input(path: Path) -> Any:
     """A container for reading. Raises InputError where there is none to be read."""
-    _check_file(path)
+    path = require_file(path, "film")
     try:
         # Absolute, so that a colon in the name is not taken for a protocol.
         container = av.open(str(path.absolute()), "r", metadata_errors="surrogateescape")
@@ -151,22 +151,6 @@ def open_input(path: Path) -> Any:
         kind = "not a film" if name in _NO_FILM else "a picture and not a film"
         raise InputError(f"{path} is {kind}; give a film such as .mp4, .mov or .mkv.")
     return container
-
-
-def _check_file(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; check the name.") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder; give the name of a film.") from error
-    except PermissionError as error:
-        raise InputError(f"{path} cannot be read; check its permissions.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
-    if empty:
-        raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
 
 
 def video_stream(container: Any, path: Path) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeE
 from av.stream import Discard, Disposition
 
 from sosie.errors import InputError
+from sosie.media.damage import readable
 from sosie.media.probe import codec_name, is_chapter_track, is_cover, opened
 from sosie.media.streams import (
     LAYOUTS,
@@ -31,6 +33,8 @@ _AUDIO_CODECS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus
 _TEXT_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 # How far before a part's start a subtitle may have begun that is still shown in it.
 _SUBTITLE_LEAD_S = 60
+# So many packets of a file are looked through for one of a data stream.
+_SAMPLED_PACKETS = 2000
 # Figures on the old file that Matroska keeps as if they were words on it.
 _STALE_TAGS = (
     *("DURATION", "BPS", "NUMBER_OF_", "_STATISTICS", "ENCODER", "encoder"),
@@ -81,18 +85,17 @@ class Tracks:
 
     def add(self, stream: Any) -> None:
         """Makes the output's stream for one of the input's. Before anything is written."""
-        if is_chapter_track(stream):
-            return  # the chapters themselves are kept, and the container makes its own track
+        if is_chapter_track(stream) or self._is_timecode(stream):
+            return  # chapters and timecode are kept, and the container makes its own track
         if is_cover(stream):
             self._add_cover(stream)
-        elif can_hold(self._output.format.name, stream):
+            return
+        sample = self._sample(stream)
+        if can_hold(self._output.format.name, stream, sample):
             self._keep(CopiedTrack(self._copied(stream), self._shift), stream)
             self._note_lost_words(stream)
         elif not self._add_converted(stream):
-            self.notes.append(
-                f"{self._describe(stream)} was left out: {self._extension} cannot hold it; "
-                f"write a .mkv to keep it."
-            )
+            self._note_left_out(self._describe(stream), can_hold("matroska", stream, sample))
 
     def start(self) -> None:
         """Begins to read the input, once all streams are added."""
@@ -174,10 +177,30 @@ class Tracks:
             packet.pts = packet.dts = 0
             self._covers.append(packet)
         else:
-            self.notes.append(
-                f"The cover picture was left out: {self._extension} cannot hold it; "
-                f"write a .mkv to keep it."
-            )
+            self._note_left_out("The cover picture", kind is not None)
+
+    def _note_left_out(self, what: str, fits_matroska: bool) -> None:
+        advice = "; write a .mkv to keep it" if fits_matroska and self._extension != ".mkv" else ""
+        self.notes.append(f"{what} was left out: {self._extension} cannot hold it{advice}.")
+
+    def _is_timecode(self, stream: Any) -> bool:
+        """Whether a stream only counts the time of day, as a word of the video does too, which the
+        output keeps."""
+        if stream.type != "data" or "timecode" not in stream.metadata:
+            return False
+        words = [video.metadata.get("timecode") for video in self._source.streams.video]
+        return stream.metadata["timecode"] in words and self._extension != ".avi"
+
+    def _sample(self, stream: Any) -> Any:
+        """The first packet of a data stream, where there is one near the start: some such streams
+        are refused only at the end of the file, once there are packets."""
+        if stream.type != "data":
+            return None
+        with opened(self._path) as again:
+            for packet in islice(again.demux(), _SAMPLED_PACKETS):
+                if packet.stream_index == stream.index and packet.size:
+                    return packet
+        return None
 
     def _add_converted(self, stream: Any) -> bool:
         container = self._output.format.name
@@ -223,37 +246,45 @@ class Tracks:
         if low is not None and low > _SUBTITLE_LEAD_S:
             self._source.seek(int((low - _SUBTITLE_LEAD_S) * av.time_base))
         begun: set[int] = set()
-        try:
-            for packet in self._source.demux(streams):
-                stamp = packet.pts if packet.pts is not None else packet.dts
-                if stamp is None:
+        for packet in readable(self._source, streams, self._note_damage):
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None:
+                continue
+            start = stamp * packet.time_base
+            if high is not None and start >= high:
+                continue
+            if low is not None and start < low and not _clip(packet, low):
+                continue
+            if self._is_lead_in(packet):
+                continue
+            if packet.stream.type == "video" and packet.stream_index not in begun:
+                if not packet.is_keyframe:
                     continue
-                start = stamp * packet.time_base
-                if high is not None and start >= high:
-                    continue
-                if low is not None and start < low and not _clip(packet, low):
-                    continue
-                if self._is_lead_in(packet):
-                    continue
-                if packet.stream.type == "video" and packet.stream_index not in begun:
-                    if not packet.is_keyframe:
-                        continue
-                    begun.add(packet.stream_index)
-                yield packet
-        except FFmpegError as error:
+                begun.add(packet.stream_index)
+            yield packet
+
+    def _note_damage(self, error: FFmpegError, is_tried_further: bool) -> None:
+        if not is_tried_further:
             raise InputError(
                 f"{self._path} is damaged in its sound or subtitles ({error.strerror}); "
                 f"repair or export it again."
             ) from error
+        note = "The film is damaged: some of its sound or subtitles could not be read."
+        if note not in self.notes:
+            self.notes.append(note)
 
 
-def can_hold(container: str, stream: Any) -> bool:
-    """Whether this kind of container takes a copy of a stream: tried on one in memory."""
+def can_hold(container: str, stream: Any, sample: Any = None) -> bool:
+    """Whether this kind of container takes a copy of a stream, and a packet of it: tried on one in
+    memory."""
     buffer = io.BytesIO()
     try:
         with av.open(buffer, "w", format=container) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
+            target = trial.add_stream_from_template(stream, opaque=True)
             trial.start_encoding()
+            if sample is not None:
+                sample.stream = target
+                trial.mux(sample)
     except (FFmpegError, ValueError):
         return False
     return True

@@ -11,7 +11,7 @@ A frame stays in the planes that were decoded: only samples under a patch ever c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
@@ -25,9 +25,17 @@ from av.error import FFmpegError
 from av.stream import Discard
 
 from sosie.errors import InputError, UsageError
-from sosie.media.damage import MISSING_S, cut_short, damaged, declared_end, missing_from_s
+from sosie.files import StrPath
+from sosie.media.damage import (
+    MISSING_S,
+    Damage,
+    cut_short,
+    damaged,
+    declared_end,
+    missing_from_s,
+    readable,
+)
 from sosie.media.encode import FilmWriter
-from sosie.media.output import StrPath
 from sosie.media.planes import Colours, Converter, bit_depth, native_format
 from sosie.media.probe import (
     MIN_SIDE_PX,
@@ -114,6 +122,8 @@ class Film:
         self.path = path
         self.span_s = (start_s, end_s)
         self._threads = threads or 0
+        self._damage = Damage()
+        self._end = Fraction(0)
         with opened(path) as container:
             stream = video_stream(container, path)
             self._origin = film_origin(container)
@@ -147,6 +157,12 @@ class Film:
     def info(self) -> FilmInfo:
         """What the film is."""
         return self.source.info
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what of the film could not be read, as far as it was."""
+        note = self._damage.note(self._origin)
+        return () if note is None else (note,)
 
     @property
     def expected_frames(self) -> int | None:
@@ -183,9 +199,10 @@ class Film:
         crf: int = 18,
         preset: str = "veryfast",
         threads: int | None = None,
+        shown: StrPath | None = None,
     ) -> FilmWriter:
         """A writer of this film with changed frames: see `sosie.media.encode.FilmWriter`."""
-        return FilmWriter(self.source, Path(path), codec, crf, preset, threads)
+        return FilmWriter(self.source, Path(path), codec, crf, preset, threads, shown)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -209,7 +226,11 @@ class Film:
         frames = self._decode()
         first = next(frames, None)
         if first is None:
-            start = self.span_s[0]
+            start, end = self.span_s
+            if end is not None:
+                raise UsageError(
+                    f"{self.path} has no frame from {start or 0} up to {end} s; give a longer part."
+                )
             if start:
                 raise UsageError(f"{self.path} has no frame at {start} s or later; start earlier.")
             raise InputError(f"{self.path} has no frames; export it again.")
@@ -221,8 +242,9 @@ class Film:
         lowest = None if start is None else self._origin + Fraction(start) - _TIME_SLACK
         highest = None if end is None else self._origin + Fraction(end) - _TIME_SLACK
         size: tuple[int, int] | None = None
-        for frame in _timed(self._decode_from(start)):
+        for frame in _timed(_in_order(self._decode_from(start), lambda: self._damage)):
             time = frame.pts * frame.time_base
+            self._damage.frame(time, time + (frame.duration or 0) * frame.time_base)
             if highest is not None and time >= highest:
                 return
             if size is None:
@@ -235,6 +257,9 @@ class Film:
                 )
             if lowest is None or time >= lowest:
                 yield frame
+        lost = self._damage.end(self._end)
+        if lost is not None:
+            raise InputError(damaged(self.path, lost - self._origin))
 
     def _decode_from(self, start_s: float | None) -> Iterator[Any]:
         """Decoded frames from a key frame at or before `start_s`."""
@@ -265,33 +290,43 @@ class Film:
             yield from self._decode_packets(container, stream)
 
     def _decode_packets(self, container: Any, stream: Any) -> Iterator[Any]:
-        end = Fraction(0)
-        decoded = False
+        """Decoded frames, without those that are damaged. Raises InputError where the file ends
+        before the film does."""
+        self._damage = damage = Damage()
+        self._end = self._origin
+        decoded = is_cut = False
         decoder = _decoder(stream)
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except FFmpegError as error:
-                raise InputError(damaged(self.path, end - self._origin)) from error
-            # In a broadcast stream the mark stands for a glitch, which the decoder conceals.
-            if packet.is_corrupt and decoded and container.format.name != "mpegts":
-                raise InputError(cut_short(self.path, float(end - self._origin)))
+
+        def on_error(error: FFmpegError, is_tried_further: bool) -> None:
+            damage.fault(self._end)
+            if not is_tried_further:
+                raise InputError(damaged(self.path, self._end - self._origin)) from error
+
+        for packet in readable(container, stream, on_error):
+            time = self._end if packet.pts is None else packet.pts * packet.time_base
+            # Recordings may begin between key frames, and in the middle of a packet.
+            is_damaged = packet.is_corrupt and decoded
+            is_cut = is_damaged if packet.size else is_cut
+            if is_damaged:
+                damage.fault(time)
+            elif packet.pts is not None:
+                self._end = max(self._end, time + (packet.duration or 0) * packet.time_base)
             try:
                 frames = decoder.decode(packet)
-            except FFmpegError as error:
-                if not decoded:
-                    continue  # recordings may begin between key frames
-                raise InputError(damaged(self.path, end - self._origin)) from error
-            if packet.pts is not None:
-                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+            except FFmpegError:
+                if decoded:
+                    damage.fault(time)
+                continue
             decoded = decoded or bool(frames)
-            yield from frames
+            for frame in frames:
+                if frame.is_corrupt and frame.pts is not None:
+                    damage.fault(frame.pts * frame.time_base)
+                yield frame
         declared = declared_end(container, stream)
-        if decoded and declared is not None and end < declared - MISSING_S:
-            raise InputError(cut_short(self.path, float(end - self._origin)))
+        is_short = declared is not None and self._end < declared - MISSING_S
+        # A recording of a broadcast ends anywhere.
+        if decoded and (is_short or (is_cut and container.format.name != "mpegts")):
+            raise InputError(cut_short(self.path, float(self._end - self._origin)))
 
 
 def open_film(
@@ -328,6 +363,23 @@ def _check_span(start_s: float | None, end_s: float | None) -> None:
         raise UsageError(f"start must be 0 seconds or more, not {start_s}.")
     if end_s is not None and not (math.isfinite(end_s) and end_s > start):
         raise UsageError(f"end ({end_s} s) must come after start ({start} s).")
+
+
+def _in_order(frames: Iterator[Any], damage: Callable[[], Damage]) -> Iterator[Any]:
+    """Frames whose times rise. A decoder that has lost its references gives one too late; the
+    MPEG-4 of an AVI comes in order, but two frames may have each other's time."""
+    held: Any = None
+    for frame in frames:
+        if held is not None and None not in (frame.pts, held.pts) and frame.pts < held.pts:
+            if damage().is_found:
+                held, frame = frame, held
+            else:
+                held.pts, frame.pts = frame.pts, held.pts
+        if held is not None:
+            yield held
+        held = frame
+    if held is not None:
+        yield held
 
 
 def _timed(frames: Iterator[Any]) -> Iterator[Any]:

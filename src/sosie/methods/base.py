@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,9 @@ import numpy as np
 
 from sosie.analysis.parser import FaceParts
 from sosie.types import Crop, Face, FloatArray, Pixels, Pose, SwappedCrop
+
+WINDOW_MARGIN = 0.04
+"""What a window of the frame holds around the landmarks, as a share of the face's size."""
 
 # Another source photo takes over when it is nearer to the target's pose by this much.
 _SWITCH_DEG = 8.0
@@ -52,6 +55,11 @@ class Swapper(Protocol):
     """A method at work. It holds no state between calls but what its constructor was given."""
 
     card: Card
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """Of each network of the method that was needed so far, by name, on which provider it
+        runs; empty for a method without."""
 
     def prepare(self, sources: Sequence[Source]) -> Any:
         """Everything that depends on the source photos alone, computed once."""

@@ -19,7 +19,7 @@ from sosie.methods.base import Card, Source, Swapper, nearest_pose
 from sosie.options import SwapOptions
 from sosie.runtime import Session, create_session
 from sosie.types import Crop, FloatArray, Pose, SwappedCrop
-from sosie.weights import read_embedded
+from sosie.zoo import open_network
 
 _CARD = "sosie.card"
 # Towards the crop's edge the swapped face gives way to the target over this share of its side.
@@ -55,8 +55,10 @@ class TrainedSwapper:
         file = _onnx_beside(Path(options.weights))
         self._session = create_session(file, options.provider, options.threads)
         facts = _facts(file, self._session, name)
-        self._size_px, self._low = int(facts["size_px"]), float(facts["low"])
-        self._recogniser = Recogniser(create_session(read_embedded("identity"), threads=1))
+        self._size_px, self._low = facts["size_px"], facts["low"]
+        identity = open_network("identity", options.provider, 1)
+        self._recogniser = Recogniser(identity)
+        self.providers = {name: self._session.provider, "identity": identity.provider}
         self.card = Card(
             name=name,
             summary=f"a {name} that was trained with Sosie: {file.name}",
@@ -113,17 +115,20 @@ def _onnx_beside(weights: Path) -> Path:
 
 def _facts(file: Path, session: Session, name: str) -> dict[str, Any]:
     try:
-        facts = json.loads(session.metadata.get(_CARD, "{}"))
-        facts["size_px"], facts["low"], facts["template"], facts["licence"], facts["paper"]
-        method = facts["method"]
-    except (ValueError, KeyError, TypeError) as error:
+        told = json.loads(session.metadata.get(_CARD, "{}"))
+        texts = {key: str(told[key]) for key in ("method", "template", "licence", "paper")}
+        size_px, low = int(told["size_px"]), float(told["low"])
+        if session.inputs["target"][2:] != (size_px, size_px) or not low < 1:
+            raise ValueError("it takes other pictures than it says")
+    except (ValueError, OverflowError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{file} was not written by `sosie train`: published swappers run with --method onnx "
             f"--model."
         ) from error
+    method = texts["method"]
     if method != name:
         raise InputError(f"{file} is a {method}, not a {name}: give --method {method}.")
-    return dict(facts)
+    return {**texts, "size_px": size_px, "low": low}
 
 
 def _soft_edge(size_px: int) -> FloatArray:

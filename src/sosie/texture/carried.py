@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sosie.methods.base import Source, nearest_pose
 from sosie.texture.complete import complete
@@ -12,9 +12,17 @@ from sosie.types import Crop, SwappedCrop
 
 
 class CarriedSwapper(ABC):
-    """All of a `Swapper` but its card and the swap of one crop."""
+    """All of a `Swapper` but its card and the swap of one crop.
+
+    keep: what stays on a source's face, of `options.KEPT`.
+    """
 
     keep: tuple[str, ...] = ()
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """None: geometry needs no network."""
+        return {}
 
     def prepare(self, sources: Sequence[Source]) -> tuple[PreparedPhoto, ...]:
         """Texture pyramids of each source photo, made whole."""

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
-from sosie.errors import UnavailableError, UsageError
+from sosie.errors import UnavailableError, UsageError, install_hint
 from sosie.options import nearest
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def extra_packages() -> Iterator[None]:
         broken = [name for name in _EXTRA if name in PurePath(error.path or "").parts]
         if absent in _EXTRA:
             reason = f"This needs the package {absent}, which is not installed"
-            remedy = "pip install 'sosie[train]'"
+            remedy = install_hint("train")
         elif broken:
             reason = f"The package {broken[0]} cannot be loaded ({error})"
-            remedy = "pip install --force-reinstall 'sosie[train]'"
+            remedy = install_hint("train", force=True)
         else:
             raise
-        raise UnavailableError(f"{reason}: run `{remedy}`.") from error
+        raise UnavailableError(f"{reason}: {remedy}.") from error

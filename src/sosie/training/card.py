@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from sosie.errors import UsageError
+from sosie.media.output import write_whole
 from sosie.options import nearest
 from sosie.training import NEED_TEACHERS
 from sosie.weights import Card, Origin
@@ -134,4 +135,4 @@ def draft(
 def write_card(card: Card, file: Path) -> None:
     """Write a card as `sosie.weights` reads it."""
     text = json.dumps(dataclasses.asdict(card), indent=2, ensure_ascii=False, allow_nan=False)
-    file.write_text(text + "\n", encoding="utf-8")
+    write_whole(file, text + "\n")

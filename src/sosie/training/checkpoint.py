@@ -11,14 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sosie.errors import InputError
+from sosie.files import open_regular
+from sosie.media.output import atomic_output
 
 
 def save_tensors(file: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
     """Write tensors with facts (plain JSON values) about them; the file is whole or absent."""
-    unfinished = file.with_name(file.name + ".part")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, unfinished, metadata={"facts": json.dumps(facts)})
-    unfinished.replace(file)
+    with atomic_output(file, overwrite=True) as pending:
+        save_file(plain, pending.path, metadata={"facts": json.dumps(facts)})
 
 
 def load_tensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -28,7 +29,9 @@ def load_tensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         tensors = load_file(file)
         facts = json.loads(_metadata(file)["facts"])
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        if not isinstance(facts, dict):
+            raise ValueError("its facts have no names")
+    except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
         raise InputError(
             f"{file} is not a file of a training run, or it is damaged ({error}); name another."
         ) from error
@@ -39,7 +42,7 @@ def is_training_file(file: Path) -> bool:
     """Whether a file is one that `save_tensors` wrote."""
     try:
         return "facts" in _metadata(file)
-    except (SafetensorError, OSError):
+    except (SafetensorError, OSError, InputError):
         return False
 
 
@@ -75,5 +78,5 @@ def restore_optimizer(
 def _metadata(file: Path) -> dict[str, str]:
     from safetensors import safe_open
 
-    with safe_open(file, "pt") as opened:
+    with open_regular(file), safe_open(file, "pt") as opened:
         return dict(opened.metadata() or {})

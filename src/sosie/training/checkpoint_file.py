@@ -1,21 +1,17 @@
-"""Published checkpoints as arrays, without running anything that is in the file.
+"""Checkpoints of others as arrays, without running anything that is in the file.
 
-A pickle is a program. PyTorch's `weights_only` reader runs none of it but what builds tensors, and
-refuses the rest. Where a whole module was pickled instead of its weights, a second reader puts
-inert records in the place of every class that the file names, and takes the tensors out of them.
+A pickle is a program. It is read here as data (`inert_pickle`), so nothing that it names is looked
+up, made or called: dictionaries are searched for tensors, and records of pickled modules for their
+parameters and buffers.
 """
 
 from __future__ import annotations
 
-import pickle
-import types
-import warnings
-import zipfile
-from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path, PurePath
-from typing import Any, ClassVar
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,20 +19,28 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sosie.errors import InputError
+from sosie.files import open_regular
+from sosie.training.inert_pickle import DamagedError, Named, Record, Table
+from sosie.training.tensor_description import UNREADABLE, Tensor
+from sosie.training.torch_file import ProgramError, TorchFile, UnreadableError, is_torch_file
 
 Arrays = dict[str, NDArray[Any]]
 
 _DEPTH = 4
 """Weights lie no deeper than this in a checkpoint's dictionaries."""
 
-_PICKLES = (b"\x80", b"PK")
-"""How PyTorch's files begin: before version 1.6, and since (a zip)."""
+_MODULE_DEPTH = 64
+"""Modules lie no deeper than this within one another."""
 
-_TENSOR_MAKERS = {
-    ("torch._utils", "_rebuild_tensor"),
-    ("torch._utils", "_rebuild_tensor_v2"),
-    ("torch._utils", "_rebuild_parameter"),
-}
+_MOST_ENTRIES = 500_000
+"""Entries of dictionaries that are looked at, those that are seen several times included."""
+
+_MOST_TENSORS = 100_000
+
+_LONGEST_NAME = 1000
+
+_NUMPY = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}
+"""Types of safetensors that numpy has, and bfloat16, which becomes float32."""
 
 
 def read_checkpoint(file: Path) -> dict[str, Arrays]:
@@ -44,153 +48,177 @@ def read_checkpoint(file: Path) -> dict[str, Arrays]:
 
     file: .safetensors, or what `torch.save` wrote, whatever its ending: of tensors, of
     dictionaries of tensors, or of a module. Names lose a leading "module.", which data-parallel
-    training leaves. Raises InputError where there is no such file, where it is of another kind or
-    damaged, and where it holds no weights.
+    training leaves. Tensors that share memory in the file share it here; bfloat16 becomes float32.
+    Raises InputError where there is no such file, where it is of another kind or damaged, where it
+    holds no weights, or such as numpy has nothing for.
     """
-    if not file.is_file():
-        raise InputError(f"There is no file {file}: name a checkpoint.")
-    with file.open("rb") as opened:
-        start = opened.read(16)
+    with open_regular(file) as opened:
+        found = _read(file, opened)
+    if not any(found.values()):
+        raise InputError(f"{file} holds no weights: name another.")
+    return {place: _plain(arrays) for place, arrays in found.items()}
+
+
+def read_tensors(file: Path) -> Arrays:
+    """The tensors of a file that holds nothing else, by name.
+
+    Raises InputError where it holds more, and as `read_checkpoint` does.
+    """
+    with open_regular(file) as opened:
+        if file.suffix == ".safetensors":
+            return _safetensors(file)
+        with _refusals(file):
+            stored = TorchFile(opened)
+            found = dict(_Search().collections(stored.root)).get("", {})
+            whole = stored.root
+            if not isinstance(whole, Table) or len(whole.pairs) != len(found):
+                raise InputError(f"The weights {file} hold more than named tensors.")
+            return {name: stored.array(tensor) for name, tensor in found.items()}
+
+
+def _read(file: Path, opened: BufferedReader) -> dict[str, Arrays]:
     if file.suffix == ".safetensors":
-        return {"": _plain(_safetensors(file))}
+        return {"": _safetensors(file)}
     if file.suffix == ".onnx":
         raise InputError(
             f"{file} is an ONNX file, which runs as it is: "
             f"`sosie swap --method onnx --model {file.name}`."
         )
-    if not start.startswith(_PICKLES):
+    if not is_torch_file(opened):
         raise InputError(
             f"{file} is no checkpoint: it was written neither by PyTorch nor as .safetensors; "
             f"name another."
         )
-    found = {place: _plain(arrays) for place, arrays in _collections(_unpickled(file))}
-    if not found:
-        raise InputError(f"{file} holds no weights: name another.")
-    return found
+    with _refusals(file):
+        stored = TorchFile(opened)
+        return {
+            place: {name: stored.array(tensor) for name, tensor in tensors.items()}
+            for place, tensors in _Search().collections(stored.root)
+        }
 
 
 def _safetensors(file: Path) -> Arrays:
     try:
         with safe_open(file, "pt") as opened:
-            return {key: _array(opened.get_tensor(key)) for key in opened.keys()}  # noqa: SIM118
+            names = [name for name in opened.keys() if _name(name)]  # noqa: SIM118
+            for name in names:
+                if opened.get_slice(name).get_dtype() not in _NUMPY:
+                    raise InputError(_unreadable(file, opened.get_slice(name).get_dtype()))
+            return {name: _array(opened.get_tensor(name)) for name in names}
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{file} is no .safetensors file, or it is damaged ({error}): name another."
         ) from error
 
 
-def _unpickled(file: Path) -> Any:
-    if _is_program(file):
+@contextmanager
+def _refusals(file: Path) -> Iterator[None]:
+    """What may be wrong with a file of PyTorch, as a sentence."""
+    try:
+        yield
+    except ProgramError as error:
         raise InputError(
             f"{file} is a TorchScript program, which would have to be run: save its state_dict, "
             f"and name that file."
-        )
-    # Damaged files make either reader fail in any way, so the second one decides.
-    with suppress(Exception):
-        return torch.load(file, map_location="cpu", weights_only=True)
-    try:
-        with warnings.catch_warnings():
-            # For the same reason it warns that a record's source is not the module's.
-            warnings.simplefilter("ignore")
-            return torch.load(file, map_location="cpu", weights_only=False, pickle_module=_INERT)
-    except Exception as error:
+        ) from error
+    except UnreadableError as error:
+        raise InputError(_unreadable(file, str(error))) from error
+    except (DamagedError, MemoryError) as error:
         raise InputError(
-            f"{file} is damaged, cut short, or no checkpoint of PyTorch: get it again."
+            f"{file} cannot be read: it is damaged, cut short, or no checkpoint of PyTorch; get it "
+            f"again."
         ) from error
 
 
-def _is_program(file: Path) -> bool:
-    if not zipfile.is_zipfile(file):
-        return False
-    with zipfile.ZipFile(file) as archive:
-        return any(PurePath(name).name == "constants.pkl" for name in archive.namelist())
+def _unreadable(file: Path, kind: str) -> str:
+    return (
+        f"{file} holds a tensor that is {kind[:40]}, which is not read here: save its weights as "
+        f"plain tensors of float32."
+    )
 
 
-class _Record:
-    """Stands for an object of any class that a pickle names: keeps its state and does nothing."""
+class _Search:
+    """Finds the tensors in what a file describes, which may contain itself or nest without end."""
 
-    # PyTorch's oldest files carry the source of modules, and it is asked whether to write a patch.
-    dump_patches: ClassVar[bool] = False
+    def __init__(self) -> None:
+        self._entries_left = _MOST_ENTRIES
+        self._tensors_left = _MOST_TENSORS
 
-    def __init__(self, *_: Any, **__: Any) -> None:
-        self.state: Any = {}
+    def collections(self, value: Any) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Dictionaries of tensors and modules within a checkpoint, the outer ones first."""
+        return self._within(value, "", ())
 
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
+    def _within(
+        self, value: Any, place: str, around: tuple[Table, ...]
+    ) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        if isinstance(value, Record):
+            tensors = dict(self._of_module(value, "", 0))
+            if tensors:
+                yield place, tensors
+        if not isinstance(value, Table) or len(around) > _DEPTH:
+            return
+        if any(value is outer for outer in around):
+            return
+        tensors = dict(self._tensors(value))
+        if tensors:
+            yield place, tensors
+        for name, entry in self._named(value):
+            inner = f"{place}.{name}" if place else name
+            if isinstance(entry, Table | Record) and len(inner) <= _LONGEST_NAME:
+                yield from self._within(entry, inner, (*around, value))
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
+    def _of_module(self, record: Record, prefix: str, depth: int) -> Iterator[tuple[str, Tensor]]:
+        """The parameters and buffers of a pickled module, by their dotted names."""
+        if depth > _MODULE_DEPTH or len(prefix) > _LONGEST_NAME:
+            raise DamagedError("modules within modules without end")
+        parts = {
+            key: part
+            for key, part in (self._named(record.state) if isinstance(record.state, Table) else ())
+            if key in ("_parameters", "_buffers", "_modules") and isinstance(part, Table)
+        }
+        for kind in ("_parameters", "_buffers"):
+            if kind in parts:
+                yield from ((prefix + name, t) for name, t in self._tensors(parts[kind]))
+        for name, child in self._named(parts["_modules"]) if "_modules" in parts else ():
+            if isinstance(child, Record):
+                yield from self._of_module(child, f"{prefix}{name}.", depth + 1)
 
-    def append(self, value: Any) -> None:
-        pass
+    def _tensors(self, table: Table) -> Iterator[tuple[str, Tensor]]:
+        for name, value in self._named(table):
+            if isinstance(value, Tensor):
+                self._tensors_left -= 1
+                if self._tensors_left < 0:
+                    raise DamagedError("more tensors than any network has")
+                yield name, value
+            kind = _unread_kind(value)
+            if kind:
+                raise UnreadableError(kind)
 
-    def extend(self, values: Any) -> None:
-        pass
-
-    def add(self, value: Any) -> None:
-        pass
-
-
-class _InertUnpickler(pickle.Unpickler):
-    """Calls nothing that a file names but what assembles tensors and dictionaries of them."""
-
-    storages: ClassVar[dict[str, type]] = {
-        name: getattr(torch, name) for name in dir(torch) if name.endswith("Storage")
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _TENSOR_MAKERS:
-            return getattr(torch._utils, name)
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch" and name in self.storages:
-            return self.storages[name]
-        return _Record
-
-
-def _load_inert(opened: Any, **settings: Any) -> Any:
-    return _InertUnpickler(opened, **settings).load()
-
-
-_INERT = types.ModuleType("inert_pickle", "What `torch.load` takes for the module `pickle`.")
-vars(_INERT).update(
-    Unpickler=_InertUnpickler, load=_load_inert, UnpicklingError=pickle.UnpicklingError
-)
-
-
-def _collections(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, Arrays]]:
-    """Dictionaries of tensors and modules within a checkpoint, the outer ones first."""
-    if isinstance(value, _Record):
-        arrays = dict(_of_module(value))
-        if arrays:
-            yield place, arrays
-        return
-    if not isinstance(value, dict) or depth > _DEPTH:
-        return
-    tensors = {
-        str(key): _array(entry) for key, entry in value.items() if isinstance(entry, torch.Tensor)
-    }
-    if tensors:
-        yield place, tensors
-    for key, entry in value.items():
-        inner = f"{place}.{key}" if place else str(key)
-        yield from _collections(entry, inner, depth + 1)
+    def _named(self, table: Table) -> Iterator[tuple[str, Any]]:
+        """The entries that have a name; the others are no weights."""
+        self._entries_left -= len(table.pairs)
+        if self._entries_left < 0:
+            raise DamagedError("more entries than any checkpoint has")
+        return ((name, value) for key, value in table.pairs if (name := _name(key)))
 
 
-def _of_module(record: _Record, prefix: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
-    """The parameters and buffers of a pickled module, by their dotted names."""
-    state = record.state if isinstance(record.state, dict) else {}
-    for kind in ("_parameters", "_buffers"):
-        for name, value in (state.get(kind) or {}).items():
-            if isinstance(value, torch.Tensor):
-                yield prefix + name, _array(value)
-    for name, child in (state.get("_modules") or {}).items():
-        if isinstance(child, _Record):
-            yield from _of_module(child, f"{prefix}{name}.")
+def _unread_kind(value: Any) -> str:
+    """Which kind of tensor a value is that is not read here; nothing where it is none."""
+    if isinstance(value, Record) and isinstance(value.maker, Named):
+        return UNREADABLE.get(value.maker.name, "")
+    return ""
+
+
+def _name(key: Any) -> str:
+    """What a network may call its weights: printable text, or a number; else nothing."""
+    if isinstance(key, int) and abs(key) < 1 << 63:
+        return str(key)
+    if isinstance(key, str) and len(key) <= _LONGEST_NAME and key.isprintable():
+        return key
+    return ""
 
 
 def _array(tensor: torch.Tensor) -> NDArray[Any]:
-    tensor = tensor.detach().cpu()
     # numpy has no bfloat16.
     return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
 

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from sosie.errors import InputError
+from sosie.media.output import atomic_output
 
 Storage = Literal["float16", "int8"]
 
@@ -39,27 +40,26 @@ def to_onnx(
     has a scale for each output channel.
     """
     network = copy.deepcopy(network).cpu().float().eval()
-    unfinished = file.with_name(file.name + ".part")
     axes = {name: {axis: f"axis{axis}" for axis in free_axes} for name in ("pixels", *outputs)}
-    with torch.no_grad(), warnings.catch_warnings():
-        # The exporter of traced graphs warns that it is the older one; it alone folds batch norm
-        # and needs no further package.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (example,),
-            str(unfinished),
-            input_names=["pixels"],
-            output_names=list(outputs),
-            dynamic_axes=axes,
-            opset_version=_OPSET,
-            dynamo=False,
-        )
-    model = onnx.load(str(unfinished))
-    _shrink(model.graph, storage)
-    onnx.checker.check_model(model)
-    unfinished.write_bytes(model.SerializeToString())
-    unfinished.replace(file)
+    with atomic_output(file, overwrite=True) as pending:
+        with torch.no_grad(), warnings.catch_warnings():
+            # The exporter of traced graphs warns that it is the older one; it alone folds batch
+            # norm and needs no further package.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network,
+                (example,),
+                str(pending.path),
+                input_names=["pixels"],
+                output_names=list(outputs),
+                dynamic_axes=axes,
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+        model = onnx.load(str(pending.path))
+        _shrink(model.graph, storage)
+        onnx.checker.check_model(model)
+        pending.path.write_bytes(model.SerializeToString())
 
 
 def read_graph(file: Path | bytes) -> onnx.GraphProto:

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sosie.media.output import write_whole
+
 LOG, PREVIEWS, BOARD = "log.jsonl", "previews", "tensorboard"
 
 
@@ -45,7 +47,7 @@ class Journal:
         folder.mkdir(exist_ok=True)
         done, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))
         if done:
-            (folder / f"{samples:09}.png").write_bytes(encoded.tobytes())
+            write_whole(folder / f"{samples:09}.png", encoded.tobytes())
 
 
 def grid(rows: list[list[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
@@ -64,9 +66,7 @@ def _drop_after(file: Path, samples: int) -> None:
         except (ValueError, KeyError, TypeError):
             # A killed process may leave half a line.
             continue
-    unfinished = file.with_name(file.name + ".part")
-    unfinished.write_text("".join(kept), encoding="utf-8")
-    unfinished.replace(file)
+    write_whole(file, "".join(kept))
 
 
 def _open_board(folder: Path) -> Any:

@@ -69,7 +69,8 @@ def train(
 
     Raises UsageError where `run` already holds a run and `resume` is not given, InputError where
     there is nothing to resume or `start` fits nothing, InterruptedTrainingError after Ctrl-C, when
-    the step is done and the state saved, OutputError where the run cannot be written (full disk),
+    the step is done and the state saved (and, before the first validation, a snapshot that has no
+    figures), OutputError where the run cannot be written (full disk),
     and SosieError where the numbers became infinite; in both cases the last good state stays.
     """
     processes = Processes(device)
@@ -194,12 +195,18 @@ class _Job:
             if journal is not None and (now - saved >= _SAVE_EVERY_S or stop):
                 saved = now
                 self._save()
+                if stop and self._best == -math.inf:
+                    # What was learned until here can be used; the first validation replaces it.
+                    self._save_best({})
             if stop:
                 raise InterruptedTrainingError(
                     f"Stopped after {self._samples} samples: go on with --resume."
                 )
         if journal is not None:
             self._save()
+            if self._best == -math.inf:
+                # Left by a stop before the first validation; a run without a score has none.
+                (self._run / BEST).unlink(missing_ok=True)
         self._processes.wait()
 
     def _learn(self, parts: list[dict[str, torch.Tensor]]) -> None:
@@ -233,12 +240,15 @@ class _Job:
             picture = self._recipe.preview(self._average)
         if self._figures["score"] > self._best:
             self._best = self._figures["score"]
-            facts = {"name": self._recipe.name, "samples": self._samples, "figures": self._figures}
-            with _whole_disk(self._run):
-                save_tensors(self._run / BEST, self._average.state_dict(), facts)
+            self._save_best(self._figures)
         with _whole_disk(self._run):
             journal.note(self._samples, {"figures": self._figures})
             journal.show(self._samples, picture)
+
+    def _save_best(self, figures: dict[str, float]) -> None:
+        facts = {"name": self._recipe.name, "samples": self._samples, "figures": figures}
+        with _whole_disk(self._run):
+            save_tensors(self._run / BEST, self._average.state_dict(), facts)
 
     def _report(self, journal: Journal, rate: float, waiting: float) -> None:
         steps = self._sums.pop("steps", 1.0)
@@ -268,10 +278,9 @@ def _whole_disk(run: Path) -> Iterator[None]:
     """What cannot be written is told in clear words; files of before stay as they are."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        for unfinished in run.glob("*.part"):
-            unfinished.unlink(missing_ok=True)
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    except (OSError, SafetensorError, OutputError) as error:
+        cause = error.__cause__ if isinstance(error, OutputError) else error
+        reason = (cause.strerror if isinstance(cause, OSError) else None) or str(error)
         raise OutputError(
             f"The run cannot be written to {run} ({reason}): the last state that could is whole; "
             f"make room and go on with --resume."

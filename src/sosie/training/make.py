@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from sosie import foreign
 from sosie.errors import (
     InputError,
     InterruptedTrainingError,
@@ -18,6 +19,7 @@ from sosie.errors import (
     UnavailableError,
     UsageError,
 )
+from sosie.media.output import write_whole
 from sosie.options import nearest
 from sosie.training import card, load_recipe
 from sosie.training.checkpoint import load_tensors, save_tensors
@@ -27,6 +29,14 @@ from sosie.training.recipe import Materials, Plan, Recipe
 from sosie.weights import Card
 
 _ORDER = "run.json"
+_ORDER_FORM: dict[Any, Any] = {
+    "name": str,
+    "settings": {str: str},
+    "start": (str, None),
+    "preset?": (str, None),
+    "finetune?": bool,
+    "form?": ({str: (int, float, str, bool, None)}, None),
+}
 
 DEVICES = ("cpu", "cuda")
 
@@ -80,7 +90,7 @@ def make(order: Order, on_progress: Callable[[TrainingProgress], None] | None = 
     try:
         order.run.mkdir(parents=True, exist_ok=True)
         if not order.resume and not (order.run / STATE).exists():
-            (order.run / _ORDER).write_text(json.dumps(begun, indent=2) + "\n", encoding="utf-8")
+            write_whole(order.run / _ORDER, json.dumps(begun, indent=2) + "\n")
     except OSError as error:
         raise OutputError(
             f"The folder {order.run} cannot be written ({error.strerror}); give another one."
@@ -202,15 +212,13 @@ def _form_of(snapshot: Path, name: str) -> dict[str, Any]:
 def _resumed(order: Order) -> dict[str, Any]:
     file = order.run / _ORDER
     try:
-        begun = json.loads(file.read_text("utf-8"))
-        name, settings, start = begun["name"], begun["settings"], begun["start"]
-        chosen = {key: begun.get(key) for key in ("preset", "form")}
+        begun = foreign.read_json(file, _ORDER_FORM, "start the run again in another folder")
     except FileNotFoundError:
         raise InputError(
             f"{order.run} holds no run to resume: leave --resume out, or name its folder."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is damaged: start the run again in another folder.") from error
+    name, settings, start = begun["name"], begun["settings"], begun["start"]
+    chosen = {key: begun.get(key) for key in ("preset", "form")}
     if name != order.name:
         raise UsageError(
             f"{order.run} holds a run of {name}, not of {order.name}: name another folder."

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,8 +19,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sosie.errors import InputError, SosieError
+from sosie.files import open_regular
+from sosie.media.output import atomic_output
 from sosie.runtime import create_session
-from sosie.training.published import Published, find_published, flat
+from sosie.training.published import TABLE, Published, find_published, flat
 
 _OPSET = 17
 _CARD = "sosie.card"
@@ -81,16 +83,16 @@ def make_card(
 def save_snapshot(network: nn.Module, card: SnapshotCard, file: Path) -> None:
     """Write a network's weights, under our own names, with its card; whole or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    with _whole_or_absent(file) as unfinished:
-        save_file(tensors, unfinished, metadata={_CARD: card.to_json()})
+    with atomic_output(file, overwrite=True) as pending:
+        save_file(tensors, pending.path, metadata={_CARD: card.to_json()})
 
 
 def is_snapshot(file: Path) -> bool:
     """Whether a file is one that `save_snapshot` wrote."""
     try:
-        with safe_open(file, "pt") as opened:
+        with open_regular(file), safe_open(file, "pt") as opened:
             return _CARD in (opened.metadata() or {})
-    except (SafetensorError, OSError):
+    except (SafetensorError, OSError, InputError):
         return False
 
 
@@ -100,14 +102,16 @@ def load_snapshot(file: Path) -> tuple[nn.Module, SnapshotCard]:
     Raises InputError where the file is no snapshot, or its weights are not its network's.
     """
     try:
-        with safe_open(file, "pt") as opened:
+        with open_regular(file), safe_open(file, "pt") as opened:
             metadata = opened.metadata() or {}
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-        card = SnapshotCard(**json.loads(metadata[_CARD]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        card = _card_of(json.loads(metadata[_CARD]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"{file} is no snapshot of an imported network: make one with `sosie weights import`."
         ) from error
+    if card.network not in TABLE:
+        raise InputError(f"{file} is of a network that Sosie does not know: import it again.")
     with torch.device("meta"):
         network = find_published(card.network).build()
     try:
@@ -117,6 +121,20 @@ def load_snapshot(file: Path) -> tuple[nn.Module, SnapshotCard]:
             f"The weights in {file} are not those of {card.network}: import it again."
         ) from error
     return network.requires_grad_(False).eval(), card
+
+
+def _card_of(entries: Any) -> SnapshotCard:
+    """A card from its JSON. Raises TypeError or ValueError where it is none."""
+    card = SnapshotCard(**entries)
+    for field in dataclasses.fields(SnapshotCard):
+        value, kind = getattr(card, field.name), _CARD_TYPES.get(field.name, str)
+        if type(value) is not kind:
+            raise ValueError(f"its {field.name} is of another type")
+    return card
+
+
+_CARD_TYPES = {"inputs": dict, "outputs": list, "parameters": int, "embedding_map": bool}
+"""Types in JSON of what is no text on a card."""
 
 
 def export(network: nn.Module, card: SnapshotCard, file: Path) -> float:
@@ -129,10 +147,10 @@ def export(network: nn.Module, card: SnapshotCard, file: Path) -> float:
     inputs = {
         name: generator.random(shape, dtype=np.float32) for name, shape in card.inputs.items()
     }
-    with _whole_or_absent(file) as unfinished:
-        expected = _trace(network, inputs, card.outputs, unfinished)
-        _write_card(unfinished, card)
-        deviation = _deviation(unfinished, inputs, expected)
+    with atomic_output(file, overwrite=True) as pending:
+        expected = _trace(network, inputs, card.outputs, pending.path)
+        _write_card(pending.path, card)
+        deviation = _deviation(pending.path, inputs, expected)
         if deviation > 1:
             raise SosieError(
                 f"ONNX Runtime computes something else than torch for {card.network}: please "
@@ -165,17 +183,6 @@ def _trace(
         )
         results = [tensor.numpy() for tensor in flat(network(*values))]
     return dict(zip(outputs, results, strict=True))
-
-
-@contextmanager
-def _whole_or_absent(file: Path) -> Iterator[Path]:
-    """Another name for the file to be written under; it gets its own when all went well."""
-    unfinished = file.with_name(file.name + ".part")
-    try:
-        yield unfinished
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 class WithEmbeddingMap(nn.Module):

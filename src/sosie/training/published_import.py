@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from sosie.errors import InputError, OutputError, UsageError
+from sosie.files import open_regular
 from sosie.methods.onnx.matrix import last_matrix
 from sosie.options import nearest
 from sosie.training.checkpoint import is_training_file
@@ -36,6 +39,11 @@ from sosie.training.published_files import (
 
 _MAPPED = "inswapper_reswapper_128"
 """The network that an embedding map belongs to."""
+
+_MAP_SHAPE = (512, 512)
+
+_HEADER = 10_000
+"""More bytes than numpy writes before the numbers of a .npy."""
 
 _COUNTER = "num_batches_tracked"
 
@@ -71,6 +79,7 @@ def import_weights(
     known = networks_of(method)
     if network is not None and network not in known:
         raise UsageError(f"{method} has no network {network!r}: {nearest(network, known)}.")
+    open_regular(file).close()
     if is_training_file(file):
         raise InputError(
             f"{file} was written by `sosie train` and needs no import: swap with it by `--method "
@@ -160,6 +169,8 @@ def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:
 
 def _require_finite(file: Path, state: Arrays) -> None:
     for key, value in state.items():
+        if value.dtype.kind == "c":
+            raise InputError(f"{file} holds complex numbers (in {key}): name another.")
         if not np.isfinite(value).all():
             raise InputError(
                 f"{file} holds numbers that are not finite (in {key}): its training failed, or it "
@@ -168,13 +179,32 @@ def _require_finite(file: Path, state: Arrays) -> None:
 
 
 def _read_map(file: Path) -> NDArray[np.float32]:
-    try:
-        matrix = last_matrix(file) if file.suffix == ".onnx" else np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} is no .npy file ({error}): name an embedding map.") from error
-    if not isinstance(matrix, np.ndarray) or matrix.shape != (512, 512):
+    matrix = last_matrix(file) if file.suffix == ".onnx" else _read_npy(file)
+    if matrix.shape != _MAP_SHAPE:
         raise InputError(f"{file} is no embedding map: it should hold 512 x 512 numbers.")
-    return matrix.astype(np.float32)
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{file} holds numbers that are not finite: name an embedding map.")
+    return matrix
+
+
+def _read_npy(file: Path) -> NDArray[np.float32]:
+    """The embedding map in a .npy, of which no more is read than a map has."""
+    values = 8 * math.prod(_MAP_SHAPE)
+    form: Any = np.lib.format
+    try:
+        with open_regular(file) as opened:
+            content = io.BytesIO(opened.read(values + _HEADER))
+        form.read_magic(content)
+        shape, by_columns, dtype = form.read_array_header_1_0(content)
+        if dtype.kind != "f":
+            raise ValueError("no floating-point numbers")
+        order: Literal["F", "C"] = "F" if by_columns else "C"
+        matrix = np.frombuffer(content.read(), dtype).reshape(shape, order=order)
+        return matrix.astype(np.float32)
+    except Exception as error:  # numpy takes the header for a literal, and fails in many ways
+        raise InputError(
+            f"{file} is no .npy file of an embedding map: it should hold 512 x 512 numbers."
+        ) from error
 
 
 def _sha256(file: Path) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 
 from sosie.analysis.recogniser import NUMBERS
 from sosie.errors import SosieError
+from sosie.media.output import atomic_output
 from sosie.runtime import create_session
 
 _OPSET = 17
@@ -56,33 +57,40 @@ def export_swapper(generator: nn.Module, card: SwapperCard, file: Path) -> float
     identity = rng.normal(0, 1, (2, NUMBERS)).astype(np.float32)
     identity /= np.linalg.norm(identity, axis=1, keepdims=True)
     generator = generator.cpu().float().eval()
-    unfinished = file.with_name(file.name + ".part")
     values = (torch.from_numpy(target), torch.from_numpy(identity))
+    with atomic_output(file, overwrite=True) as pending:
+        _write(generator, values, card, pending.path)
+        with torch.no_grad():
+            expected = generator(*values).numpy()
+        session = create_session(pending.path, threads=1)
+        found = session.run({"target": target, "identity": identity})
+        apart = float(np.abs(found["swapped"] - expected).max())
+        if not apart <= _TOLERANCE:
+            raise SosieError(
+                f"ONNX Runtime computes something else than torch for this {card.method} (by "
+                f"{apart:.2g}): please report it."
+            )
+    return apart
+
+
+def _write(
+    generator: nn.Module, values: tuple[torch.Tensor, ...], card: SwapperCard, file: Path
+) -> None:
+    """Write the graph that the generator makes of these inputs, with the card."""
     with torch.no_grad(), warnings.catch_warnings():
         # The exporter of traced graphs warns that it is the older one; it needs no further package.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             generator,
             values,
-            str(unfinished),
+            str(file),
             input_names=["target", "identity"],
             output_names=["swapped"],
             dynamic_axes={name: {0: "batch"} for name in ("target", "identity", "swapped")},
             opset_version=_OPSET,
             dynamo=False,
         )
-        expected = generator(*values).numpy()
-    model = onnx.load(str(unfinished))
+    model = onnx.load(str(file))
     onnx.helper.set_model_props(model, {CARD: json.dumps(dataclasses.asdict(card))})
     onnx.checker.check_model(model)
-    unfinished.write_bytes(model.SerializeToString())
-    found = create_session(unfinished, threads=1).run({"target": target, "identity": identity})
-    apart = float(np.abs(found["swapped"] - expected).max())
-    if not apart <= _TOLERANCE:
-        unfinished.unlink()
-        raise SosieError(
-            f"ONNX Runtime computes something else than torch for this {card.method} (by "
-            f"{apart:.2g}): please report it."
-        )
-    unfinished.replace(file)
-    return apart
+    file.write_bytes(model.SerializeToString())

@@ -112,7 +112,9 @@ class SwapRecipe(Recipe):
     def prepare(self) -> None:
         if self.settings.perceptual:
             self._further.distance  # noqa: B018 - refuses teachers that are not there
-        self._pairs  # noqa: B018 - cuts the faces out, and refuses people that are too few
+        # Cut the faces out, and refuse people that are too few, before the first step.
+        self._pairs  # noqa: B018
+        self._validation_pairs  # noqa: B018
 
     def network(self) -> nn.Module:
         learner = self.learner()
@@ -297,11 +299,7 @@ class SwapRecipe(Recipe):
         return (unit * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
     def _validation_batches(self, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        people, rows = self._people, self._people.split()[1]
-        rng = np.random.default_rng(0)
-        same = 1.0 if people.count < 2 else 0.0
-        pairs = Pairs(people.people, rows, same)
-        drawn = [pairs.draw(rng) for _ in range(min(_VALIDATED, 4 * len(rows)))]
+        people, drawn = self._people, self._validation_pairs
         batches = []
         for start in range(0, len(drawn), 32):
             part = drawn[start : start + 32]
@@ -339,9 +337,17 @@ class SwapRecipe(Recipe):
 
     @cached_property
     def _pairs(self) -> Pairs:
-        people = self._people
-        same = 1.0 if self.finetuned and people.count < 2 else self.settings.same
-        return Pairs(people.people, people.split()[0], same, self.same_photo)
+        people, rows = self._people.people, self._people.split()[0]
+        is_one = len(np.unique(people[rows])) < 2
+        same = 1.0 if self.finetuned and is_one else self.settings.same
+        return Pairs(people, rows, same, self.same_photo)
+
+    @cached_property
+    def _validation_pairs(self) -> list[Pair]:
+        people, rows = self._people.people, self._people.split()[1]
+        pairs = Pairs(people, rows, 1.0 if len(np.unique(people[rows])) < 2 else 0.0)
+        rng = np.random.default_rng(0)
+        return [pairs.draw(rng) for _ in range(min(_VALIDATED, 4 * len(rows)))]
 
     @cached_property
     def _recogniser(self) -> FrozenIdentity:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sosie import geometry
 from sosie.analysis.topology import MIRROR, five_points
-from sosie.errors import InputError, UnavailableError
+from sosie.errors import InputError, UnavailableError, install_hint
 
 LANDMARKER_FILE = "face_landmarker.task"
 DETECTOR_FILE = "yunet_n_640_640.onnx"
@@ -103,7 +103,7 @@ class LandmarkTeacher:
             import mediapipe
         except ImportError as error:
             raise UnavailableError(
-                "Training on this teacher needs mediapipe: pip install 'sosie[train]'."
+                f"Training on this teacher needs mediapipe: {install_hint('train')}."
             ) from error
         vision = mediapipe.tasks.vision
         self._mediapipe = mediapipe

@@ -31,7 +31,7 @@ def test_every_figure_is_described(file):
     for figure in module.FIGURES:
         assert figure.name.isidentifier() and figure.title and figure.formula and figure.source
         assert figure.summary.endswith(".") and figure.limits.endswith(".")
-        assert figure.better in ("higher", "lower", None)
+        assert figure.better in ("higher", "lower", "nearer to 1", None)
         assert figure.unit in ("", "deg", "dB", "px", "%", "ms", "MB")
         assert figure.range[0] < figure.range[1]
         assert describe_figure(figure.name) is figure
@@ -117,3 +117,8 @@ def test_a_second_photo_gives_the_limit(swapped, hopper_look):
         "identity_limit"
     ] == pytest.approx(1)
     assert describe_pair(triple, Settings(threads=1), "1").other == "hopper"
+
+
+def test_sharpness_is_best_where_it_is_the_targets():
+    every = figures.all_figures()
+    assert {every[f"sharpness{kind}"].better for kind in ("", "_pixels")} == {"nearer to 1"}

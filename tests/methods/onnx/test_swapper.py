@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from sosie.methods.onnx.interfaces import IMAGENET, INTERFACES, SIGNED, UNIT, Sc
 from sosie.methods.onnx.matrix import last_matrix  # noqa: E402
 from sosie.methods.onnx.swapper import OnnxSwapper  # noqa: E402
 from sosie.options import SwapOptions  # noqa: E402
+from sosie.runtime import create_session  # noqa: E402
 from sosie.types import Crop, Face  # noqa: E402
 
 FLOAT = TensorProto.FLOAT
@@ -228,12 +230,54 @@ def test_constants_are_read_however_they_are_stored(tmp_path):
     assert np.array_equal(last_matrix(file), values)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff" * 9, b"\x3a\x7f\x01", b"no model at all"])
+def matrix_of(*fields: bytes) -> bytes:
+    """A model whose only constant has these fields, each shorter than 128 bytes."""
+    constant = b"".join(fields)
+    graph = b"\x2a" + bytes([len(constant)]) + constant
+    return b"\x3a" + bytes([len(graph)]) + graph
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"\xff" * 9, b"\x3a\x7f\x01", b"no model at all"),
+        # Axes and values that claim what is not there, and a number without end.
+        matrix_of(b"\x08" + b"\xff" * 9 + b"\x7f", b"\x08\x01", b"\x4a\x04abcd"),
+        matrix_of(b"\x08\x02\x08\x02", b"\x4a\x04abcd"),
+        matrix_of(b"\x0a\x40" + b"\x01" * 64, b"\x4a\x04abcd"),
+        matrix_of(b"\x08" + b"\x80" * 80),
+        b"\x08" + b"\x80" * 3_000_000,
+    ],
+)
 def test_a_damaged_file_has_no_map(content, tmp_path):
     file = tmp_path / "a.onnx"
     file.write_bytes(content)
     with pytest.raises(InputError, match="no embedding map"):
         last_matrix(file)
+
+
+@pytest.mark.parametrize("place", ["../beside.bin", "link.bin", "pipe.bin", "/dev/zero"])
+def test_no_weights_are_taken_from_elsewhere(place, tmp_path):
+    (tmp_path / "beside.bin").write_bytes(bytes(16))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "link.bin").symlink_to(tmp_path / "beside.bin")
+    os.mkfifo(folder / "pipe.bin")
+    outside = onnx.TensorProto(name="w", data_type=FLOAT, dims=[4])
+    outside.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", place), ("length", "16")):
+        outside.external_data.add(key=key, value=value)
+    sides = [helper.make_tensor_value_info(name, FLOAT, [4]) for name in "xy"]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])], "g", sides[:1], sides[1:], [outside]
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    file = folder / "swap.onnx"
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    file.write_bytes(model.SerializeToString())
+    for model in (file, file.read_bytes()):
+        with pytest.raises(InputError, match="cannot be read"):
+            create_session(model)
 
 
 def test_a_mask_from_the_swapper_is_used(tmp_path, encoder, material):

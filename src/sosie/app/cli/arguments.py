@@ -4,7 +4,7 @@ their sources, times; and flags that many commands have."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,24 +17,49 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is th
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
 
-_SEVERAL = {("swap",): ("-s", "--source"), ("eval", "run"): ("-m", "--method")}
-"""Command -> its flag that several values may follow, short and long."""
+# In a map: what parts names or surrounds them, and the backslashes before it.
+_SIGNS = re.compile(r"(\\*)([=, ])")
+_SPACE = "\0"
+
+_SEVERAL = {
+    ("swap",): (("-s", "--source"), ("-t", "--target")),
+    ("eval", "run"): (("-m", "--method"),),
+}
+"""Command -> its flags that several values may follow, short and long."""
+
+
+def offering(values: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """What a shell offers for a value that was begun: those of `values`, which are asked for only
+    then."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in values() if value.startswith(incomplete)]
+
+    return complete
+
+
+def method_names() -> Iterable[str]:
+    """The names that `--method` takes."""
+    from sosie.methods import TABLE
+
+    return TABLE
 
 
 def spread_values(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a command of _SEVERAL with its flag repeated before each of several values.
+    """The arguments of a command of _SEVERAL with its flags repeated before each of their values.
 
     `-s me1.jpg me2.jpg -t film.mp4` becomes `-s me1.jpg -s me2.jpg -t film.mp4`. The first value
     is taken as it stands; those after it end at the next argument that starts with a dash, so that
     a further photo with such a name is given as `./-me.jpg`.
     """
-    for command, (short, long) in _SEVERAL.items():
+    for command, flags in _SEVERAL.items():
         if tuple(arguments[: len(command)]) == command:
-            return _spread(arguments, short, long)
+            return _spread(arguments, flags)
     return list(arguments)
 
 
-def _spread(arguments: Sequence[str], short: str, long: str) -> list[str]:
+def _spread(arguments: Sequence[str], flags: Sequence[tuple[str, str]]) -> list[str]:
+    names = {name for flag in flags for name in flag}
     spread: list[str] = []
     flag: str | None = None
     awaits_value = False
@@ -43,10 +68,10 @@ def _spread(arguments: Sequence[str], short: str, long: str) -> list[str]:
             awaits_value = False
         elif argument == "--":
             return spread + list(arguments[position:])
-        elif argument in (short, long):
+        elif argument in names:
             flag, awaits_value = argument, True
-        elif argument.startswith(f"{long}=") or re.match(rf"{short}[^-]", argument):
-            flag = long
+        elif joined := [long for short, long in flags if _is_joined(argument, short, long)]:
+            flag = joined[0]
         elif argument.startswith("-") and argument != "-":
             flag = None
         elif flag:
@@ -55,20 +80,45 @@ def _spread(arguments: Sequence[str], short: str, long: str) -> list[str]:
     return spread
 
 
+def _is_joined(argument: str, short: str, long: str) -> bool:
+    """Whether a flag and its value are one argument."""
+    return argument.startswith(f"{long}=") or re.match(rf"{short}[^-]", argument) is not None
+
+
 def parse_map(text: str) -> tuple[Path, list[Path]]:
     """Reference and source photos from `person.jpg=source.jpg` or `person.jpg=a.jpg,b.jpg`.
 
-    What stands before the first `=` is the reference, and commas part the sources, so that names
-    that hold either cannot be written so. Raises UsageError on anything else.
+    The first `=` ends the reference, commas part the sources, and spaces around a name are left
+    out. A backslash before one of these makes it a part of the name, and two stand for one there;
+    backslashes anywhere else are as they are. Raises UsageError on anything else.
     """
-    person, sign, sources = text.partition("=")
-    names = [name.strip() for name in (person, *sources.split(","))]
-    if not sign or not all(names):
+    names = [name.strip(_SPACE).replace(_SPACE, " ") for name in _parted(text)]
+    if len(names) < 2 or not all(names):
         raise UsageError(
             f"{text!r} maps no person to a source; write person.jpg=source.jpg, or for several "
-            f"photos of the source person.jpg=a.jpg,b.jpg."
+            f"photos of the source person.jpg=a.jpg,b.jpg (with a backslash before an = or a comma "
+            f"that belongs to a name)."
         )
     return Path(names[0]), [Path(name) for name in names[1:]]
+
+
+def _parted(text: str) -> list[str]:
+    """The names of a map, with _SPACE for each space that no backslash makes part of a name."""
+    names = [""]
+    end = 0
+    for sign in _SIGNS.finditer(text):
+        slashes, character = len(sign[1]), sign[2]
+        names[-1] += text[end : sign.start()] + "\\" * (slashes // 2)
+        end = sign.end()
+        separator = "=" if len(names) == 1 else ","
+        if slashes % 2 or character not in (separator, " "):
+            names[-1] += character
+        elif character == separator:
+            names.append("")
+        else:
+            names[-1] += _SPACE
+    names[-1] += text[end:]
+    return names
 
 
 def parse_time(text: str) -> float:

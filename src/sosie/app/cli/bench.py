@@ -64,7 +64,7 @@ def _material(face_px: float) -> Material:
 
 
 def _table(figures: Figures) -> str:
-    lines = [" · ".join(map(str, figures.machine.values())), ""]
+    lines = [*(f"{name:12}{value}" for name, value in figures.machine.items()), ""]
     lines.append(f"face of {figures.face_px:g} px in a frame of 1080p, median of {figures.runs}")
     lines += [f"  {stage:20}{value:9.1f} ms" for stage, value in figures.frame_ms.items()]
     lines += ["", f"sosie swap of one photo, cold{figures.cold_start_s:11.2f} s"]

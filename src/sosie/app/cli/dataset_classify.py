@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sosie import foreign
 from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
@@ -34,7 +35,9 @@ def classify(
         typer.Option(help="A classifier: name the faces of SOURCE, a photo or a folder of photos."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier one.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Processor threads; left out, all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a classifier of people on a set or on folders of photos, or name faces by one."""
@@ -46,7 +49,8 @@ def classify(
             return
         from sosie.datasets.classify import fit
 
-        path = check_output(out or source / "classifier.npz", overwrite=overwrite)
+        beside = foreign.inside(source, "classifier.npz", f"The folder {source}")
+        path = check_output(out or beside, overwrite=overwrite)
         samples, notes = _samples(source, threads)
         classifier, trial = fit(samples, test)
         classifier.save(path, overwrite)

@@ -21,7 +21,9 @@ _SHOWN = 20
 
 def clean(
     folder: Annotated[Path, typer.Argument(help="Folder of the set.", show_default=False)],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it; move nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done; move nothing.")
+    ] = False,
     outliers: Annotated[bool, typer.Option(help="Put outliers of identity aside.")] = True,
     duplicates: Annotated[bool, typer.Option(help="Put doubles aside.")] = True,
     similarity: Annotated[

@@ -32,14 +32,20 @@ def cluster(
     ] = None,
     likeness: Annotated[
         float | None,
-        typer.Option(help="From which likeness on faces are one person's; more splits more."),
+        typer.Option(
+            help="Likeness from which two faces are one person's; a higher value splits more."
+        ),
     ] = None,
-    min_faces: Annotated[int, typer.Option(help="Fewer faces make no person.")] = 3,
+    min_faces: Annotated[int, typer.Option(help="A person has at least this many faces.")] = 3,
     again: Annotated[
-        bool, typer.Option("--again", help="Sort the faces in people's folders anew, too.")
+        bool, typer.Option("--again", help="Sort the faces in people's folders again, too.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it; move nothing.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done; move nothing.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Processor threads; left out, all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Sort the faces of a set into a folder for each person."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +56,7 @@ def extract(
     enlarge: Annotated[bool, _option("--enlarge", "enlarge")] = DEFAULTS.enlarge,
     picture: Annotated[str, _option("--format", "picture")] = DEFAULTS.picture,
     every: Annotated[
-        int | None, typer.Option(help=f"{_help('every')[:-1]}, {DEFAULTS.every} if left out.")
+        int | None, typer.Option(help=f"{_help('every')[:-1]}; left out, {DEFAULTS.every}.")
     ] = None,
     fps: Annotated[float | None, _option("--fps", "fps")] = DEFAULTS.fps,
     min_face: Annotated[
@@ -101,10 +100,11 @@ def extract(
     )
     with dataset_packages():
         from sosie.app.dataset_inputs import gather
+        from sosie.datasets.extract.archives import Archives
         from sosie.datasets.extract.job import extract as run
 
-    with tempfile.TemporaryDirectory(prefix="sosie-") as unpacked:
-        media, refused, ignored = gather(inputs, out, Path(unpacked))
+    with Archives() as archives:
+        media, refused, ignored = gather(inputs, out, archives)
         report = run(media, out, options, film_progress)
     report = dataclasses.replace(report, failures=(*refused, *report.failures))
     for failure in report.failures:

@@ -23,7 +23,7 @@ def pack(
     folder: Folder,
     out: Annotated[Path, typer.Option(help="The zip to write.")],
     shard_mb: Annotated[
-        int | None, typer.Option(help="Write several zips of about so many MB each.")
+        int | None, typer.Option(help="Write several zips of about this many MB each.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     as_json: AsJson = False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sosie import foreign
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
 from sosie.media.output import check_output
@@ -29,7 +30,8 @@ def report(
         from sosie.datasets.report import write_report
 
         with hold_set(folder, change=False) as store:
-            page = check_output(out or folder / "report.html", overwrite=True)
+            beside = foreign.inside(folder, "report.html", f"The set {folder}")
+            page = check_output(out or beside, overwrite=True)
             note_progress("Looking at every person ...")
             findings = examine(store)
             write_report(findings, page)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,17 +9,18 @@ from typing import Annotated
 import typer
 
 import sosie
+from sosie.app import requests
 from sosie.app.cli import dataset, evaluate, weights
 from sosie.app.cli.arguments import spread_values
 from sosie.app.cli.bench import bench
 from sosie.app.cli.demo import demo
 from sosie.app.cli.doctor import doctor
 from sosie.app.cli.inspect import inspect
-from sosie.app.cli.output import print_json
+from sosie.app.cli.output import guarded_output, print_json
 from sosie.app.cli.source import source
 from sosie.app.cli.swap import swap
 from sosie.app.cli.train import train
-from sosie.app.faults import describe_fault
+from sosie.app.faults import describe
 from sosie.errors import InterruptedSwapError, SosieError
 
 _TYPER_INTERRUPTED = 130
@@ -37,7 +37,7 @@ for _command in (swap, inspect, source, bench, doctor, demo, train):
     app.command()(_command)
 app.add_typer(dataset.app, name="dataset", help="Make sets of faces for training.")
 app.add_typer(evaluate.app, name="eval", help="Measure swaps, and the models.")
-app.add_typer(weights.app, name="weights", help="Show and check models; import others'.")
+app.add_typer(weights.app, name="weights", help="List and check models; import published ones.")
 
 
 def _print_version(wanted: bool) -> None:
@@ -63,30 +63,49 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     arguments: what follows the program's name; None takes those of the process.
     """
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    requests.listen()
+    code = run(sys.argv[1:] if arguments is None else list(arguments))
+    requests.ignore()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. An error is one sentence on stderr; where
-    `--json` was given it is a JSON object on stdout as well."""
+    `--json` was given it is a JSON object on stdout as well.
+
+    A reader of stdout that goes away ends nothing: the rest of the words is lost, and the work is
+    done. What cannot be written to stdout for another reason is an error, at the end.
+    """
+    with guarded_output() as output:
+        code = _run(arguments)
+        output.flush()
+        if output.error is not None and code == 0:
+            reason = output.error.strerror or type(output.error).__name__
+            code = _fail(
+                f"What there was to say could not be written to the standard output ({reason}): "
+                f"make room there; what was written to files is whole.",
+                SosieError.exit_code,
+                as_json=False,
+            )
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
-        command = typer.main.get_command(app)
-        code = command.main(spread_values(arguments), prog_name="sosie", standalone_mode=False)
+        with requests.interruptible():
+            command = typer.main.get_command(app)
+            code = command.main(spread_values(arguments), prog_name="sosie", standalone_mode=False)
     except typer.TyperException as error:
         return _fail(_sentence(error.format_message()), error.exit_code, as_json)
-    except SosieError as error:
-        return _fail(str(error), error.exit_code, as_json)
     except KeyboardInterrupt:
         code = _TYPER_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone. Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SosieError.exit_code
+    except SosieError as error:
+        return _fail(describe(error), error.exit_code, as_json)
     except Exception as error:
-        return _fail(describe_fault(error), SosieError.exit_code, as_json)
+        return _fail(describe(error), SosieError.exit_code, as_json)
     if code == _TYPER_INTERRUPTED:
-        return _fail("Interrupted.", InterruptedSwapError.exit_code, as_json)
+        return _fail(requests.INTERRUPTED, InterruptedSwapError.exit_code, as_json)
     return code if isinstance(code, int) else 0
 
 

@@ -20,14 +20,14 @@ def compare(
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(help="Name of the run that the others are held against; the first."),
+        typer.Option(help="Run that the others are compared with; left out, the first."),
     ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hold runs against one another: one table, and one page where --out is given.
+    """Compare runs in one table; with --out, on a page too.
 
-    Differences are told on the pairs that both runs could score. What is no run is left out.
+    Differences use the pairs that both runs could score. Folders that hold no run are left out.
     """
     from sosie.evaluation.report.compare import compare_runs
     from sosie.evaluation.report.compare_page import HTML, entries, text, write_pages

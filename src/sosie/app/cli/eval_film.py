@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sosie.app.cli import eval_flags as flags
-from sosie.app.cli.arguments import AsJson, Overwrite
+from sosie.app.cli.arguments import AsJson, Overwrite, parse_time
 from sosie.app.cli.output import film_progress, print_json
 
 
@@ -18,6 +18,13 @@ def film(
     source: Annotated[
         list[Path] | None,
         typer.Option("--source", "-s", help="Photo of the face that was put in; repeatable."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Where in the target the result begins, as it was swapped with --start."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(help="Where in the target it ends, as swapped with --end.")
     ] = None,
     identity: flags.Identity = None,
     out: flags.Out = Path("runs"),
@@ -45,6 +52,8 @@ def film(
             result,
             source or (),
             networks=networks.networks,
+            start_s=None if start is None else parse_time(start),
+            end_s=None if end is None else parse_time(end),
             threads=threads,
             on_progress=show,
         )

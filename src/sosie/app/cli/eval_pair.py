@@ -15,6 +15,7 @@ from sosie.errors import NoFaceError
 if TYPE_CHECKING:
     from sosie.evaluation.score import Score
 
+_COLUMNS = 80
 _PICTURES = {
     "source": "source",
     "target": "target",
@@ -75,26 +76,22 @@ def entries(score: Score) -> dict[str, Any]:
 
 
 def _show(score: Score) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from textwrap import fill
 
     from sosie.evaluation.figures import describe_figure
     from sosie.evaluation.report.table import number
 
-    table = Table("figure", "value", "better", "what it means", pad_edge=False, box=None)
-    table.columns[1].justify = "right"
-    table.columns[1].no_wrap = True
+    print("Each figure with its value, which way is better, and what it means:\n")
     reasons: dict[str, list[str]] = {}
     for name, value in score.scored.figures.items():
         figure = describe_figure(name)
         if value is None:
             reasons.setdefault(score.scored.reasons[name], []).append(figure.title)
         else:
-            shown = number(value, figure.unit)
-            table.add_row(figure.title, shown, figure.better or "", figure.summary)
-    console = Console(markup=False, highlight=False, soft_wrap=False)
-    console.print(table)
+            better = f" ({figure.better} is better)" if figure.better else ""
+            print(fill(f"{figure.title}: {number(value, figure.unit)}{better}", _COLUMNS))
+            print(fill(figure.summary, _COLUMNS, initial_indent="  ", subsequent_indent="  "))
     for reason, titles in reasons.items():
-        console.print(f"\nNot told: {', '.join(titles)}. {reason}")
+        print("\n" + fill(f"Not told: {', '.join(titles)}. {reason}", _COLUMNS))
     for part in score.no_face:
-        console.print(f"\nNo face was found in the {_PICTURES[part]}.")
+        print(f"\nNo face was found in the {_PICTURES[part]}.")

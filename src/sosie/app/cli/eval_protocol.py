@@ -84,9 +84,26 @@ def protocol(
         "sources": len({pair.source_person for pair in drawn.pairs}),
         "targets": len({pair.target_person for pair in drawn.pairs}),
     }
+    alone = drawn.protocol.get("files_as_people", 0)
+    notes = []
+    if alone:
+        notes.append(
+            f"{alone} pictures lie in no person's folder: each file is taken for a person of its "
+            f"own."
+        )
     if as_json:
-        print_json({"file": str(output), "name": drawn.name, "pairs": len(drawn.pairs), **people})
+        print_json(
+            {
+                "notes": notes,
+                "file": str(output),
+                "name": drawn.name,
+                "pairs": len(drawn.pairs),
+                **people,
+            }
+        )
     else:
+        for note in notes:
+            print(note)
         print(
             f"{output}: {len(drawn.pairs)} pairs of {people['sources']} people as sources and "
             f"{people['targets']} others as targets"

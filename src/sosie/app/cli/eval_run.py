@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sosie.app.cli import eval_flags as flags
-from sosie.app.cli.arguments import AsJson, Overwrite
+from sosie.app.cli.arguments import AsJson, Overwrite, offering
 from sosie.app.cli.output import film_progress, note_progress, print_json
 from sosie.errors import SosieError, UsageError
 
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 # More failed pairs than this are not all printed; they stand in results.jsonl and the report.
 _MOST_SHOWN = 20
+
+
+def _every_method() -> Iterable[str]:
+    from sosie.evaluation.makers import method_names
+
+    return method_names()
 
 
 def run(
@@ -32,6 +38,7 @@ def run(
             "-m",
             help="Method to measure, or one that bounds them all: target, source or paste. "
             "Several may follow.",
+            autocompletion=offering(_every_method),
         ),
     ],
     out: flags.Out = Path("runs"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sosie.app.cli.arguments import AsJson
+from sosie.app.cli.arguments import AsJson, offering
 from sosie.app.cli.eval_compare import compare
 from sosie.app.cli.eval_film import film
 from sosie.app.cli.eval_pair import pair
@@ -38,7 +38,10 @@ def analysis(
     teachers: Annotated[Path, typer.Option(help="Folder of the teachers.")],
     only: Annotated[
         list[str] | None,
-        typer.Option(help=f"Measure this alone: {', '.join(TABLE)}; repeatable."),
+        typer.Option(
+            help=f"Measure this alone: {', '.join(TABLE)}; repeatable.",
+            autocompletion=offering(lambda: TABLE),
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Pictures, pairs or frames at most, for a trial.")
@@ -48,7 +51,8 @@ def analysis(
         typer.Option(help="Folder for what is prepared once; left out, one of the user's."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that prepare pictures; all cores.")
+        int | None,
+        typer.Option(min=1, help="Processes that prepare pictures; left out, one for each core."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -30,7 +30,9 @@ def inspect(
         ),
     ] = None,
     overwrite: Overwrite = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; all.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Processor threads; left out, all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the faces of a photo, or the people and scenes of a film."""
@@ -41,7 +43,7 @@ def inspect(
         found = inspect_photo(path, landmarks, threads, drawing, overwrite)
         lines = photo_lines(found)
     elif drawing is not None:
-        raise UsageError(f"--drawing is for photos, and {path} is a film: leave it out.")
+        raise UsageError(f"--drawing is for photos, and {path} is a video: leave it out.")
     else:
         with film_progress(path.name) as on_progress:
             found = inspect_film(path, threads, on_progress)

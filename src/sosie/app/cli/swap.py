@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,12 @@ import typer
 from sosie.app.cli import swap_flags as flags
 from sosie.app.cli.arguments import AsJson, Overwrite, parse_map, parse_time
 from sosie.app.cli.output import film_progress, note_progress, print_json
-from sosie.app.folder import Failure, check_folders, folder_exit_code, media_in, swap_each
-from sosie.app.targets import Kind, require_kind
+from sosie.app.folder import Failure, collect, folder_exit_code, swap_each
+from sosie.app.targets import Kind, check_result, expand, is_pattern, require_kind
 from sosie.options import SwapOptions
 
 if TYPE_CHECKING:
-    from sosie.pipeline import Swap
+    from sosie.pipeline import FaceSwapper
     from sosie.types import SwapReport
 
 DEFAULTS = SwapOptions()
@@ -53,7 +54,7 @@ def swap(
     overwrite: Overwrite = DEFAULTS.overwrite,
     as_json: AsJson = False,
 ) -> None:
-    """Put a face into a photo, a film, or all photos and films of a folder.
+    """Put a face into a photo, a video, or all of a folder or a list.
 
     Times are seconds (90.5) or timecodes (1:30, 00:01:30.5).
     """
@@ -79,7 +80,7 @@ def swap(
         provider=provider,
         overwrite=overwrite,
     )
-    _swap_target(_job_of(options, source, reference, people), target, output, as_json)
+    _swap_targets(_job_of(options, source, reference, people), target, output, options, as_json)
 
 
 def _job_of(
@@ -87,35 +88,55 @@ def _job_of(
     source: list[Path] | None,
     reference: Path | None,
     people: list[str] | None,
-) -> Callable[[], Swap]:
+) -> Callable[[], FaceSwapper]:
     """What prepares the swap, once the target is known to be one."""
-    pairs = [parse_map(text) for text in people] if people else None
+    maps = [parse_map(text) for text in people or ()]
 
-    def job() -> Swap:
-        from sosie.pipeline import Swap
+    def job() -> FaceSwapper:
+        from sosie.pipeline import FaceSwapper
 
-        return Swap(source or None, options, reference=reference, people=pairs)
+        sources = expand(source) if source else None
+        pairs = [(person, expand(by)) for person, by in maps]
+        return FaceSwapper(sources, options, reference=reference, people=pairs or None)
 
     return job
 
 
-def _swap_target(make_job: Callable[[], Swap], target: Path, output: Path, as_json: bool) -> None:
-    if target.is_dir():
-        raise typer.Exit(_swap_folder(make_job, target, output, as_json))
-    kind = require_kind(target)
-    report = swap_file(make_job(), target, kind, output)
+def _swap_targets(
+    make_job: Callable[[], FaceSwapper],
+    given: list[Path],
+    output: Path,
+    options: SwapOptions,
+    as_json: bool,
+) -> None:
+    targets = expand(given)
+    if len(targets) > 1 or is_pattern(given[0]) or targets[0].is_dir():
+        raise typer.Exit(_swap_several(make_job, targets, output, as_json))
+    kind = require_kind(targets[0])
+    check_result(output, kind, options)
+    job = make_job()
+    if not as_json:
+        _tell_license(job)
+    report = swap_file(job, targets[0], kind, output)
     if as_json:
         print_json(dataclasses.asdict(report))
     else:
         print(summary(report))
 
 
-def swap_file(job: Swap, target: Path, kind: Kind, output: Path) -> SwapReport:
+def _tell_license(job: FaceSwapper) -> None:
+    """The license of weights that the user brought: others' terms may hold for the results."""
+    file = job.options.model or job.options.weights
+    if file is not None:
+        print(f"license of the weights in {file}: {job.license}", flush=True)
+
+
+def swap_file(job: FaceSwapper, target: Path, kind: Kind, output: Path) -> SwapReport:
     """Swap one photo or film, with progress on a terminal."""
     if kind == "photo":
         return job.photo(target, output)
     with film_progress(target.name) as on_progress:
-        return job.film(target, output, on_progress)
+        return job.video(target, output, on_progress)
 
 
 def summary(report: SwapReport) -> str:
@@ -139,13 +160,17 @@ def summary(report: SwapReport) -> str:
     return "\n".join([line, *(f"  {further}" for further in (*people, *report.notes))])
 
 
-def _swap_folder(make_job: Callable[[], Swap], target: Path, output: Path, as_json: bool) -> int:
-    check_folders(target, output)
-    media, ignored = media_in(target)
+def _swap_several(
+    make_job: Callable[[], FaceSwapper], targets: list[Path], output: Path, as_json: bool
+) -> int:
+    batch = collect(targets, output)
     job = make_job()
+    if not as_json:
+        _tell_license(job)
+        print("".join(f"{note}\n" for note in batch.notes), end="", flush=True)
     reports: list[SwapReport] = []
     failures: list[Failure] = []
-    outcomes = swap_each(media, output, lambda path, kind, out: swap_file(job, path, kind, out))
+    outcomes = swap_each(batch.media, output, functools.partial(swap_file, job))
     for number, outcome in enumerate(outcomes, 1):
         if isinstance(outcome, Failure):
             failures.append(outcome)
@@ -154,19 +179,25 @@ def _swap_folder(make_job: Callable[[], Swap], target: Path, output: Path, as_js
             reports.append(outcome)
             if not as_json:
                 print(summary(outcome))
-        note_progress(f"{number} of {len(media)} done")
+        note_progress(f"{number} of {len(batch.media)} done")
     code = folder_exit_code(failures)
     if as_json:
         print_json(
             {
                 "swapped": [dataclasses.asdict(report) for report in reports],
                 "failed": [dataclasses.asdict(failure) for failure in failures],
-                "ignored": [str(path) for path in ignored],
+                "ignored": [str(path) for path in batch.ignored],
+                "skipped_folders": [str(path) for path in batch.folders],
+                "notes": list(batch.notes),
                 "exit_code": code,
             }
         )
     else:
-        if ignored:
-            print(f"ignored, neither photo nor film: {', '.join(path.name for path in ignored)}")
-        print(f"{len(reports)} of {len(media)} swapped into {output}")
+        for what, paths in (
+            ("ignored, neither photo nor film", batch.ignored),
+            ("folders inside, not looked into (give them as targets too)", batch.folders),
+        ):
+            if paths:
+                print(f"{what}: {', '.join(path.name for path in paths)}")
+        print(f"{len(reports)} of {len(batch.media)} swapped into {output}")
     return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sosie.app.cli.arguments import AsJson
+from sosie.app.cli.arguments import AsJson, offering
 from sosie.app.cli.output import print_json
 from sosie.errors import InputError, UsageError
 from sosie.training import NEED_TEACHERS, TABLE, extra_packages, load_recipe
@@ -27,9 +28,17 @@ _LINE_EVERY_S = 60.0
 """Where stderr is no terminal, a line of progress appears so often."""
 
 
-Name = Annotated[str, typer.Argument(help=f"Network to make: {', '.join(TABLE)}.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help=f"Network to make: {', '.join(TABLE)}.", autocompletion=offering(lambda: TABLE)
+    ),
+]
 Data = Annotated[
-    Path, typer.Option(help="Folder or .zip of pictures, for a swapper best a folder a person.")
+    Path,
+    typer.Option(
+        help="Folder or .zip of pictures; for a swapper, one folder for each person is best."
+    ),
 ]
 Run = Annotated[Path, typer.Option(help="Folder for the run: state, log, result.")]
 Teachers = Annotated[Path | None, typer.Option(help="Folder of the teachers; swappers need none.")]
@@ -54,7 +63,10 @@ Finetune = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")]
 Workers = Annotated[
-    int | None, typer.Option(min=0, help="Processes that prepare samples; all cores but one.")
+    int | None,
+    typer.Option(
+        min=0, help="Processes that prepare samples; left out, one less than there are cores."
+    ),
 ]
 
 
@@ -185,13 +197,22 @@ def _lines(label: str) -> Callable[[TrainingProgress], None]:
 
 def _facts(progress: TrainingProgress) -> str:
     left_s = (progress.total - progress.samples) / max(progress.rate, 1e-9)
+    rate = f"{progress.rate:.0f}" if progress.rate >= 100 else f"{progress.rate:.3g}"
     parts = [
-        f"{progress.rate:.0f} images a second, {left_s / 60:.0f} min left",
+        f"{rate} samples a second, {_span(left_s)} left",
         f"losses: {_values(progress.losses)}",
     ]
     if progress.figures:
         parts.append(f"validation: {_values(progress.figures)}")
     return "; ".join(parts)
+
+
+def _span(seconds: float) -> str:
+    """How long something takes, for a person who plans the day: `3.4 hours`, `25 minutes`."""
+    if seconds >= 2 * 3600:
+        return f"{seconds / 3600:.1f} hours"
+    minutes = math.ceil(seconds / 60)
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
 
 
 def _values(figures: Mapping[str, float]) -> str:

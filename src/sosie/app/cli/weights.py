@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sosie.app.cli.arguments import AsJson, Overwrite
+from sosie.app.cli.arguments import AsJson, Overwrite, offering
 from sosie.app.cli.output import print_json
 from sosie.errors import SosieError, UsageError
 from sosie.options import nearest
@@ -19,6 +19,11 @@ from sosie.weights import Card, Verdict, check, embedded_cards, embedded_names
 _MAIN_FIGURES = 4
 """So many figures of a card stand in the list; `--json` has all."""
 
+_TERMS = (
+    "The license in a model's first line is that of its file. Some of the data that it learned "
+    "from is free for research alone: check whether that binds you before commercial use."
+)
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -26,7 +31,10 @@ app = typer.Typer(no_args_is_help=True)
 def list_weights(
     as_json: AsJson = False,
 ) -> None:
-    """Show the shipped models: size, licence, date, purpose, main figures."""
+    """Show the shipped models: size, license, purpose, main figures, and what they learned from.
+
+    The data and the teachers are listed with licenses of their own.
+    """
     found = [(card, check(card.name).size_bytes) for card in embedded_cards().values()]
     if as_json:
         print_json([_entry(card, size) for card, size in found])
@@ -36,12 +44,21 @@ def list_weights(
         print(f"  {card.summary}")
         figures = list(card.figures.items())[:_MAIN_FIGURES]
         print(f"  {'; '.join(f'{name} {value:g}' for name, value in figures)}")
+        for label, origins in (("data", card.data), ("teachers", card.teachers)):
+            named = "; ".join(f"{origin.name}: {origin.licence}" for origin in origins)
+            print(f"  {label}: {named}")
+    print(_TERMS)
 
 
 @app.command()
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Models to check; all.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            help="Models to check; left out, all.",
+            show_default=False,
+            autocompletion=offering(embedded_names),
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -62,17 +62,25 @@ class FilmExtraction:
         Raises InputError where the film cannot be read.
         """
         resume = known.get("resume") or {}
-        warm = Place(**resume["warm"]) if resume else None
         self._start = int(resume.get("next", 0))
         self._source = source
-        self._sampler = Sampler(path, options, warm, self._start)
         self._options = options
         self._thinner: Thinner[_Candidate] = Thinner(options.per_second, options.min_distance)
-        self._linker = Linker.restore(resume["linker"]) if resume else Linker()
+        self._linker = Linker()
+        warm = None
         if resume:
-            self._thinner.restore(resume["thinner"])
+            try:
+                warm = Place(**resume["warm"])
+                self._linker = Linker.restore(resume["linker"])
+                self._thinner.restore(resume["thinner"])
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"What the set knows of {source.name}, which was half done, is damaged; run "
+                    f"the command again to read it from its start."
+                ) from error
+        self._sampler = Sampler(path, options, warm, self._start)
         self._ahead = 1 + thread_count(options)
-        self._counts: Counter[str] = Counter(known["counts"] if resume else {})
+        self._counts: Counter[str] = Counter(known.get("counts", {}) if resume else {})
 
     @property
     def frames(self) -> int:

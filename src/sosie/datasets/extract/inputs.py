@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sosie.datasets.extract.archives import Member
 from sosie.datasets.extract.shelf import safe_name
-from sosie.datasets.store import FACES, FaceStore
+from sosie.datasets.marks import FACES
+from sosie.datasets.store import FaceStore
 from sosie.errors import InputError
 
 DONE, PARTIAL, FAILED = "done", "partial", "failed"
@@ -20,18 +23,36 @@ DONE, PARTIAL, FAILED = "done", "partial", "failed"
 class Input:
     """A film or a photo to extract from.
 
-    path: where its content is. known_as: what the set calls it, where that is another name, such as
-    that within an archive.
+    name: what it is called, in the set and in messages: its path, or that of its archive and its
+    own in there. member: of an archive, where it is in one.
     """
 
-    path: Path
+    name: Path
     kind: Literal["film", "photo"]
-    known_as: Path | None = None
+    member: Member | None = None
 
-    @property
-    def name(self) -> Path:
-        """What it is called, in the set and in messages."""
-        return self.known_as or self.path
+    @contextmanager
+    def opened(self) -> Iterator[Path]:
+        """Where its content is meanwhile. Raises InputError where an archive does not give it."""
+        if self.member is None:
+            yield self.name
+            return
+        with self.member.on_disk() as place:
+            yield place
+
+    def facts(self) -> tuple[int, int]:
+        """Its length in bytes, and when it was changed in nanoseconds."""
+        if self.member is not None:
+            return self.member.size_bytes, self.member.mtime_ns
+        about = self.name.stat()
+        return about.st_size, about.st_mtime_ns
+
+    def sha256(self) -> str:
+        """Of its content. Raises InputError or OSError where it cannot be read."""
+        if self.member is not None:
+            return self.member.sha256()
+        with self.name.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Ledger:
@@ -42,7 +63,7 @@ class Ledger:
         self._entries: dict[str, dict[str, Any]] = {
             entry["sha256"]: entry for entry in store.settings.get("inputs", [])
         }
-        self._by_path = {entry["path"]: entry for entry in self._entries.values()}
+        self._by_path = {entry.get("path"): entry for entry in self._entries.values()}
         # A film, or the folder of photos -> its folder in the set.
         self._folders: dict[str, str] = store.settings.setdefault("folders", {})
 
@@ -51,24 +72,21 @@ class Ledger:
         cannot be read."""
         path = one.name.absolute()
         try:
-            facts = one.path.stat()
+            facts = one.facts()
             known = self._by_path.get(str(path), {})
             # As large and as old as before: the content is taken for the same.
-            same = (known.get("size_bytes"), known.get("mtime_ns")) == (
-                facts.st_size,
-                facts.st_mtime_ns,
-            )
-            sha256 = known["sha256"] if same else _sha256(one.path)
+            same = (known.get("size_bytes"), known.get("mtime_ns")) == facts
+            sha256 = known["sha256"] if same else one.sha256()
         except OSError as error:
             raise InputError(f"{one.name} cannot be read ({error.strerror}).") from error
-        if sha256 not in self._entries:
+        if not {"folder", "state"} <= self._entries.get(sha256, {}).keys():
             self._entries[sha256] = {
                 "sha256": sha256,
                 "path": str(path),
                 "kind": one.kind,
                 "folder": self._folder_for(path, one.kind),
-                "size_bytes": facts.st_size,
-                "mtime_ns": facts.st_mtime_ns,
+                "size_bytes": facts[0],
+                "mtime_ns": facts[1],
                 "state": PARTIAL,
             }
         return self._entries[sha256]
@@ -101,8 +119,3 @@ class Ledger:
             number += 1
             free = f"{name}-{number}"
         return free
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

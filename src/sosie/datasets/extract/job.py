@@ -19,6 +19,7 @@ from sosie.datasets.extract.photos import PhotoJob, extract_photos
 from sosie.datasets.extract.rules import REASONS
 from sosie.datasets.extract.shelf import Shelf, Source, safe_name
 from sosie.datasets.lock import held
+from sosie.datasets.marks import SETTINGS
 from sosie.datasets.store import FaceStore, Synced
 from sosie.errors import InputError, InterruptedDatasetError, UsageError
 from sosie.types import Progress
@@ -141,7 +142,7 @@ class _Run:
         self._analyser: Analyser = create_analyser(1)
         self._shelf = Shelf(self.store, self.pool, self.options)
         self._seen: set[str] = set()
-        known = self.store.settings["options"]
+        known = self.store.settings.setdefault("options", [])
         if self.options.of_input() not in known:
             known.append(self.options.of_input())
             self.store.save_settings()
@@ -155,7 +156,7 @@ class _Run:
             if one.kind == "photo":
                 stem = safe_name(one.name.stem)
                 source = Source(one.name.name, entry["sha256"], entry["folder"], stem)
-                photos.append((PhotoJob(one.path, source, one.name), entry))
+                photos.append((PhotoJob(one, source), entry))
                 continue
             self._read_photos(photos)
             photos = []
@@ -190,7 +191,14 @@ class _Run:
             return None
         is_done = entry["sha256"] in self._seen or entry["state"] == DONE
         self._seen.add(entry["sha256"])
-        used = self.store.settings["options"][entry.get("options", self._options_number)]
+        number = entry.get("options", self._options_number)
+        options = self.store.settings["options"]
+        if not 0 <= number < len(options):
+            raise InputError(
+                f"The set {self.store.folder} does not say how {one.name} was read; restore its "
+                f"{SETTINGS} from a copy."
+            )
+        used = options[number]
         changed = [k for k, v in self.options.of_input().items() if used.get(k) != v]
         how = ", ".join(f"{name} {used.get(name)}" for name in changed)
         if is_done:
@@ -206,7 +214,7 @@ class _Run:
 
     def _read_film(self, one: Input, entry: dict[str, Any]) -> None:
         self.read_inputs += 1
-        before = Counter(entry["counts"]) if "resume" in entry else Counter()
+        before = Counter(entry.get("counts", {})) if "resume" in entry else Counter()
         known = entry
 
         def commit(facts: Mapping[str, Any]) -> None:
@@ -217,12 +225,16 @@ class _Run:
 
         source = Source(one.name.name, entry["sha256"], entry["folder"])
         try:
-            film = FilmExtraction(one.path, source, self.options, entry)
+            with one.opened() as path:
+                try:
+                    film = FilmExtraction(path, source, self.options, entry)
+                except InputError as error:
+                    raise InputError(str(error).replace(str(path), str(one.name))) from error
+                with self.progress_of(one.name.name) as on_progress:
+                    film.run(self._analyser, self.pool, self._shelf, commit, on_progress)
         except InputError as error:
             commit({"error": str(error)})
         else:
-            with self.progress_of(one.name.name) as on_progress:
-                film.run(self._analyser, self.pool, self._shelf, commit, on_progress)
             self.frames += film.frames
             self.counts += Counter(known["counts"])
             self.counts.subtract(before)
@@ -241,7 +253,7 @@ class _Run:
                 self.counts += Counter(facts.get("counts", {}))
                 failed = "error" in facts
                 if failed:
-                    self.failures.append(Failure(str(job.name), facts["error"]))
+                    self.failures.append(Failure(str(job.photo.name), facts["error"]))
                 known = entries[job.source.sha256]
                 state = FAILED if failed else DONE
                 lines.append(

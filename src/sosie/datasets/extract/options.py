@@ -44,26 +44,26 @@ class ExtractOptions:
     align: alignment template: `ffhq`, `arcface`, `dfl_whole_face` or another name in
         `sosie.geometry.TEMPLATES`.
     size_px: side of the pictures, 112 to 1024.
-    enlarge: bring smaller faces to that size too; else their pictures are as large as the face is
-        in the frame.
+    enlarge: bring smaller faces to that size too; otherwise their pictures are as large as the face
+        is in the frame.
     picture: format of the pictures, `png`, `jpg` or `webp` (both without visible loss).
-    every: look at every so-manieth frame of a film.
-    fps: look at so many frames a second instead; None goes by `every`.
-    min_face: leave out faces whose square is smaller in the frame: above 2 in pixels, otherwise as
+    every: look at every Nth frame of a video.
+    fps: look at this many frames a second instead; None goes by `every`.
+    min_face: leave out faces whose square in the frame is smaller: in pixels above 2, otherwise as
         a share of the size.
-    per_second: keep at most so many pictures of a face a second, the clearest; None keeps all.
-    min_distance: of a face in one shot, leave out pictures whose 64-bit hashes differ from one of
-        the last kept ones in fewer bits; 0 keeps all.
-    max_tilt_deg: reject heads that are tilted by more.
-    min_share: reject faces whose longer side is a smaller share of the picture's; less is asked
-        where the template itself shows the face smaller.
-    max_blur_px: reject faces with more blur, out of focus or moving, as its deviation in pixels of
-        the face brought to at most 256.
-    min_visible: reject faces of which less is seen, or less of an eye, the nose or the mouth:
-        covered, or cut off by the frame's edge.
-    max_turn_deg: reject heads turned further away from the camera; a full profile is 90.
-    threads: how many frames to look at, and pictures to write, at once; None goes by the
-        processor's threads.
+    per_second: keep at most this many pictures of a face a second: the clearest; None keeps all.
+    min_distance: leave out near-duplicates of a face in one shot: pictures whose 64-bit hash
+        differs in fewer bits from one of those kept last; 0 keeps all.
+    max_tilt_deg: reject heads that are tilted by more degrees.
+    min_share: reject faces that fill less of the picture: their longer side as a share of its side.
+        Templates that show the face smaller ask for less.
+    max_blur_px: reject faces that are blurred more, by focus or motion: the deviation of the blur
+        in pixels, with the face brought to 256 at most.
+    min_visible: reject faces of which a smaller share is visible, because something covers them or
+        the frame cuts them off; it holds for each eye, the nose and the mouth, too.
+    max_turn_deg: reject heads that are turned further from the camera; a full profile is 90.
+    threads: frames to look at, and pictures to write, at once; None goes by the processor's
+        threads.
     """
 
     align: str = "ffhq"

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sosie.analysis.analyser import Analyser
 from sosie.datasets.extract.films import COMMIT_ROWS, COMMIT_S
+from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.look import Look, look
 from sosie.datasets.extract.options import ExtractOptions, thread_count
 from sosie.datasets.extract.sampling import Place, in_order
@@ -27,11 +27,10 @@ _NOT_A_FRAME = Place(index=-1, time_s=math.nan, scene=0)
 
 @dataclass(frozen=True)
 class PhotoJob:
-    """A photo to look at. name: what messages call it."""
+    """A photo to look at, and as what its faces are stored."""
 
-    path: Path
+    photo: Input
     source: Source
-    name: Path
 
 
 Commit = Callable[[Sequence[tuple[PhotoJob, Mapping[str, Any]]]], None]
@@ -51,9 +50,14 @@ def extract_photos(
 
     def seen(job: PhotoJob) -> Look | InputError:
         try:
-            return look(load_photo(job.path).pixels, analyser, options)
+            with job.photo.opened() as path:
+                try:
+                    pixels = load_photo(path).pixels
+                except InputError as error:
+                    return InputError(str(error).replace(str(path), str(job.photo.name)))
+            return look(pixels, analyser, options)
         except InputError as error:
-            return InputError(str(error).replace(str(job.path), str(job.name)))
+            return error
 
     started = committed = time.monotonic()
     told: list[tuple[PhotoJob, Mapping[str, Any]]] = []

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from sosie.datasets.extract.look import Found
 from sosie.datasets.extract.options import ExtractOptions
 from sosie.datasets.extract.sampling import Place
+from sosie.datasets.marks import FACES, REJECTED
 from sosie.datasets.schema import FaceRow
-from sosie.datasets.store import FACES, REJECTED, FaceStore
+from sosie.datasets.store import FaceStore
 from sosie.errors import OutputError
 from sosie.media.output import atomic_output
 
@@ -72,7 +73,7 @@ class Shelf:
         file = "/".join([*folders, source.folder, f"{stem}-{face_id}.{self._options.picture}"])
         while len(self._writes) >= _WAITING_PICTURES:
             self._writes.popleft().result()
-        path = self._store.folder / file
+        path = self._store.place(file)
         self._writes.append(self._pool.submit(_write, path, found.picture))
         self._rows.append(
             replace(

@@ -3,7 +3,7 @@ people, and what does a frame cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -208,6 +208,10 @@ class _TimedAnalyser:
         seconds = self._watch.report()
         parts = ("detection", "landmarks", "identity")
         return {part: 1000 * seconds.get(part, 0.0) / max(frames, 1) for part in parts}
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        return self._analyser.providers
 
     def detect(self, pixels: Pixels, *, thorough: bool = True) -> list[Detection]:
         with self._watch("detection"):

@@ -1,8 +1,8 @@
 """The table of figures' files. To add figures, write their file and its line here.
 
 A file is imported when its figures are first asked for. All about pairs have `measure`, all about
-sets `describe` and `measure_set` (see `sosie.evaluation.figure`); those about films are called by
-`sosie.evaluation.film_score`.
+sets `describe` and `measure_set` (see `PairModule` and `SetModule`); those about films are called
+by `sosie.evaluation.film_score`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sosie.errors import UnavailableError, UsageError
 from sosie.evaluation.figure import (
     Figure,
     Missing,
     MissingFigureError,
-    PairModule,
     Readings,
-    SetModule,
     SetReadings,
     Settings,
     Traits,
@@ -61,6 +59,29 @@ FILM_TABLE = {
 COST_TABLE = {"cost": "sosie.evaluation.cost"}
 TABLE = {**PAIR_TABLE, **SET_TABLE, **FILM_TABLE, **COST_TABLE}
 """File's name -> its module, in the order of the report."""
+
+
+class PairModule(Protocol):
+    """A file of this folder about pairs."""
+
+    FIGURES: tuple[Figure, ...]
+
+    def measure(self, triple: Triple, settings: Settings) -> Readings:
+        """All figures of FIGURES, or variants of them. Raises MissingFigureError where the pair
+        lets none be told, and UnavailableError where weights or a package are absent."""
+
+
+class SetModule(Protocol):
+    """A file of this folder about sets of pairs."""
+
+    FIGURES: tuple[Figure, ...]
+
+    def describe(self, triple: Triple, settings: Settings) -> dict[str, FloatArray]:
+        """What must be kept of a pair; names start with `source.`, `target.`, `result.` or
+        `other.`. Empty where the pair has nothing to give."""
+
+    def measure_set(self, traits: Sequence[Traits], settings: Settings) -> SetReadings:
+        """All figures of FIGURES, or variants of them. Raises as `PairModule.measure`."""
 
 
 @dataclass(frozen=True)

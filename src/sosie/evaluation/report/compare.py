@@ -14,7 +14,7 @@ from sosie.evaluation.figure import Figure
 from sosie.evaluation.report.run import Run, in_order, read_run
 from sosie.evaluation.report.table import Row, rows_of
 from sosie.evaluation.results import LINES, Line
-from sosie.evaluation.statistics import Better, Difference, Estimate, difference
+from sosie.evaluation.statistics import Better, Difference, Estimate, badness, difference
 from sosie.options import nearest
 
 _SAME = ("score", "weights", "versions")
@@ -65,8 +65,9 @@ class Comparison:
         told = {name: value for name, value in told.items() if math.isfinite(value)}
         if figure.better is None or len(told) < 2:
             return []
-        most = (max if figure.better == "higher" else min)(told.values())
-        close = [name for name, value in told.items() if math.isclose(value, most, rel_tol=1e-9)]
+        told = {name: badness(value, figure.better) for name, value in told.items()}
+        best = min(told.values())
+        close = [name for name, value in told.items() if math.isclose(value, best, rel_tol=1e-9)]
         return close if len(close) < len(told) else []
 
     @cached_property

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sosie import foreign
 from sosie.evaluation.figure import Figure
 from sosie.evaluation.files import make_folder
 from sosie.evaluation.report import markdown, page, plots
@@ -43,16 +44,17 @@ def write_comparison(
 def write_pages(comparison: Comparison, out: Path) -> tuple[Path, Path]:
     """As `write_comparison`, of runs that were compared already."""
     make_folder(out)
-    files = out / HTML, out / MARKDOWN
-    save(files[0], _html(comparison))
-    save(files[1], text(comparison))
-    return files
+    html, plain = (foreign.inside(out, name, f"The folder {out}") for name in (HTML, MARKDOWN))
+    save(html, _html(comparison))
+    save(plain, text(comparison))
+    return html, plain
 
 
 def text(comparison: Comparison) -> str:
     """The comparison in Markdown."""
-    parts = [f"# {_title(comparison)}", _note(comparison), table(comparison)]
-    parts += [f"- {sentence}" for sentence in _sentences(comparison)]
+    parts = [f"# {markdown.escape(_title(comparison))}", markdown.escape(_note(comparison))]
+    parts.append(table(comparison))
+    parts += [f"- {markdown.escape(sentence)}" for sentence in _sentences(comparison)]
     return "\n\n".join(parts) + "\n"
 
 

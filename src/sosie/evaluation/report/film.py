@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from sosie import foreign
 from sosie.errors import InputError
 from sosie.evaluation.film_record import EVENLY, Curve, FilmRecord, Moment
 from sosie.evaluation.report import page, plots
@@ -56,8 +57,15 @@ _WHY = {
 _MAX_TRACKS = 6
 
 
+def add_pictures(report: Page, record: FilmRecord) -> None:
+    """Add the pictures that were kept."""
+    note = "Each picture: the target's face and the result's."
+    sheets = [_sheet(why, title, record.moments) for why, title in _WHY.items()]
+    report.add("moments", "Moments", page.text(note, soft=True), *sheets)
+
+
 def add_sections(report: Page, record: FilmRecord) -> None:
-    """Add figures along time for each swapped track, and the pictures that were kept."""
+    """Add figures along time for each swapped track."""
     judged = [curve for curve in record.curves if curve.judged]
     longest = sorted(judged, key=lambda curve: (-len(curve.times_s), curve.track))[:_MAX_TRACKS]
     shown = sorted(longest, key=lambda curve: (curve.times_s[0], curve.track))
@@ -66,9 +74,6 @@ def add_sections(report: Page, record: FilmRecord) -> None:
     if len(judged) > len(shown):
         said += f" The {len(shown)} that are seen longest are drawn; frames.jsonl has all."
     report.add("time", "Along the film", page.text(said, soft=True), *parts)
-    note = "Each picture: the target's face and the result's."
-    sheets = [_sheet(why, title, record.moments) for why, title in _WHY.items()]
-    report.add("moments", "Moments", page.text(note, soft=True), *sheets)
 
 
 def _track(curve: Curve, is_open: bool) -> str:
@@ -98,9 +103,9 @@ def _sheet(why: str, title: str, moments: Sequence[Moment]) -> str:
 def _pictures(moments: Iterable[Moment]) -> Iterable[str]:
     for moment in moments:
         try:
-            content = moment.file.read_bytes()
-        except OSError as error:
-            raise InputError(f"{moment.file} cannot be read; evaluate the film anew.") from error
+            content = foreign.read_file(moment.file, "evaluate the film anew")
+        except FileNotFoundError as error:
+            raise InputError(f"{moment.file} is gone; evaluate the film anew.") from error
         said = f"{moment.time_s:.2f} s, frame {moment.frame}, face {moment.track}"
         # That a frame fell back is a yes; the others have a value.
         if moment.why not in (EVENLY, "untouched"):

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Sequence
 
 from sosie.evaluation.report.run import Run
-from sosie.evaluation.report.sentences import counted, reasons_of
+from sosie.evaluation.report.sentences import counted, reasons_of, subtitle, title, verdict
 from sosie.evaluation.report.table import ARROWS, Row, grouped, interval, number, rows_of
 
 _HEADS = ("figure", "value", "95 % interval", "median", "pairs")
 
 
-def report(run: Run, rows: Sequence[Row], title: str, subtitle: str, note: str) -> str:
-    """The whole text."""
+def report(run: Run, rows: Sequence[Row], note: str) -> str:
+    """The whole text: what was found in words, then the table."""
     told = [row for row in rows if row.is_told]
-    parts = [f"# {title}", subtitle, note]
+    parts = [f"# {escape(title(run))}", escape(subtitle(run))]
+    parts += ["\n".join(f"- {escape(sentence)}" for sentence in verdict(rows)), note]
     for heading, members in grouped(told).items():
         parts += [f"## {heading}", table(_HEADS, [_cells(row) for row in members])]
     parts += ["## What could not be told", _untold(run, rows)]
-    parts += ["## Exact configuration", f"```json\n{json.dumps(run.config, indent=1)}\n```"]
+    # The same JSON, in which no tag can begin.
+    record = json.dumps(run.config, indent=1).replace("<", "\\u003c")
+    parts += ["## Exact configuration", f"```json\n{record}\n```"]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def film_summary(run: Run) -> str:
-    """The figures of a film and what they mean, for a terminal."""
+    """What the figures of a film come to, and the figures, for a terminal."""
     rows = rows_of(run)
     told = [
         (
@@ -34,7 +38,8 @@ def film_summary(run: Run) -> str:
         for row in rows
         if row.is_told
     ]
-    return "\n\n".join(part for part in (table(_HEADS[:2], told), _untold(run, rows)) if part)
+    parts = ("\n".join(verdict(rows)), table(_HEADS[:2], told), _untold(run, rows))
+    return "\n\n".join(part for part in parts if part)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -45,9 +50,16 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(_line(line, widths) for line in [heads, rule, *rows])
 
 
+def escape(content: str) -> str:
+    """A text from a file as it may stand in Markdown: no tag, link, picture or new line begins in
+    it."""
+    flat = html.escape(" ".join(content.split()), quote=False)
+    return flat.replace("](", "]\\(").replace("]:", "]\\:").replace("`", "\\`")
+
+
 def cell(content: str) -> str:
     """A text as it may stand in a cell."""
-    return content.replace("|", "\\|").replace("\n", " ")
+    return escape(content).replace("|", "\\|")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -67,12 +79,12 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _untold(run: Run, rows: Sequence[Row]) -> str:
-    items = [f"- {sentence}" for sentence in counted(run)]
-    items += [f"- Pair {line.pair}: {line.error}" for line in run.failed]
+    items = counted(run)
+    items += [f"Pair {line.pair}: {line.error}" for line in run.failed]
     items += [
-        f"- Pair {line.pair} shows no face: {', '.join(line.no_face)}"
+        f"Pair {line.pair} shows no face: {', '.join(line.no_face)}"
         for line in run.lines
         if line.no_face
     ]
-    items += [f"- {item}" for row in rows for item in reasons_of(run, row)]
-    return "\n".join(items)
+    items += [item for row in rows for item in reasons_of(run, row)]
+    return "\n".join(f"- {escape(item)}" for item in items)

@@ -21,10 +21,14 @@ AGAINST = ("pose_error", "expression_error", "gaze_error", "light_error")
 _LEAST_POINTS = 3
 
 
-def add_sections(report: Page, run: Run, rows: Sequence[Row]) -> dict[str, bytes]:
-    """Add plots and contact sheets; returns the pictures that the latter show, by name."""
+def add_sections(report: Page, run: Run, rows: Sequence[Row]) -> None:
+    """Add plots."""
     report.add("against", "Identity against attributes", page.grid(_scatters(run)))
     report.add("distributions", "Distributions", page.grid(_distributions(run, rows)))
+
+
+def add_pictures(report: Page, run: Run, rows: Sequence[Row]) -> dict[str, bytes]:
+    """Add contact sheets; returns the pictures that they show, by name."""
     by_pair = {line.pair: line for line in run.lines}
     strips = Strips(lambda pair: strip(run.folder, by_pair[pair]))
     told = [row for row in rows if row.figure.kind == "pair" and row.is_told]

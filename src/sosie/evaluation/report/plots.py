@@ -128,10 +128,11 @@ def _svg(figure: Any, axes: Any, titles: tuple[str, str], legend: bool = False) 
         import matplotlib
     axes.set_xlabel(titles[0], color=_INK, fontsize=9.5)
     axes.set_ylabel(titles[1], color=_INK, fontsize=9.5)
+    texts = [axes.xaxis.label, axes.yaxis.label]
     if legend:
         # Above the plot: within it, it hides what is drawn.
         columns = 3 if len(axes.get_legend_handles_labels()[1]) > 2 else 2
-        axes.legend(
+        names = axes.legend(
             loc="lower left",
             bbox_to_anchor=(0, 1),
             ncols=columns,
@@ -141,6 +142,10 @@ def _svg(figure: Any, axes: Any, titles: tuple[str, str], legend: bool = False) 
             borderpad=0,
             columnspacing=1.2,
         )
+        texts += names.get_texts()
+    for text in texts:
+        # Names are no formulas, whatever signs they hold.
+        text.set_parse_math(False)
     buffer = io.StringIO()
     settings = {"svg.fonttype": "none", "svg.hashsalt": "sosie"}
     with matplotlib.rc_context(settings):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sosie import foreign
 from sosie.errors import InputError, UsageError
 from sosie.evaluation import figures
 from sosie.evaluation.figure import Figure, split_name, variant_name
@@ -20,6 +20,7 @@ _SHARES = {"retrieval_top1": 1.0, "retrieval_top5": 5.0}
 """Figure of a set that is a share of the pairs -> the rank up to which a pair counts."""
 
 _RANK = "retrieval_rank"
+_SET_FORM: dict[Any, Any] = {"figures": {str: (float, None)}, "reasons": {str: str}}
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,5 @@ def _read_set(folder: Path) -> Scored:
     if not file.is_file():
         # A run that was stopped has lines and no whole yet.
         return Scored()
-    try:
-        kept = json.loads(file.read_bytes())
-        return Scored(dict(kept["figures"]), dict(kept["reasons"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} cannot be read; run it anew.") from error
+    kept = foreign.read_json(file, _SET_FORM, "run it anew")
+    return Scored(dict(kept["figures"]), dict(kept["reasons"]))

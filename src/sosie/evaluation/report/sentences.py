@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
+from sosie.analysis.select import SAME_PERSON
 from sosie.evaluation.report.run import Run
-from sosie.evaluation.report.table import Row
+from sosie.evaluation.report.table import Row, number
+
+_NOTICED = 1.25
+"""From this multiple of the target's on a difference is told: less is not seen."""
 
 
 def title(run: Run) -> str:
@@ -47,3 +52,69 @@ def reasons_of(run: Run, row: Row) -> list[str]:
         f"{row.figure.title}: {why}" + (f" ({count} pairs)" if count > 1 else "")
         for why, count in sorted(reasons.items(), key=lambda entry: -entry[1])[:5]
     ]
+
+
+def verdict(rows: Sequence[Row]) -> list[str]:
+    """What the figures come to: a few sentences, of those figures that were told."""
+    told = {row.figure.name: row.estimate.value for row in rows if row.is_told}
+    return [*_whose(told), *_steady(told), *_alike(told), *_whole(told)]
+
+
+def _whose(told: Mapping[str, float]) -> Iterator[str]:
+    for name, who in (("identity_source", "source"), ("identity_target", "target")):
+        value = told.get(f"film_{name}", told.get(name))
+        if value is None:
+            continue
+        passes = value >= SAME_PERSON
+        says = {
+            ("source", True): "The result passes for the source",
+            ("source", False): "The result does not pass for the source",
+            ("target", True): "It still passes for the target",
+            ("target", False): "It does not pass for the target any more",
+        }[who, passes]
+        yield f"{says}: similarity {number(value)}, where {SAME_PERSON} and more is one person."
+    if (share := told.get("retrieval_top1")) is not None:
+        yield f"{number(share, '%')} of the results are most like their own source."
+
+
+def _steady(told: Mapping[str, float]) -> Iterator[str]:
+    if (share := told.get("film_fallback")) is not None:
+        yield (
+            f"On {number(share, '%')} of the frames the face is the target's own."
+            if share
+            else "The face is swapped on every frame that shows it."
+        )
+    if share := told.get("film_lost"):
+        yield f"On {number(share, '%')} of the frames no face is found in the result."
+    for name, verb in (("flicker", "flickers"), ("jitter", "jitters")):
+        if (ratio := told.get(f"film_{name}_ratio")) is not None:
+            yield (
+                f"The result {verb} {number(ratio)} times as much as the target."
+                if ratio > _NOTICED
+                else f"The result {verb} no more than the target."
+            )
+
+
+def _alike(told: Mapping[str, float]) -> Iterator[str]:
+    if (angle := told.get("pose_error")) is not None:
+        yield f"The head looks {number(angle)} degrees away from where the target's does."
+    if (ratio := told.get("sharpness")) is not None:
+        kept = 1 / _NOTICED <= ratio <= _NOTICED
+        words = "as sharp as" if kept else "softer than" if ratio < 1 else "sharper than"
+        yield f"The face is {words} the target's."
+
+
+def _whole(told: Mapping[str, float]) -> Iterator[str]:
+    missing, added = told.get("film_frames_missing"), told.get("film_frames_added")
+    if missing is not None and added is not None:
+        yield (
+            f"{missing:.0f} frames are missing, and {added:.0f} are too many."
+            if missing or added
+            else "No frame is missing or too many."
+        )
+    if (share := told.get("film_sound_kept")) is not None:
+        yield (
+            "The sound is the target's to the bit."
+            if share == 100
+            else f"{number(share, '%')} of the sound is the target's to the bit."
+        )

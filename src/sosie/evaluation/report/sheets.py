@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sosie import foreign
 from sosie.analysis.analyser import to_8_bit
 from sosie.errors import SosieError
 from sosie.evaluation.figure import Figure
@@ -99,7 +100,10 @@ def _read(folder: Path, name: str | None) -> Picture | None:
     if name is None:
         return None
     try:
-        return to_8_bit(load_photo(folder / name).pixels)
+        # What lies elsewhere has its whole path, as the run wrote it.
+        is_own = not Path(name).is_absolute()
+        path = foreign.inside(folder, name, f"The run {folder}") if is_own else Path(name)
+        return to_8_bit(load_photo(path).pixels)
     except SosieError:
         # The report is of what was scored then; pictures may have been moved since.
         return None

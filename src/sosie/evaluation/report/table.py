@@ -19,7 +19,7 @@ GROUPS = {
 }
 """Heading -> the files of `figures.TABLE` whose figures stand under it."""
 
-ARROWS = {"higher": "↑", "lower": "↓", None: ""}
+ARROWS = {"higher": "↑", "lower": "↓", "nearer to 1": "→ 1", None: ""}
 """Which way is better -> its sign in tables."""
 
 

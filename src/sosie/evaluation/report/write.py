@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from sosie import foreign
 from sosie.evaluation.report import film, markdown, page, pairs
 from sosie.evaluation.report.page import Page
 from sosie.evaluation.report.run import Run, read_run
-from sosie.evaluation.report.sentences import counted, reasons_of, subtitle, title
+from sosie.evaluation.report.sentences import counted, reasons_of, subtitle, title, verdict
 from sosie.evaluation.report.table import ARROWS, Row, grouped, interval, number, rows_of
 from sosie.evaluation.statistics import MIN_COUNT
 from sosie.media.output import atomic_output
@@ -19,7 +20,7 @@ HTML, MARKDOWN = "report.html", "report.md"
 NOTE = (
     "Value: mean over the pairs. Behind it the 95 % confidence interval, by bootstrap over the "
     f"pairs; fewer than {MIN_COUNT} have none, nor have figures of the whole set. "
-    "↑ more is better, ↓ less is better, no arrow: neither is by itself."
+    "↑ more is better, ↓ less is better, → 1 nearer to 1 is better, no arrow: neither is by itself."
 )
 FILM_NOTE = "↑ more is better, ↓ less is better, no arrow: what the others are to be held against."
 
@@ -35,19 +36,26 @@ def write_report(folder: Path) -> tuple[Path, Path]:
     rows = rows_of(run)
     report = Page(title(run), subtitle(run))
     note = NOTE if run.film is None else FILM_NOTE
+    strips: dict[str, bytes] = {}
+    if run.film is None:
+        strips = pairs.add_pictures(report, run, rows)
+    else:
+        film.add_pictures(report, run.film)
+    report.add("verdict", "In words", page.listed(verdict(rows)))
     report.add("figures", "Figures", page.text(note, soft=True), _table(run, rows))
     if run.film is None:
-        strips = pairs.add_sections(report, run, rows)
+        pairs.add_sections(report, run, rows)
     else:
-        strips = {}
         film.add_sections(report, run.film)
     report.add("meaning", "What the figures mean", meanings(rows))
     report.add("untold", "What could not be told", _untold(run, rows))
     report.add("record", "Exact configuration", *_record(run))
-    files = folder / HTML, folder / MARKDOWN
-    save(files[0], report.html(strips))
-    save(files[1], markdown.report(run, rows, title(run), subtitle(run), note))
-    return files
+    html, markdown_file = (
+        foreign.inside(folder, name, f"The run {folder}") for name in (HTML, MARKDOWN)
+    )
+    save(html, report.html(strips))
+    save(markdown_file, markdown.report(run, rows, note))
+    return html, markdown_file
 
 
 def save(file: Path, content: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +17,7 @@ from sosie.texture.carry import carried
 from sosie.texture.photo import PreparedPhoto
 from sosie.texture.retarget import retarget
 from sosie.types import Crop, SwappedCrop
-from sosie.weights import read_embedded
+from sosie.zoo import open_network
 
 CARD = Card(
     name="graft",
@@ -50,6 +51,12 @@ class GraftSwapper(CarriedSwapper):
         self.keep = options.kept()
         self._options = options
         self._model = model
+        self._providers: dict[str, str] = {}
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """Of the network, once it was needed."""
+        return self._providers
 
     def swap_one(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
         """With the source's texture, in the target's light."""
@@ -68,5 +75,10 @@ class GraftSwapper(CarriedSwapper):
 
     @cached_property
     def _session(self) -> Session:
-        model = read_embedded(MODEL) if self._model is None else self._model
-        return create_session(model, self._options.provider, self._options.threads)
+        where = self._options.provider, self._options.threads
+        if self._model is None:
+            session = open_network(MODEL, *where)
+        else:
+            session = create_session(self._model, *where)
+        self._providers[MODEL] = session.provider
+        return session

@@ -60,6 +60,7 @@ class OnnxSwapper:
             raise UsageError("The method onnx needs a swapper: add --model FILE.onnx.")
         self._model = Path(options.model)
         self._options = options
+        self.providers: dict[str, str] = {}
         self._session = self._open(self._model)
         name = _interface_name(self._model, self._session, options.interface)
         self._interface = by_name(name)
@@ -158,7 +159,9 @@ class OnnxSwapper:
                 )
 
     def _open(self, file: Path) -> Session:
-        return create_session(file, self._options.provider, self._options.threads)
+        session = create_session(file, self._options.provider, self._options.threads)
+        self.providers[file.name] = session.provider
+        return session
 
 
 def _interface_name(file: Path, session: Session, named: str | None) -> str:
@@ -187,7 +190,7 @@ def _card_in(session: Session) -> dict[str, Any]:
     """The card that `sosie weights import` wrote into the file, or nothing."""
     try:
         card = json.loads(session.metadata.get(_CARD, "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return card if isinstance(card, dict) else {}
 

@@ -17,8 +17,7 @@ from sosie import geometry
 from sosie.analysis import landmarker, occlusion, recogniser, topology
 from sosie.analysis.analyser import make_face
 from sosie.analysis.topology import MIRROR, Region
-from sosie.engine import WINDOW_MARGIN, window
-from sosie.methods.base import Source
+from sosie.methods.base import WINDOW_MARGIN, Source
 from sosie.methods.graft import view
 from sosie.methods.graft.view import MARGIN, SIDE_PX
 from sosie.texture.photo import prepare_photo
@@ -149,9 +148,9 @@ def plain_sample(kind: int, source: CachedFace, target: CachedFace) -> dict[str,
 
 def as_window(pixels: Pixels, landmarks: FloatArray) -> Pixels:
     """The picture as a method is given it: no more than a narrow window around the face (see
-    `engine`), whose border is repeated beyond."""
+    `WINDOW_MARGIN`), whose border is repeated beyond."""
     height, width = pixels.shape[:2]
-    x0, y0, x1, y1 = window(landmarks, WINDOW_MARGIN, pixels.shape)
+    x0, y0, x1, y1 = geometry.face_window(landmarks, WINDOW_MARGIN, pixels.shape)
     sides = (y0, height - y1, x0, width - x1)
     inner = np.ascontiguousarray(pixels[y0:y1, x0:x1])
     return np.asarray(cv2.copyMakeBorder(inner, *sides, cv2.BORDER_REPLICATE), np.uint8)

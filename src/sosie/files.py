@@ -1,0 +1,93 @@
+"""Files that are read: looked at before they are opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+from sosie.errors import InputError
+
+StrPath = str | os.PathLike[str]
+
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def require_file(path: StrPath, kind: str = "file") -> Path:
+    """The path of a regular file that may be read and is not empty; see `open_regular`.
+
+    kind: what is wanted (`picture`, `film`, ...), for the message. Raises InputError with what is
+    wrong and what to do.
+    """
+    path = Path(path)
+    with open_regular(path, kind) as file:
+        try:
+            empty = not file.read(1)
+        except OSError as error:
+            raise InputError(_why_not(path, error)) from error
+    if empty:
+        raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
+    return path
+
+
+def open_regular(path: Path, kind: str = "file") -> BufferedReader:
+    """A regular file, opened for reading; a link is followed.
+
+    A pipe, a socket or a device is refused before it is opened, for that may wait for ever, never
+    end, or do something. Raises InputError where the path is one, is absent, or cannot be read.
+    """
+    try:
+        _require_regular(path, path.stat().st_mode, kind)
+        # What the name means may have changed since: opening such a thing must not wait either.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+        opened = os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb")
+    except (OSError, ValueError) as error:
+        raise InputError(_why_not(path, error)) from error
+    try:
+        _require_regular(path, os.fstat(opened.fileno()).st_mode, kind)
+    except InputError:
+        opened.close()
+        raise
+    return opened
+
+
+def _require_regular(path: Path, mode: int, kind: str) -> None:
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder; give the name of a {kind}.")
+    special = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
+    if special is not None:
+        raise InputError(f"{path} is {special} and not a file; save what it gives as a {kind}.")
+
+
+def read_file(path: StrPath, kind: str = "file") -> bytes:
+    """The content of a file that `require_file` takes. Raises InputError as that does."""
+    path = require_file(path, kind)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(_why_not(path, error)) from error
+
+
+def _why_not(path: Path, error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return f"{path} does not exist; check the name."
+    if isinstance(error, PermissionError):
+        return f"{path} cannot be read; check its permissions."
+    if isinstance(error, ValueError):  # a zero byte in the name
+        return f"{str(path)!r} is no name of a file; check it."
+    if error.errno == errno.ENAMETOOLONG:
+        return f"The name {shortened(path)} is too long for a file; check it."
+    return f"{path} cannot be read ({error.strerror})."
+
+
+def shortened(path: StrPath) -> str:
+    """A path for a message: in the middle of a very long one stands `...`."""
+    text = os.fspath(path)
+    return text if len(text) <= 160 else f"{text[:70]}...{text[-70:]}"

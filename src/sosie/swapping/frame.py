@@ -1,0 +1,120 @@
+"""The swap of the faces of one frame: photos, videos and streams all call it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sosie.analysis.select import Claim, PeopleSelector, TrackSelector
+from sosie.analysis.track import TrackedFace
+from sosie.compose.restore import paste
+from sosie.compose.spare import spare
+from sosie.engine import Engine, FaceMemory
+from sosie.stopwatch import Stopwatch
+from sosie.types import Face, FloatArray, Patch, Pixels
+
+
+@dataclass(frozen=True)
+class SwappedFace:
+    """What was done to one face of a frame. claim: whose face it got. source: position of the
+    source photo that was taken. patch: what changed of the frame."""
+
+    claim: Claim
+    source: int
+    patch: Patch
+
+
+class FrameSwapper:
+    """Swaps faces frame by frame and remembers each face of the shot. A photo takes a new one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._scene = 0
+        self._memories: dict[tuple[int, int], FaceMemory] = {}
+
+    def swap(
+        self,
+        pixels: Pixels,
+        claims: Sequence[Claim],
+        faces: Sequence[TrackedFace],
+        watch: Stopwatch,
+    ) -> Iterator[SwappedFace]:
+        """Swap the claimed faces, one after the other, in `pixels` themselves.
+
+        pixels: the frame, RGB, uint8 or uint16. faces: all of the frame, those in `claims` too.
+        Each face is pasted before the next one is looked at.
+        """
+        if claims and claims[0].face.scene != self._scene:
+            self._scene, self._memories = claims[0].face.scene, {}
+        for claim in claims:
+            tracked = claim.face
+            key = (tracked.track, claim.person)
+            memory = self._memories.setdefault(key, FaceMemory(claim.person))
+            patch = self._engine.patch(pixels, tracked.face, memory, watch, not tracked.bridged)
+            for other in _in_front(tracked, claims, faces):
+                patch = spare(patch, pixels, other.face)
+            paste(pixels, patch)
+            yield SwappedFace(claim, memory.source or 0, patch)
+
+
+class Assigner:
+    """Says of every frame of a video which faces are swapped, and whose each becomes."""
+
+    def __init__(self, identities: Sequence[FloatArray | None], faces: str) -> None:
+        """identities: of the people to be replaced, float32, 512, unit length; None, alone, where
+        `faces` (as `SwapOptions.faces`) says who is."""
+        known = [identity for identity in identities if identity is not None]
+        self._people = PeopleSelector(known) if known else None
+        self._selector = TrackSelector(faces)
+
+    @property
+    def best(self) -> list[float | None]:
+        """For each person, the similarity of the most alike track so far."""
+        return [] if self._people is None else self._people.best
+
+    @property
+    def by_identity(self) -> bool:
+        """Whether references say whom to swap."""
+        return self._people is not None
+
+    def assign(self, faces: Sequence[TrackedFace]) -> Sequence[Claim]:
+        """Feed it every frame's faces, in order."""
+        if self._people is not None:
+            return self._people.choose(faces)
+        return [Claim(face, 0, None) for face in self._selector.choose(faces)]
+
+
+def faces_of_photo(found: Sequence[Face], pixels: Pixels) -> list[TrackedFace]:
+    """A photo's faces as those of a video of one frame, in the same order.
+
+    pixels: the photo. The larger a face, the lower its number: where two overlap, the larger one is
+    nearer to the camera and stays in front, as does the older track in a video.
+    """
+    areas = [face.shown_area(pixels) for face in found]
+    numbers = {k: n for n, k in enumerate(sorted(range(len(found)), key=lambda k: -areas[k]))}
+    return [
+        TrackedFace(numbers[k], 0, face, False, area, area)
+        for k, (face, area) in enumerate(zip(found, areas, strict=True))
+    ]
+
+
+def _in_front(
+    face: TrackedFace, claims: Sequence[Claim], faces: Sequence[TrackedFace]
+) -> list[TrackedFace]:
+    """The other faces of a frame that the swap of one must not paint over where both overlap.
+
+    Of two, the one that is out of sight, or does not look like itself, is behind. Where that does
+    not tell, a face that is not to be swapped is spared, and of two that are, the one whose track
+    is older: a face that comes into sight comes out from behind.
+    """
+    chosen = {claim.face.track for claim in claims}
+    spared = []
+    for other in faces:
+        mine, theirs = (2 * one.bridged + one.hazy for one in (face, other))
+        older = other.track < face.track
+        is_spared = theirs < mine or (
+            theirs == mine and not other.bridged and (other.track not in chosen or older)
+        )
+        if other.track != face.track and is_spared:
+            spared.append(other)
+    return spared
