@@ -169,11 +169,11 @@ def test_a_grey_target_gets_a_grey_face(
     swap = White.swap
     monkeypatch.setattr(White, "swap", pink)
     face = model_face()
-    engine = Engine([[(GREY, face)]], SwapOptions(), Told(np.ones((192, 192), np.float32)))
+    engine = Engine([[(GREY, face)]], SwapOptions(), Told(told()))
     for colored in (False, True):
         target = GREY.copy()
         if colored:
             target[..., 2] = np.arange(256, dtype=np.uint8)
-        patch = engine.patch(target, face, FaceMemory(), seen=False)
+        patch = engine.patch(target, face, FaceMemory(), Stopwatch(), seen=False)
         inside = patch.pixels[patch.mask].astype(int)
         assert (np.ptp(inside, axis=1).max() > 20) == colored

@@ -148,6 +148,7 @@ class OptionKeywords(TypedDict, total=False):
     encoder: str | None
     converter: str | None
     faces: str
+    keep: str
     shape: float
     blend: str
     colour: str

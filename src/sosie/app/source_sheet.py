@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sosie.texture.complete import Completed
+from sosie.texture import unwrap
+from sosie.texture.complete import TIMES, Completed
 from sosie.types import FloatArray, Pixels
 
 COLUMNS = ("photo", "hidden", "made whole", "unwrapped", "trusted")
@@ -47,7 +48,10 @@ def draw_source_sheet(rows: Sequence[SourceRow]) -> NDArray[np.uint8]:
 
 def _pictures(row: SourceRow) -> list[NDArray[np.uint8]]:
     photo, made = _as_bytes(row.pixels), row.made
-    fill = np.rint(made.fill * 255).astype(np.uint8)
+    size = (unwrap.HEIGHT * TIMES, unwrap.WIDTH * TIMES, 3)
+    fill = np.zeros(size, np.uint8)
+    if made.fill is not None:
+        fill = np.rint(made.fill * 255).astype(np.uint8)
     trust = cv2.resize(made.trust, (fill.shape[1], fill.shape[0]))
     return [
         photo,

@@ -50,6 +50,9 @@ _TURNED_DEG = (20.0, 28.0)
 # Over this many pixels of the layout the light of two photos is told apart; and how far detail of
 # the own mirror side is believed.
 _LIGHT_UV_PX, _MIRRORED = 12.0, 0.5
+_COLOR_UV_PX = 16.0
+# Of a face that shows less than this share of itself nothing is made.
+_LEAST_SEEN = 0.1
 # The layout is drawn so many times as large for what is filled in.
 TIMES = 3
 # Skin has no more fine contrast than this (of 1) an octave; what shows more is hair, or small.
@@ -62,13 +65,13 @@ class Completed:
     """A source photo made whole.
 
     source: the photo with what was hidden filled in, and all of the face visible. fill: RGB 0..1,
-    in the unwrapped layout, TIMES as large: the whole face, for what is turned away. hidden: h x w
-    as the photo, 0..1, what was filled. trust: HEIGHT x WIDTH, 0..1, which places of the layout
-    the fill rests on.
+    in the unwrapped layout, TIMES as large: the whole face, for what is turned away; None where too
+    little of the face is seen to tell it. hidden: h x w as the photo, 0..1, what was filled.
+    trust: HEIGHT x WIDTH, 0..1, which places of the layout the fill rests on.
     """
 
     source: Source
-    fill: FloatArray
+    fill: FloatArray | None
     hidden: FloatArray
     trust: FloatArray
 
@@ -151,12 +154,18 @@ def _see(source: Source, keep: Collection[str]) -> _Seen:
 
 def _completed(source: Source, number: int, seen: list[_Seen]) -> Completed:
     own = seen[number]
+    if own.weight[unwrap.inside()].mean() < _LEAST_SEEN:
+        nothing = np.zeros(source.visible.shape, np.float32)
+        return Completed(source, None, nothing, own.weight)
     texture, weight = _fused(own, [other for k, other in enumerate(seen) if k != number])
     told, trust = texture_model().fill(texture, weight)
+    # Paint, or a lamp of a color that no face of the model had, goes on where it is not seen.
+    told = told + _smooth(texture - told, trust, _COLOR_UV_PX)
     size = (unwrap.WIDTH * TIMES, unwrap.HEIGHT * TIMES)
     # What the model cannot tell: of the other photos, and where they show nothing of the other
     # side of the face. Of that the light is not taken, since the model tells it.
-    detail = (texture - told) * trust[..., None]
+    theirs = np.maximum(weight - own.weight, 0)
+    detail = (texture - told) * np.maximum(trust, theirs)[..., None]
     flipped = _MIRRORED * trust[:, ::-1] * (1 - weight)
     detail += _without_light((texture - told)[:, ::-1], flipped)
     fill = cv2.resize(_continued(told + detail), size, interpolation=cv2.INTER_CUBIC)
