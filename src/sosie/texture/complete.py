@@ -168,8 +168,8 @@ def _completed(source: Source, number: int, seen: list[_Seen]) -> Completed:
     detail = (texture - told) * np.maximum(trust, theirs)[..., None]
     flipped = _MIRRORED * trust[:, ::-1] * (1 - weight)
     detail += _without_light((texture - told)[:, ::-1], flipped)
-    fill = cv2.resize(_continued(told + detail), size, interpolation=cv2.INTER_CUBIC)
-    fill = np.asarray(np.clip(fill, 0, 1), np.float32)
+    larger = cv2.resize(_continued(told + detail), size, interpolation=cv2.INTER_CUBIC)
+    fill = np.asarray(np.clip(larger, 0, 1), np.float32)
     offset = _joint(source, own, fill, trust)
     whole, hidden = _filled(source, own, fill, offset)
     return Completed(whole, fill, hidden, trust)
@@ -264,10 +264,9 @@ def _filled(
     places = unwrap.places()
     x, y = (field.spread((places[:, k] + 0.5) * TIMES - 0.5) for k in (0, 1))
     drawn = cv2.remap(fill, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    drawn += placed(offset)
-    photo = pixels.astype(np.float32) / top
-    drawn += _grain(photo, hidden, inside)[..., None]
-    mixed = photo + (drawn - photo) * hidden[..., None]
+    photo = np.asarray(pixels * np.float32(1 / top), np.float32)
+    made = drawn + placed(offset) + _grain(photo, hidden, inside)[..., None]
+    mixed = photo + (made - photo) * hidden[..., None]
     whole = np.rint(np.clip(mixed, 0, 1) * top).astype(pixels.dtype)
     visible = np.maximum(source.visible, inside.astype(np.float32))
     return replace(source, pixels=whole, visible=visible, parts=None), hidden

@@ -30,8 +30,7 @@ def source(
     from sosie.analysis import occlusion
     from sosie.analysis.analyser import create_analyser
     from sosie.app.source_sheet import SourceRow, draw_source_sheet
-    from sosie.engine import source_photo
-    from sosie.media.image import array_photo, save_photo
+        from sosie.media.image import array_photo, save_photo
     from sosie.media.output import check_output
     from sosie.people import Casting, read_sources
     from sosie.texture.complete import complete
@@ -40,8 +39,7 @@ def source(
     options = SwapOptions(keep=keep)
     check_output(output, photos, overwrite)
     analyser = create_analyser()
-    read = read_sources(Casting(None, tuple(photos)), analyser)
-    sources = [source_photo(analyser, pixels, face) for pixels, face in read]
+    sources, _ = read_sources(Casting(None, tuple(photos)), analyser)
     cut = [cut_out(one) for one in sources]
     made = complete(cut, options.kept())
     rows = [SourceRow(one.pixels, whole) for one, whole in zip(cut, made, strict=True)]
