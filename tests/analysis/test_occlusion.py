@@ -105,7 +105,7 @@ def test_where_a_hidden_part_ends(model_face: ModelFace) -> None:
 def test_a_slight_doubt_is_no_hole(model_face: ModelFace) -> None:
     face = model_face()
     answer = bare_answer(face)
-    for doubtful in (0.65, occlusion._VISIBLE + 0.05):
+    for doubtful in (0.8, occlusion._VISIBLE + 0.05):
         answer[75:90, 60:90] = doubtful
         assert view_of(face, answer).min() > 0.99
     answer[75:90, 60:90] = occlusion._HIDDEN - 0.05

@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from sosie.analysis import topology
 from sosie.analysis.parser import SIDE_PX, FaceParts
+from sosie.analysis.topology import region_of
 from sosie.datasets.split import is_held_out
 from sosie.errors import InputError
 from sosie.evaluation.analysis import parser
@@ -112,16 +114,26 @@ def pictures(tmp_path: Path, faces, monkeypatch) -> Materials:
             png = cv2.imencode(".png", marked[..., ::-1])[1].tobytes()
             archive.writestr(f"labels/{number:02}.png", png)
     monkeypatch.setattr(labels, "landmarks_of", lambda pixels, teachers: points)
+
+    def all_hair(pixels, landmarks, teachers):
+        matrix = topology.square_matrix(region_of(landmarks), labels.CROP_FACES, 448)
+        return np.full((448, 448), labels.PARTS.index("hair"), np.uint8), matrix
+
+    monkeypatch.setattr(labels, "teachers_labels", all_hair)
     return materials
 
 
 def test_peoples_labels_are_those_of_pictures_that_are_kept_out(pictures):
-    squares, truths = parser.held_out_pictures(pictures, None)
+    squares, truths, taught = parser.held_out_pictures(pictures, None)
+    assert (taught == labels.PARTS.index("hair")).all()
     assert squares.shape == (6, SIDE_PX, SIDE_PX, 3)
     rows = parser.by_people(ByColor(), pictures, None)
     found = {row.figure.split(",")[0]: row.value for row in rows}
     assert found["IoU of spectacles"] > 0.85
     assert found["IoU of hair"] > 0.85
+    teacher = {row.figure.split(",")[0]: row.teacher for row in rows}
+    assert teacher["IoU of hair"] == pytest.approx((truths == labels.PARTS.index("hair")).mean())
+    assert teacher["IoU of spectacles"] == 0
     assert found["spectacles found"] == 1
     assert found["spectacles found where there are none"] == 0
     assert (truths == labels.PARTS.index("spectacles")).any((1, 2)).tolist() == [True, False] * 3

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sosie import geometry
 from sosie.analysis.parser import SIDE_PX, FaceParts, Parser, cut_square, square_matrix
 from sosie.analysis.topology import region_of
 from sosie.datasets.split import is_held_out
@@ -71,8 +72,8 @@ def measure(materials: Materials, limit: int | None) -> list[Row]:
 
 
 def by_people(network: Parser, materials: Materials, limit: int | None) -> list[Row]:
-    """Rows on the kept-out pictures that people have labelled."""
-    squares, truths = held_out_pictures(materials, limit)
+    """Rows on the kept-out pictures that people labelled, the teacher's figures beside ours."""
+    squares, truths, taught = held_out_pictures(materials, limit)
     parts = [one for shown in _batches(squares) for one in network.parts(shown)]
     spectacles = np.stack([one.frame + one.lens for one in parts]) > 0.5
     worn = truths == PARTS.index("spectacles")
@@ -80,11 +81,14 @@ def by_people(network: Parser, materials: Materials, limit: int | None) -> list[
     seen = spectacles.mean((1, 2)) > _WORN / 2
     hair = np.stack([one.hair for one in parts]) > 0.5
     hat = np.stack([one.hat for one in parts]) > 0.5
-    rows = [
-        _row(f"IoU of spectacles, {len(parts)} pictures", _iou(spectacles, worn), SPECTACLES),
-        _row("IoU of hair", _iou(hair, truths == PARTS.index("hair")), HAIR),
-        _row("IoU of hats", _iou(hat, truths == PARTS.index("hat")), None),
-    ]
+    rows = []
+    for name, found, figure, bound in (
+        ("spectacles", spectacles, f"IoU of spectacles, {len(parts)} pictures", SPECTACLES),
+        ("hair", hair, "IoU of hair", HAIR),
+        ("hat", hat, "IoU of hats", None),
+    ):
+        wanted, theirs = (labelled == PARTS.index(name) for labelled in (truths, taught))
+        rows.append(_row(figure, _iou(found, wanted), bound, _iou(theirs, wanted)))
     if wear.any() and not wear.all():
         rows += [
             _row(f"spectacles found, of {wear.sum()}", float(seen[wear].mean()), None),
@@ -113,15 +117,15 @@ def by_composites(network: Parser, materials: Materials, limit: int | None) -> l
 
 def held_out_pictures(
     materials: Materials, limit: int | None
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The parser's squares of kept-out pictures, N x SIDE_PX x SIDE_PX x 3, and people's labels of
-    them, by PARTS. The teacher's landmarks lay the squares."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """The parser's squares of kept-out pictures, N x SIDE_PX x SIDE_PX x 3, people's labels of them
+    and the teacher's, by PARTS. The teacher's landmarks lay the squares."""
     archive = materials.data / labels.ARCHIVE
     if not archive.is_file():
         raise InputError(
             f"There is no {labels.ARCHIVE} in {materials.data}: give the data's folder."
         )
-    squares, truths = [], []
+    squares, truths, taught = [], [], []
     with zipfile.ZipFile(archive) as opened:
         names = sorted(name for name in opened.namelist() if name.endswith(".jpg"))
         held = [n for n in names if is_held_out(f"{labels.LABELLED}/{Path(n).stem}")]
@@ -135,7 +139,21 @@ def held_out_pictures(
             matrix = square_matrix(region_of(landmarks))
             squares.append(square)
             truths.append(labels.labels_of(png, pixels.shape[:2], matrix, SIDE_PX))
-    return np.stack(squares), np.stack(truths)
+            taught.append(_teachers_labels(pixels, landmarks, matrix, materials.teachers))
+    return np.stack(squares), np.stack(truths), np.stack(taught)
+
+
+def _teachers_labels(
+    pixels: NDArray[np.uint8],
+    landmarks: NDArray[np.float32],
+    matrix: NDArray[np.float64],
+    teachers: Path,
+) -> NDArray[np.uint8]:
+    """What the teacher says in the square of a matrix, by PARTS."""
+    told, own = labels.teachers_labels(pixels, landmarks, teachers)
+    onto = geometry.compose(matrix, geometry.invert(own))
+    size = (SIDE_PX, SIDE_PX)
+    return np.asarray(cv2.warpAffine(told, onto, size, flags=cv2.INTER_NEAREST), np.uint8)
 
 
 def _built_spectacles(network: Parser, chosen: list[KnownFace]) -> list[Row]:
@@ -237,5 +255,5 @@ def _mean_row(figure: str, found: NDArray[np.float64], bound: float | None) -> R
     return _row(figure, float(found.mean()) if len(found) else float("nan"), bound)
 
 
-def _row(figure: str, value: float, bound: float | None) -> Row:
-    return Row("parser", figure, value, None, bound, ">=", "")
+def _row(figure: str, value: float, bound: float | None, teacher: float | None = None) -> Row:
+    return Row("parser", figure, value, teacher, bound, ">=", "")

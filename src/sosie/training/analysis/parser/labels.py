@@ -251,11 +251,10 @@ def _labelled(
     parser, hair = _labellers(teachers)
     region = region_of(landmarks)
     own = topology.square_matrix(region, CROP_FACES, CROP_PX)
-    at_parser = topology.square_matrix(region, CROP_FACES, parser.side_px)
     if theirs is None:
-        square = _square(pixels, at_parser, parser.side_px)
-        labels = parser.read(square)
+        labels, _ = teachers_labels(pixels, landmarks, teachers)
     else:
+        at_parser = topology.square_matrix(region, CROP_FACES, parser.side_px)
         labels = labels_of(theirs, pixels.shape[:2], at_parser, parser.side_px)
     at_hair = topology.square_matrix(region, CROP_FACES, hair.side_px)
     fine = hair.read(_square(pixels, at_hair, hair.side_px))
@@ -270,6 +269,15 @@ def _labelled(
         np.clip(np.rint(small * 255), 0, 255).astype(np.uint8),
         points,
     )
+
+
+def teachers_labels(
+    pixels: NDArray[np.uint8], landmarks: NDArray[np.float32], teachers: Path
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The parts teacher's labels of a face, by PARTS, in its square; and picture -> square."""
+    parser, _ = _labellers(teachers)
+    matrix = topology.square_matrix(region_of(landmarks), CROP_FACES, parser.side_px)
+    return parser.read(_square(pixels, matrix, parser.side_px)), matrix
 
 
 def planes_of(labels: NDArray[np.uint8], hair: NDArray[np.float32]) -> NDArray[np.float32]:

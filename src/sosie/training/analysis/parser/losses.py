@@ -19,7 +19,7 @@ TRUTH = (*CLASSES, *("/".join(group) for group in UNSPLIT))
 # rare counts more as well, and what is far from the face less.
 _EDGE_PX, _EDGE = 2, 2.0
 _RARE = {"frame": 3.0, "lens": 1.0, "frame/lens": 1.5, "hat": 1.0, "thing": 1.0}
-_FAR = 0.3
+_FAR = 0.5
 _DICE, _OPACITY = 0.25, 0.5
 # Groups of classes whose overlap counts as a whole.
 _WHOLES = (("skin",), ("hair",), ("frame", "lens"), ("frame",))
