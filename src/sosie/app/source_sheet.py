@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from sosie.analysis.analyser import create_analyser
+from sosie.analysis.occlusion import shares
+from sosie.face_shape import silhouette
+from sosie.media.image_write import save_photo
+from sosie.media.photo import array_photo
+from sosie.people import Casting, read_sources
 from sosie.texture import unwrap
-from sosie.texture.complete import TIMES, Completed
+from sosie.texture.complete import TIMES, Completed, complete
+from sosie.texture.photo import cut_out
 from sosie.types import FloatArray, Pixels
 
 COLUMNS = ("photo", "hidden", "made whole", "unwrapped", "trusted")
@@ -27,6 +36,32 @@ class SourceRow:
 
     pixels: Pixels
     made: Completed
+
+
+def examine(
+    photos: Sequence[Path], keep: Sequence[str]
+) -> tuple[list[SourceRow], list[dict[str, Any]]]:
+    """Photos of one person made whole, and for each what lies on the face and how much of it was
+    filled in (shares of the face, 0..1).
+
+    Raises InputError where a photo cannot be read, NoFaceError where one shows no face.
+    """
+    sources, _ = read_sources(Casting(None, tuple(photos)), create_analyser())
+    cut = [cut_out(one) for one in sources]
+    rows = [SourceRow(one.pixels, made) for one, made in zip(cut, complete(cut, keep), strict=True)]
+    found = []
+    for path, one, row in zip(photos, cut, rows, strict=True):
+        height, width = one.pixels.shape[:2]
+        face = silhouette(one.face.landmarks, width, height) > 127
+        laid = shares(one.parts, one.face.landmarks) if one.parts else {}
+        filled = float(row.made.hidden[face].mean()) if face.any() else 0.0
+        found.append({"photo": str(path), "on_it": laid, "filled": filled})
+    return rows, found
+
+
+def write_sheet(rows: Sequence[SourceRow], path: Path, overwrite: bool) -> None:
+    """Raises OutputError where the sheet cannot be written."""
+    save_photo(array_photo(draw_source_sheet(rows)), path, overwrite=overwrite)
 
 
 def draw_source_sheet(rows: Sequence[SourceRow]) -> NDArray[np.uint8]:

@@ -43,6 +43,8 @@ _BROW = 0.4
 # counts.
 _RIM_PX = 4
 _SOFT = 0.008
+# The photo is filled so far past the face's edge, so that the edge itself can be resampled.
+_PAST = 0.03
 # Between what hides and the skin that a fill is joined to lies so much; the joint fades over the
 # second, and is left out as the head turns away.
 _GUARD, _JOINT = 0.03, 0.05
@@ -133,20 +135,21 @@ def _see(source: Source, keep: Collection[str]) -> _Seen:
     square = geometry.warp(source.pixels, matrix, SIDE_PX, SIDE_PX).astype(np.float32) / top
     points = geometry.transform_points(landmarks, matrix)
     if source.parts is None:
-        hidden = 1 - geometry.warp(source.visible, matrix, SIDE_PX, SIDE_PX)
-        spectacles = np.zeros_like(hidden)
+        shown = geometry.warp(source.visible, matrix, SIDE_PX, SIDE_PX)
+        told = np.asarray(1 - shown, np.float32)
+        spectacles = np.zeros((SIDE_PX, SIDE_PX), np.float32)
     else:
-        hidden, spectacles = hidden_parts(source.parts, landmarks, keep)
+        told, spectacles = hidden_parts(source.parts, landmarks, keep)
     # A picture has an end.
     there = np.ones(source.pixels.shape[:2], np.float32)
     framed = geometry.warp(there, matrix, SIDE_PX, SIDE_PX, cv2.BORDER_CONSTANT)
-    hidden = np.maximum(hidden, (framed < 0.99).astype(np.float32))
+    hidden = np.asarray(np.where(framed < 0.99, 1, told), np.float32)
     weight = unwrap.unwrap(1 - hidden, points) * unwrap.spread(seen_points(source, points))
     return _Seen(
         square,
         points,
-        np.asarray(hidden, np.float32),
-        np.asarray(spectacles, np.float32),
+        hidden,
+        spectacles,
         unwrap.unwrap(square, points),
         np.asarray(weight * unwrap.inside(), np.float32),
     )
@@ -194,9 +197,9 @@ def _fused(own: _Seen, others: list[_Seen]) -> tuple[FloatArray, FloatArray]:
 
 def _continued(texture: FloatArray) -> FloatArray:
     """An unwrapped texture that goes on past the face's edge as it is at the edge."""
-    outside = (~unwrap.inside()).astype(np.uint8)
     # The outermost pixels are sampled in part from beyond the face.
-    outside = cv2.dilate(outside, np.ones((3, 3), np.uint8))
+    beyond = (~unwrap.inside()).astype(np.uint8)
+    outside = cv2.dilate(beyond, np.ones((3, 3), np.uint8))
     _, nearest = cv2.distanceTransformWithLabels(
         outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -229,12 +232,12 @@ def _joint(source: Source, own: _Seen, fill: FloatArray, trust: FloatArray) -> F
     x, y = (field.spread(places[:, k]) for k in (0, 1))
     drawn = cv2.remap(fill, (x + 0.5) * TIMES - 0.5, (y + 0.5) * TIMES - 0.5, cv2.INTER_LINEAR)
     fits = cv2.remap(trust, x, y, cv2.INTER_LINEAR)
-    clear = 1 - cv2.dilate(own.hidden, _disc(_GUARD))
+    clear = np.asarray(1 - cv2.dilate(own.hidden, _disc(_GUARD)), np.float32)
     weight = np.asarray(clear * fits, np.float32)
     sigma_px = _JOINT * _FACE_PX
     # So much weight is laid on no offset, that it fades where no skin is near.
     total = cv2.GaussianBlur(weight, (0, 0), sigma_px) + np.float32(0.02)
-    apart = (own.square - drawn) * weight[..., None]
+    apart = np.asarray((own.square - drawn) * weight[..., None], np.float32)
     offset = cv2.GaussianBlur(apart, (0, 0), sigma_px) / total[..., None]
     near, far = _TURNED_DEG
     turned = np.clip((abs(source.face.pose.yaw) - near) / (far - near), 0, 1)
@@ -257,10 +260,10 @@ def _filled(
 
     soft = cv2.GaussianBlur(cv2.dilate(own.hidden, _disc(_SOFT)), (0, 0), _SOFT * _FACE_PX)
     field = Field(source.face.landmarks, width, height)
-    inside = (silhouette(source.face.landmarks, width, height) > 0).astype(np.uint8)
-    reach_px = max(1, round(0.03 * source.face.size_px))
-    inside = cv2.dilate(inside, np.ones((2 * reach_px + 1, 2 * reach_px + 1), np.uint8))
-    hidden = placed(np.asarray(soft, np.float32)) * inside
+    outline = (silhouette(source.face.landmarks, width, height) > 0).astype(np.uint8)
+    reach_px = max(1, round(_PAST * source.face.size_px))
+    inside = cv2.dilate(outline, np.ones((2 * reach_px + 1, 2 * reach_px + 1), np.uint8))
+    hidden = np.asarray(placed(np.asarray(soft, np.float32)) * inside, np.float32)
     places = unwrap.places()
     x, y = (field.spread((places[:, k] + 0.5) * TIMES - 0.5) for k in (0, 1))
     drawn = cv2.remap(fill, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -268,28 +271,32 @@ def _filled(
     made = drawn + placed(offset) + _grain(photo, hidden, inside)[..., None]
     mixed = photo + (made - photo) * hidden[..., None]
     whole = np.rint(np.clip(mixed, 0, 1) * top).astype(pixels.dtype)
-    visible = np.maximum(source.visible, inside.astype(np.float32))
+    visible = np.maximum(source.visible, np.asarray(inside, np.float32))
     return replace(source, pixels=whole, visible=visible, parts=None), hidden
 
 
 def _grain(photo: FloatArray, hidden: FloatArray, inside: NDArray[Any]) -> FloatArray:
     """Noise as strong, octave by octave, as the fine detail of the skin that is seen: h x w."""
     luma = photo @ _LUMA
-    noise = np.random.default_rng(0).standard_normal(luma.shape).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal(luma.shape, np.float32)
     seen = (inside > 0) & (hidden < 0.01)
     grain = np.zeros_like(luma)
     if not seen.any():
         return grain
     for sigma_px in (0.7, 1.4):
-        bands = [
-            cv2.GaussianBlur(a, (0, 0), sigma_px) - cv2.GaussianBlur(a, (0, 0), 2 * sigma_px)
-            for a in (luma, noise)
-        ]
+        bands = [_band(np.asarray(a, np.float32), sigma_px) for a in (luma, noise)]
         # Of a normal distribution three in ten differ by less than this many deviations; lids, lips
         # and strands are among the other seven.
         height = float(np.percentile(np.abs(bands[0][seen]), 30)) / 0.385
         grain += bands[1] / max(float(bands[1].std()), 1e-6) * np.float32(min(height, _MOST_GRAIN))
     return grain
+
+
+def _band(picture: FloatArray, sigma_px: float) -> FloatArray:
+    """What of a picture is coarser than one Gaussian and finer than that of twice the width."""
+    fine = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma_px), np.float32)
+    coarse = np.asarray(cv2.GaussianBlur(picture, (0, 0), 2 * sigma_px), np.float32)
+    return np.asarray(fine - coarse, np.float32)
 
 
 def _outwards(mask: NDArray[np.uint8], depth_px: NDArray[Any]) -> NDArray[np.uint8]:

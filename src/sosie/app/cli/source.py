@@ -2,60 +2,57 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import print_json
 from sosie.app.cli.swap_flags import Keep
+from sosie.errors import UsageError
 from sosie.options import SwapOptions
 
 
 def source(
     photos: Annotated[list[Path], typer.Argument(help="Photos of one person.", show_default=False)],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Picture to write, a sheet of all steps.")
-    ],
+        Path | None,
+        typer.Option("--output", "-o", help="Picture to write: a sheet of what is made of each."),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Identity file to write (.sosie), a source for other swaps."),
+    ] = None,
     keep: Keep = SwapOptions.keep,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what of a source is seen, hidden, filled in and trusted.
+    """Show what of a source is seen, hidden, filled in and trusted, or save it for later.
 
     The largest face of each photo counts, as in a swap.
     """
-    from sosie.analysis import occlusion
-    from sosie.analysis.analyser import create_analyser
-    from sosie.app.source_sheet import SourceRow, draw_source_sheet
-        from sosie.media.image import array_photo, save_photo
+    if output is None and save is None:
+        raise UsageError("There is nothing to write: give a sheet with -o, or a file with --save.")
+    from sosie.app.source_sheet import examine, write_sheet
     from sosie.media.output import check_output
-    from sosie.people import Casting, read_sources
-    from sosie.texture.complete import complete
-    from sosie.texture.photo import cut_out
 
-    options = SwapOptions(keep=keep)
-    check_output(output, photos, overwrite)
-    analyser = create_analyser()
-    sources, _ = read_sources(Casting(None, tuple(photos)), analyser)
-    cut = [cut_out(one) for one in sources]
-    made = complete(cut, options.kept())
-    rows = [SourceRow(one.pixels, whole) for one, whole in zip(cut, made, strict=True)]
-    save_photo(array_photo(draw_source_sheet(rows)), output, overwrite=overwrite)
-    found = []
-    for path, one, whole in zip(photos, sources, made, strict=True):
-        laid = occlusion.shares(one.parts, one.face.landmarks) if one.parts else {}
-        filled = float(whole.hidden.sum() / max(float((whole.source.visible > 0.5).sum()), 1))
-        found.append(
-            {"photo": str(path), **dataclasses.asdict(one.face.pose), **laid, "filled": filled}
-        )
+    kept = SwapOptions(keep=keep).kept()
+    if output is not None:
+        check_output(output, photos, overwrite)
+    found: list[dict[str, Any]] = []
+    if output is not None:
+        rows, found = examine(photos, kept)
+        write_sheet(rows, output, overwrite)
+    if save is not None:
+        from sosie.pipeline import FaceSwapper
+
+        FaceSwapper(list(photos), SwapOptions(overwrite=overwrite)).save(save)
+    written = [str(path) for path in (output, save) if path is not None]
     if as_json:
-        print_json({"output": str(output), "photos": found})
+        print_json({"written": written, "photos": found})
         return
     for entry in found:
-        laid = {name: entry[name] for name in ("hair", "spectacles", "hat", "thing")}
-        on_it = ", ".join(f"{name} {share:.0%}" for name, share in laid.items() if share >= 0.005)
+        on_it = ", ".join(f"{k} {v:.0%}" for k, v in entry["on_it"].items() if v >= 0.005)
         print(f"{entry['photo']}: {on_it or 'nothing'} on the face; {entry['filled']:.0%} filled")
-    print(output)
+    print("\n".join(written))
