@@ -96,6 +96,7 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
 
 ONLY_IN = {
     "mediapipe": ["sosie.training.teachers"],
+    "ai_edge_litert": ["sosie.training.teachers"],
     "onnxruntime": ["sosie.runtime"],
     "onnx": ["sosie.training", "sosie.evaluation"],
     "safetensors": ["sosie.training", "sosie.evaluation", "sosie.swapping.identity_file"],

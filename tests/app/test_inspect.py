@@ -44,6 +44,39 @@ def test_landmarks_are_there_when_asked_for(sosie, small_path):
     assert np.array(face["landmarks"]).shape == (478, 3)
 
 
+def test_what_lies_over_a_face(sosie, astronaut, tmp_path):
+    """A mask over the mouth is told, in numbers and words, and drawn; skin takes another color."""
+    Image.fromarray(astronaut).save(tmp_path / "bare.png")
+    (face,) = sosie("inspect", tmp_path / "bare.png", "--json").json["faces"]
+    assert set(face["over_the_face"]) == {"hair", "spectacles", "hat", "thing"}
+    assert face["over_the_face"]["spectacles"] < 0.02
+    assert face["over_the_face"]["thing"] < 0.05
+    x0, y0, x1, y1 = np.round(face["box"]).astype(int)
+    covered = astronaut.copy()
+    covered[(y0 + 2 * y1) // 3 : y1, x0:x1] = (40, 150, 60)
+    Image.fromarray(covered).save(tmp_path / "covered.png")
+    drawing = tmp_path / "drawing.png"
+    result = sosie("inspect", tmp_path / "covered.png", "--drawing", drawing)
+    assert result.code == 0, result.err
+    assert "thing over " in result.out
+    drawn = np.asarray(Image.open(drawing))
+    assert drawn.shape == astronaut.shape
+    apart = np.abs(drawn.astype(int) - covered).max(-1)
+    assert (apart[y0:y1, x0:x1] > 20).mean() > 0.5
+    assert apart[: y0 // 3].max() <= 2
+    again = sosie("inspect", tmp_path / "covered.png", "--drawing", drawing)
+    assert again.code == 1
+    assert "--overwrite" in again.err
+
+
+def test_a_film_is_not_drawn(sosie, small, make_film, tmp_path):
+    film = make_film(tmp_path / "film.mp4", [small[:256, :256]] * 2)
+    result = sosie("inspect", film, "--drawing", tmp_path / "drawing.png")
+    assert result.code == 2
+    assert "--drawing" in result.err
+    assert not (tmp_path / "drawing.png").exists()
+
+
 def test_a_blurred_face_is_less_sharp(sosie, small, tmp_path):
     from PIL import ImageFilter
 

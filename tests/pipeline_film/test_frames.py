@@ -116,6 +116,9 @@ class Blinded:
     def visible(self, pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         return self._analyser.visible(pixels, landmarks)
 
+    def parts(self, pixels: np.ndarray, landmarks: np.ndarray) -> Any:
+        return self._analyser.parts(pixels, landmarks)
+
 
 @pytest.mark.parametrize("codec", ["ffv1", "libx264"])
 def test_no_flash_of_the_old_face_where_detection_fails(

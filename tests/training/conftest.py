@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sosie.analysis.landmarker import EXPRESSIONS
-from sosie.geometry import fill_polygon
+from sosie.face_shape import silhouette
 from sosie.training.faces import CROP_PX, FaceSet
 from sosie.training.recipe import Materials, PlainRecipe, Plan
 
@@ -119,10 +119,8 @@ def face_set() -> Callable[..., FaceSet]:
 
 
 def _on_a_wall(points: NDArray[np.float32]) -> NDArray[np.uint8]:
-    from sosie.training.analysis.visibility.labels import outline_of
-
     crop = np.full((CROP_PX, CROP_PX, 3), (60, 90, 130), np.uint8)
-    crop[fill_polygon(outline_of(points, CROP_PX), CROP_PX, CROP_PX) > 0] = (210, 160, 130)
+    crop[silhouette(points, CROP_PX, CROP_PX) > 0] = (210, 160, 130)
     return crop
 
 

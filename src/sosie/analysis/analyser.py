@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import geometry
-from sosie.analysis import occlusion, recogniser, search, topology
+from sosie.analysis import occlusion, parser, recogniser, search, topology
 from sosie.analysis.landmarker import cut_square
 from sosie.analysis.networks import Networks
+from sosie.analysis.parser import FaceParts
 from sosie.analysis.search import Detection
 from sosie.analysis.topology import Region
 from sosie.types import Face, FloatArray, Pixels
@@ -77,7 +78,13 @@ class Analyser(Protocol):
         """
 
     def visible(self, pixels: Pixels, landmarks: FloatArray) -> FloatArray:
-        """What of a face nothing hides, as a view: see `occlusion.face_view`.
+        """What of a face nothing hides, as a view: see `occlusion.visible`.
+
+        landmarks: 478 x 3, as found in these pixels.
+        """
+
+    def parts(self, pixels: Pixels, landmarks: FloatArray) -> FaceParts:
+        """What of a face's square is skin, and what is hair, spectacles, or another thing.
 
         landmarks: 478 x 3, as found in these pixels.
         """
@@ -147,7 +154,11 @@ class FaceAnalyser:
         return sorted(without_doubles(faces), key=lambda face: face.centre)
 
     def visible(self, pixels: Pixels, landmarks: FloatArray) -> FloatArray:
-        return occlusion.face_view(self.networks.visibility, to_8_bit(pixels), landmarks)
+        return occlusion.visible(self.parts(pixels, landmarks), landmarks)
+
+    def parts(self, pixels: Pixels, landmarks: FloatArray) -> FaceParts:
+        square, _ = parser.cut_square(to_8_bit(pixels), topology.region_of(landmarks))
+        return self.networks.parser.parts(square[None])[0]
 
     def _confirmed(self, frame: NDArray[np.uint8], region: Region) -> Face | None:
         """The face at a detector's rough place, if both networks see it there, made upright.

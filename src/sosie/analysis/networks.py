@@ -8,8 +8,8 @@ from functools import cached_property
 from sosie.analysis import search
 from sosie.analysis.detector import Detector
 from sosie.analysis.landmarker import Landmarker
+from sosie.analysis.parser import Parser
 from sosie.analysis.recogniser import Recogniser
-from sosie.analysis.visibility import Visibility
 from sosie.runtime import Session
 from sosie.zoo import open_network
 
@@ -41,8 +41,8 @@ class Networks:
         return Recogniser(self._open("identity"))
 
     @cached_property
-    def visibility(self) -> Visibility:
-        return Visibility(self._open("visibility"))
+    def parser(self) -> Parser:
+        return Parser(self._open("parser"))
 
     def _open(self, name: str, threads: int = 1) -> Session:
         session = open_network(name, self.provider, threads)

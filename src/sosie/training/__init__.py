@@ -18,7 +18,7 @@ TABLE = {
     "detector": "sosie.training.analysis.detector.recipe:DetectorRecipe",
     "landmarks": "sosie.training.analysis.landmarks.recipe:LandmarkRecipe",
     "identity": "sosie.training.analysis.identity.recipe:IdentityRecipe",
-    "visibility": "sosie.training.analysis.visibility.recipe:VisibilityRecipe",
+    "parser": "sosie.training.analysis.parser.recipe:ParserRecipe",
     "swap": "sosie.methods.graft.recipe:SwapRecipe",
     "simswap": "sosie.methods.simswap.recipe:SimSwapRecipe",
     "faceshifter": "sosie.methods.faceshifter.recipe:FaceShifterRecipe",
@@ -27,11 +27,18 @@ TABLE = {
 }
 """Name of a network -> its recipe. The names are those of the weight files, or of methods."""
 
-NEED_TEACHERS = ("detector", "landmarks", "identity", "visibility", "swap", "faceshifter_hear")
+NEED_TEACHERS = (
+    "detector",
+    "landmarks",
+    "identity",
+    "parser",
+    "swap",
+    "faceshifter_hear",
+)
 """Those that learn from teachers (FaceShifter's second stage from its first); the others need
 pictures alone."""
 
-_EXTRA = ("torch", "safetensors", "onnx", "mediapipe", "lightning_fabric")
+_EXTRA = ("torch", "safetensors", "onnx", "mediapipe", "ai_edge_litert", "lightning_fabric")
 """The packages that the extra `train` installs."""
 
 

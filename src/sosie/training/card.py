@@ -26,6 +26,7 @@ DATA = {
     "stylegan2": ("people who do not exist, made by StyleGAN2", "non-commercial use only"),
     "portraits": ("generated portraits", "CC0-1.0"),
     "youtube": ("YouTube Faces, frames with 68 landmarks", "repository MIT, frames from YouTube"),
+    "celebamask": ("CelebAMask-HQ", "non-commercial research"),
     "given": ("pictures that whoever trained it gave", "that of the pictures"),
     "scikit-image": ("pictures of the package scikit-image", "public domain or free"),
 }
@@ -37,6 +38,11 @@ FACES = ("lfw", "celeba", "ffhq", "stylegan2", "portraits", "youtube")
 TEACHERS = {
     "face_landmarker": ("face_landmarker.task (MediaPipe)", "Apache-2.0"),
     "yunet": ("yunet_n_640_640.onnx (YuNet)", "Apache-2.0"),
+    "bisenet": (
+        "bisenetv2_celebamaskhq_448x448_integer_quant.tflite (BiSeNetV2)",
+        "code MIT; labels of CelebAMask-HQ, non-commercial research",
+    ),
+    "hair": ("hair_segmentation.tflite (MediaPipe)", "Apache-2.0"),
     "mobileface": ("mobileface_v2.onnx (MobileFace)", "MIT"),
     "dlib": ("dlib face descriptor (face_recognition_models)", "CC0-1.0"),
     "squeezenet": ("squeezenet1_1_features.safetensors (SqueezeNet 1.1)", "MIT"),

@@ -16,6 +16,8 @@ from sosie.errors import InputError, UnavailableError, install_hint
 
 LANDMARKER_FILE = "face_landmarker.task"
 DETECTOR_FILE = "yunet_n_640_640.onnx"
+PARTS_FILE = "bisenetv2_celebamaskhq_448x448_integer_quant.tflite"
+HAIR_FILE = "hair_segmentation.tflite"
 
 _MIN_SIDE_PX, _MAX_SIDE_PX = 320, 640
 """YuNet is shown pictures whose longer side is between these."""
@@ -177,6 +179,66 @@ class LandmarkTeacher:
             np.asarray(u @ vt, np.float32),
             float(apart / max(float(np.linalg.norm(eyes[1] - eyes[0])), 1.0)),
         )
+
+
+class PartsTeacher:
+    """BiSeNetV2 on CelebAMask-HQ: what each pixel of a square about a face shows.
+
+    The square is upright and 2.1 sizes of the face wide. Its labels are `PARTS`.
+    """
+
+    side_px = 448
+
+    def __init__(self, teachers: Path) -> None:
+        self._network = _tflite(teacher_file(teachers, PARTS_FILE))
+
+    def read(self, square: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """square: RGB, side_px squared -> labels, uint8, side_px squared."""
+        (found,) = _run(self._network, square.astype(np.float32) / 127.5 - 1)
+        return found.reshape(self.side_px, self.side_px).astype(np.uint8)
+
+
+class HairTeacher:
+    """MediaPipe's hair network: how much of each pixel is hair, to the single strand."""
+
+    side_px = 512
+
+    def __init__(self, teachers: Path) -> None:
+        self._network = _tflite(teacher_file(teachers, HAIR_FILE))
+
+    def read(self, square: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """square: RGB, side_px squared -> share of hair, float32, side_px squared, 0..1."""
+        before = np.zeros((*square.shape[:2], 1), np.float32)
+        (logits,) = _run(self._network, np.concatenate([square / np.float32(255), before], 2))
+        return np.asarray(1 / (1 + np.exp(logits[0, ..., 0] - logits[0, ..., 1])), np.float32)
+
+
+PARTS = (
+    *("background", "skin", "right brow", "left brow", "right eye", "left eye", "spectacles"),
+    *("right ear", "left ear", "earring", "nose", "mouth", "upper lip", "lower lip", "neck"),
+    *("necklace", "clothes", "hair", "hat"),
+)
+"""Names of the labels of `PartsTeacher`, in order."""
+
+
+def _tflite(path: Path) -> Any:
+    """An interpreter of a tflite file, on one thread."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise UnavailableError(
+            "Training on this teacher needs ai-edge-litert: pip install 'sosie[train]'."
+        ) from error
+    network = Interpreter(str(path), num_threads=1)
+    network.allocate_tensors()
+    return network
+
+
+def _run(network: Any, value: NDArray[np.float32]) -> list[NDArray[Any]]:
+    """The outputs of a tflite network for its one input, without the axis of the batch."""
+    network.set_tensor(network.get_input_details()[0]["index"], value[None])
+    network.invoke()
+    return [network.get_tensor(entry["index"]) for entry in network.get_output_details()]
 
 
 def mirrored_names(names: tuple[str, ...]) -> NDArray[np.intp]:

@@ -36,5 +36,5 @@ def test_every_network_of_the_analysis_is_measured():
 
 
 def test_an_unknown_measurement_names_the_nearest():
-    with pytest.raises(UsageError, match=r"did you mean 'visibility'\?"):
-        measure("visiblity", None)
+    with pytest.raises(UsageError, match=r"did you mean 'landmarks'\?"):
+        measure("landmark", None)

@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from sosie.app.cli.arguments import AsJson
+from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import film_progress, print_json
 from sosie.app.targets import require_kind
-from sosie.errors import NoFaceError
+from sosie.errors import NoFaceError, UsageError
+
+# A smaller share of the face is not worth a word.
+_TRACE = 0.01
 
 
 def inspect(
@@ -18,6 +21,15 @@ def inspect(
     landmarks: Annotated[
         bool, typer.Option("--landmarks", help="With --json: all 478 landmarks of a photo's faces.")
     ] = False,
+    drawing: Annotated[
+        Path | None,
+        typer.Option(
+            "--drawing",
+            help="Write a photo to this file with skin, hair, spectacles, hats and things painted "
+            "over its faces.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads; left out, all.")
     ] = None,
@@ -28,8 +40,10 @@ def inspect(
     from sosie.app.inspection import inspect_film, inspect_photo
 
     if kind == "photo":
-        found = inspect_photo(path, landmarks, threads)
+        found = inspect_photo(path, landmarks, threads, drawing, overwrite)
         lines = photo_lines(found)
+    elif drawing is not None:
+        raise UsageError(f"--drawing is for photos, and {path} is a video: leave it out.")
     else:
         with film_progress(path.name) as on_progress:
             found = inspect_film(path, threads, on_progress)
@@ -70,8 +84,14 @@ def _face_line(face: dict[str, Any]) -> str:
     return (
         f"  face {face['position']}: {x0:.0f},{y0:.0f} to {x1:.0f},{y1:.0f}, "
         f"{face['size_px']:.0f} px, {pose}, "
-        f"sharpness {face['sharpness']:.3f}, score {face['score']:.2f}"
+        f"sharpness {face['sharpness']:.3f}, score {face['score']:.2f}{_over(face)}"
     )
+
+
+def _over(face: dict[str, Any]) -> str:
+    """What lies over a face, where it is more than a trace."""
+    laid = {name: share for name, share in face["over_the_face"].items() if share >= _TRACE}
+    return "".join(f", {name} over {share:.0%}" for name, share in laid.items())
 
 
 def _track_line(track: dict[str, Any]) -> str:

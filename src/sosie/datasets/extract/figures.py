@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import face_mesh, geometry
-from sosie.analysis import landmarker, topology
+from sosie.analysis import parser, topology
 from sosie.face_shape import silhouette
 from sosie.types import Face, FloatArray
 
@@ -112,7 +112,7 @@ def seen(view: FloatArray, face: Face, frame_width: int, frame_height: int) -> S
     Of a face in half profile the far eye does not count.
     """
     side = view.shape[0]
-    matrix = landmarker.square_matrix(topology.region_of(face.landmarks))
+    matrix = parser.square_matrix(topology.region_of(face.landmarks))
     points = geometry.transform_points(face.landmarks, matrix)
     shown = view * _in_frame(geometry.invert(matrix), side, frame_width, frame_height)
     features: list[Sequence[int]] = [face_mesh.NOSE, face_mesh.OUTER_LIPS]

@@ -20,7 +20,7 @@ TABLE = {
     "detector": "sosie.evaluation.analysis.detector",
     "landmarks": "sosie.evaluation.analysis.landmarks",
     "identity": "sosie.evaluation.analysis.identity",
-    "visibility": "sosie.evaluation.analysis.visibility",
+    "parser": "sosie.evaluation.analysis.parser",
     "film": "sosie.evaluation.analysis.film",
     "cost": "sosie.evaluation.analysis.cost",
 }

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sosie.analysis.detector import Detector
 from sosie.analysis.landmarker import Landmarker
+from sosie.analysis.parser import Parser
 from sosie.analysis.recogniser import Recogniser
-from sosie.analysis.visibility import Visibility
 from sosie.evaluation.analysis.table import Row
 from sosie.runtime import Session, create_session
 from sosie.training.faces import decode, picture_parts
@@ -60,7 +60,7 @@ SUBJECTS = (
     Subject("detector", lambda s, p: _detect(Detector(s), p), 1.5, 12.0, DETECTOR_FILE),
     Subject("landmarks", lambda s, p: _read(Landmarker(s), s, p), 5.0, 5.0, LANDMARKER_FILE),
     Subject("identity", lambda s, p: _embed(Recogniser(s), s, p), 12.0, 15.0, _IDENTITY_FILE),
-    Subject("visibility", lambda s, p: _mask(Visibility(s), s, p), 4.0, 8.0, None),
+    Subject("parser", lambda s, p: _parts(Parser(s), s, p), 4.0, 9.0, None),
     Subject("swap", lambda s, p: _correct(s, p), 15.0, 140.0, None),
 )
 
@@ -145,9 +145,9 @@ def _embed(recogniser: Recogniser, session: Session, picture: Pixels) -> Call:
     return lambda: recogniser.embed(square)
 
 
-def _mask(visibility: Visibility, session: Session, picture: Pixels) -> Call:
+def _parts(parser: Parser, session: Session, picture: Pixels) -> Call:
     square = _square(session, picture)
-    return lambda: visibility.masks(square)
+    return lambda: parser.parts(square)
 
 
 def _correct(session: Session, picture: Pixels) -> Call:

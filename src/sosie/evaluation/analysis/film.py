@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sosie import geometry
 from sosie.analysis import recogniser
 from sosie.analysis.analyser import Analyser, create_analyser
+from sosie.analysis.parser import FaceParts
 from sosie.analysis.search import Detection
 from sosie.analysis.topology import Region
 from sosie.analysis.track import TrackedFace, track_film
@@ -230,6 +231,9 @@ class _TimedAnalyser:
 
     def visible(self, pixels: Pixels, landmarks: FloatArray) -> FloatArray:
         return self._analyser.visible(pixels, landmarks)
+
+    def parts(self, pixels: Pixels, landmarks: FloatArray) -> FaceParts:
+        return self._analyser.parts(pixels, landmarks)
 
     def analyse(
         self,

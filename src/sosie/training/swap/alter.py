@@ -17,8 +17,9 @@ from sosie.methods.base import Source
 from sosie.methods.graft.view import normals
 from sosie.texture.carry import Field, textured
 from sosie.texture.photo import PreparedPhoto, prepare_photo
-from sosie.training.analysis.visibility.samples import blend, placed
+from sosie.training.analysis.parser.samples import placed
 from sosie.training.analysis.visibility.sprites import KINDS, Library
+from sosie.training.composites.layer import blend
 from sosie.types import FloatArray
 
 Pixels = NDArray[np.uint8]
@@ -198,11 +199,11 @@ def turned_away(photo: PreparedPhoto, rng: np.random.Generator) -> PreparedPhoto
     gone = smoothstep(along, start, start + float(rng.uniform(0.1, 0.6)))
     direct = (photo.direct * (1 - gone)).astype(np.float32)
     if rng.random() < 0.5:
-        mirrored = np.zeros_like(direct)
+        other = np.zeros_like(direct)
     else:
-        mirrored = ((1 - direct) * direct[face_shape().mirror]).astype(np.float32)
+        other = ((1 - direct) * direct[face_shape().mirror]).astype(np.float32)
     return dataclasses.replace(
-        photo, direct=direct, mirrored=mirrored, has_mirror=bool(mirrored.max() > 0.05)
+        photo, direct=direct, other=other, has_other=bool(other.max() > 0.05)
     )
 
 

@@ -40,7 +40,7 @@ _HEAD = {PAIR: 0.15, SELF: 0.4, CROSS: 0.0}
 @dataclass(frozen=True)
 class CachedFace:
     """A face of the cache: crop (uint8, RGB, square), landmarks (478 x 3, in it) and the view of
-    what is visible (`occlusion.face_view`; uint8, 0..255)."""
+    what is visible (`occlusion.visible`; uint8, 0..255)."""
 
     crop: Pixels
     landmarks: FloatArray

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import geometry
-from sosie.analysis import topology
+from sosie.analysis import parser, topology
 from sosie.analysis.analyser import FaceAnalyser, make_face
 from sosie.analysis.networks import Networks
 from sosie.analysis.recogniser import NUMBERS
@@ -46,7 +46,7 @@ class SwapFaces:
 
     crops: uint8, N x CROP_PX x CROP_PX x 3, RGB, upright, mapped from the disk. landmarks: float32,
     N x 478 x 3, in pixels of the crop. views: uint8, N x 128 x 128, what is visible, 0..255
-    (`occlusion.face_view`). identity: float32, N x 512, of unit length (`Recogniser`). people,
+    (`occlusion.visible`). identity: float32, N x 512, of unit length (`Recogniser`). people,
     groups: where each is from. validation: bool, N: of the people on whom the best is chosen.
     """
 
@@ -63,7 +63,7 @@ def open_swap_faces(materials: Materials) -> SwapFaces:
     """The cached faces of `materials.data`; they are made first where need be."""
     faces = open_faces(materials)
     rows = np.flatnonzero(~faces.test & (faces.agreement < _MAX_DISAGREEMENT))
-    networks = [read_card(name).sha256 for name in ("visibility", "identity")]
+    networks = [read_card(name).sha256 for name in ("parser", "identity")]
     made_from = (_VERSION, CROP_PX, MARGIN, networks, len(faces.names), len(rows))
     names = "\n".join(faces.names[rows])
     key = hashlib.sha256((repr(made_from) + names).encode()).hexdigest()[:12]
@@ -80,7 +80,7 @@ def open_swap_faces(materials: Materials) -> SwapFaces:
 def _make(faces: FaceSet, rows: NDArray[np.intp], data: Path, folder: Path) -> None:
     analyser = FaceAnalyser(Networks(threads=1))
     count, started = len(rows), time.monotonic()
-    side = analyser.networks.visibility.side_px
+    side = parser.SIDE_PX
     columns: dict[str, NDArray[Any]] = {
         "landmarks": np.zeros((count, 478, 3), np.float32),
         "views": np.zeros((count, side, side), np.uint8),

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
 from sosie import face_mesh
-from sosie.analysis.landmarker import SIDE_PX, square_matrix
+from sosie.analysis.landmarker import square_matrix
 from sosie.analysis.topology import region_of
-from sosie.face_shape import silhouette
-from sosie.geometry import compose, fill_polygon, transform_points
+from sosie.geometry import compose
 from sosie.training.analysis.visibility import labels
-from sosie.training.analysis.visibility.labels import CORNERS, MAP_PX
+from sosie.training.analysis.visibility.labels import MAP_PX
 
 CROP_PX = 224
 SKIN, HAIR, WALL = (205, 158, 132), (52, 36, 26), (90, 110, 140)
@@ -103,71 +100,3 @@ def test_spectacles_make_all_about_the_eyes_doubtful(points):
     chin = np.zeros((CROP_PX, CROP_PX), np.uint8)
     cv2.circle(chin, tuple(int(v) for v in points[200, :2]), 8, 1, -1)
     assert (trust[on_map(chin, points)] == 255).all()
-
-
-@pytest.mark.parametrize("pose", [(0, 0, 0), (15, 5, 20), (45, 0, 0), (-60, 10, -15)])
-def test_the_outline_is_that_of_the_surface(model_face, pose):
-    points = model_face(*pose, unit_px=32, centre=(112, 112)).landmarks
-    outline = labels.outline_of(points, CROP_PX)
-    assert outline.shape == (CORNERS, 2)
-    matrix = np.array([[2.0, 0, 3], [0, 2.0, 5]])
-    filled = fill_polygon(transform_points(outline, matrix), 460, 460) > 127
-    wanted = silhouette(transform_points(points, matrix), 460, 460) > 127
-    assert (filled & wanted).sum() / (filled | wanted).sum() > 0.985
-
-
-def test_a_networks_sure_answers_replace_the_colours(points):
-    """Hidden where it says so surely; unknown where it does not know; both ways round alike."""
-
-    class Network:
-        def masks(self, squares):
-            # As a network does, it falls to nothing at the face's edge.
-            masks = np.full(squares.shape[:3], 0.95, np.float32)
-            matrix = square_matrix(region_of(points))
-            oval = transform_points(points[list(face_mesh.OVAL)], matrix)[:, :2]
-            face = fill_polygon(oval, SIDE_PX, SIDE_PX).astype(np.float32) / 255
-            masks *= cv2.GaussianBlur(face, (0, 0), 1.5)
-            masks[squares[..., 2] > 180] = 0.02
-            masks[squares[..., 1] > 180] = 0.6
-            return masks
-
-    picture = np.full((CROP_PX, CROP_PX, 3), 100, np.uint8)
-    hidden, unsure = (np.zeros((CROP_PX, CROP_PX), np.uint8) for _ in range(2))
-    cv2.rectangle(hidden, (80, 100), (110, 130), 1, -1)
-    cv2.rectangle(unsure, (120, 100), (145, 130), 1, -1)
-    picture[hidden > 0] = (100, 100, 255)
-    picture[unsure > 0] = (100, 255, 100)
-    visible, trust = labels._by_network(picture[None], points[None], Network())
-    inner = cv2.erode(on_map(hidden, points).astype(np.uint8), np.ones((3, 3))) > 0
-    assert (visible[0][inner] == 0).all()
-    assert (trust[0][inner] == 255).all()
-    between = cv2.erode(on_map(unsure, points).astype(np.uint8), np.ones((3, 3))) > 0
-    assert (trust[0][between] == 0).all()
-    chin = transform_points(points[[200]], square_matrix(region_of(points)))[0, :2]
-    x, y = np.round(chin * MAP_PX / SIDE_PX).astype(int)
-    assert visible[0, y, x] == trust[0, y, x] == 255
-    assert labels.doubt_of(trust[0], points) < 0.2
-    # Up to the edge: along the jaw, far from both.
-    oval = transform_points(points[list(face_mesh.OVAL)], square_matrix(region_of(points)))[:, :2]
-    jaw = oval[13:24]
-    x, y = np.round((oval.mean(0) + 0.97 * (jaw - oval.mean(0))) * MAP_PX / SIDE_PX - 0.5).T
-    assert (trust[0, y.astype(int), x.astype(int)] == 255).all()
-    assert (visible[0, y.astype(int), x.astype(int)] == 255).all()
-
-
-def test_labels_are_made_once(points, tmp_path: Path, monkeypatch):
-    class Faces:
-        crops = np.stack([portrait(points)] * 2)
-        landmarks = np.stack([points] * 2)
-
-    from sosie.training.recipe import Materials
-
-    monkeypatch.setattr(labels, "open_faces", lambda materials: Faces)
-    materials = Materials(tmp_path, tmp_path, tmp_path, workers=0)
-    made = labels.open_labels(materials, Faces, None)
-    assert made.visible.min() == 255
-    assert made.doubt.max() < 0.02
-    assert np.array_equal(made.trust[0], labels.by_colour(Faces.crops[0], points))
-    monkeypatch.setattr(labels, "_label_range", lambda job: pytest.fail("made again"))
-    again = labels.open_labels(materials, Faces, None)
-    assert np.array_equal(again.outlines, made.outlines)

@@ -78,7 +78,7 @@ def test_the_mean_face_stands_as_in_a_square():
     assert spans.max() == pytest.approx(SPRITE_PX / 1.5, rel=0.02)
     middle = (points.min(0) + points.max(0)) / 2
     assert np.allclose(middle, (SPRITE_PX - 1) / 2, atol=0.5)
-    assert np.allclose(mean_points(DRAWN_PX), (points + 0.5) * 3 - 0.5, atol=1e-6)
+    assert np.allclose(mean_points(DRAWN_PX), (points + 0.5) * 2 - 0.5, atol=1e-6)
 
 
 def test_a_sprites_colours_are_multiplied_by_alpha():

@@ -1,1 +1,1 @@
-"""The visibility network's recipe and what it is made of."""
+"""Things that may lie before a face, drawn, and which pixels of a face are bare."""

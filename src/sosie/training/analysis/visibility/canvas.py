@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SPRITE_PX = 128
-DRAWN_PX = 3 * SPRITE_PX
+SPRITE_PX = 192
+DRAWN_PX = 2 * SPRITE_PX
 """Side of a sprite, and of the drawing that it is made from."""
 
 Floats = NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""The visibility network: a U-Net (Ronneberger et al. 2015) that is wide where it is coarse.
+"""The parser: a U-Net (Ronneberger et al. 2015) that is wide where it is coarse.
 
 Most of the work is done at a quarter of the square's side and below; features at half the side,
 straight from the pixels, sharpen the edges at the end, and every output cell gives four pixels
@@ -15,11 +15,15 @@ from sosie.nn.blocks import PixelInput
 from sosie.nn.unet import ReluUNet
 
 # Channels at a half, a quarter, an eighth, a sixteenth and a thirty-second of the square's side.
-_CHANNELS = (16, 48, 96, 128, 128)
+_CHANNELS = (24, 48, 96, 128, 128)
+
+CLASSES = ("skin", "hair", "frame", "lens", "hat", "thing", "beyond")
+"""What a pixel may be, in the order of the network's answers and of `FaceParts`."""
 
 
-class VisibilityNetwork(ReluUNet):
-    """Pixels (uint8, N x H x W x 3, sides multiples of 32) -> logits, N x 1 x H x W: seen or not.
+class ParserNetwork(ReluUNet):
+    """Pixels (uint8, N x H x W x 3, sides multiples of 32) -> logits, N x 8 x H x W: of CLASSES,
+    and of a lens that hides what is behind it.
 
     channels: at a half, a quarter, an eighth, ... of the side.
     """
@@ -27,7 +31,7 @@ class VisibilityNetwork(ReluUNet):
     def __init__(self, channels: tuple[int, ...] = _CHANNELS) -> None:
         super().__init__(3, channels)
         self.pixels = PixelInput()
-        self.answer = nn.Conv2d(channels[0], 4, 3, padding=1)
+        self.answer = nn.Conv2d(channels[0], 4 * (len(CLASSES) + 1), 3, padding=1)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         quarter, stem = self.to_quarter(self.pixels(pixels))
@@ -35,13 +39,15 @@ class VisibilityNetwork(ReluUNet):
         return functional.pixel_shuffle(self.answer(half), 2)
 
 
-class ExportedVisibility(nn.Module):
-    """As the run time has it: pixels, uint8, N x H x W x 3 -> N x H x W in 0..1."""
+class ExportedParser(nn.Module):
+    """As the run time has it: pixels, uint8, N x H x W x 3 -> N x 8 x H x W in 0..1: the shares of
+    CLASSES, which add up to 1, and the lens's opacity."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(pixels)
-        return torch.sigmoid(logits.float())[:, 0]
+        logits: torch.Tensor = self.network(pixels).float()
+        shares = torch.softmax(logits[:, : len(CLASSES)], 1)
+        return torch.cat([shares, torch.sigmoid(logits[:, len(CLASSES) :])], 1)

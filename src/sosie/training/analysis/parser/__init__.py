@@ -1,0 +1,1 @@
+"""The parser's recipe and what it is made of."""
