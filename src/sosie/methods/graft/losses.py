@@ -21,21 +21,22 @@ from sosie.training.losses.adversarial import discriminator_loss, generator_loss
 from sosie.training.onnx_module import OnnxModule
 from sosie.training.perceptual import PerceptualDistance
 from sosie.training.precision import fast_precision
-from sosie.training.swap.samples import CROSS, PAIR
+from sosie.training.swap.samples import CROSS
 
 # Weights of the terms: colour at full size and blurred twice over, edges, the perceptual distance;
 # likeness to the source by two networks and, above what strangers have, to the target; light, the
 # seam, and detail where geometry knew better; the target's expression, and features where they are
 # meant to be; to be taken for a photo.
-_COLOUR, _COARSE, _EDGES, _PERCEPTUAL = 2.0, 4.0, 2.0, 3.0
-_LIKENESS, _ALIKE, _LEAK, _LIGHT, _SEAM, _DETAIL = 6.0, 5.0, 3.0, 2.0, 0.7, 0.3
+_COLOUR, _COARSE, _EDGES, _PERCEPTUAL = 3.0, 6.0, 2.0, 3.0
+_LIKENESS, _ALIKE, _LEAK, _LIGHT, _SEAM, _DETAIL = 4.5, 4.0, 3.0, 3.0, 0.7, 0.1
 _EXPRESSION, _PLACES, _ADVERSARIAL = 3.5, 0.8, 0.5
 _STRANGERS = 0.1
 # Weight of the amount of fine detail about each place, and how far about, in pixels. Without it
 # detail fades: what does not fit to the pixel costs less when it is faint.
-_GRAIN, _GRAIN_PX = 20.0, 16
-# Two photos never fit to the pixel: of a pair, colour and edges count as much as this.
-_LOOSE = 0.3
+_GRAIN, _KEPT_GRAIN, _GRAIN_PX = 20.0, 8.0, 16
+# Likeness where the answer is known: the answer asks for it too, but what fits to the pixel only on
+# average washes a person out.
+_KNOWN_LIKENESS = 1.5
 # The light that must agree varies over this share of the square; it is compared at this size.
 _LIGHT_SIGMA, _LIGHT_PX = 0.2 / MARGIN, 32
 _KNOWN, _SHOWN, _OWN = ([CHANNELS.index(name)] for name in ("known", "shown", "own"))
@@ -120,31 +121,32 @@ def graft_losses(
         face = made.face[known]
         ours, answer = made.joined[known], made.target[known]
         area = face.mean().clamp_min(0.01)
-        exact = torch.where(batch["kind"][known] == PAIR, _LOOSE, 1.0)
-        off = exact[:, None, None, None] * (ours - answer)
+        off = ours - answer
         terms["colour"] = share * _COLOUR * off.abs().mean() / area
         terms["edges"] = share * _EDGES * _edges(off) / area
-        terms["coarse"] = share * _COARSE * _coarse(ours - answer) / area
+        terms["coarse"] = share * _COARSE * _coarse(off) / area
         terms["grain"] = share * _GRAIN * (_grain(ours) - _grain(answer)).abs().mean() / area
         half = [F.avg_pool2d(picture, 2) for picture in (ours, answer)]
         terms["perceptual"] = share * _PERCEPTUAL * _mean(judges.perceptual, *half)
+    with fast_precision(made.joined.device):
+        taken = judge(F.avg_pool2d(made.joined, 2))
+    terms["adversarial"] = _ADVERSARIAL * generator_loss("hinge", [taken])
+    likeness, leak = likenesses(made, batch, judges)
+    weight = torch.where(cross, _LIKENESS, _KNOWN_LIKENESS)
+    terms["likeness"] = (weight * (1 - likeness)).mean()
     if share < 1:
-        likeness, alike, leak = likenesses(made, batch, judges)
+        alike = likeness_by_dlib(made, batch, judges)
         rest = 1 - share
-        terms["likeness"] = rest * _LIKENESS * (1 - likeness).mean()
         terms["alike"] = rest * _ALIKE * (1 - alike).mean()
-        terms["leak"] = rest * _LEAK * F.relu(leak - _STRANGERS).mean()
+        terms["leak"] = rest * _LEAK * F.relu(leak[cross] - _STRANGERS).mean()
         terms["light"] = rest * _LIGHT * light_difference(made)[cross].mean()
         terms["seam"] = rest * _SEAM * seam(made)[cross].mean()
-        with fast_precision(made.joined.device):
-            taken = judge(F.avg_pool2d(made.joined[cross], 2))
-        terms["adversarial"] = rest * _ADVERSARIAL * generator_loss("hinge", [taken])
         expression, places = misread(made, batch, judges.landmarks)
         terms["expression"] = rest * _EXPRESSION * expression.mean()
         terms["places"] = rest * _PLACES * places.mean()
         weight = F.avg_pool2d(made.face * made.known, _GRAIN_PX)[cross]
         off = (_grain(made.result[cross]) - _grain(made.base[cross])).abs() * weight
-        faded = rest * _GRAIN * off.mean() / weight.mean().clamp_min(0.01)
+        faded = rest * _KEPT_GRAIN * off.mean() / weight.mean().clamp_min(0.01)
         terms["grain"] = terms.get("grain", 0) + faded
     return terms
 
@@ -152,10 +154,7 @@ def graft_losses(
 def judge_losses(
     made: torch.Tensor, target: torch.Tensor, judge: nn.Module
 ) -> dict[str, torch.Tensor]:
-    """How badly the judge tells swaps (N x 3 x H x W, 0 of them too) from photos."""
-    if not len(made):
-        # Nothing to learn from, but the loop wants a gradient.
-        return {"told_apart": 0 * torch.stack([p.sum() for p in judge.parameters()]).sum()}
+    """How badly the judge tells swaps from photos, both N x 3 x H x W."""
     with fast_precision(target.device):
         real, fake = (judge(F.avg_pool2d(pictures, 2)) for pictures in (target, made))
     return {"told_apart": discriminator_loss("hinge", [real], [fake])}
@@ -169,16 +168,19 @@ def _mean(perceptual: PerceptualDistance, ours: torch.Tensor, answer: torch.Tens
 
 def likenesses(
     made: Batch, batch: dict[str, torch.Tensor], judges: Judges
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of the crosses, the cosine of the results' identities with the sources' by Sosie's network
-    and by dlib's, and by Sosie's with the targets'. The faces are looked at a little askew."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The cosine of the results' identities with the sources' and with the targets', N each, by
+    Sosie's network. The faces are looked at a little askew."""
+    numbers = identified(made.joined, jittered(made.aligned), judges.identity)
+    return (numbers * batch["source_identity"]).sum(1), (numbers * batch["target_identity"]).sum(1)
+
+
+def likeness_by_dlib(made: Batch, batch: dict[str, torch.Tensor], judges: Judges) -> torch.Tensor:
+    """The cosine of the results' identities with the sources' by dlib's network, of the crosses."""
     cross = made.cross
-    pictures, aligned = made.joined[cross], jittered(made.aligned[cross])
-    numbers = identified(pictures, aligned, judges.identity)
-    others = described(pictures, aligned, judges.dlib) - batch["dlib_mean"][cross]
-    alike = F.cosine_similarity(others, batch["source_dlib"][cross])
-    source, target = batch["source_identity"][cross], batch["target_identity"][cross]
-    return (numbers * source).sum(1), alike, (numbers * target).sum(1)
+    numbers = described(made.joined[cross], jittered(made.aligned[cross]), judges.dlib)
+    others = numbers - batch["dlib_mean"][cross]
+    return F.cosine_similarity(others, batch["source_dlib"][cross])
 
 
 def misread(

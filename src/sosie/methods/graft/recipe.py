@@ -44,7 +44,7 @@ from sosie.training.unmerge import unmerged
 from sosie.weights import read_embedded
 
 # Shares of the samples by kind; of the sources of a cross, those from the sharper groups.
-_SHARES = {PAIR: 0.45, SELF: 0.25, CROSS: 0.30}
+_SHARES = {PAIR: 0.50, SELF: 0.15, CROSS: 0.35}
 _SHARP = ("celeba", "hires")
 # How often a group's faces come up as targets: LFW has the most, and the smallest.
 _REPEATS = {"celeba": 3, "hires": 4, "youtube": 2, "lfw": 1}
@@ -54,9 +54,10 @@ _VALIDATION = {CROSS: 64, PAIR: 32}
 _BATCH = 16
 # Share of the plan's rate by which the judge of swaps and photos learns.
 _JUDGE_RATE = 0.5
-# How much of a score is likeness, and how much is lost for light that differs (in 0..1), a seam, a
-# perceptual distance and another expression.
-_OF_LIKENESS, _OF_LIGHT, _OF_SEAM, _OF_PERCEPTUAL, _OF_EXPRESSION = 2.0, 2.0, 1.0, 1.0, 0.5
+# How much of a score is likeness, and how much is lost for light that differs (in 0..1), a seam,
+# another expression and, where the answer is known, a perceptual distance and a color that differs.
+_OF_LIKENESS, _OF_LIGHT, _OF_SEAM, _OF_EXPRESSION = 2.0, 2.0, 1.0, 0.5
+_OF_PERCEPTUAL, _OF_COLOR = 3.0, 4.0
 
 Tensors = dict[str, torch.Tensor]
 
@@ -126,7 +127,7 @@ class SwapRecipe(Recipe):
         learner = cast(GraftLearner, network)
         made = corrected(learner.generator, batch)
         # The judge, whose turn is next, sees what has just been made.
-        batch["made"] = made.joined[made.cross].detach()
+        batch["made"] = made.joined.detach()
         judges = self._judges.to(made.target.device)
         return graft_losses(made, batch, judges, learner.judge)
 
@@ -163,8 +164,9 @@ class SwapRecipe(Recipe):
             _OF_LIKENESS * figures["likeness"]
             - _OF_LIGHT * figures["light"]
             - _OF_SEAM * figures["seam"]
-            - _OF_PERCEPTUAL * figures["perceptual"]
             - _OF_EXPRESSION * figures["expression"]
+            - _OF_PERCEPTUAL * figures["perceptual"]
+            - _OF_COLOR * figures["colour"]
         )
         return figures
 
