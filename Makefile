@@ -9,7 +9,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: help demo test lint types unit bench docs venv clean
+.PHONY: help demo test-openvino test lint types unit bench docs venv clean
 
 help:
 	@sed -n '1,5s/^# \{0,1\}//p' Makefile
@@ -51,6 +51,17 @@ $(VENV)/.installed: $(VENV)/.python constraints.txt pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.installed constraints-dev.txt
 	@echo "Installing the tools and the packages of all extras: about 2 GB to download, most of it PyTorch."
 	$(INSTALL) --only-binary :all: --requirement constraints-dev.txt
+	@touch $@
+
+# The same product on another make of ONNX Runtime, in an environment of its own (260 MB).
+test-openvino: $(VENV)-openvino/.installed
+	PYTHONPATH=src OPENBLAS_NUM_THREADS=1 $(VENV)-openvino/bin/python -m pytest tests/test_providers.py
+
+$(VENV)-openvino/.installed: constraints.txt constraints-openvino.txt
+	$(PYTHON) scripts/make_venv.py $(VENV)-openvino
+	grep -v '^onnxruntime==' constraints.txt > $(VENV)-openvino/constraints.txt
+	$(VENV)-openvino/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--only-binary :all: --requirement $(VENV)-openvino/constraints.txt --requirement constraints-openvino.txt
 	@touch $@
 
 clean:

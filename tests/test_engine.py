@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from sosie import face_mesh
 from sosie.analysis import occlusion
+from sosie.analysis.analyser import create_analyser
 from sosie.analysis.parser import SIDE_PX, FaceParts
-from sosie.engine import Engine, FaceMemory, source_of
+from sosie.compose.composer import compose
+from sosie.compose.restore import paste
+from sosie.engine import LARGE_FACE_PX, Engine, FaceMemory, close_up, source_of
+from sosie.geometry import fill_polygon, transform_points
 from sosie.methods.base import Card, Source
 from sosie.options import SwapOptions
 from sosie.stopwatch import Stopwatch
-from sosie.types import Crop, Face, FloatArray, SwappedCrop
+from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
 
 ModelFace = Callable[..., Face]
 GREY = np.full((256, 256, 3), 90, np.uint8)
@@ -155,3 +163,72 @@ def test_a_method_is_drafted_as_often_as_its_card_says(
     engine = Engine([[]], SwapOptions(), Told(told()))
     engine.patch(GREY, model_face(), FaceMemory(), Stopwatch())
     assert len(white[0].crops) == drafts + 1
+
+
+def test_a_large_face_is_swapped_in_a_reduced_copy(
+    monkeypatch: pytest.MonkeyPatch, astronaut: NDArray[np.uint8], hopper: NDArray[np.uint8]
+) -> None:
+    """Its patch is nearly the same, and nothing outside the face's outline changes."""
+    analyser = create_analyser(1)
+    (face,), (source,) = analyser.analyse(astronaut), analyser.analyse(hopper)
+    engine = Engine([[source_of(hopper, source, analyser)]], SwapOptions(), analyser)
+    whole = engine.patch(astronaut, face, FaceMemory(), Stopwatch())
+    monkeypatch.setattr("sosie.engine.LARGE_FACE_PX", 80)
+    shown = []
+
+    def seen(pixels: Pixels, *rest: Any) -> Patch:
+        shown.append(pixels.shape)
+        return compose(pixels, *rest)
+
+    monkeypatch.setattr("sosie.engine.compose", seen)
+    patch = engine.patch(astronaut, face, FaceMemory(), Stopwatch())
+    assert max(max(shape) for shape in shown) < 4.5 * 80
+    before = astronaut.astype(float)
+    direct, reduced = astronaut.copy(), astronaut.copy()
+    paste(direct, whole)
+    paste(reduced, patch)
+    changed = np.abs(direct - before).max(2) > 8
+    apart = np.abs(reduced.astype(float) - direct)[changed].mean()
+    assert apart < 0.4 * np.abs(before - direct)[changed].mean()
+    outline = fill_polygon(face.landmarks[list(face_mesh.OVAL), :2], 512, 512)
+    beyond = cv2.dilate(outline, np.ones((7, 7), np.uint8)) == 0
+    np.testing.assert_array_equal(reduced[beyond], astronaut[beyond])
+    # The edge is as unseen as that of the whole patch.
+    assert edge_step(patch, before) < 1.3 * edge_step(whole, before)
+
+
+def edge_step(patch: Patch, before: NDArray[Any]) -> float:
+    """By how much a patch's outermost pixels differ from what was there, in the mean."""
+    inner = cv2.erode(patch.mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    height, width = patch.mask.shape
+    there = before[patch.y : patch.y + height, patch.x : patch.x + width]
+    return float(np.abs(patch.pixels - there)[patch.mask & ~inner].mean())
+
+
+@pytest.mark.parametrize(("unit_px", "largest"), [(60, 1000), (900, 4 * LARGE_FACE_PX)])
+def test_of_a_photo_only_what_is_around_the_face_is_kept(
+    model_face: ModelFace, unit_px: float, largest: int
+) -> None:
+    face = model_face(unit_px=unit_px, centre=(2000, 1500))
+    part, there, matrix = close_up(np.zeros((3000, 4000, 3), np.uint8), face)
+    assert max(part.shape) < largest
+    assert there.size_px == pytest.approx(min(face.size_px, LARGE_FACE_PX), rel=1e-4)
+    points = transform_points(face.landmarks, matrix)
+    np.testing.assert_allclose(there.landmarks, points)
+    assert part.shape[1] > there.centre[0] > 0 < there.centre[1] < part.shape[0]
+
+
+def test_a_face_of_3000_px_takes_bounded_memory(
+    run_python: Callable[[str], str], hopper_path: Path, astronaut_path: Path
+) -> None:
+    peak_mb = run_python(
+        "import resource, cv2\n"
+        "from sosie import swap_image\n"
+        "from sosie.media.image import load_photo\n"
+        f"pixels = load_photo({str(hopper_path)!r}).pixels[120:400, 130:390]\n"
+        "pixels = cv2.resize(pixels, (3900, 4200), interpolation=cv2.INTER_CUBIC)\n"
+        f"result = swap_image({str(astronaut_path)!r}, pixels, threads=1)\n"
+        "assert result.faces[0].size_px > 2500, result.faces[0].size_px\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    assert int(peak_mb) < 1000

@@ -98,6 +98,18 @@ def test_video(run_example, heads, hopper_path, astronaut_path, tmp_path):
     assert (tmp_path / "out.mp4").stat().st_size > 0
 
 
+def test_stream(run_example, heads, hopper_path, tmp_path):
+    with av.open(str(tmp_path / "camera.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 192
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(heads[0], format="rgb24")))
+        container.mux(stream.encode(None))
+    given = (hopper_path, "camera.mp4", "--lookahead", 1, "--save", "me.sosie")
+    assert run_example("stream.py", *given) == "3 frames came back\n"
+    assert run_example("stream.py", "me.sosie", "camera.mp4") == "3 frames came back\n"
+
+
 def test_several_people(run_example, heads, astronaut_path, hopper_path, tmp_path):
     both = np.concatenate(heads, axis=1)
     group = save(tmp_path / "group.png", both)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -11,10 +14,21 @@ import pytest
 from sosie import runtime
 from sosie.errors import InputError, UnavailableError, UsageError
 
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
 
 def test_the_processor_is_available_and_works():
     assert "cpu" in runtime.available_providers()
     runtime.probe_provider("cpu")
+
+
+def test_nothing_is_written_about_the_user(tmp_path):
+    """ONNX Runtime keeps a database with an id of the device in the user's cache, unless told not
+    to."""
+    script = "from sosie import runtime; runtime.probe_provider('cpu')"
+    env = {"PYTHONPATH": str(SOURCE), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-c", script], check=True, env=env)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_session_runs_by_the_names_of_its_inputs():
@@ -145,3 +159,27 @@ def test_a_pipe_is_no_model(tmp_path):
     os.mkfifo(tmp_path / "pipe.onnx")
     with pytest.raises(InputError, match="is a pipe"):
         runtime.create_session(tmp_path / "pipe.onnx")
+
+
+def test_what_a_network_computes_is_bounded(tmp_path, run_python):
+    """A file of a few hundred bytes that asks for 3.6 GB."""
+    path = tmp_path / "greedy.onnx"
+    nodes = [
+        ("ConstantOfShape", ["claimed"], ["many"]),
+        ("ReduceSum", ["many"], ["sum"]),
+        ("Add", ["a", "sum"], ["out"]),
+    ]
+    path.write_bytes(_graph(nodes, [("claimed", np.array([30_000, 30_000]))]))
+    told = run_python(
+        "import resource, numpy as np\n"
+        "from sosie import runtime\n"
+        "from sosie.errors import InputError\n"
+        "try:\n"
+        f"    session = runtime.create_session({str(path)!r}, threads=1)\n"
+        "    session.run({'a': np.ones((1, 4), np.float32)})\n"
+        "except InputError as error:\n"
+        "    print('refused' if 'greedy.onnx' in str(error) else error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    ).split()
+    assert told[0] == "refused"
+    assert int(told[1]) < 1200

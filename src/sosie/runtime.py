@@ -7,10 +7,12 @@ that was asked for or is not created: ONNX Runtime's own fallback to the process
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,10 @@ _INSTALL = {
     "openvino": "pip install onnxruntime-openvino",
     "qnn": "pip install onnxruntime-qnn",
 }
+
+_MOST_BYTES = 900_000_000
+"""What a network from a file may take for what it computes: far more than any swapper needs. A file
+of a hundred bytes can ask for any amount."""
 
 _ERRORS_ONLY = 4
 """ONNX Runtime's log level for fatal messages alone: what matters is raised here."""
@@ -221,6 +227,8 @@ def _open(
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = _ERRORS_ONLY
     settings.intra_op_num_threads = threads or os.cpu_count() or 1
+    if not isinstance(model, bytes):
+        entries = {**entries, **_bounded_memory()}
     for key, value in entries.items():
         settings.add_session_config_entry(key, value)
     full = PROVIDERS[provider]
@@ -245,6 +253,27 @@ def _open(
     return Session(session, provider, name, lambda shapes: runs.append(NetworkRun(model, shapes)))
 
 
+@cache
+def _bounded_memory() -> dict[str, str]:
+    """Settings by which files of others share a bounded memory for what they compute. Their
+    weights do not count: those are bounded by the file."""
+    import onnxruntime
+
+    onnxruntime.create_and_register_allocator(
+        onnxruntime.OrtMemoryInfo(
+            "Cpu",
+            onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
+            0,
+            onnxruntime.OrtMemType.DEFAULT,
+        ),
+        onnxruntime.OrtArenaCfg({"max_mem": _MOST_BYTES, "arena_extend_strategy": 1}),
+    )
+    return {
+        "session.use_env_allocators": "1",
+        "session.use_device_allocator_for_initializers": "1",
+    }
+
+
 def _not_started(provider: str, error: Exception) -> str:
     return (
         f"The provider {provider!r} did not run the network ({_first_line(error)}): check its "
@@ -253,7 +282,8 @@ def _not_started(provider: str, error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].rstrip(". ")
+    # ONNX Runtime names the place in its own source, as its makers' machines have it.
+    return re.sub(r"/onnxruntime_src/\S+ ", "", str(error).strip().split("\n")[0]).rstrip(". ")
 
 
 def _shape(dimensions: list[Any] | None) -> tuple[int | None, ...]:

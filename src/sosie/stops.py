@@ -14,6 +14,14 @@ STOP_SIGNALS = tuple(
 """The signals that ask a process to stop, as far as this system has them."""
 
 
+def leave_stops() -> None:
+    """In a worker process: leave it to the process that started it to stop. A terminal asks all of
+    its processes at once. SIGTERM stays, by which workers are ended."""
+    for number in STOP_SIGNALS:
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def stops_held() -> Iterator[None]:
     """Until the block is over a request to stop is only noted, and then handled as it would have

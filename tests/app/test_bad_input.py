@@ -218,6 +218,16 @@ def test_a_full_disk(swap_refused, small_path, film_path, mounted, kind):
     assert "disk is full" in swap_refused(1, target, output=disk / name)
 
 
+@pytest.mark.parametrize("name", ["out", "out.gif"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    swap_refused, film_path, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr("sosie.pipeline.read_roles", None)  # no source could be looked at
+    assert "no extension of a film" in swap_refused(2, film_path, output=name)
+    (tmp_path / name).mkdir()
+    assert "is a folder; give the name of a file" in swap_refused(1, film_path, output=name)
+
+
 @pytest.mark.parametrize("which", ["target", "source", "link"])
 def test_an_output_that_is_an_input(refused, hopper_path, small_path, film_path, tmp_path, which):
     source, target = tmp_path / "source.jpg", tmp_path / "target.png"

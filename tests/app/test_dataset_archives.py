@@ -120,6 +120,27 @@ def test_members_are_on_disk_one_at_a_time_and_a_killed_run_is_tidied_up(
     assert [path.name for path in temp.iterdir()] == ["sosie-unpacked-new"]
 
 
+def test_films_of_an_archive_are_read_and_named_by_their_names_there(
+    sosie, film_path, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    (tmp_path / "temp").mkdir()
+    archive = tmp_path / "films.zip"
+    content = film_path.read_bytes()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a/whole.mp4", content)
+        file.writestr("b/cut.mp4", content[: len(content) // 3])
+    out = tmp_path / "faces"
+    told = sosie("dataset", "extract", archive, "--out", out, *SMALL, "--every", 4, "--json")
+    assert told.code == 1
+    assert told.json["faces"] > 0
+    (failure,) = told.json["failures"]
+    assert failure["path"] == str(archive / "b" / "cut.mp4")
+    assert failure["path"] in failure["error"]
+    assert "unpacked" not in told.err
+    assert list((tmp_path / "temp").iterdir()) == []
+
+
 def test_an_archive_that_would_fill_the_disk_is_not_unpacked(refused, tmp_path, monkeypatch):
     bomb = tmp_path / "bomb.zip"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from sosie.errors import UsageError
 from sosie.media.encoders import is_available
 from sosie.media.hdr import HdrMetadata
 from sosie.media.planes import plane_array
@@ -95,6 +96,63 @@ def test_a_late_start_is_kept(make_clip: Any, tmp_path: Path) -> None:
     )
     rewrite(path, tmp_path / "out.mp4")
     assert times(tmp_path / "out.mp4") == times(path)
+
+
+def test_a_recording_whose_clock_began_hours_before(
+    make_clip: Any, kinds: Any, tmp_path: Path
+) -> None:
+    path = make_clip(
+        "film.ts", sounds=(kinds.sound(),), container_options={"output_ts_offset": "36000"}
+    )
+    with av.open(str(path)) as container:
+        starts = [stream.start_time * stream.time_base for stream in container.streams]
+    assert min(starts) > 35999
+    for name in ("out.mp4", "out.mkv"):
+        rewrite(path, tmp_path / name)
+        with av.open(str(tmp_path / name)) as container:
+            assert container.duration / av.time_base < 1
+            now = [next(container.decode(stream)).time for stream in container.streams]
+            container.seek(0)
+        # Sound and pictures stay as far apart as they were.
+        assert now[0] - now[1] == pytest.approx(float(starts[0] - starts[1]), abs=0.025)
+        shown = times(tmp_path / name)
+        before = times(path)
+        assert [float(t - shown[0]) for t in shown] == pytest.approx(
+            [float(t - before[0]) for t in before], abs=1e-3
+        )
+
+
+def test_mpeg4_in_avi_with_frames_between_others(make_clip: Any, tmp_path: Path) -> None:
+    """FFmpeg gives two of such frames each other's time."""
+    path = make_clip(
+        "film.avi", codec="mpeg4", frames=20, gop=12, options={"bf": "2", "qscale": "3"}
+    )
+    with open_film(path) as film:
+        found = [frame.time_s for frame in film.frames()]
+    steps = np.diff(found)
+    assert len(found) == 20
+    # The first may be shown longer: the clock of an AVI is that of decoding.
+    assert steps[2:] == pytest.approx(np.full(17, 0.04), abs=1e-6)
+    with pytest.raises(UsageError, match=r"no frame from 0 up to 0\.01 s; give a longer part"):
+        open_film(path, None, 0.01)
+
+
+@pytest.mark.parametrize("extension", ["mkv", "webm", "mp4", "mov"])
+def test_the_same_film_twice_is_the_same_file(
+    make_clip: Any, kinds: Any, tmp_path: Path, extension: str
+) -> None:
+    path = make_clip(
+        "film.mkv",
+        frames=5,
+        sounds=(kinds.sound(),),
+        chapters=((0, 0.1, "one"),),
+        metadata={"title": "Words", "creation_time": "2020-01-02T03:04:05.000000Z"},
+    )
+    contents = []
+    for number in range(2):
+        rewrite(path, tmp_path / f"{number}.{extension}")
+        contents.append((tmp_path / f"{number}.{extension}").read_bytes())
+    assert contents[0] == contents[1]
 
 
 def test_the_last_frame_lasts_as_long(make_clip: Any, tmp_path: Path) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import os
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
+from sosie.app.targets import kind_of
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.media.image import Photo, array_photo, load_photo, save_photo
 
@@ -247,3 +252,156 @@ def test_sizes_that_a_format_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="at most 16383 a side"):
         save_photo(photo, tmp_path / "a.webp")
     assert list(tmp_path.iterdir()) == []
+
+
+# Files that lie about themselves.
+
+
+def with_chunk(kind: bytes, content: bytes) -> bytes:
+    """A PNG with a chunk of any content after its header, its checksum right."""
+    buffer = io.BytesIO()
+    Image.fromarray(smooth()).save(buffer, "PNG")
+    data = buffer.getvalue()
+    check = zlib.crc32(kind + content)
+    chunk = struct.pack(">I4s", len(content), kind) + content + struct.pack(">I", check)
+    return data[:33] + chunk + data[33:]
+
+
+BROKEN = {
+    "gama.png": lambda: with_chunk(b"gAMA", b"\1"),
+    "phys.png": lambda: with_chunk(b"pHYs", b"\0\0"),
+    "bomb.png": lambda: with_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(3_000_000))),
+    "header.ppm": lambda: b"P6\n60 99999999999999999999\n255\n" + bytes(60),
+    "big.tif": lambda: b"II\x2b\0\x08\0\0\0\x10\0\0\0\0\0\0\0\xff\xff\xff\xff" + bytes(60),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_header_is_a_sentence_wherever_it_is_met(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(BROKEN[name]())
+    refused(tmp_path / name, name)
+    assert kind_of(tmp_path / name) in ("photo", None)
+
+
+def test_whatever_a_decoder_raises_names_the_file(tmp_path: Path, monkeypatch: Any) -> None:
+    Image.fromarray(smooth()).save(tmp_path / "a.png")
+    for kind in (
+        struct.error,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+        OverflowError,
+        zlib.error,
+    ):
+
+        def fail(*_: Any, kind: type[Exception] = kind) -> None:
+            raise kind("deep within")
+
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+        refused(tmp_path / "a.png", "a.png is damaged")
+
+
+def test_exif_numbers_in_a_tag_of_text_are_left_out(tmp_path: Path) -> None:
+    values = exif(6)
+    data = values.tobytes()
+    # The tag of the maker, 0x10F, of type 2 (text): now of type 5 (fractions).
+    at = data.index(b"\x01\x0f\x00\x02" if data[6:8] == b"MM" else b"\x0f\x01\x02\x00")
+    order = "big" if data[6:8] == b"MM" else "little"
+    broken = data[: at + 2] + (5).to_bytes(2, order) + data[at + 4 :]
+    Image.fromarray(smooth()).save(tmp_path / "a.jpg", exif=broken)
+    photo = load_photo(tmp_path / "a.jpg")
+    assert photo.pixels.shape == (W, H, 3)  # still turned upright
+    assert any("EXIF" in note and "left out" in note for note in photo.notes)
+    kept = Image.Exif()
+    kept.load(photo.exif or b"")
+    assert 0x10F not in kept
+    assert kept.get_ifd(0x8825)[1] == "N"
+    for name in ("b.jpg", "b.png", "b.tif", "b.webp"):
+        save_photo(photo, tmp_path / name)
+
+
+def test_a_profile_stored_as_text_is_left_out(tmp_path: Path) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[34675] = 2
+    tags[34675] = "a profile in words"
+    Image.fromarray(smooth()).save(tmp_path / "a.tif", tiffinfo=tags)
+    photo = load_photo(tmp_path / "a.tif")
+    assert photo.icc_profile is None
+    assert any("stored as text" in note for note in photo.notes)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_pipe_or_a_device_is_refused_without_opening_it(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "a.png")
+    refused(tmp_path / "a.png", "and not a file")
+    with pytest.raises(InputError, match="and not a file"):
+        kind_of(tmp_path / "a.png")
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    refused(tmp_path / ("n" * 300 + ".png"), "too long")
+    refused("a\0b.png", "no name of a file")
+
+
+def test_pages_are_not_counted_to_the_end(tmp_path: Path, monkeypatch: Any) -> None:
+    pages = [Image.fromarray(smooth()) for _ in range(300)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    sought: list[int] = []
+    seek = TiffImagePlugin.TiffImageFile.seek
+
+    def counted(self: Any, frame: int) -> None:
+        sought.append(frame)
+        seek(self, frame)
+
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "seek", counted)
+    refused(tmp_path / "a.tif", "more than 100 pages")
+    assert max(sought) <= 101
+
+
+def test_a_jpeg_of_very_many_scans(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (3000, 3000), (90, 110, 130)).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    last = data.rindex(b"\xff\xda")
+    (tmp_path / "a.jpg").write_bytes(data[:last] + data[last:-2] * 300 + data[-2:])
+    refused(tmp_path / "a.jpg", "passes")
+    (tmp_path / "b.jpg").write_bytes(data)
+    assert load_photo(tmp_path / "b.jpg").pixels.shape == (3000, 3000, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a.webp", "RGB"), ("a.png", "I;16"), ("a.tif", "I;16")]
+)
+def test_what_takes_more_memory_may_have_fewer_pixels(
+    tmp_path: Path, monkeypatch: Any, name: str, mode: str
+) -> None:
+    monkeypatch.setattr("sosie.media.photo.MAX_COSTLY_PIXELS", 2000)
+    Image.new(mode, (60, 40)).save(tmp_path / name)
+    refused(tmp_path / name, "60 x 40", "for WEBP" if name == "a.webp" else "for 16 bits")
+
+
+def test_a_large_photo_is_read_in_little_more_memory_than_its_pixels(
+    tmp_path: Path, run_python: Any
+) -> None:
+    """150 MB of pixels; Pillow holds 200, and a copy in between would be as large again."""
+    Image.new("RGB", (9900, 5000), (90, 110, 130)).save(tmp_path / "a.jpg")
+    peak_mb = run_python(
+        "import resource; from sosie.media.image import load_photo;"
+        f"photo = load_photo({str(tmp_path / 'a.jpg')!r});"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    assert int(peak_mb) < 560
+
+
+def test_decoders_say_nothing_of_their_own(tmp_path: Path, capfd: Any) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray(smooth()).save(path, compression="tiff_lzw")
+    data = bytearray(path.read_bytes())
+    place = struct.unpack("<I", data[4:8])[0]
+    for entry in range(place + 2, len(data) - 12, 12):
+        if data[entry : entry + 2] == b"\x16\x01":  # RowsPerStrip: two values instead of one
+            data[entry + 4] = 2
+    path.write_bytes(bytes(data))
+    with suppress(InputError):
+        load_photo(path)
+    assert capfd.readouterr().err == ""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sosie.errors import OutputError, UsageError
-from sosie.media.output import atomic_output, check_output
+from sosie.media.output import PendingOutput, atomic_output, check_output
 
 
 def names(folder: Path) -> list[str]:
@@ -193,6 +193,15 @@ def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_same(
     with atomic_output(tmp_path / "out.mp4", overwrite=True) as pending:
         pending.path.write_bytes(b"film")
     assert names(tmp_path) == [".other.1.tmp.mp4", "out.mp4"]
+
+
+def test_a_hidden_name_that_another_has_taken_since_is_left_alone(tmp_path: Path) -> None:
+    pending = PendingOutput(tmp_path / "out.mp4")
+    pending.path.write_bytes(b"mine")
+    pending.commit(overwrite=False)
+    pending.path.write_bytes(b"of the next run")
+    pending.release()
+    assert names(tmp_path) == [pending.path.name, "out.mp4"]
 
 
 def test_two_that_write_the_same_do_not_write_the_same_file(tmp_path: Path) -> None:

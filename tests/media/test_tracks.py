@@ -14,6 +14,7 @@ from av.stream import Disposition
 from PIL import Image
 
 from sosie.errors import InputError
+from sosie.media.tracks import Tracks
 from sosie.media.video import open_film
 
 
@@ -364,6 +365,36 @@ def test_packets_that_a_container_refuses_are_left_out_and_said(
             writer.write(frame)
     assert len(packets(tmp_path / "out.mp4", 1)) == len(packets(path, 1)) - 1
     assert writer.notes == ("Audio stream 1 (aac, fra): 1 damaged packets were left out.",)
+
+
+@pytest.mark.parametrize("name", ["out.mov", "out.mp4", "out.mkv"])
+def test_a_timecode_stays_and_costs_no_film(make_clip: Any, tmp_path: Path, name: str) -> None:
+    path = make_clip("film.mov", video_metadata={"timecode": "10:20:30:05"})
+    with av.open(str(path)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "data"]
+    assert rewrite(path, tmp_path / name) == ()
+    with av.open(str(tmp_path / name)) as container:
+        words = container.streams.video[0].metadata
+    assert words.get("timecode", words.get("TIMECODE")) == "10:20:30:05"
+    # A part begins at another time.
+    notes = rewrite(path, tmp_path / f"part-{name}", start_s=0.2)
+    assert notes == ("The film's timecode was left out: it is that of the film's start.",)
+
+
+def test_a_stream_that_is_refused_only_at_the_end_is_left_out_before(
+    make_clip: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(Tracks, "_is_timecode", lambda self, stream: False)
+    path = make_clip("film.mov", video_metadata={"timecode": "10:20:30:05"})
+    for name in ("out.mov", "out.mkv"):
+        with open_film(path) as film, film.writer(tmp_path / name) as writer:
+            extension = Path(name).suffix
+            # Matroska cannot hold it either, and is not recommended.
+            assert writer.notes == (
+                f"Data stream 1 (unknown, eng) was left out: {extension} cannot hold it.",
+            )
+            for frame in film.frames():
+                writer.write(frame)
 
 
 def test_damaged_sound_has_a_sentence(make_clip: Any, kinds: Any) -> None:

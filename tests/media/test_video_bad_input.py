@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,19 @@ def test_corrupt_packets(make_clip: Any) -> None:
     )
 
 
+def test_damage_in_a_broadcast_is_told(make_clip: Any) -> None:
+    path = noisy(make_clip, "film.ts")
+    whole = path.read_bytes()
+    packets = len(whole) // 188
+    begin = packets * 2 // 5 * 188
+    path.write_bytes(whole[:begin] + whole[begin + 12 * 188 :])
+    with open_film(path) as film:
+        times = [frame.time_s for frame in film.frames()]
+        (note,) = film.notes
+    assert times[-1] - times[0] > 3
+    assert note.startswith("The film is damaged: ")
+
+
 def test_damage_to_the_end(make_clip: Any) -> None:
     path = noisy(make_clip, "film.mp4")
     with av.open(str(path)) as container:
@@ -180,3 +194,30 @@ def test_a_change_of_size_says_when(tmp_path: Path) -> None:
 
 def test_tiny_films(make_clip: Any) -> None:
     refused(make_clip(size=(64, 14)), "64 x 14", "at least 16")
+
+
+def test_frames_of_8k_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "huge.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 8192, 4320, "gray"
+        frame = av.VideoFrame(8192, 4320, "gray")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    refused(path, "8192 x 4320", "35 megapixels", "limit is 10")
+
+
+def test_frames_that_no_encoder_takes_are_refused_before_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "wide.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 40_000, 16, "gray"
+        container.mux(stream.encode(av.VideoFrame(40_000, 16, "gray")))
+        container.mux(stream.encode())
+    refused(path, "40000 x 16", "limit is 16384 a side")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_pipe_or_a_device_is_refused_without_opening_it(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "film.mp4")
+    refused(tmp_path / "film.mp4", "and not a file")

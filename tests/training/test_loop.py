@@ -72,6 +72,24 @@ def test_a_second_ctrl_c_stops_at_once(recipe_that, short, tmp_path):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_other_requests_to_stop_are_as_ctrl_c(recipe_that, short, tmp_path, name):
+    number = getattr(signal, name)
+
+    def losses(self, network, batch, progress):
+        signal.raise_signal(number)
+        return super(type(self), self).losses(network, batch, progress)
+
+    usual = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(InterruptedTrainingError, match=r"after 8 samples"):
+            train(recipe_that(losses=losses), short, tmp_path)
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, usual)
+    assert (tmp_path / STATE).exists()
+
+
 def test_a_thread_of_its_own_can_train(recipe_that, short, tmp_path):
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(train, recipe_that(), short, tmp_path).result().is_file()

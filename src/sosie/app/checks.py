@@ -15,7 +15,7 @@ from typing import Literal
 
 import sosie
 from sosie.errors import SosieError
-from sosie.weights import check, embedded_names
+from sosie.weights import check, embedded_cards, embedded_names
 
 DEPENDENCIES = (
     "av",
@@ -24,6 +24,7 @@ DEPENDENCIES = (
     "opencv-python-headless",
     "pillow",
     "rich",
+    "safetensors",
     "typer",
 )
 _NEEDED_ENCODERS = ("libx264",)
@@ -99,7 +100,23 @@ def _providers() -> Iterator[Check]:
             remedy = "run `pip install --force-reinstall onnxruntime`" if needed else ""
             yield Check("provider", name, False, _first_line(error), needed, remedy)
         else:
-            yield Check("provider", name, True, "ran a small network", needed)
+            yield Check("provider", name, True, f"ran a small network; {_starting(name)}", needed)
+
+
+def _starting(provider: str) -> str:
+    """Which of the package's networks start on a provider."""
+    from sosie.zoo import open_network
+
+    networks = [name for name, card in embedded_cards().items() if card.file.endswith(".onnx")]
+    refused = []
+    for name in networks:
+        try:
+            open_network(name, provider, 1)
+        except SosieError:
+            refused.append(name)
+    if refused:
+        return f"of Sosie's networks {', '.join(refused)} do not start on it"
+    return f"all {len(networks)} networks of Sosie start on it"
 
 
 def _encoders() -> Iterator[Check]:
@@ -121,7 +138,7 @@ def _encoder(name: str) -> Check:
     # SVT-AV1 reads this once in a process: without it films encoded later would be noisy too.
     os.environ.setdefault("SVT_LOG", "1")
     try:
-        with _silent_stderr():
+        with _silent():
             size = _encode_two_frames(name)
     except Exception as error:  # whatever goes wrong in a driver is the finding
         return Check("encoder", name, False, _reason(error), needed, remedy)
@@ -158,23 +175,19 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Nothing reaches the process's stderr: some encoders write there past every setting.
-    PyAV's errors carry the log meanwhile."""
+def _silent() -> Iterator[None]:
+    """No encoder's words reach the terminal. PyAV's errors carry FFmpeg's log meanwhile."""
     import av
+
+    from sosie.media.chatter import silent_stderr
 
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
-    sys.stderr.flush()
-    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
     try:
-        yield
+        with silent_stderr():
+            yield
     finally:
-        os.dup2(saved, 2)
         av.logging.set_level(level)
-        os.close(saved)
-        os.close(sink)
 
 
 def _sample_swap() -> Check:

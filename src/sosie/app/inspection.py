@@ -111,6 +111,7 @@ def inspect_film(
             for start_s, end_s in zip(frames.scene_starts_s, ends_s, strict=True)
         ],
         "tracks": [tracks[number].summary() for number in sorted(tracks)],
+        "notes": list(film.notes),
     }
 
 

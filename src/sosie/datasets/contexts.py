@@ -15,7 +15,8 @@ from sosie.datasets.nearest import Rows, neighbours
 from sosie.datasets.scratch import Scratch, parts
 from sosie.types import FloatArray
 
-# Chosen with `linkage.CUT` on identities that are not held out; `docs/datasets.md` has the figures.
+# Chosen with `linkage.CUT` on identities that are not held out; `docs/reports/datasets.md` has the
+# figures.
 _NEIGHBOURS, _EXPANDED = 20, 6
 _EXPANDED_FROM = 0.55
 _STEEPNESS = 6.0

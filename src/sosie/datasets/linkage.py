@@ -34,7 +34,7 @@ CUT = 0.46
 FLOOR = 0.30
 """Mean likeness below which nothing is joined, whatever number of people is asked for."""
 
-# Chosen with CUT on identities that are not held out; `docs/datasets.md` has the figures.
+# Chosen with CUT on identities that are not held out; `docs/reports/datasets.md` has the figures.
 _CONTEXT_SHARE = 0.2
 
 _KNOWN = 32

@@ -23,6 +23,7 @@ from sosie.analysis.analyser import Analyser, create_analyser
 from sosie.datasets.pictures import Picture, find_pictures, read_picture
 from sosie.datasets.split import is_held_out, is_validation
 from sosie.errors import InputError
+from sosie.stops import leave_stops
 from sosie.training.arrays import new_bytes, save_arrays
 from sosie.types import FloatArray
 
@@ -160,7 +161,7 @@ def _run(
             yield len(part)
         return
     fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=fresh) as pool:
+    with ProcessPoolExecutor(workers, mp_context=fresh, initializer=leave_stops) as pool:
         futures = {pool.submit(_read_part, p, f, template, size_px): len(p) for p, f in missing}
         for future in as_completed(futures):
             future.result()

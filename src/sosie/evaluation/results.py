@@ -23,7 +23,7 @@ from sosie.errors import InputError, OutputError
 from sosie.evaluation.cache import read_arrays, write_arrays
 from sosie.evaluation.figure import Traits
 from sosie.evaluation.files import make_folder, remove, write_json
-from sosie.media.output import atomic_output, check_folder
+from sosie.media.output import atomic_output, check_folder, not_written
 
 CONFIG, LINES, SET = "config.json", "results.jsonl", "set.json"
 RESULTS, TRAITS, PICTURES = "results", "traits", "pictures"
@@ -161,8 +161,11 @@ class RunFolder:
             content = write_arrays(_trait_arrays(traits))
             with atomic_output(self._traits(line.pair), overwrite=True) as pending:
                 pending.path.write_bytes(content)
-        with (self.folder / LINES).open("a", encoding="utf-8") as file:
-            file.write(_text(line))
+        try:
+            with (self.folder / LINES).open("a", encoding="utf-8") as file:
+                file.write(_text(line))
+        except OSError as error:
+            raise OutputError(not_written(self.folder / LINES, error)) from error
 
     def traits(self, pairs: Iterable[str]) -> list[Traits]:
         """What was kept of these pairs, of those that have it."""

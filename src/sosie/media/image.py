@@ -28,6 +28,7 @@ from PIL import (
 
 from sosie.errors import InputError
 from sosie.files import StrPath, require_file
+from sosie.media.chatter import silent_stderr
 from sosie.media.image_write import save_photo
 from sosie.media.photo import (
     JpegQuality,
@@ -157,8 +158,8 @@ def pillow_photo(image: Image.Image, name: str) -> Photo:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No warning of Pillow's surfaces: what matters of them is an error or a note here."""
-    with _warnings_lock, warnings.catch_warnings():
+    """No warning of a decoder's surfaces: what matters of them is an error or a note here."""
+    with _warnings_lock, silent_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 

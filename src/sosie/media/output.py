@@ -135,8 +135,10 @@ class PendingOutput:
     def release(self) -> None:
         """Removes the hidden file, where it has not got a name of its own, and its lock."""
         with stops_held():
-            with suppress(OSError):
-                self.path.unlink()
+            # Once it has a name of its own, the hidden one may be another process's.
+            if not self._is_settled:
+                with suppress(OSError):
+                    self.path.unlink()
             if self._lock is not None:
                 os.close(self._lock)
                 self._lock = None

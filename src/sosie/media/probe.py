@@ -21,6 +21,15 @@ from sosie.files import StrPath, require_file
 MIN_SIDE_PX = 16
 """No side of a film may be shorter."""
 
+MAX_PIXELS = 10_000_000
+"""No frame may have more pixels (4K): decoder, encoder and what is between hold some fifty."""
+
+MAX_SIDE_PX = 16_384
+"""No side of a frame may be longer: H.264 ends there."""
+
+LARGE_PIXELS = 4_000_000
+"""Frames of more pixels are decoded without working on several at once, each of which is held."""
+
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 # Demuxers that make "video" of a text, or that follow a list to other files.
 _NO_FILM = ("tty", "hls", "concat", "dash", "ffmetadata")
@@ -154,7 +163,8 @@ def open_input(path: Path) -> Any:
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The film's video: not its cover art. Raises InputError where there is none."""
+    """The film's video: not its cover art. Raises InputError where there is none, or its frames are
+    too large."""
     streams = [s for s in container.streams.video if not s.disposition & _PICTURES]
     if not streams:
         raise InputError(
@@ -165,7 +175,22 @@ def video_stream(container: Any, path: Path) -> Any:
         raise InputError(
             f"{path} has video in a codec that cannot be decoded; convert it to H.264 first."
         )
+    check_frame_size(chosen.codec_context.width, chosen.codec_context.height, path)
     return chosen
+
+
+def check_frame_size(width: int, height: int, path: Path) -> None:
+    """Raises InputError where frames of this size are larger than is read."""
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} has frames of {width} x {height} pixels ({width * height / 1e6:.0f} "
+            f"megapixels), and the limit is {MAX_PIXELS / 1e6:.0f}; make it smaller first."
+        )
+    if max(width, height) > MAX_SIDE_PX:
+        raise InputError(
+            f"{path} has frames of {width} x {height} pixels, and the limit is {MAX_SIDE_PX} a "
+            f"side; make it smaller first."
+        )
 
 
 def _stream_names(container: Any) -> str:

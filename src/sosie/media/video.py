@@ -38,9 +38,11 @@ from sosie.media.damage import (
 from sosie.media.encode import FilmWriter
 from sosie.media.planes import Colours, Converter, bit_depth, native_format
 from sosie.media.probe import (
+    LARGE_PIXELS,
     MIN_SIDE_PX,
     FilmInfo,
     Orientation,
+    check_frame_size,
     codec_name,
     film_info,
     film_origin,
@@ -248,6 +250,8 @@ class Film:
             if highest is not None and time >= highest:
                 return
             if size is None:
+                # A stream may say another size than it has.
+                check_frame_size(frame.width, frame.height, self.path)
                 size = (frame.width, frame.height)
             elif size != (frame.width, frame.height):
                 raise InputError(
@@ -282,7 +286,8 @@ class Film:
             for other in container.streams:
                 if other.index != stream.index:
                     other.discard = Discard.all
-            stream.thread_type = "AUTO"
+            size = stream.codec_context.width * stream.codec_context.height
+            stream.thread_type = "SLICE" if size > LARGE_PIXELS else "AUTO"
             stream.thread_count = self._threads
             if seek is not None:
                 with suppress(FFmpegError):  # no index to seek by: the film is read from its start

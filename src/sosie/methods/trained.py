@@ -23,6 +23,7 @@ from sosie.zoo import open_network
 
 _CARD = "sosie.card"
 # Towards the crop's edge the swapped face gives way to the target over this share of its side.
+_MOST_PX = 2048
 _EDGE = 0.08
 
 
@@ -84,7 +85,13 @@ class TrainedSwapper:
         chosen = [self.choose(prepared, c) if c.source is None else c.source for c in crops]
         targets = np.concatenate([self._values(crop) for crop in crops])
         identities = np.concatenate([prepared[k].identity for k in chosen])
-        made = self._session.run({"target": targets, "identity": identities})["swapped"]
+        answers = self._session.run({"target": targets, "identity": identities})
+        made = next(iter(answers.values()))
+        if made.shape != targets.shape:
+            raise InputError(
+                f"The {self.card.name} gives {made.shape} numbers instead of {targets.shape}: its "
+                f"file is damaged, or of another size than it says."
+            )
         mask = _soft_edge(self._size_px)
         unit = np.clip((made.transpose(0, 2, 3, 1) - self._low) / (1 - self._low), 0, 1)
         return [SwappedCrop(np.asarray(one, np.float32), mask, np.zeros_like(mask)) for one in unit]
@@ -126,6 +133,11 @@ def _facts(file: Path, session: Session, name: str) -> dict[str, Any]:
             f"--model."
         ) from error
     method = texts["method"]
+    if texts["template"] not in geometry.TEMPLATES or not 16 <= size_px <= _MOST_PX or low < -1:
+        raise InputError(
+            f"{file} says of itself what no network of `sosie train` does: it is damaged, or was "
+            f"changed."
+        )
     if method != name:
         raise InputError(f"{file} is a {method}, not a {name}: give --method {method}.")
     return {**texts, "size_px": size_px, "low": low}

@@ -28,9 +28,14 @@ _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
 _ENCRYPTED = 1
 """The flag of members that are."""
 
+_ZIP_MEMBERS = 200_000
+"""More than any network has tensors."""
+
 _DIRECTORY = 64 * MIB
+"""The longest list of members, in bytes."""
+
 _NAME = 1000
-"""The longest list of members, and the longest name of one, in bytes."""
+"""The longest name of a member, in bytes."""
 
 _BLOCK = 512
 """Bytes of a header of a tar, and what its members are padded to."""
@@ -85,8 +90,10 @@ def _find_directory(opened: BufferedReader, size: int) -> tuple[int, int, int]:
         magic, _, _, _, *disks, count_here, count, length, start = _unpack(_END_64, opened, end)
         if magic != b"PK\x06\x06" or any(disks) or count_here != count:
             raise DamagedError("no end of a zip of 64 bits")
-    if start + length > end or length > _DIRECTORY or count * _ENTRY.size > length:
+    if start + length > end or not count * _ENTRY.size <= length <= _DIRECTORY:
         raise DamagedError("a list of members that is not in the file")
+    if count > _ZIP_MEMBERS:
+        raise DamagedError("more members than any checkpoint has")
     return count, length, start
 
 

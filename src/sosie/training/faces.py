@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from sosie import geometry
 from sosie.datasets.split import identity_of, is_held_out, is_validation
 from sosie.errors import InputError
+from sosie.stops import leave_stops
 from sosie.training.arrays import new_bytes, save_arrays
 from sosie.training.recipe import Materials
 from sosie.training.teachers import (
@@ -147,7 +148,9 @@ def _read_missing(parts: list[Part], files: list[Path], materials: Materials) ->
     total, done, started = sum(len(part.names) for part, _ in missing), 0, time.monotonic()
     # A fresh interpreter each: MediaPipe's threads do not survive a fork.
     fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, materials.workers), mp_context=fresh) as pool:
+    with ProcessPoolExecutor(
+        max(1, materials.workers), mp_context=fresh, initializer=leave_stops
+    ) as pool:
         futures = {
             pool.submit(_read_part, part, file, materials.teachers): part for part, file in missing
         }

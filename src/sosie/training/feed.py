@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from sosie.stops import leave_stops
 from sosie.training.recipe import Plan, Recipe
 
 
@@ -86,8 +86,8 @@ class _From(Sampler[int]):
 
 
 def _quieten(_: int) -> None:
-    """A worker is one of several: it takes one thread and leaves Ctrl-C to the loop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker is one of several: it takes one thread and leaves it to the loop to stop."""
+    leave_stops()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     os.nice(1)

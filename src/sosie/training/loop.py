@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
 from sosie.errors import InputError, InterruptedTrainingError, OutputError, SosieError, UsageError
+from sosie.stops import STOP_SIGNALS
 from sosie.training.checkpoint import (
     load_tensors,
     optimizer_tensors,
@@ -289,22 +291,27 @@ def _whole_disk(run: Path) -> Iterator[None]:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed. In the middle of a step it would leave a state that is neither
-    this step's nor the next one's, so the first is only noted; a second one stops at once."""
-    usual = signal.getsignal(signal.SIGINT)
+    """Whether the process was asked to stop, by Ctrl-C or as `STOP_SIGNALS` says. In the middle of
+    a step it would leave a state that is neither this step's nor the next one's, so the first
+    request is only noted; a second one stops at once."""
     asked = False
+    usual: dict[int, Any] = {}
 
     def note(*_: object) -> None:
         nonlocal asked
         asked = True
-        signal.signal(signal.SIGINT, usual)
+        restore()
 
-    # A process in the background may ignore the signal, and only the first thread may handle it.
-    handled = callable(usual) and threading.current_thread() is threading.main_thread()
-    if handled:
-        signal.signal(signal.SIGINT, note)
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    # A process in the background may ignore the signals, and only the first thread may handle them.
+    if threading.current_thread() is threading.main_thread():
+        usual = {n: handler for n in STOP_SIGNALS if callable(handler := signal.getsignal(n))}
+    for number in usual:
+        signal.signal(number, note)
     try:
         yield lambda: asked
     finally:
-        if handled:
-            signal.signal(signal.SIGINT, usual)
+        restore()

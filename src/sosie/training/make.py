@@ -201,12 +201,17 @@ def _form_of(snapshot: Path, name: str) -> dict[str, Any]:
             f"{snapshot} is no snapshot of a trained {name}: name the snapshot.safetensors of its "
             f"run, or begin with parts of other weights by --from."
         )
-    plan = dict(facts["plan"])
-    return plan | {
-        "lr": plan["lr"] / 4,
-        "samples": max(1, plan["samples"] // 10),
-        "validate_every": max(1, plan["validate_every"] // 4),
-    }
+    try:
+        plan = dict(facts["plan"])
+        return plan | {
+            "lr": plan["lr"] / 4,
+            "samples": max(1, plan["samples"] // 10),
+            "validate_every": max(1, plan["validate_every"] // 4),
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"The plan in {snapshot} is damaged: name the snapshot of another run."
+        ) from error
 
 
 def _resumed(order: Order) -> dict[str, Any]:

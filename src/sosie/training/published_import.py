@@ -203,7 +203,7 @@ def _read_npy(file: Path) -> NDArray[np.float32]:
         return matrix.astype(np.float32)
     except Exception as error:  # numpy takes the header for a literal, and fails in many ways
         raise InputError(
-            f"{file} is no .npy file of an embedding map: it should hold 512 x 512 numbers."
+            f"{file} is no .npy file of an embedding map, which holds 512 x 512 numbers: name one."
         ) from error
 
 

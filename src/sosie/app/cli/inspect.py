@@ -74,6 +74,7 @@ def film_lines(found: dict[str, Any]) -> list[str]:
         f"{found['path']}: {found['width']} x {found['height']}, {fps}, {length}",
         f"  {_count(found['scenes'], 'scene')} from {starts} s",
         *map(_track_line, found["tracks"]),
+        *(f"  {note}" for note in found["notes"]),
     ]
 
 

@@ -86,6 +86,11 @@ class FilmExtraction:
     def frames(self) -> int:
         return self._sampler.done - self._start
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what of the film could not be read."""
+        return self._sampler.notes
+
     def run(
         self,
         analyser: Analyser,

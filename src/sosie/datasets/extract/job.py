@@ -215,27 +215,28 @@ class _Run:
     def _read_film(self, one: Input, entry: dict[str, Any]) -> None:
         self.read_inputs += 1
         before = Counter(entry.get("counts", {})) if "resume" in entry else Counter()
-        known = entry
+        known, place = entry, one.name
 
         def commit(facts: Mapping[str, Any]) -> None:
             nonlocal known
+            if "error" in facts:
+                # What lies in an archive is read elsewhere, under a name that says nothing.
+                facts = {**facts, "error": facts["error"].replace(str(place), str(one.name))}
             state = PARTIAL if "resume" in facts else FAILED if "error" in facts else DONE
             known = self._ledger.told(known, **facts, state=state, options=self._options_number)
             self._shelf.commit([known])
 
         source = Source(one.name.name, entry["sha256"], entry["folder"])
         try:
-            with one.opened() as path:
-                try:
-                    film = FilmExtraction(path, source, self.options, entry)
-                except InputError as error:
-                    raise InputError(str(error).replace(str(path), str(one.name))) from error
+            with one.opened() as place:
+                film = FilmExtraction(place, source, self.options, entry)
                 with self.progress_of(one.name.name) as on_progress:
                     film.run(self._analyser, self.pool, self._shelf, commit, on_progress)
         except InputError as error:
             commit({"error": str(error)})
         else:
             self.frames += film.frames
+            self.notes += [f"{one.name}: {note}" for note in film.notes]
             self.counts += Counter(known["counts"])
             self.counts.subtract(before)
         if "error" in known:

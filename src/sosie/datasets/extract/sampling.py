@@ -71,6 +71,11 @@ class Sampler:
         self.total = self._film.info.frame_count
         self.done = start
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what of the film could not be read."""
+        return self._film.notes
+
     def __iter__(self) -> Iterator[Sample]:
         shrinker = Shrinker()
         recent: deque[Place] = deque(maxlen=_WARM_FRAMES)

@@ -48,7 +48,7 @@ def last_matrix(file: Path) -> FloatArray:
             mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as m,
         ):
             return _last_matrix(m)
-    except (ValueError, IndexError, KeyError, OverflowError, OSError) as error:
+    except (ValueError, IndexError, KeyError, OverflowError, OSError, InputError) as error:
         raise InputError(
             f"{file} holds no embedding map as its last constant: it is no inswapper; name its "
             f"interface."

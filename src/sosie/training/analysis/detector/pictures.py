@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sosie.analysis.detector import overlaps
 from sosie.datasets.split import identity_of, is_held_out, is_validation
 from sosie.errors import InputError
+from sosie.stops import leave_stops
 from sosie.training.arrays import new_bytes, save_arrays
 from sosie.training.faces import ARCHIVES, Part, decode, picture_parts
 from sosie.training.recipe import Materials
@@ -241,7 +242,7 @@ def _read_missing(parts: Sequence[Part], files: Sequence[Path], materials: Mater
             _read_part(part, file, materials.teachers)
         return
     fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(materials.workers, mp_context=fresh) as pool:
+    with ProcessPoolExecutor(materials.workers, mp_context=fresh, initializer=leave_stops) as pool:
         futures = [pool.submit(_read_part, p, f, materials.teachers) for p, f in missing]
         for number, future in enumerate(futures, 1):
             future.result()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import face_mesh
+from sosie.stops import leave_stops
 from sosie.training.analysis.visibility import hair, hands, things, worn
 from sosie.training.analysis.visibility.canvas import SPRITE_PX, Floats, Sprite
 from sosie.training.arrays import new_bytes
@@ -211,7 +212,9 @@ def _draw_all(materials: Materials, faces: FaceSet, count: int, folder: Path) ->
             return
         bounds = np.linspace(0, count, 4 * materials.workers + 1).astype(int)
         jobs = [(materials, count, int(a), int(b)) for a, b in pairwise(bounds)]
-        with ProcessPoolExecutor(materials.workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(
+            materials.workers, mp_context=get_context("spawn"), initializer=leave_stops
+        ) as pool:
             for (_, _, start, end), (colours, masks) in zip(
                 jobs, pool.map(_draw_range, jobs), strict=True
             ):
