@@ -232,3 +232,25 @@ def test_a_face_of_3000_px_takes_bounded_memory(
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
     )
     assert int(peak_mb) < 1000
+
+
+def test_a_grey_target_gets_a_grey_face(
+    white: list[White], model_face: ModelFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pink(self: White, prepared: Any, crops: Sequence[Crop]) -> list[SwappedCrop]:
+        return [
+            replace(made, pixels=made.pixels * np.array([1, 0.5, 0.6], np.float32))
+            for made in swap(self, prepared, crops)
+        ]
+
+    swap = White.swap
+    monkeypatch.setattr(White, "swap", pink)
+    face = model_face()
+    engine = Engine([[(GREY, face)]], SwapOptions(), Told(told()))
+    for colored in (False, True):
+        target = GREY.copy()
+        if colored:
+            target[..., 2] = np.arange(256, dtype=np.uint8)
+        patch = engine.patch(target, face, FaceMemory(), Stopwatch(), seen=False)
+        inside = patch.pixels[patch.mask].astype(int)
+        assert (np.ptp(inside, axis=1).max() > 20) == colored

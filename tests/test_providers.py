@@ -12,7 +12,7 @@ from sosie import FaceSwapper, UnavailableError, UsageError, runtime, swap_image
 from sosie.runtime import Session, available_providers, recorded_runs
 from sosie.zoo import open_network
 
-NETWORKS = {"detector", "landmarks", "identity", "visibility", "swap"}
+NETWORKS = {"detector", "landmarks", "identity", "parser", "swap"}
 
 needs_openvino = pytest.mark.skipif(
     "openvino" not in available_providers(),

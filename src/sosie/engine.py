@@ -20,6 +20,7 @@ from sosie.methods import load_method
 from sosie.methods.base import WINDOW_MARGIN, Source
 from sosie.options import SwapOptions
 from sosie.stopwatch import Stopwatch
+from sosie.tint import Tint, measure_tint, no_tint
 from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
 
 LARGE_FACE_PX = 1600
@@ -33,8 +34,11 @@ _CLOSE_UP_MARGIN = 1.5
 _DRAFT_MARGIN = 0.5
 # A draft is only read, by a network that looks at 192 px.
 _DRAFT_FACE_PX = 144
-# What is in front of the face is looked for in every other frame.
-_LOOK_EVERY = 2
+# What is in front of the face, and the tint of the picture around it, are looked for in every other
+# frame. Of the tint about so many looks are averaged, so that it does not flicker.
+_LOOK_EVERY, _TINTS = 2, 3
+# What is looked at around a face for the tint, as a share of its size.
+_TINT_MARGIN = 0.3
 
 
 @dataclass
@@ -51,6 +55,7 @@ class FaceMemory:
     refinement: Refinement = field(default_factory=Refinement)
     parts: FaceParts | None = None
     visible: FloatArray = field(default_factory=occlusion.all_visible)
+    tint: Tint = field(default_factory=no_tint)
     source: int | None = None
     frames: int = 0
 
@@ -106,13 +111,14 @@ class Engine:
                 parts = self._analyser.parts(pixels, face.landmarks)
                 memory.parts = occlusion.averaged(memory.parts, parts, memory.frames)
                 memory.visible = occlusion.paintable(memory.parts, face.landmarks)
+                memory.tint = _tint(pixels, face, memory)
             if seen and self._swapper.card.drafts and memory.refinement.is_due(memory.frames):
                 self._refine(pixels, face, memory)
         memory.frames += 1
         with watch("swap"):
             crop, swapped = self._swapped(pixels, face, memory)
         with watch("compose"):
-            return compose(pixels, crop, swapped, self._compose)
+            return compose(pixels, crop, swapped, self._compose, memory.tint)
 
     def _swapped(self, pixels: Pixels, face: Face, memory: FaceMemory) -> tuple[Crop, SwappedCrop]:
         prepared = self._prepared[memory.person]
@@ -148,7 +154,7 @@ class Engine:
         def drafted() -> FloatArray | None:
             draft = small.copy()
             crop, swapped = self._swapped(small, there, memory)
-            restore.paste(draft, compose(small, crop, swapped, self._compose))
+            restore.paste(draft, compose(small, crop, swapped, self._compose, memory.tint))
             read = self._analyser.landmarks(draft, region_of(points))
             return None if read is None else read.landmarks
 
@@ -157,10 +163,18 @@ class Engine:
 
 
 def source_of(pixels: Pixels, face: Face, analyser: Analyser) -> Source:
-    """A source photo (RGB, uint8 or uint16) with the face in it, and what of that is visible."""
-    view = analyser.visible(pixels, face.landmarks)
+    """A source photo (RGB, uint8 or uint16) with the face in it, and what lies before that."""
+    parts = analyser.parts(pixels, face.landmarks)
+    view = occlusion.visible(parts, face.landmarks)
     visible = occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
-    return Source(pixels, face, visible)
+    return Source(pixels, face, visible, parts)
+
+
+def _tint(pixels: Pixels, face: Face, memory: FaceMemory) -> Tint:
+    """The tint of the picture around a face over time, after a new look."""
+    x0, y0, x1, y1 = geometry.face_window(face.landmarks, _TINT_MARGIN, pixels.shape)
+    now = measure_tint(pixels[y0:y1, x0:x1])
+    return now if memory.frames == 0 else memory.tint.towards(now, 1 / min(memory.frames, _TINTS))
 
 
 def close_up(pixels: Pixels, face: Face) -> tuple[Pixels, Face, geometry.Matrix]:

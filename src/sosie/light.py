@@ -8,33 +8,42 @@ import numpy as np
 from sosie.types import FloatArray
 
 # Light is what varies over more than this share of the face; features are smaller.
-_LIGHT_SIGMA = 0.35
+_LIGHT_SIGMA = 0.15
 # The light is worked out on a picture of about this size: it has no detail.
-_LIGHT_PX = 48
+_LIGHT_PX = 64
 # Added to the weight around a place, so that far from all weight the light is the mean of all.
 _FAR = 1e-3
 # Added to the spread of the weight around a place (1 where it is everywhere the same): what a slope
 # costs that hardly any pixel speaks for.
 _RIDGE = 0.01
-# Added to both sides of a ratio of colours, so that black does not become infinitely bright.
+# Added to both sides of a ratio of lights, so that black does not become infinitely bright.
 _FLOOR = 0.04
-_MAX_GAIN = 4.0
-# How the contrast of bright detail follows the brightness of the light, and its limits.
+# How the contrast of detail follows the brightness of the light, and its limits.
 _CONTRAST = 0.7
-_CONTRAST_RANGE = (0.4, 1.25)
+_CONTRAST_RANGE = (0.4, 1.1)
+# Detail is the relief of skin down to the first share of the light around it, and a feature (a
+# brow, a pupil, a nostril) below the second.
+_RELIEF, _FEATURE_DARK = 0.7, 0.35
 # A place whose ratio is this far (natural logarithm) from the usual one is a feature, not light.
 _FEATURE = 0.5
+# The color of detail that the picture of the light can show is held to this many times what the
+# target has around the place, over this share of the face; but so much of it stays.
+_COLOR_ROOM, _COLOR_SIGMA, _LEAST_COLOR = 1.15, 0.2, 0.3
+# Added to both sides of a ratio of variances.
+_SLIGHT = 1e-6
+# Shares of red, green and blue in luma (Rec. 601).
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def transfer_light(
     swapped: FloatArray, target: FloatArray, weight: FloatArray, size_px: float
 ) -> FloatArray:
-    """Give `swapped` the low-frequency light and colour of `target`.
+    """Give `swapped` the low-frequency light and color of `target`.
 
     swapped, target: RGB float32, h x w x 3, 0..1. weight: h x w, 0..1, where both show skin.
     The weighted local light of each channel becomes the target's, and what is finer follows the
     change of light. Places where the two differ by a feature (a brow, a spectacle frame) count
-    little. Returns new pixels, clipped to 0..1.
+    little. Returns new pixels, 0..1.
     """
     shrink = min(1.0, _LIGHT_PX / max(size_px, 1.0))
     size = (max(2, round(target.shape[1] * shrink)), max(2, round(target.shape[0] * shrink)))
@@ -48,20 +57,60 @@ def transfer_light(
     trust = trust / (1 + ((ratio - usual) / _FEATURE) ** 2)
     # A plane can leave the range at the edge, where it reaches past what it was fitted to.
     light = np.clip(_local_light(both, trust, max(1.0, _LIGHT_SIGMA * size_px * shrink)), 0, 1)
-    ours, theirs = light[..., :3], light[..., 3:]
-    ratio = np.clip((theirs + _FLOOR) / (ours + _FLOOR), 1 / _MAX_GAIN, _MAX_GAIN)
-    # What is darker than its surroundings stays as much darker in proportion: black stays black.
-    # What is brighter does not: times the gain of one channel, a highlight would take its colour.
-    brighter = np.clip(ratio.mean(2) ** _CONTRAST, *_CONTRAST_RANGE)
+    excess = _excess(both - light, trust, max(1.0, _COLOR_SIGMA * size_px * shrink))
     full = (target.shape[1], target.shape[0])
-    ours, theirs, ratio, brighter = (
+    ours, theirs, excess = (
         np.asarray(cv2.resize(a, full, interpolation=cv2.INTER_LINEAR), np.float32)
-        for a in (ours, theirs, ratio, brighter)
+        for a in (light[..., :3], light[..., 3:], excess)
     )
-    detail = swapped - ours
-    detail *= np.where(detail < 0, ratio, brighter[..., None])
-    detail += theirs
-    return np.asarray(np.clip(detail, 0, 1, out=detail), np.float32)
+    return in_range(_relit(swapped - excess, ours, theirs))
+
+
+def _excess(band: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
+    """The color of the first picture's detail that is more than the second has around the place.
+
+    band: h x w x 6, both pictures' detail; weight: h x w. Luma is left: in it lies whose face it
+    is, and holding it too cost 0.007 of similarity for an eighth less of wrong light. Returns
+    h x w x 3, without luma.
+    """
+    color = [part - (part @ _LUMA)[..., None] for part in (band[..., :3], band[..., 3:])]
+    power = np.dstack([(part * part).sum(2) * weight for part in color])
+    ours, theirs = np.moveaxis(cv2.GaussianBlur(power, (0, 0), sigma_px), 2, 0)
+    kept = np.clip(_COLOR_ROOM * np.sqrt((theirs + _SLIGHT) / (ours + _SLIGHT)), _LEAST_COLOR, 1)
+    return np.asarray(color[0] * (1 - kept)[..., None], np.float32)
+
+
+def _relit(swapped: FloatArray, ours: FloatArray, theirs: FloatArray) -> FloatArray:
+    """The detail of `swapped` in its own light `ours` on the light `theirs`, h x w x 3, unbounded.
+
+    Luma and color go apart, and all channels have one gain. A gain a channel would turn a lamp
+    that is more colored than the target's into stains, the more the darker the source is.
+    """
+    before, after = ours @ _LUMA + _FLOOR, theirs @ _LUMA + _FLOOR
+    luma = swapped @ _LUMA + _FLOOR
+    ratio = after / before
+    gain = np.clip(ratio**_CONTRAST, *_CONTRAST_RANGE)
+    detail = luma - before
+    color = swapped - _shaded(ours, detail, before)
+    # What is as dark as a feature stays as much darker in proportion: a black brow stays black.
+    share = np.clip((_RELIEF - luma / before) / (_RELIEF - _FEATURE_DARK), 0, 1)
+    detail *= gain + (np.maximum(ratio, gain) - gain) * share
+    return np.asarray(_shaded(theirs, detail, after) + color * gain[..., None], np.float32)
+
+
+def _shaded(light: FloatArray, detail: FloatArray, luma: FloatArray) -> FloatArray:
+    """A light (h x w x 3, its luma h x w) with detail of luma (h x w) in it: what is darker keeps
+    the light's hue, what is brighter is a highlight without one."""
+    darker, brighter = np.minimum(detail, 0), np.maximum(detail, 0)
+    return np.asarray(light * (1 + darker / luma)[..., None] + brighter[..., None], np.float32)
+
+
+def in_range(pixels: FloatArray) -> FloatArray:
+    """RGB of any range, h x w x 3, in 0..1: what leaves it loses color, not one channel's share."""
+    luma = np.clip(pixels @ _LUMA, 0, 1)[..., None]
+    color = pixels - luma
+    room = np.where(color > 0, 1 - luma, luma) / np.maximum(np.abs(color), 1e-6)
+    return np.asarray(luma + color * np.minimum(room.min(2, keepdims=True), 1), np.float32)
 
 
 def _local_light(picture: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:

@@ -13,6 +13,8 @@ from sosie.errors import UsageError
 
 BLENDS = ("multiband", "poisson", "alpha")
 COLOURS = ("light", "match", "none")
+KEPT = ("spectacles", "hat", "hair")
+"""What of a source may stay on its face."""
 
 
 def nearest(value: str, known: Iterable[str]) -> str:
@@ -37,6 +39,9 @@ class SwapOptions:
     faces: which faces of the target: `largest` (of which a frame shows most), `all`, or positions
         counted from the left, `0,2`;
         left at `largest` where reference photos tell whom to swap.
+    keep: what stays on the source's face, of `spectacles`, `hat` and `hair`, or several,
+        `spectacles,hat`; all else that hides the face is taken off, by the methods that carry the
+        photo's own texture (`graft`, `mesh`).
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.
     colour: `light` moves the target's low-frequency light onto the face, `match` its mean and
@@ -60,6 +65,7 @@ class SwapOptions:
     encoder: str | None = None
     converter: str | None = None
     faces: str = "largest"
+    keep: str = ""
     shape: float = 1.0
     blend: str = "multiband"
     colour: str = "light"
@@ -87,6 +93,7 @@ class SwapOptions:
         if self.end_s is not None and not self.end_s > start:
             raise UsageError(f"end ({self.end_s} s) must come after start ({start} s).")
         self.face_positions()
+        self.kept()
         if self.weights is not None and self.method in ("graft", "mesh", "onnx"):
             raise UsageError(
                 f"weights belong to a trained method (simswap, faceshifter, ghost), not to "
@@ -114,6 +121,13 @@ class SwapOptions:
             )
         return positions
 
+    def kept(self) -> tuple[str, ...]:
+        """What stays on the source's face."""
+        names = tuple(name.strip() for name in self.keep.split(",") if name.strip())
+        for name in names:
+            _one_of("thing to keep", name, KEPT)
+        return names
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SwapOptions:
         """Options from a saved JSON object. Raises UsageError on an unknown key."""
@@ -134,6 +148,7 @@ class OptionKeywords(TypedDict, total=False):
     encoder: str | None
     converter: str | None
     faces: str
+    keep: str
     shape: float
     blend: str
     colour: str

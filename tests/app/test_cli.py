@@ -15,7 +15,7 @@ from sosie.app.cli.swap import swap
 from sosie.errors import InterruptedSwapError
 from sosie.options import SwapOptions
 
-COMMANDS = ("swap", "inspect", "bench", "doctor", "demo", "train")
+COMMANDS = ("swap", "inspect", "source", "bench", "doctor", "demo", "train")
 GROUPS = {
     "dataset": [
         "extract",

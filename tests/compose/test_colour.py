@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sosie.compose import colour
-from sosie.light import transfer_light
+from sosie.light import in_range, transfer_light
 
 SIDE, SIZE_PX = 160, 130.0
 
@@ -109,6 +109,34 @@ def test_pores_and_features_are_the_sources() -> None:
     assert lit[66, 52, 0] / lit[66, 80, 0] == pytest.approx(
         source[66, 52, 0] / source[66, 80, 0], rel=0.15
     )
+
+
+def test_a_dark_source_leaves_no_colored_stains_on_a_pale_target() -> None:
+    """Folds and warm gloss of dark skin, narrower than light is."""
+    dark = skin(1, tone=(0.30, 0.17, 0.10))
+    cv2.ellipse(dark, (48, 95), (4, 14), 0, 0, 360, (0.18, 0.07, 0.02), -1)
+    cv2.ellipse(dark, (112, 95), (6, 10), 0, 0, 360, (0.45, 0.24, 0.10), -1)
+    pale = skin(2, tone=(0.80, 0.74, 0.72))
+    lit = transfer_light(dark, pale, WEIGHT, SIZE_PX)
+
+    def colored(picture: np.ndarray) -> float:
+        part = picture[75:112, 35:125]
+        return float((part[..., 0] - part[..., 2]).std())
+
+    assert colored(lit) < 0.6 * colored(dark)
+    # And the relief of its skin is not carved.
+    between = (slice(0, 20), slice(25, 60))
+    assert detail(lit)[between].std() < 1.2 * detail(dark)[between].std()
+
+
+def test_what_leaves_the_range_keeps_its_hue() -> None:
+    bright = np.array([[[1.3, 1.1, 0.9], [-0.05, 0.1, 0.3], [0.2, 0.5, 0.7]]], np.float32)
+    kept = in_range(bright)
+    assert kept.min() >= 0
+    assert kept.max() <= 1
+    assert np.ptp(kept[0, 0]) < 0.01  # white, not yellow
+    assert kept[0, 1, 2] > kept[0, 1, 1] > kept[0, 1, 0] - 1e-6
+    np.testing.assert_allclose(kept[0, 2], bright[0, 2], atol=1e-6)
 
 
 def test_a_feature_of_the_target_alone_is_not_taken_for_shadow() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -268,6 +269,31 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     np.testing.assert_array_equal(photo.pixels, expected[..., :3])
     if mode in ("LA", "RGBA"):
         np.testing.assert_array_equal(photo.alpha, expected[..., 3])
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
+@pytest.mark.parametrize("extension", [".png", ".tif", ".jpg"])
+def test_a_grey_file_stays_grey(tmp_path: Path, mode: str, extension: str) -> None:
+    if mode == "I;16":
+        cv2.imwrite(str(tmp_path / "a.png"), colours(np.uint16, 1)[..., 0])
+    else:
+        Image.fromarray(colours(channels=4)).convert(mode).save(tmp_path / "a.png")
+    photo = load_photo(tmp_path / "a.png")
+    save_photo(photo, tmp_path / f"b{extension}")
+    with Image.open(tmp_path / f"b{extension}") as saved:
+        without = {"LA": "L", "I;16": "L"} if extension == ".jpg" else {}
+        assert saved.mode == without.get(mode, mode)
+    again = load_photo(tmp_path / f"b{extension}")
+    if extension != ".jpg":
+        np.testing.assert_array_equal(again.pixels, photo.pixels)
+        if mode == "LA":
+            np.testing.assert_array_equal(again.alpha, photo.alpha)
+    # With colors put into it, it is a color file.
+    pixels = photo.pixels.copy()
+    pixels[10:20, 10:20, 0] = 0
+    save_photo(replace(photo, pixels=pixels), tmp_path / f"c{extension}")
+    with Image.open(tmp_path / f"c{extension}") as saved:
+        assert saved.mode in ("RGB", "RGBA")
 
 
 def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:

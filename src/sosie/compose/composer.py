@@ -1,4 +1,5 @@
-"""From a swapped crop to a patch of the frame: mask, colour, restore, blend, in this order."""
+"""From a swapped crop to a patch of the frame: mask, colour, restore, blend, tint, in this
+order."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from sosie.compose import blend, colour, restore
 from sosie.compose.mask import face_mask, face_size_px
 from sosie.geometry import scale_of
 from sosie.light import transfer_light
+from sosie.tint import Tint
 from sosie.types import Crop, FloatArray, Patch, Pixels, SwappedCrop
 
 
@@ -23,8 +25,17 @@ class ComposeOptions:
     feather: float
 
 
-def compose(frame: Pixels, crop: Crop, swapped: SwappedCrop, options: ComposeOptions) -> Patch:
-    """The part of `frame` (RGB uint8 or uint16, h x w x 3) that the swap changes."""
+def compose(
+    frame: Pixels,
+    crop: Crop,
+    swapped: SwappedCrop,
+    options: ComposeOptions,
+    tint: Tint | None = None,
+) -> Patch:
+    """The part of `frame` (RGB uint8 or uint16, h x w x 3) that the swap changes.
+
+    tint: of the frame around the face, which the face takes; None leaves its colors.
+    """
     mask = face_mask(crop, swapped, options.feather)
     top = np.float32(255 if frame.dtype == np.uint8 else 65535)
     lit = _lit(crop, swapped, mask, crop.pixels.astype(np.float32) / top, options.colour)
@@ -40,6 +51,8 @@ def compose(frame: Pixels, crop: Crop, swapped: SwappedCrop, options: ComposeOpt
         joined = blend.poisson(ours, target, mask)
     else:
         joined = blend.alpha(ours, target, mask)
+    if tint is not None:
+        joined = tint.applied(joined)
     return restore.as_patch(frame, box, joined, mask)
 
 

@@ -209,6 +209,8 @@ def _read(image: Image.Image, path: PhotoFile) -> Photo:
         dpi=_read_dpi(image),
         jpeg=_jpeg_quality(image),
         lossless=image.format == "WEBP" and _is_lossless_webp(path),
+        # A profile that was kept is one of RGB, which a grey file cannot hold.
+        grey=icc is None and (image.mode == "I" or image.mode.startswith(("1", "L", "I;16"))),
         png_chunks=_png_chunks(path) if image.format == "PNG" else (),
         notes=tuple(notes),
     )

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -35,6 +36,7 @@ WRITABLE = tuple(_FORMATS)
 _LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}
 _ALPHA = ("PNG", "TIFF", "WEBP", "AVIF")
 _DEEP = ("PNG", "TIFF")
+_GREY = ("JPEG", "PNG", "TIFF", "BMP")
 _NO_METADATA = ("BMP",)
 # Tags of an EXIF that a TIFF would take for the storage of its own pixels.
 _STORAGE_TAGS = frozenset(
@@ -63,7 +65,8 @@ def save_photo(photo: Photo, path: StrPath, *, overwrite: bool = False) -> tuple
     PNG and TIFF keep 16 bits and alpha; WebP and AVIF keep alpha; JPEG and BMP keep neither: the
     colours are written as they are, alpha is left out. A JPEG from a JPEG keeps its quality and
     subsampling; else quality is 95 and 4:4:4. WebP is lossless where the photo came from such.
-    All but BMP keep the colour profile, EXIF and XMP.
+    All but BMP keep the colour profile, EXIF and XMP. What came from a grey file and has no colors
+    stays one channel where the format knows that.
 
     Returns sentences on what the format could not keep. Raises UsageError on an unknown extension,
     OutputError where the file cannot be written or exists without `overwrite`.
@@ -106,6 +109,7 @@ def _fit(photo: Photo, kind: str) -> tuple[Photo, tuple[str, ...]]:
         photo.dpi,
         photo.jpeg,
         photo.lossless,
+        photo.grey and kind in _GREY and _is_grey(pixels),
         photo.png_chunks,
     )
     return fitted, tuple(notes)
@@ -115,11 +119,18 @@ def _to_8_bit(array: NDArray[Any]) -> NDArray[np.uint8]:
     return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
+def _is_grey(pixels: NDArray[Any]) -> bool:
+    return np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(
+        pixels[..., 0], pixels[..., 2]
+    )
+
+
 def _stacked(photo: Photo) -> NDArray[Any]:
-    """RGB or RGBA."""
+    """Grey (h x w), grey and alpha, RGB or RGBA."""
+    pixels = photo.pixels[..., 0] if photo.grey else photo.pixels
     if photo.alpha is None:
-        return photo.pixels
-    return np.dstack([photo.pixels, photo.alpha])
+        return pixels
+    return np.dstack([pixels, photo.alpha])
 
 
 def _pillow(photo: Photo, kind: str, **options: Any) -> bytes:
@@ -158,8 +169,11 @@ def _bmp(photo: Photo) -> bytes:
 
 
 def _opencv(photo: Photo, extension: str, options: list[int]) -> bytes:
-    array = _stacked(photo)
-    ok, data = cv2.imencode(extension, array[..., [2, 1, 0, 3][: array.shape[2]]], options)
+    # It knows no grey with alpha.
+    array = _stacked(replace(photo, grey=photo.grey and photo.alpha is None))
+    if array.ndim == 3:
+        array = array[..., [2, 1, 0, 3][: array.shape[2]]]
+    ok, data = cv2.imencode(extension, np.ascontiguousarray(array), options)
     if not ok:
         raise OutputError(f"The photo could not be encoded as {extension}; write another format.")
     return data.tobytes()

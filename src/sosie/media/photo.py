@@ -66,6 +66,7 @@ class Photo:
     dpi: pixels an inch, x and y.
     jpeg: quality of the JPEG that it came from.
     lossless: whether it came from a lossless WebP.
+    grey: whether it came from a file of one grey channel; while it has no colors, it is saved so.
     png_chunks: colour and text chunks of the PNG that it came from: type and content.
     notes: sentences on what could not be kept when the photo was loaded.
     """
@@ -79,6 +80,7 @@ class Photo:
     dpi: tuple[float, float] | None = None
     jpeg: JpegQuality | None = None
     lossless: bool = False
+    grey: bool = False
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     notes: tuple[str, ...] = ()
 

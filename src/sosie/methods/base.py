@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sosie.analysis.parser import FaceParts
 from sosie.types import Crop, Face, FloatArray, Pixels, Pose, SwappedCrop
 
 WINDOW_MARGIN = 0.04
@@ -19,12 +20,14 @@ _SWITCH_DEG = 8.0
 
 @dataclass(frozen=True)
 class Source:
-    """One source photo: its pixels (RGB uint8 or uint16), the face chosen in it, and what of that
-    face is visible (float32, h x w, 0..1, 0 where something lies in front of it)."""
+    """One source photo: its pixels (RGB uint8 or uint16), the face chosen in it, what of that face
+    is visible (float32, h x w, 0..1, 0 where something lies in front of it), and what it is that
+    does, where that was told."""
 
     pixels: Pixels
     face: Face
     visible: FloatArray
+    parts: FaceParts | None = None
 
 
 @dataclass(frozen=True)

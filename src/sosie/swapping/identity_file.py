@@ -1,13 +1,15 @@
 """A source in a file of its own (`.sosie`): its faces, found and cut out, to be used again.
 
 The file is safetensors (numbers and a JSON card, nothing that runs): for each photo the pixels
-around the face, what is visible of it, and its landmarks. It holds the person's face, and no path.
+around the face, what is visible of it, what lies before it, and its landmarks. It holds the
+person's face, and no path.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from sosie import face_mesh, geometry
 from sosie.analysis.analyser import make_face
+from sosie.analysis.parser import SIDE_PX, FaceParts
 from sosie.errors import InputError
 from sosie.media.output import atomic_output
 from sosie.methods.base import Source
@@ -27,6 +30,7 @@ _CARD, _FORMAT = "sosie.identity", 1
 _MARGIN = 1.0
 _MAX_PHOTOS = 256
 _EXPRESSIONS = 52
+_PARTS = (len(fields(FaceParts)), SIDE_PX, SIDE_PX)
 
 
 def save_identity(
@@ -46,6 +50,9 @@ def save_identity(
             "landmarks": face.landmarks - shift,
             "score": np.array([face.score]),
         }
+        if source.parts is not None:
+            planes = np.stack(list(vars(source.parts).values()))
+            parts["parts"] = np.rint(planes * 255).astype(np.uint8)
         if face.expression is not None:
             parts["expression"] = face.expression
         arrays |= {f"{number}.{key}": np.ascontiguousarray(part) for key, part in parts.items()}
@@ -77,7 +84,7 @@ def _source(arrays: dict[str, NDArray[Any]], number: int) -> Source:
     pixels, visible, landmarks, score = (
         arrays[f"{number}.{key}"] for key in ("pixels", "visible", "landmarks", "score")
     )
-    expression = arrays.get(f"{number}.expression")
+    expression, parts = (arrays.get(f"{number}.{key}") for key in ("expression", "parts"))
     if (
         pixels.ndim != 3
         or pixels.shape[2] != 3
@@ -89,9 +96,11 @@ def _source(arrays: dict[str, NDArray[Any]], number: int) -> Source:
         or any(a.dtype != np.float32 for a in (visible, landmarks))
         or not all(np.isfinite(a).all() for a in (visible, landmarks, score))
         or (expression is not None and expression.shape != (_EXPRESSIONS,))
+        or (parts is not None and (parts.shape != _PARTS or parts.dtype != np.uint8))
     ):
         raise ValueError("arrays of other shapes")
-    return Source(pixels, make_face(landmarks, float(score[0]), expression), visible)
+    told = None if parts is None else FaceParts(*(parts.astype(np.float32) / 255))
+    return Source(pixels, make_face(landmarks, float(score[0]), expression), visible, told)
 
 
 def _are_names(names: object) -> bool:

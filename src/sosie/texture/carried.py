@@ -6,12 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from sosie.methods.base import Source, nearest_pose
-from sosie.texture.photo import PreparedPhoto, prepare_photo
+from sosie.texture.complete import complete
+from sosie.texture.photo import PreparedPhoto, cut_out, prepare_photo
 from sosie.types import Crop, SwappedCrop
 
 
 class CarriedSwapper(ABC):
-    """All of a `Swapper` but its card and the swap of one crop."""
+    """All of a `Swapper` but its card and the swap of one crop.
+
+    keep: what stays on a source's face, of `options.KEPT`.
+    """
+
+    keep: tuple[str, ...] = ()
 
     @property
     def providers(self) -> Mapping[str, str]:
@@ -19,8 +25,9 @@ class CarriedSwapper(ABC):
         return {}
 
     def prepare(self, sources: Sequence[Source]) -> tuple[PreparedPhoto, ...]:
-        """Texture pyramids and visibility of each source photo."""
-        return tuple(prepare_photo(source) for source in sources)
+        """Texture pyramids of each source photo, made whole."""
+        made = complete([cut_out(source) for source in sources], self.keep)
+        return tuple(prepare_photo(one.source, one.fill) for one in made)
 
     def choose(
         self, prepared: Sequence[PreparedPhoto], crop: Crop, before: int | None = None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sosie import face_mesh
 from sosie.face_shape import Points, canonicalise, face_shape, silhouette
 from sosie.geometry import fill_polygon
+from sosie.texture import unwrap
 from sosie.texture.photo import PreparedPhoto
 from sosie.texture.render import rasterise
 from sosie.texture.retarget import retarget
@@ -43,19 +44,33 @@ def textured(
 ) -> tuple[FloatArray, FloatArray]:
     """The source's texture on a mesh of `points`: RGB h x w x 3, and h x w how far it is known
     there, both 0..1. Outside the outline that goes on as at its edge."""
-    level = photo.level_for(canonicalise(points, face_shape()).scale)
+    scale = canonicalise(points, face_shape()).scale
+    level = photo.level_for(scale)
     image, places = photo.levels[level], photo.points_at(level)
     field = Field(points, width, height)
     # Reduced levels hold more pixels than the target: between those, linear is enough.
     how = cv2.INTER_CUBIC if level == 0 else cv2.INTER_LINEAR
     colour, weight = _layer(image, field, places, photo.direct, how)
-    if photo.has_mirror:
-        mirror = places[face_shape().mirror]
-        other, share = _layer(image, field, mirror, photo.mirrored, how)
+    if photo.has_other:
+        if photo.fills:
+            image, places = _stand_in(photo.fills, scale)
+        else:
+            places = places[face_shape().mirror]
+        other, share = _layer(image, field, places, photo.other, how)
         total = np.maximum(weight + share, 1e-4)
         colour = colour * (weight / total)[..., None] + other * (share / total)[..., None]
         weight = weight + share
     return colour, np.minimum(weight, 1)
+
+
+def _stand_in(fills: tuple[NDArray[Any], ...], scale: float) -> tuple[NDArray[Any], FloatArray]:
+    """Of an unwrapped face in several sizes the one for a face with `scale` pixels a canonical
+    unit, and the mesh points' places in it."""
+    times = fills[0].shape[1] / unwrap.WIDTH
+    needed = scale / (times * unwrap.unit_px())
+    level = int(np.clip(np.floor(-np.log2(max(needed, 1e-6))), 0, len(fills) - 1))
+    places = (unwrap.places() + 0.5) * np.float32(times / 2**level) - 0.5
+    return fills[level], np.asarray(places, np.float32)
 
 
 def _layer(
@@ -125,10 +140,7 @@ def _skirt_triangles() -> NDArray[np.int32]:
         after = (k + 1) % count
         ring.append((oval[k], outer[k], outer[after]))
         ring.append((oval[k], outer[after], oval[after]))
-    inner = face_mesh.fan(face_mesh.RIGHT_EYE) + face_mesh.fan(face_mesh.INNER_LIPS)
-    # This ring starts at the image's right: its triangles would face away.
-    inner += [t[::-1] for t in face_mesh.fan(face_mesh.LEFT_EYE)]
-    return np.concatenate([face_shape().triangles, np.array(inner + ring, np.int32)])
+    return np.concatenate([unwrap.triangles(), np.array(ring, np.int32)])
 
 
 def own_parts(

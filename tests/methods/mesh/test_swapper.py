@@ -23,6 +23,7 @@ Paint = Callable[..., np.ndarray]
 SHAPE = face_shape()
 MAGENTA = (255, 0, 255)
 RED, BLUE, YELLOW, SKIN = (220, 40, 40), (40, 60, 220), (230, 220, 40), (200, 150, 120)
+DARK = (110, 75, 60)
 
 
 @pytest.fixture(scope="module")
@@ -132,17 +133,16 @@ def test_each_side_of_the_face_comes_from_the_same_side(
 
 
 @pytest.mark.parametrize("yaw", [65, -65])
-def test_what_the_source_hides_comes_from_its_other_side(
+def test_what_is_turned_away_is_made_up_in_the_color_of_what_is_seen(
     swap: Callable[..., SwappedCrop], model_face: ModelFace, paint: Paint, yaw: float
 ) -> None:
     source, target = model_face(yaw, unit_px=70), model_face(unit_px=60)
-    # Looking to the image's right shows the subject's right side.
-    shown = RED if yaw > 0 else BLUE
-    photo = paint(source, by_side(RED, BLUE), background=(0, 255, 0))
+    shown = SKIN if yaw > 0 else DARK
+    photo = paint(source, shown, background=(0, 255, 0))
     result = swap(photo, source, paint(target, SKIN), target)
     for cheek in (50, 280):
         place = around(target.landmarks[cheek])
-        assert near(result.pixels[place], shown).all()
+        assert near(result.pixels[place], shown, within=45).all()
         assert result.mask[place].min() > 0.9
     # The background beside a profile is not carried along, but for a pixel's width at the edge.
     outline = np.zeros((256, 256), np.uint8)
@@ -182,10 +182,10 @@ def test_what_hides_the_source_does_not_come_through(
     result = swap(photo, source, paint(target, SKIN, background=SKIN), target, visible)
     # What the mask lets through, on whatever is there.
     through = np.abs(result.pixels * 255 - SKIN).max(-1) * result.mask
-    assert through.max() < 8
-    # The rest of the face is there, and that part is not.
-    assert result.mask[around(target.landmarks[50])].min() > 0.95
-    assert result.mask[around(target.landmarks[280])].max() < 0.05
+    assert through.max() < 12
+    # All of the face is there: what was hidden is skin.
+    for cheek in (50, 280):
+        assert result.mask[around(target.landmarks[cheek])].min() > 0.95
 
 
 # The target's own parts.

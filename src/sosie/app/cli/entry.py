@@ -17,6 +17,7 @@ from sosie.app.cli.demo import demo
 from sosie.app.cli.doctor import doctor
 from sosie.app.cli.inspect import inspect
 from sosie.app.cli.output import guarded_output, print_json
+from sosie.app.cli.source import source
 from sosie.app.cli.swap import swap
 from sosie.app.cli.train import train
 from sosie.app.faults import describe
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (swap, inspect, bench, doctor, demo, train):
+for _command in (swap, inspect, source, bench, doctor, demo, train):
     app.command()(_command)
 app.add_typer(dataset.app, name="dataset", help="Make sets of faces for training.")
 app.add_typer(evaluate.app, name="eval", help="Measure swaps, and the models.")

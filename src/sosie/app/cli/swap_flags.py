@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sosie.app.cli.arguments import method_names, offering
-from sosie.options import BLENDS, COLOURS, SwapOptions
+from sosie.options import BLENDS, COLOURS, KEPT, SwapOptions
 
 
 def _option(name: str, values: Callable[[], Iterable[str]] = tuple) -> Any:
@@ -88,6 +88,7 @@ Interface = Annotated[str | None, _option("interface", _interfaces)]
 Encoder = Annotated[str | None, _option("encoder")]
 Converter = Annotated[str | None, _option("converter")]
 Faces = Annotated[str, _option("faces", lambda: ("largest", "all"))]
+Keep = Annotated[str, _option("keep", lambda: KEPT)]
 Shape = Annotated[float, _option("shape")]
 Blend = Annotated[str, _option("blend", lambda: BLENDS)]
 Colour = Annotated[str, _option("colour", lambda: COLOURS)]

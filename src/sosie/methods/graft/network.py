@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sosie.methods.graft.view import CHANNELS
+from sosie.methods.graft.view import CHANNELS, FINE, FINE_GAIN, FLOOR, MARGIN
 from sosie.nn.blocks import relu_unit
 from sosie.nn.patch_discriminator import PatchDiscriminator
 from sosie.nn.unet import ReluUNet
@@ -74,5 +74,20 @@ def applied(shown: torch.Tensor, light: torch.Tensor, detail: torch.Tensor) -> t
     overshoots; as `view.corrected` does it."""
     base = shown[..., :3].permute(0, 3, 1, 2).float() / 255
     wide = functional.interpolate(light.float(), base.shape[2:], mode="bilinear")
-    result: torch.Tensor = base * (1 + wide[:, :3]) + wide[:, 3:] + detail.float()
-    return result
+    gain, offset = 1 + wide[:, :3], wide[:, 3:]
+    slow = _blurred(base, FINE * base.shape[3] / MARGIN)
+    lit = gain * slow + offset
+    kept = (lit.mean(1, keepdim=True) + FLOOR) / (slow.mean(1, keepdim=True) + FLOOR)
+    kept = torch.maximum(kept.clamp(0, FINE_GAIN), gain.mean(1, keepdim=True))
+    return torch.Tensor(lit + (base - slow) * kept + detail.float())
+
+
+def _blurred(pictures: torch.Tensor, sigma_px: float) -> torch.Tensor:
+    """N x C x H x W under a Gaussian; beyond the edge the picture is mirrored."""
+    reach = min(round(4 * sigma_px), min(pictures.shape[2:]) - 1)
+    steps = torch.arange(-reach, reach + 1, device=pictures.device, dtype=pictures.dtype)
+    row = torch.exp(-0.5 * (steps / sigma_px) ** 2)
+    row = (row / row.sum()).expand(pictures.shape[1], 1, 1, -1)
+    wide = functional.pad(pictures, (reach, reach, reach, reach), mode="reflect")
+    across = functional.conv2d(wide, row, groups=pictures.shape[1])
+    return functional.conv2d(across, row.transpose(2, 3), groups=pictures.shape[1])

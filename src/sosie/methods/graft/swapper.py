@@ -36,8 +36,9 @@ MODEL = "swap"
 
 
 class GraftSwapper(CarriedSwapper):
-    """The method `graft`. Of the options it uses `shape`, `provider`, `threads`, and `colour`: the
-    network is what moves the light, so that another choice than `light` leaves it out.
+    """The method `graft`. Of the options it uses `shape`, `keep`, `provider`, `threads`, and
+    `colour`: the network is what moves the light, so that another choice than `light` leaves it
+    out.
 
     model: the network's ONNX file, as bytes; None takes the package's own, which is read when it is
     first needed.
@@ -47,6 +48,7 @@ class GraftSwapper(CarriedSwapper):
 
     def __init__(self, options: SwapOptions, model: bytes | None = None) -> None:
         self.shape = options.shape
+        self.keep = options.kept()
         self._options = options
         self._model = model
         self._providers: dict[str, str] = {}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sosie import geometry
 from sosie.analysis import topology
 from sosie.face_shape import Points, face_shape, silhouette
-from sosie.light import transfer_light
+from sosie.light import in_range, transfer_light
 from sosie.texture.carry import Field, own_parts, textured
 from sosie.texture.photo import PreparedPhoto
 from sosie.types import FloatArray, Pixels
@@ -34,6 +34,10 @@ CHANNELS = (
 
 LIGHT_PX = 64
 """Side of the network's map of light."""
+
+FINE, FINE_GAIN, FLOOR = 0.02, 1.1, 0.04
+"""Fine detail is what varies over less than the first, as a share of the face; how far it may grow
+with the light; and what is added to both sides of a ratio of lights."""
 
 # The target's light: what varies over more than this share of the face. Its features are smaller.
 _LIGHT_SIGMA = 0.18
@@ -130,16 +134,26 @@ def corrected(
     """The draft's base with the network's answer applied: RGB float32, h x w x 3, 0..1.
 
     light: LIGHT_PX x LIGHT_PX x 6, gain and offset of each colour; detail: SIDE_PX x SIDE_PX x 3;
-    matrix: crop -> square. The result is base * (1 + gain) + offset + detail.
+    matrix: crop -> square. The result is base * (1 + gain) + offset + detail, but what is fine in
+    the base has one gain for all channels, and keeps its contrast to the light.
     """
     height, width = made.base.shape[:2]
     gain, offset = (_enlarged(light[..., k : k + 3], matrix, width, height) for k in (0, 3))
+    sigma_px = max(0.5, FINE * SIDE_PX / MARGIN / geometry.scale_of(matrix))
+    slow = np.asarray(cv2.GaussianBlur(made.base, (0, 0), sigma_px), np.float32)
+    fine = made.base - slow
     # In place: these are pictures of the crop's own size.
     gain += 1
-    gain *= made.base
-    gain += offset
-    gain += _enlarged(detail, matrix, width, height)
-    return np.asarray(np.clip(gain, 0, 1, out=gain), np.float32)
+    common = gain.mean(2)
+    lit = np.multiply(gain, slow, out=gain)
+    lit += offset
+    # By its offset the network can take the light without the contrast, but not the reverse: fine
+    # detail follows the light, and no channel of it more than another.
+    kept = np.clip((lit.mean(2) + FLOOR) / (slow.mean(2) + FLOOR), 0, FINE_GAIN)
+    fine *= np.maximum(kept, common)[..., None]
+    lit += fine
+    lit += _enlarged(detail, matrix, width, height)
+    return in_range(lit)
 
 
 def as_unit(pixels: Pixels) -> FloatArray:

@@ -20,12 +20,13 @@ CARD = Card(
 
 
 class MeshSwapper(CarriedSwapper):
-    """The method `mesh`. Of the options it uses `shape`; it has no other state."""
+    """The method `mesh`. Of the options it uses `shape`, `keep`; it has no other state."""
 
     card = CARD
 
     def __init__(self, options: SwapOptions) -> None:
         self.shape = options.shape
+        self.keep = options.kept()
 
     def swap_one(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
         """With the texture and inner proportions of the source."""

@@ -199,11 +199,11 @@ def turned_away(photo: PreparedPhoto, rng: np.random.Generator) -> PreparedPhoto
     gone = smoothstep(along, start, start + float(rng.uniform(0.1, 0.6)))
     direct = (photo.direct * (1 - gone)).astype(np.float32)
     if rng.random() < 0.5:
-        mirrored = np.zeros_like(direct)
+        other = np.zeros_like(direct)
     else:
-        mirrored = ((1 - direct) * direct[face_shape().mirror]).astype(np.float32)
+        other = ((1 - direct) * direct[face_shape().mirror]).astype(np.float32)
     return dataclasses.replace(
-        photo, direct=direct, mirrored=mirrored, has_mirror=bool(mirrored.max() > 0.05)
+        photo, direct=direct, other=other, has_other=bool(other.max() > 0.05)
     )
 
 

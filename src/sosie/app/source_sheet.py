@@ -1,0 +1,119 @@
+"""A picture that shows what is made of source photos: seen, hidden, filled, trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sosie.analysis.analyser import create_analyser
+from sosie.analysis.occlusion import shares
+from sosie.face_shape import silhouette
+from sosie.media.image_write import save_photo
+from sosie.media.photo import array_photo
+from sosie.people import Casting, read_sources
+from sosie.texture import unwrap
+from sosie.texture.complete import TIMES, Completed, complete
+from sosie.texture.photo import cut_out
+from sosie.types import FloatArray, Pixels
+
+COLUMNS = ("photo", "hidden", "made whole", "unwrapped", "trusted")
+_TILE_PX, _GAP_PX, _LABEL_PX = 320, 16, 44
+_PAPER, _INK = (250, 249, 246), (40, 40, 44)
+_HIDDEN, _TRUSTED = (214, 60, 50), (40, 160, 90)
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """pixels: the part of a source photo that shows the face (RGB uint8 or uint16), and what was
+    made of it."""
+
+    pixels: Pixels
+    made: Completed
+
+
+def examine(
+    photos: Sequence[Path], keep: Sequence[str]
+) -> tuple[list[SourceRow], list[dict[str, Any]]]:
+    """Photos of one person made whole, and for each what lies on the face and how much of it was
+    filled in (shares of the face, 0..1).
+
+    Raises InputError where a photo cannot be read, NoFaceError where one shows no face.
+    """
+    sources, _ = read_sources(Casting(None, tuple(photos)), create_analyser())
+    cut = [cut_out(one) for one in sources]
+    rows = [SourceRow(one.pixels, made) for one, made in zip(cut, complete(cut, keep), strict=True)]
+    found = []
+    for path, one, row in zip(photos, cut, rows, strict=True):
+        height, width = one.pixels.shape[:2]
+        face = silhouette(one.face.landmarks, width, height) > 127
+        laid = shares(one.parts, one.face.landmarks) if one.parts else {}
+        filled = float(row.made.hidden[face].mean()) if face.any() else 0.0
+        found.append({"photo": str(path), "on_it": laid, "filled": filled})
+    return rows, found
+
+
+def write_sheet(rows: Sequence[SourceRow], path: Path, overwrite: bool) -> None:
+    """Raises OutputError where the sheet cannot be written."""
+    save_photo(array_photo(draw_source_sheet(rows)), path, overwrite=overwrite)
+
+
+def draw_source_sheet(rows: Sequence[SourceRow]) -> NDArray[np.uint8]:
+    """The sheet, RGB uint8: a line of pictures for each photo under a line of labels."""
+    step = _TILE_PX + _GAP_PX
+    size = (_GAP_PX + step * len(COLUMNS), _LABEL_PX + step * len(rows))
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=22)
+    for column, label in enumerate(COLUMNS):
+        middle = _GAP_PX + step * column + _TILE_PX / 2
+        draw.text((middle, _LABEL_PX / 2), label, fill=_INK, font=font, anchor="mm")
+    for number, row in enumerate(rows):
+        for column, picture in enumerate(_pictures(row)):
+            place = (_GAP_PX + step * column, _LABEL_PX + step * number)
+            sheet.paste(_tile(picture), place)
+    return np.array(sheet)
+
+
+def _pictures(row: SourceRow) -> list[NDArray[np.uint8]]:
+    photo, made = _as_bytes(row.pixels), row.made
+    size = (unwrap.HEIGHT * TIMES, unwrap.WIDTH * TIMES, 3)
+    fill = np.zeros(size, np.uint8)
+    if made.fill is not None:
+        fill = np.rint(made.fill * 255).astype(np.uint8)
+    trust = cv2.resize(made.trust, (fill.shape[1], fill.shape[0]))
+    return [
+        photo,
+        _tinted(photo, made.hidden, _HIDDEN),
+        _as_bytes(made.source.pixels),
+        fill,
+        _tinted(fill, np.asarray(trust, np.float32), _TRUSTED),
+    ]
+
+
+def _tinted(
+    picture: NDArray[np.uint8], share: FloatArray, color: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    mixed = picture + (np.array(color) - picture) * (0.7 * share[..., None])
+    return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
+
+
+def _as_bytes(pixels: Pixels) -> NDArray[np.uint8]:
+    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
+
+
+def _tile(picture: NDArray[np.uint8]) -> Image.Image:
+    """The picture, whole, in the middle of a square."""
+    height, width = picture.shape[:2]
+    scale = _TILE_PX / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    tile = Image.new("RGB", (_TILE_PX, _TILE_PX), _PAPER)
+    small = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
+    tile.paste(small, ((_TILE_PX - size[0]) // 2, (_TILE_PX - size[1]) // 2))
+    return tile
