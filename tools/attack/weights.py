@@ -128,17 +128,17 @@ def _tensor(dice: Dice) -> Any:
 
     def number(usual: int) -> Any:
         odd = (extreme(dice, dice.choice((1, 4, 8))), -usual, -1, usual + 1, 0, True, 1.0, None, "1")
-        return usual if dice.random() < 0.75 else dice.choice(odd)
+        return usual if dice.random() < 0.95 else dice.choice(odd)
 
-    shape = dice.choice(((4, 4), (2, 8), (16,), (), (1,) * 70, (0, 2**40), (3, -3)))
-    stride = dice.choice(((4, 1), (0, 0), (1,), (), (1,) * 70, (2**40, 1), (-1, 1)))
-    kind = _Call(f"torch.{dice.choice(kinds) if dice.random() < 0.3 else 'Float'}Storage", ("itself",))
-    storage = {("storage", kind, dice.choice(("0", "0", "0", "1", "../0", "a" * 300)), "cpu", number(16))}
+    shape = dice.choice(((4, 4), (4, 4), (4, 4), (2, 8), (16,), (), (1,) * 70, (0, 2**40), (3, -3)))
+    stride = dice.choice(((4, 1), (4, 1), (4, 1), (0, 0), (1,), (), (1,) * 70, (2**40, 1), (-1, 1)))
+    kind = _Call(f"torch.{dice.choice(kinds) if dice.random() < 0.1 else 'Float'}Storage", ("itself",))
+    storage = {("storage", kind, dice.choice(("0",) * 20 + ("1", "../0", "a" * 300)), "cpu", number(16))}
     sizes = tuple(number(side) for side in shape)
-    functions = ("_rebuild_tensor_v2",) * 6 + ("_rebuild_parameter", "_rebuild_sparse_tensor", "_rebuild_qtensor", "_rebuild_nested_tensor", "_rebuild_meta_tensor_no_storage", "_rebuild_device_tensor_from_numpy")
+    functions = ("_rebuild_tensor_v2",) * 30 + ("_rebuild_parameter", "_rebuild_sparse_tensor", "_rebuild_qtensor", "_rebuild_nested_tensor", "_rebuild_meta_tensor_no_storage", "_rebuild_device_tensor_from_numpy")
     hooks = _Call("collections.OrderedDict", ())
     arguments = (storage, number(0), sizes, tuple(number(step) for step in stride), False, hooks)
-    made = _Call(f"torch._utils.{dice.choice(functions)}", arguments[: dice.choice((6, 6, 6, 4, 2, 0))])
+    made = _Call(f"torch._utils.{dice.choice(functions)}", arguments[: dice.choice((6,) * 20 + (4, 2, 0))])
     return _Call("torch._utils._rebuild_parameter", (made, True, hooks)) if dice.random() < 0.2 else made
 
 
