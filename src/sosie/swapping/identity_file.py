@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sosie import face_mesh, geometry
 from sosie.analysis.analyser import make_face
 from sosie.errors import InputError
+from sosie.files import open_regular
 from sosie.media.output import atomic_output
 from sosie.methods.base import Source
 
@@ -59,7 +60,7 @@ def load_identity(path: Path) -> tuple[list[Source], list[str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, "numpy") as opened:
+        with open_regular(path, "photo or identity file"), safe_open(path, "numpy") as opened:
             card = json.loads((opened.metadata() or {})[_CARD])
             arrays = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         names = card["photos"]
