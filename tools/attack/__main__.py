@@ -16,8 +16,11 @@ those into a folder.
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,10 +41,14 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="cases at once")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no case after that")
     parser.add_argument("--keep", type=Path, help="folder for the cases that failed")
     chosen = parser.parse_args()
     cases = _cases(chosen.kind, chosen.count or KINDS[chosen.kind], chosen.seed)
-    wanted = ((number, case) for number, case in cases if number >= chosen.first)
+    end = time.monotonic() + 60 * chosen.minutes
+    wanted = itertools.takewhile(
+        lambda _: time.monotonic() < end, itertools.islice(cases, chosen.first, None)
+    )
     batch = 100 if chosen.kind == "weights" else 1
     rows = judge(wanted, chosen.jobs, chosen.keep, lambda line: print(line, flush=True), batch)
     print_table(rows)
