@@ -67,7 +67,10 @@ def print_table(rows: Mapping[str, Row]) -> None:
     print("|---|---:|---:|---:|---:|---:|---:|")
     for name in (*sorted(rows.keys() - {"all"}), "all"):
         row = rows[name]
-        counts = [row.kinds.total(), *(row.kinds[kind] for kind in ("accepted", "refused", "failed"))]
+        counts = [
+            row.kinds.total(),
+            *(row.kinds[kind] for kind in ("accepted", "refused", "failed")),
+        ]
         told = [name, *counts, f"{row.slowest_s:.1f}", row.peak_mb]
         print("| " + " | ".join(map(str, told)) + " |")
 

@@ -38,5 +38,3 @@ def judged(code: object, said: str, told: str) -> list[str]:
         lines = [line for line in said.splitlines() if line.startswith("sosie: ")]
         wrong = [] if told and not lines else not_a_sentence(lines[-1] if lines else "")
     return wrong
-
-

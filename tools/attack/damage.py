@@ -76,8 +76,29 @@ def odd_value(dice: Dice) -> Any:
     return dice.choice(
         (
             *(None, True, False, -1, 0, 2**63, 10**40, 1e308, -0.5, float("nan"), float("inf")),
-            *("", " ", "..", "../mine.txt", "/etc/hostname", "a\0b", "\ud800", "x" * 5000, "<b>x</b>"),
-            *([], {}, [[[]]], {"": None}, [None], {"a": {"b": []}}, ["x"] * 1000, "0", "1e9", "nan"),
+            *(
+                "",
+                " ",
+                "..",
+                "../mine.txt",
+                "/etc/hostname",
+                "a\0b",
+                "\ud800",
+                "x" * 5000,
+                "<b>x</b>",
+            ),
+            *(
+                [],
+                {},
+                [[[]]],
+                {"": None},
+                [None],
+                {"a": {"b": []}},
+                ["x"] * 1000,
+                "0",
+                "1e9",
+                "nan",
+            ),
         )
     )
 

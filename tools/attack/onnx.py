@@ -1,4 +1,4 @@
-"""Networks of others: graphs that fail, never end, ask for any memory or give what is no picture."""
+"""Networks of others: graphs that fail, take long, ask for any memory or give no picture."""
 
 from __future__ import annotations
 
@@ -91,10 +91,40 @@ def _operators(role: str, dice: Dice) -> bytes:
     """A chain of operators that may not fit what they are given."""
     from onnx import helper
 
-    names = "Sqrt Log Exp Reciprocal Neg Floor Softmax Relu Transpose Shape Size NonZero Flatten Abs ArgMax TopK Unique Det Einsum Cast IsNaN Not StringNormalizer Optional SequenceConstruct LSTM".split()
+    names = [
+        "Sqrt",
+        "Log",
+        "Exp",
+        "Reciprocal",
+        "Neg",
+        "Floor",
+        "Softmax",
+        "Relu",
+        "Transpose",
+        "Shape",
+        "Size",
+        "NonZero",
+        "Flatten",
+        "Abs",
+        "ArgMax",
+        "TopK",
+        "Unique",
+        "Det",
+        "Einsum",
+        "Cast",
+        "IsNaN",
+        "Not",
+        "StringNormalizer",
+        "Optional",
+        "SequenceConstruct",
+        "LSTM",
+    ]
     nodes, last = [], "value"
     for number in range(dice.choice((1, 2, 4))):
-        more = {"Cast": {"to": dice.randrange(1, 17)}, "Einsum": {"equation": dice.choice(("ij->", "...->", "a,b"))}}
+        more = {
+            "Cast": {"to": dice.randrange(1, 17)},
+            "Einsum": {"equation": dice.choice(("ij->", "...->", "a,b"))},
+        }
         name = dice.choice(names)
         nodes.append(helper.make_node(name, [last], [f"v{number}"], **more.get(name, {})))
         last = f"v{number}"
@@ -117,7 +147,9 @@ def _sizes(role: str, dice: Dice) -> bytes:
     import numpy as np
     from onnx import helper
 
-    shape = dice.choice(([-1], [1, 1, -1], [0], [1, 3, 256, 0], [1, -1, 1, 1], [], [1, 3, 128, -1], [1] * 40 + [-1]))
+    shape = dice.choice(
+        ([-1], [1, 1, -1], [0], [1, 3, 256, 0], [1, -1, 1, 1], [], [1, 3, 128, -1], [1] * 40 + [-1])
+    )
     nodes = [helper.make_node("Reshape", ["value", "other"], ["v"], allowzero=dice.choice((0, 1)))]
     return _model(role, nodes, {"other": np.array(shape, np.int64)}, "v")
 
@@ -137,13 +169,24 @@ def _memory(role: str, dice: Dice) -> bytes:
     elif how == 1:
         nodes = [helper.make_node("Expand", ["scale", "sides"], ["w"])]
     elif how == 2:
-        nodes = [helper.make_node("Range", ["none", "end", "step"], ["x"]), helper.make_node("Cast", ["x"], ["w"], to=1)]
+        nodes = [
+            helper.make_node("Range", ["none", "end", "step"], ["x"]),
+            helper.make_node("Cast", ["x"], ["w"], to=1),
+        ]
     elif how == 3:
-        constants["times"] = np.array([1, 1, 1, many >> 16] if role == "swapper" else [1, many >> 9])
+        constants["times"] = np.array(
+            [1, 1, 1, many >> 16] if role == "swapper" else [1, many >> 9]
+        )
         nodes = [helper.make_node("Tile", ["value", "times"], ["w"])]
     else:
-        nodes = [helper.make_node("ConstantOfShape", ["sides"], ["x"]), helper.make_node("MatMul", ["x", "x"], ["w"])]
-    nodes += [helper.make_node("ReduceMax", ["w"], ["y"], keepdims=0), helper.make_node("Add", ["value", "y"], ["v"])]
+        nodes = [
+            helper.make_node("ConstantOfShape", ["sides"], ["x"]),
+            helper.make_node("MatMul", ["x", "x"], ["w"]),
+        ]
+    nodes += [
+        helper.make_node("ReduceMax", ["w"], ["y"], keepdims=0),
+        helper.make_node("Add", ["value", "y"], ["v"]),
+    ]
     return _model(role, nodes, constants, "v")
 
 
@@ -153,16 +196,30 @@ def _loop(role: str, dice: Dice) -> bytes:
     from onnx import TensorProto, helper
 
     info = helper.make_tensor_value_info
-    carried = [info("i", TensorProto.INT64, []), info("go", TensorProto.BOOL, []), info("s", TensorProto.FLOAT, [])]
+    carried = [
+        info("i", TensorProto.INT64, []),
+        info("go", TensorProto.BOOL, []),
+        info("s", TensorProto.FLOAT, []),
+    ]
     scans = dice.random() < 0.5
     body = helper.make_graph(
-        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["s", "s"], ["t"]), helper.make_node("Identity", ["s"], ["u"])],
+        [
+            helper.make_node("Identity", ["go"], ["on"]),
+            helper.make_node("Add", ["s", "s"], ["t"]),
+            helper.make_node("Identity", ["s"], ["u"]),
+        ],
         "body", carried,
-        [info("on", TensorProto.BOOL, []), info("t", TensorProto.FLOAT, [])] + [info("u", TensorProto.FLOAT, [])] * scans,
+        [
+            *(info("on", TensorProto.BOOL, []), info("t", TensorProto.FLOAT, [])),
+            *[info("u", TensorProto.FLOAT, [])] * scans,
+        ],
     )  # fmt: skip
     count = dice.choice((0, 10, 10**5, 10**6))
     outputs = ["last", "all"] if scans else ["last"]
-    nodes = [helper.make_node("Loop", ["count", "yes", "scale"], outputs, body=body), helper.make_node("Add", ["value", "last"], ["v"])]
+    nodes = [
+        helper.make_node("Loop", ["count", "yes", "scale"], outputs, body=body),
+        helper.make_node("Add", ["value", "last"], ["v"]),
+    ]
     return _model(role, nodes, {"count": np.array(count), "yes": np.array(True)}, "v")
 
 
@@ -176,8 +233,22 @@ def _elsewhere(role: str, dice: Dice) -> bytes:
     size = len(constant.raw_data)
     constant.ClearField("raw_data")
     constant.data_location = TensorProto.EXTERNAL
-    places = ("../mine.txt", "/etc/hostname", "link.bin", "/dev/zero", "out/../../mine.txt", "", "swapper.onnx", "a\0b", "*/_ORT_MEM_ADDR_/*")
-    about = {"location": dice.choice(places), "offset": str(extreme(dice, 8)), "length": str(dice.choice((size, extreme(dice, 8))))}
+    places = (
+        "../mine.txt",
+        "/etc/hostname",
+        "link.bin",
+        "/dev/zero",
+        "out/../../mine.txt",
+        "",
+        "swapper.onnx",
+        "a\0b",
+        "*/_ORT_MEM_ADDR_/*",
+    )
+    about = {
+        "location": dice.choice(places),
+        "offset": str(extreme(dice, 8)),
+        "length": str(dice.choice((size, extreme(dice, 8)))),
+    }
     for key, value in about.items():
         entry = constant.external_data.add()
         entry.key, entry.value = key, value
@@ -197,7 +268,9 @@ def _heads(role: str, dice: Dice) -> bytes:
     elif how == 1:
         model.opset_import[0].version = extreme(dice, 8) & 0x7FFFFFFF
     elif how == 2:
-        model.opset_import.add(domain=dice.choice(("com.microsoft", "ai.onnx.ml", "x" * 5000)), version=1)
+        model.opset_import.add(
+            domain=dice.choice(("com.microsoft", "ai.onnx.ml", "x" * 5000)), version=1
+        )
         graph.node[0].domain = model.opset_import[-1].domain
     elif how == 3:
         graph.input.add().CopyFrom(graph.input[0])
@@ -211,7 +284,10 @@ def _heads(role: str, dice: Dice) -> bytes:
         graph.output[0].type.tensor_type.shape.dim[0].dim_param = "\x07\u202e"
     elif how == 7:
         entry = model.metadata_props.add()
-        entry.key, entry.value = "sosie.card", dice.choice(("[" * 10**5, "9" * 5000, "{}", "NaN", '"\\ud800"', '{"name": null}'))
+        entry.key, entry.value = (
+            "sosie.card",
+            dice.choice(("[" * 10**5, "9" * 5000, "{}", "NaN", '"\\ud800"', '{"name": null}')),
+        )
     else:
         sides = graph.input[0].type.tensor_type.shape.dim
         for side in sides:
@@ -219,4 +295,14 @@ def _heads(role: str, dice: Dice) -> bytes:
     return bytes(model.SerializeToString())
 
 
-TRICKS: tuple[Callable[[str, Dice], bytes], ...] = (_operators, _operators, _numbers, _sizes, _memory, _loop, _elsewhere, _heads, _heads)
+TRICKS: tuple[Callable[[str, Dice], bytes], ...] = (
+    _operators,
+    _operators,
+    _numbers,
+    _sizes,
+    _memory,
+    _loop,
+    _elsewhere,
+    _heads,
+    _heads,
+)

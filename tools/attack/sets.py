@@ -19,10 +19,28 @@ from tools.attack.trial import Case
 
 Change = Callable[[Path, Dice], None]
 NAMES = (
-    *("../mine.txt", "../../mine.txt", "/etc/hostname", "faces/../../mine.txt", "..", ".", "", "~/mine.txt"),
-    *("faces/" + "n" * 300, "con", "a\\..\\b", "\u202egnp.x", "faces/\n.png", "set.json", "-rf", "x" * 5000),
+    *(
+        "../mine.txt",
+        "../../mine.txt",
+        "/etc/hostname",
+        "faces/../../mine.txt",
+        "..",
+        ".",
+        "",
+        "~/mine.txt",
+    ),
+    *(
+        "faces/" + "n" * 300,
+        "con",
+        "a\\..\\b",
+        "\u202egnp.x",
+        "faces/\n.png",
+        "set.json",
+        "-rf",
+        "x" * 5000,
+    ),
 )
-SMALL = "samples=4 batch=2 width=4 critic=4".split()
+SMALL = ["samples=4", "batch=2", "width=4", "critic=4"]
 
 
 def cases(count: int, seed: int) -> Iterator[tuple[int, Case]]:
@@ -35,7 +53,7 @@ def cases(count: int, seed: int) -> Iterator[tuple[int, Case]]:
 
 
 def make_set(folder: Path) -> None:
-    """Two people, whose portraits were shifted and lit otherwise, as `dataset extract` finds them."""
+    """Two people, whose portraits were turned and lit otherwise, as `dataset extract` finds them."""
     from PIL import Image, ImageEnhance
 
     from sosie.app.samples import sample_portraits
@@ -49,7 +67,13 @@ def make_set(folder: Path) -> None:
                 moved = changed.rotate(3 * number, translate=(4 * number, 0))
                 (Path(name) / person).mkdir(exist_ok=True)
                 moved.save(Path(name) / person / f"{number}.png")
-        words = ["dataset", "extract", *sorted(map(str, Path(name).iterdir())), "--out", str(folder)]
+        words = [
+            "dataset",
+            "extract",
+            *sorted(map(str, Path(name).iterdir())),
+            "--out",
+            str(folder),
+        ]
         more = ["--size", "112", "--min-distance", "0"]
         command = [sys.executable, "-m", "sosie.app", *words, *more]
         subprocess.run(command, check=True, capture_output=True)
@@ -92,7 +116,19 @@ def _commands(folder: Path, out: Path, with_training: bool) -> list[list[object]
     if with_training:
         plan = [word for setting in SMALL for word in ("--set", setting)]
         told += [
-            ["train", "simswap", "--data", data, "--run", out / name, "--preset", "small", "--workers", 0, *plan]
+            [
+                "train",
+                "simswap",
+                "--data",
+                data,
+                "--run",
+                out / name,
+                "--preset",
+                "small",
+                "--workers",
+                0,
+                *plan,
+            ]
             for data, name in ((bad, "run"), (packed, "run2"))
         ]
     return told
@@ -112,10 +148,28 @@ def _table(bad: Path, dice: Dice) -> None:
         if pa.types.is_string(field.type):
             values[row] = dice.choice((*NAMES, None))
         elif pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type):
-            values[row] = dice.choice(([], None, [float("nan")] * len(values[row] or ()), [0.0] * 3, [1e38] * len(values[row] or ())))
+            values[row] = dice.choice(
+                (
+                    [],
+                    None,
+                    [float("nan")] * len(values[row] or ()),
+                    [0.0] * 3,
+                    [1e38] * len(values[row] or ()),
+                )
+            )
         else:
             values[row] = dice.choice((None, 0, -1, 1, 2**31 - 1))
-        kind = dice.choice((field.type,) * 5 + (pa.large_string(), pa.binary(), pa.decimal128(20, 3), pa.timestamp("us"), pa.list_(pa.string()), pa.null()))
+        kind = dice.choice(
+            (field.type,) * 5
+            + (
+                pa.large_string(),
+                pa.binary(),
+                pa.decimal128(20, 3),
+                pa.timestamp("us"),
+                pa.list_(pa.string()),
+                pa.null(),
+            )
+        )
         with contextlib.suppress(pa.ArrowException):
             made = pa.array(values, kind) if kind == field.type else pa.nulls(len(values), kind)
             name = field.name if dice.random() < 0.9 else dice.choice((*NAMES, "file", "id"))
@@ -126,7 +180,9 @@ def _table(bad: Path, dice: Dice) -> None:
 def _bytes(bad: Path, dice: Dice) -> None:
     files = [path for path in bad.rglob("*") if path.is_file() and not path.is_symlink()]
     for file in dice.sample(files, dice.choice((1, 1, 3))):
-        file.write_bytes(damaged(file.read_bytes(), dice.choice(files).read_bytes(), dice, (b"PAR1", b"{", b"]")))
+        file.write_bytes(
+            damaged(file.read_bytes(), dice.choice(files).read_bytes(), dice, (b"PAR1", b"{", b"]"))
+        )
 
 
 def _settings(bad: Path, dice: Dice) -> None:
@@ -139,7 +195,21 @@ def _settings(bad: Path, dice: Dice) -> None:
 
 def _text(bad: Path, dice: Dice) -> None:
     """What is no JSON, or takes a parser to its ends."""
-    content = dice.choice((b"", b"[" * 200_000, b'{"a":' * 50_000, b"9" * 10_000, b"\xff\xfe{\0}\0", b"\xef\xbb\xbf{}", b'{"a":1}{"a":2}', b"null", b"1e999", b'"' + b"\\ud800" * 9 + b'"', b"{}" + bytes(900)))
+    content = dice.choice(
+        (
+            b"",
+            b"[" * 200_000,
+            b'{"a":' * 50_000,
+            b"9" * 10_000,
+            b"\xff\xfe{\0}\0",
+            b"\xef\xbb\xbf{}",
+            b'{"a":1}{"a":2}',
+            b"null",
+            b"1e999",
+            b'"' + b"\\ud800" * 9 + b'"',
+            b"{}" + bytes(900),
+        )
+    )
     (bad / dice.choice(("set.json", ".moves.json"))).write_bytes(content)
 
 
@@ -149,27 +219,50 @@ def _moves(bad: Path, dice: Dice) -> None:
     ids = [path.stem.split("-")[-1] for path in pictures]
     plan: Any = {
         "to": {dice.choice(ids): dice.choice((*NAMES, "faces/new/x.png")) for _ in range(2)},
-        "changes": {dice.choice(("person", "rejected", "split", "file")): {dice.choice(ids): dice.choice(NAMES)}},
+        "changes": {
+            dice.choice(("person", "rejected", "split", "file")): {
+                dice.choice(ids): dice.choice(NAMES)
+            }
+        },
         "settings": dice.choice(({}, {"cluster": odd_value(dice)}, odd_value(dice))),
     }  # fmt: skip
     plan = with_odd_value(plan, dice) if dice.random() < 0.4 else plan
-    (bad / ".moves.json").write_bytes(json.dumps(plan, ensure_ascii=False).encode(errors="surrogatepass"))
+    (bad / ".moves.json").write_bytes(
+        json.dumps(plan, ensure_ascii=False).encode(errors="surrogatepass")
+    )
 
 
 def _links(bad: Path, dice: Dice) -> None:
     """Files, folders and names that are not there yet lead outside, or in a ring."""
-    places = [path for path in bad.rglob("*")] + [bad / n for n in (".lock", ".moves.json", "report.html", "faces/zzz", ".journal", "doubtful", "rejected", "classifier.npz")]
+    places = list(bad.rglob("*")) + [
+        bad / n
+        for n in (
+            ".lock",
+            ".moves.json",
+            "report.html",
+            "faces/zzz",
+            ".journal",
+            "doubtful",
+            "rejected",
+            "classifier.npz",
+        )
+    ]
     mine = bad.parents[2] / "mine"
     for place in dice.sample(places, dice.choice((1, 1, 3))):
         if place.is_dir() and not place.is_symlink():
             shutil.rmtree(place)
         place.unlink(missing_ok=True)
-        place.symlink_to(dice.choice((mine, mine / "mine.txt", place, bad, Path("/dev/zero"), mine / "absent")))
+        place.symlink_to(
+            dice.choice((mine, mine / "mine.txt", place, bad, Path("/dev/zero"), mine / "absent"))
+        )
 
 
 def _kinds(bad: Path, dice: Dice) -> None:
     """Pipes, and folders where a file should be, and the other way round."""
-    places = [path for path in bad.rglob("*")] + [bad / n for n in (".lock", ".moves.json", "report.html", ".journal", "classifier.npz", ".scratch")]
+    places = list(bad.rglob("*")) + [
+        bad / n
+        for n in (".lock", ".moves.json", "report.html", ".journal", "classifier.npz", ".scratch")
+    ]
     for place in dice.sample(places, dice.choice((1, 1, 3))):
         was_folder = place.is_dir()
         if was_folder:
@@ -191,33 +284,53 @@ def _pictures(bad: Path, dice: Dice) -> None:
     for path in dice.sample(sorted((bad / "faces").rglob("*.png")), 2):
         sides = dice.choice(((1, 1), (112, 3), (9000, 9000), (113, 112), (40_000, 2)))
         mode = dice.choice(("RGB", "RGBA", "L", "I;16", "1", "P"))
-        Image.new(mode, sides).save(path, dice.choice(("PNG", "PNG", "GIF" if mode in "LP1" else "PNG")))
+        Image.new(mode, sides).save(
+            path, dice.choice(("PNG", "PNG", "GIF" if mode in "LP1" else "PNG"))
+        )
 
 
 def _extra(bad: Path, dice: Dice) -> None:
     """People and files that the table does not know, of any name."""
     for number in range(dice.choice((1, 30))):
-        folder = bad / dice.choice(("faces", "rejected", ".journal", "doubtful", "")) / dice.choice(("\u202e", "a b", "<b>", "$(x)", "n" * 200, "-o", "%s", "000"))
+        folder = (
+            bad
+            / dice.choice(("faces", "rejected", ".journal", "doubtful", ""))
+            / dice.choice(("\u202e", "a b", "<b>", "$(x)", "n" * 200, "-o", "%s", "000"))
+        )
         folder.mkdir(parents=True, exist_ok=True)
-        name = dice.choice(("x.png", "\n.png", "<script>.png", "0-0.png", "a" * 250, ".hidden.png", f"{number}.parquet"))
+        name = dice.choice(
+            (
+                "x.png",
+                "\n.png",
+                "<script>.png",
+                "0-0.png",
+                "a" * 250,
+                ".hidden.png",
+                f"{number}.parquet",
+            )
+        )
         (folder / name).write_bytes(dice.choice((b"", b"PAR1", dice.randbytes(90))))
 
 
 def _archive(bad: Path, dice: Dice) -> None:
     """The zip of the set, damaged."""
     file = bad.parents[1] / "set.zip"
-    file.write_bytes(damaged(file.read_bytes(), file.read_bytes(), dice, (b"PK\5\6", b"PK\1\2", b"PK\6\6")))
+    file.write_bytes(
+        damaged(file.read_bytes(), file.read_bytes(), dice, (b"PK\5\6", b"PK\1\2", b"PK\6\6"))
+    )
 
 
 def _pack(folder: Path, file: Path, dice: Dice) -> None:
-    """A zip of a set; in half of the cases members are added or changed that an archive may hold."""
+    """A zip of a set; in half of the cases with members that no set has, or heads that lie."""
     odd = dice.random() < 0.5
     with zipfile.ZipFile(file, "w", dice.choice((0, 8))) as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 archive.write(path, path.relative_to(folder).as_posix())
         for _ in range(dice.choice((1, 3)) if odd else 0):
-            about = zipfile.ZipInfo(dice.choice((*NAMES, "set.json", "faces.parquet", "faces/000/x.png"))[:60000] or "x")
+            about = zipfile.ZipInfo(
+                dice.choice((*NAMES, "set.json", "faces.parquet", "faces/000/x.png"))[:60000] or "x"
+            )
             about.external_attr = dice.choice((0, 0o120777, 0o010644, 0o104777, 0o040755)) << 16
             about.compress_type = dice.choice((0, 8, 12, 14))
             archive.writestr(about, dice.choice((b"../mine.txt", b"", bytes(80_000_000))))
@@ -229,4 +342,16 @@ def _pack(folder: Path, file: Path, dice: Dice) -> None:
         file.write_bytes(content)
 
 
-CHANGES: tuple[Change, ...] = (_table, _bytes, _settings, _text, _moves, _links, _kinds, _pictures, _extra, _archive, _table)
+CHANGES: tuple[Change, ...] = (
+    _table,
+    _bytes,
+    _settings,
+    _text,
+    _moves,
+    _links,
+    _kinds,
+    _pictures,
+    _extra,
+    _archive,
+    _table,
+)

@@ -204,6 +204,8 @@ def _seen(root: Path, left: frozenset[str]) -> dict[str, tuple[int, bytes]]:
             folders[:] = [name for name in folders if name not in left]
             files = [name for name in files if name not in left]
         for name in (*folders, *files):
+            if name.startswith("torchinductor_"):
+                continue  # an empty folder that PyTorch makes when a part of it is imported
             path = Path(folder, name)
             about = path.lstat()
             plain = stat.S_ISREG(about.st_mode) and about.st_size < 1 << 24
@@ -270,7 +272,7 @@ class Watch:
     def _is_outside(self, path: object) -> bool:
         if not isinstance(path, str | os.PathLike):
             return False
-        real = os.path.realpath(os.path.dirname(path) or ".")  # noqa: PTH120
+        real = os.path.realpath(Path(os.fsdecode(path)).parent)
         return not real.startswith((str(self.root), "/dev", "/proc"))
 
 

@@ -10,12 +10,12 @@ import struct
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tools.attack.damage import Dice, damaged, extreme
+from tools.attack.good_weights import Sample, samples
 from tools.attack.trial import Case
 
 WORDS = (
@@ -24,23 +24,18 @@ WORDS = (
     b"cbuiltins\nexec\n(S'import antigravity'\ntR",
     b"\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R",
     b"ctorch._utils\n_rebuild_tensor\n}\x8c\x0ddump_patches\x88sb",
-    *(b"PK\5\6", b"PK\3\4", b"PK\1\2", b"\x80\x02", b"\x80\x05", b"ustar", b"dtype", b"data_offsets"),
+    *(
+        b"PK\5\6",
+        b"PK\3\4",
+        b"PK\1\2",
+        b"\x80\x02",
+        b"\x80\x05",
+        b"ustar",
+        b"dtype",
+        b"data_offsets",
+    ),
 )
 """What would be done were a pickle run, and what tells the forms of files apart."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A good file. suffix: of its name. read: what reads such files in Sosie.
-
-    content: what is damaged. whole: makes a file of that, where it is a part of one that would be
-    refused at once, were it damaged anywhere.
-    """
-
-    suffix: str
-    content: bytes
-    read: Callable[[Path], object]
-    whole: Callable[[bytes], bytes] = bytes
 
 
 def cases(count: int, seed: int) -> Iterator[tuple[int, Case]]:
@@ -66,9 +61,7 @@ def case_of(name: str, sample: Sample, content: bytes) -> Case:
         sample.read(folder / file)
         return []
 
-    return Case(
-        name, run, lambda folder: (folder / file).write_bytes(content), strict=True
-    )
+    return Case(name, run, lambda folder: (folder / file).write_bytes(content), strict=True)
 
 
 def _program(dice: Dice) -> bytes:
@@ -89,9 +82,18 @@ def _argument(opcode: Any, dice: Dice) -> bytes:
     if kind.n > 0:
         return extreme(dice, min(kind.n, 8)).to_bytes(8, "little")[: kind.n]
     if kind.n == pickletools.UP_TO_NEWLINE:
-        lines = (b"os\nsystem\n", b"torch\nFloatStorage\n", b"1\n", b"-99999999999\n", b"'a'\n", b"1e999\n")
+        lines = (
+            b"os\nsystem\n",
+            b"torch\nFloatStorage\n",
+            b"1\n",
+            b"-99999999999\n",
+            b"'a'\n",
+            b"1e999\n",
+        )
         return dice.choice(lines)
-    size = {pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT8U: 8}.get(kind.n, 4)
+    size = {pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT8U: 8}.get(
+        kind.n, 4
+    )
     text = dice.randbytes(dice.choice((0, 1, 3, 200)))
     said = len(text) if dice.random() < 0.7 else extreme(dice, size)
     return (said % 256**size).to_bytes(size, "little") + text
@@ -127,19 +129,46 @@ def _tensor(dice: Dice) -> Any:
     kinds = ["Float", "Half", "BFloat16", "Long", "Bool", "Byte", "QInt8", "ComplexFloat", "Float8"]
 
     def number(usual: int) -> Any:
-        odd = (extreme(dice, dice.choice((1, 4, 8))), -usual, -1, usual + 1, 0, True, 1.0, None, "1")
+        odd = (
+            extreme(dice, dice.choice((1, 4, 8))),
+            -usual,
+            -1,
+            usual + 1,
+            0,
+            True,
+            1.0,
+            None,
+            "1",
+        )
         return usual if dice.random() < 0.95 else dice.choice(odd)
 
     shape = dice.choice(((4, 4), (4, 4), (4, 4), (2, 8), (16,), (), (1,) * 70, (0, 2**40), (3, -3)))
     stride = dice.choice(((4, 1), (4, 1), (4, 1), (0, 0), (1,), (), (1,) * 70, (2**40, 1), (-1, 1)))
-    kind = _Call(f"torch.{dice.choice(kinds) if dice.random() < 0.1 else 'Float'}Storage", ("itself",))
-    storage = {("storage", kind, dice.choice(("0",) * 20 + ("1", "../0", "a" * 300)), "cpu", number(16))}
+    kind = _Call(
+        f"torch.{dice.choice(kinds) if dice.random() < 0.1 else 'Float'}Storage", ("itself",)
+    )
+    storage = {
+        ("storage", kind, dice.choice(("0",) * 20 + ("1", "../0", "a" * 300)), "cpu", number(16))
+    }
     sizes = tuple(number(side) for side in shape)
-    functions = ("_rebuild_tensor_v2",) * 30 + ("_rebuild_parameter", "_rebuild_sparse_tensor", "_rebuild_qtensor", "_rebuild_nested_tensor", "_rebuild_meta_tensor_no_storage", "_rebuild_device_tensor_from_numpy")
+    functions = ("_rebuild_tensor_v2",) * 30 + (
+        "_rebuild_parameter",
+        "_rebuild_sparse_tensor",
+        "_rebuild_qtensor",
+        "_rebuild_nested_tensor",
+        "_rebuild_meta_tensor_no_storage",
+        "_rebuild_device_tensor_from_numpy",
+    )
     hooks = _Call("collections.OrderedDict", ())
     arguments = (storage, number(0), sizes, tuple(number(step) for step in stride), False, hooks)
-    made = _Call(f"torch._utils.{dice.choice(functions)}", arguments[: dice.choice((6,) * 20 + (4, 2, 0))])
-    return _Call("torch._utils._rebuild_parameter", (made, True, hooks)) if dice.random() < 0.2 else made
+    made = _Call(
+        f"torch._utils.{dice.choice(functions)}", arguments[: dice.choice((6,) * 20 + (4, 2, 0))]
+    )
+    return (
+        _Call("torch._utils._rebuild_parameter", (made, True, hooks))
+        if dice.random() < 0.2
+        else made
+    )
 
 
 def _description_of(value: Any) -> bytes:
@@ -152,7 +181,9 @@ def _zip(description: bytes, dice: Dice) -> bytes:
     """PyTorch's zip, now and then with members that are twice there, lie or lead elsewhere."""
     made = io.BytesIO()
     top = dice.choice(("archive", "archive", "a/b", "..", "", "x" * 300))
-    packed = dice.choice((zipfile.ZIP_STORED,) * 3 + (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    packed = dice.choice(
+        (zipfile.ZIP_STORED,) * 3 + (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with zipfile.ZipFile(made, "w", packed) as archive:
@@ -160,8 +191,20 @@ def _zip(description: bytes, dice: Dice) -> bytes:
             archive.writestr(f"{top}/data/0", bytes(64))
             archive.writestr(f"{top}/version", dice.choice((b"3\n", b"", b"x", b"9" * 5000)))
             for _ in range(dice.choice((0, 0, 1, 3))):
-                name = dice.choice(("data.pkl", "data/0", "byteorder", "code/a.py", "constants.pkl", "../../mine.txt", "/etc/x"))
-                archive.writestr(f"{top}/{name}", dice.choice((b"", b"big", description, bytes(10**6))))
+                name = dice.choice(
+                    (
+                        "data.pkl",
+                        "data/0",
+                        "byteorder",
+                        "code/a.py",
+                        "constants.pkl",
+                        "../../mine.txt",
+                        "/etc/x",
+                    )
+                )
+                archive.writestr(
+                    f"{top}/{name}", dice.choice((b"", b"big", description, bytes(10**6)))
+                )
             if dice.random() < 0.2:
                 archive.comment = dice.choice((b"PK\5\6", b"PK\5\6" + bytes(18), b"x" * 65535))
     content = bytearray(made.getvalue())
@@ -180,9 +223,11 @@ def _forged_nest(dice: Dice) -> tuple[str, str, bytes]:
     """Lists in lists, dicts that hold themselves, and memory that a few bytes ask for."""
     deep = dice.choice((500, 50_000, 1_000_000))
     bodies = (
-        b"(" * deep + b"l" * 3, b"]" + b"]a" * 3, b"}" + b"]" * deep, b"(" + b"(t" * deep, b"}\x94" + b"h\x00s" * 9,
+        b"(" * deep + b"l" * 3, b"]" + b"]a" * 3, b"}" + b"]" * deep, b"(" + b"(t" * deep,
+        b"}\x94" + b"h\x00s" * 9,
         b"]q\x00h\x00a", b"}q\x00X\x01\x00\x00\x00ah\x00s", b"]" + b"q\x002(" * 3000 + b"t" * 3000,
-        b"]" + b"(h\x00h\x00tq\x00" * 60, b"N" * 3 * deep, b"\x95" + b"\xff" * 8, b"\x8d" + b"\x7f" * 8,
+        b"]" + b"(h\x00h\x00tq\x00" * 60, b"N" * 3 * deep,
+        b"\x95" + b"\xff" * 8, b"\x8d" + b"\x7f" * 8,
     )  # fmt: skip
     return "nests in a zip", ".pt", _zip(b"\x80\x04" + dice.choice(bodies) + b".", dice)
 
@@ -206,10 +251,19 @@ def _forged_tar(dice: Dice) -> tuple[str, str, bytes]:
     made = io.BytesIO()
     form = dice.choice((tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT))
     with tarfile.open(fileobj=made, mode="w", format=form) as archive:
-        for name in dice.sample(("sys_info", "pickle", "tensors", "storages", "PK", "../mine.txt"), 5):
+        for name in dice.sample(
+            ("sys_info", "pickle", "tensors", "storages", "PK", "../mine.txt"), 5
+        ):
             member = tarfile.TarInfo(dice.choice((name, name, name, f"./{name}", name * 9)))
             content = dice.choice((_program(dice), pickle.dumps(dice.choice((0, 1, {}, 10**9)), 2)))
-            kinds = (tarfile.REGTYPE,) * 6 + (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE, tarfile.GNUTYPE_SPARSE)
+            kinds = (tarfile.REGTYPE,) * 6 + (
+                tarfile.LNKTYPE,
+                tarfile.SYMTYPE,
+                tarfile.FIFOTYPE,
+                tarfile.CHRTYPE,
+                tarfile.DIRTYPE,
+                tarfile.GNUTYPE_SPARSE,
+            )
             member.type, member.linkname, member.mode = dice.choice(kinds), "../mine.txt", 0o4777
             member.size = len(content) if member.isreg() else 0
             archive.addfile(member, io.BytesIO(content) if member.isreg() else None)
@@ -222,127 +276,19 @@ def _forged_tensors(dice: Dice) -> tuple[str, str, bytes]:
 
     entry = {"dtype": "F32", "shape": [4, 4], "data_offsets": [0, 64]}
     value = {"__metadata__": {"facts": "{}"}, "a": entry, "b": {**entry, "data_offsets": [64, 128]}}
-    head = json.dumps(with_odd_value(value, dice), ensure_ascii=False).encode(errors="surrogatepass")
+    head = json.dumps(with_odd_value(value, dice), ensure_ascii=False).encode(
+        errors="surrogatepass"
+    )
     size = len(head) if dice.random() < 0.8 else extreme(dice, 8)
     return "forged safetensors", ".safetensors", struct.pack("<Q", size) + head + bytes(128)
 
 
-FORGED = (_forged_zip, _forged_zip, _forged_nest, _forged_program, _forged_program, _forged_tar, _forged_tensors)
-
-
-def samples() -> dict[str, Sample]:
-    """Small files of weights, of every form that Sosie reads."""
-    import numpy as np
-    import torch
-    from onnx import helper, numpy_helper
-    from safetensors.torch import save
-    from torch import nn
-
-    from sosie.methods.onnx.matrix import last_matrix
-    from sosie.training.checkpoint import load_tensors
-    from sosie.training.checkpoint_file import read_checkpoint, read_tensors
-
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(2, 1))
-    optimizer = torch.optim.Adam(network.parameters())
-    state = network.state_dict()
-    values = {
-        "half": torch.ones(3).half(),
-        "brain": torch.ones(4, dtype=torch.bfloat16),
-        "flags": torch.ones(2) > 0,
-        "turned": torch.rand(2, 3).T,
-        "number": torch.tensor(1.0),
-        "empty": torch.zeros(0, 2),
-        "wide": torch.ones(1).expand(5),
-        "long": torch.arange(3),
-        "other": torch.arange(3).to(torch.uint16),
-    }
-    contents: dict[str, Any] = {
-        "state": state,
-        "values": values,
-        "module": {"net": network},
-        "run": {
-            "net_ema": {f"module.{key}": value for key, value in state.items()},
-            "optimizer": optimizer.state_dict(),
-        },
-    }
-    made = {}
-    for name, content in contents.items():
-        for form in ("zip", "stream", "protocol 4"):
-            told = content
-            if form == "stream" and name == "values":
-                told = {key: value for key, value in content.items() if key != "other"}
-            saved = _saved(told, form)
-            made[f"{name} as {form}"] = Sample(".pth", saved, read_checkpoint)
-            if form != "stream":
-                made[f"{name} in {form}"] = _description(saved, read_checkpoint)
-    made["tensors"] = Sample(".pth", _saved(values, "zip"), read_tensors)
-    made["tar"] = Sample(".tar", _tar(), read_checkpoint)
-    plain = {key: value.contiguous() for key, value in state.items()}
-    made["safetensors"] = Sample(".safetensors", save(plain), read_checkpoint)
-    facts = {"facts": json.dumps({"step": 1, "figures": {"a": [1, 2]}})}
-    made["training"] = Sample(".safetensors", save(plain, facts), load_tensors)
-    matrix = numpy_helper.from_array(np.eye(4, dtype=np.float32), "matrix")
-    graph = helper.make_graph([helper.make_node("Relu", ["a"], ["b"])], "g", [], [], [matrix])
-    made["matrix"] = Sample(".onnx", helper.make_model(graph).SerializeToString(), last_matrix)
-    return made
-
-
-def _saved(content: object, form: str) -> bytes:
-    import torch
-
-    made = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.save(
-            content,
-            made,
-            _use_new_zipfile_serialization=form != "stream",
-            pickle_protocol=4 if form == "protocol 4" else 2,
-        )
-    return made.getvalue()
-
-
-def _description(saved: bytes, read: Callable[[Path], object]) -> Sample:
-    """The pickle in a zip of PyTorch; all else in that stays whole."""
-    with zipfile.ZipFile(io.BytesIO(saved)) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    description = next(name for name in parts if name.endswith("data.pkl"))
-
-    def whole(content: bytes) -> bytes:
-        made = io.BytesIO()
-        with zipfile.ZipFile(made, "w") as archive:
-            for name, part in (parts | {description: content}).items():
-                archive.writestr(name, part)
-        return made.getvalue()
-
-    return Sample(".pth", parts[description], read, whole)
-
-
-def _tar() -> bytes:
-    """A checkpoint of PyTorch's first months: one tensor of 2 x 3."""
-    import torch
-
-    class ByKey(pickle.Pickler):
-        def persistent_id(self, value: object) -> int | None:
-            return 7 if value is marker else None
-
-    marker = object()
-    described = io.BytesIO()
-    ByKey(described, 2).dump({"w": marker})
-    storage = pickle.dumps((8, "cpu", torch.FloatStorage), 2) + struct.pack("<q6f", 6, *range(6))
-    view = pickle.dumps((7, 8, "torch.FloatTensor"), 2) + struct.pack("<q5q", 2, 2, 3, 3, 1, 0)
-    one = pickle.dumps(1, 2)
-    parts = {
-        "sys_info": pickle.dumps({}, 2),
-        "pickle": described.getvalue(),
-        "tensors": one + view,
-        "storages": one + storage + pickle.dumps([(9, 8, 1, 2)], 2),
-    }
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, content in parts.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return made.getvalue()
+FORGED = (
+    _forged_zip,
+    _forged_zip,
+    _forged_nest,
+    _forged_program,
+    _forged_program,
+    _forged_tar,
+    _forged_tensors,
+)

@@ -41,6 +41,10 @@ def load_tensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+_MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+"""What Python and PyTorch raise at values of other kinds and tensors of other shapes."""
+
+
 @contextmanager
 def fitting(file: Path) -> Iterator[None]:
     """While what stands in a file of a run is put in place: where it does not fit, be it damaged or
