@@ -1,4 +1,4 @@
-"""What is made to harm is done or refused, and nothing else happens; what else did would be seen."""
+"""What is made to harm is done or refused, and nothing else; what else happened would be seen."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def cases(count: int, seed: int) -> Iterator[tuple[int, Case]]:
 
 
 def make_set(folder: Path) -> None:
-    """Two people, whose portraits were turned and lit otherwise, as `dataset extract` finds them."""
+    """Two people, from portraits that were turned and lit otherwise."""
     from PIL import Image, ImageEnhance
 
     from sosie.app.samples import sample_portraits

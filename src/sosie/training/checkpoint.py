@@ -41,14 +41,17 @@ def load_tensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-_MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+_MISFITS = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError),
+    MemoryError,
+)
 """What Python and PyTorch raise at values of other kinds and tensors of other shapes."""
 
 
 @contextmanager
-def fitting(file: Path) -> Iterator[None]:
-    """While what stands in a file of a run is put in place: where it does not fit, be it damaged or
-    of another training, that is an InputError."""
+def fitting(file: Path | str) -> Iterator[None]:
+    """While what stands in a file is put in its place in a training: where it does not fit, be it
+    damaged or of another training, that is an InputError."""
     try:
         yield
     except (
