@@ -15,11 +15,11 @@ if not sys.platform.startswith("linux"):
     pytest.skip("counts memory and processes as Linux does", allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[2]
-COUNTS = {"weights": 1500, "media": 16, "onnx": 6, "sets": 2, "outputs": 1}
+COUNTS = {"weights": 600, "media": 6, "onnx": 3, "outputs": 1}
 
 
 @pytest.mark.parametrize("kind", COUNTS)
-def test_a_slice_of_every_attack_finds_nothing(kind):
+def test_a_slice_of_an_attack_finds_nothing(kind):
     command = [
         sys.executable,
         "-m",
@@ -42,7 +42,7 @@ def test_a_slice_of_every_attack_finds_nothing(kind):
     _, count, accepted, refused, failed, _, _ = re.findall(r"[\w.]+", done.stdout.splitlines()[-1])
     assert (int(count), int(failed)) == (COUNTS[kind], 0)
     if kind == "weights":
-        assert min(int(accepted), int(refused)) > 30
+        assert min(int(accepted), int(refused)) > 10
 
 
 CARELESS = """
