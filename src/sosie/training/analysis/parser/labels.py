@@ -28,6 +28,7 @@ from sosie.analysis import topology
 from sosie.analysis.topology import region_of
 from sosie.datasets.split import is_held_out, is_validation
 from sosie.errors import InputError
+from sosie.stops import leave_stops
 from sosie.training.analysis.visibility.labels import bridge_line
 from sosie.training.arrays import new_bytes, save_arrays
 from sosie.training.faces import FaceSet, decode, open_faces
@@ -192,7 +193,9 @@ def _label_missing(parts: list[_Part], files: list[Path], materials: Materials) 
     total, done = sum(len(part.pictures) for part, _ in missing), 0
     started = time.monotonic()
     # A fresh interpreter each: MediaPipe's threads do not survive a fork.
-    with ProcessPoolExecutor(max(1, materials.workers), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        max(1, materials.workers), mp_context=get_context("spawn"), initializer=leave_stops
+    ) as pool:
         futures = {
             pool.submit(_label_part, part, file, materials.teachers): part for part, file in missing
         }

@@ -49,5 +49,8 @@ class ExportedParser(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.network(pixels).float()
-        shares = torch.softmax(logits[:, : len(CLASSES)], 1)
+        classes = logits[:, : len(CLASSES)]
+        # Written out: over channels ONNX Runtime's own softmax takes a fifth of the network's time.
+        powers = torch.exp(classes - classes.amax(1, keepdim=True))
+        shares = powers / powers.sum(1, keepdim=True)
         return torch.cat([shares, torch.sigmoid(logits[:, len(CLASSES) :])], 1)
