@@ -113,7 +113,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path, net, zipped, share):
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(InputError, match="does not exist"):
         read_checkpoint(tmp_path / "absent.pth")
     file = tmp_path / "page.pth"
     file.write_text("<!DOCTYPE html> quota exceeded")
