@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from sosie import FaceSwapper, InputError, OutputError, UsageError
+from sosie.swapping.identity_file import load_identity
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +106,10 @@ def test_what_is_no_identity_file_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match="identity file"):
             FaceSwapper(path, method="mesh")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "me.sosie")
+    with pytest.raises(InputError, match="is a pipe and not a file"):
+        load_identity(tmp_path / "me.sosie")

@@ -71,8 +71,8 @@ def test_the_source_archive_can_be_built_from(tmp_path):
 
 def test_what_trains_is_no_dependency_but_an_extra():
     train = names(PROJECT["optional-dependencies"]["train"])
-    assert {"torch", "safetensors", "onnx", "mediapipe"} <= train
-    assert not names(PROJECT["dependencies"]) & {"torch", "safetensors", "onnx", "torchvision"}
+    assert {"torch", "onnx", "mediapipe"} <= train
+    assert not names(PROJECT["dependencies"]) & {"torch", "onnx", "torchvision"}
 
 
 def test_nothing_is_pinned_where_a_range_will_do():

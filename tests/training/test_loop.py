@@ -318,6 +318,45 @@ def test_a_damaged_state_is_refused(recipe_that, short, tmp_path):
 # What a run leaves on disk.
 
 
+def without(key):
+    return lambda tensors, facts: facts.pop(key)
+
+
+TAMPERED = {
+    "no step": without("step"),
+    "no plan": without("plan"),
+    "a step of text": lambda tensors, facts: facts.update(step="x"),
+    "a best of null": lambda tensors, facts: facts.update(best=None),
+    "a plan of a list": lambda tensors, facts: facts.update(plan=[1]),
+    "a name of one part": lambda tensors, facts: tensors.update(weight=torch.zeros(1)),
+    "no tensors": lambda tensors, facts: tensors.clear(),
+    "other shapes": lambda tensors, facts: tensors.update(
+        {name: value[..., None] for name, value in tensors.items() if name[:4] == "netw"}
+    ),
+    "other shapes of the optimizer": lambda tensors, facts: tensors.update(
+        {name: torch.ones(7) for name in tensors if name.endswith("exp_avg")}
+    ),
+}
+
+
+@pytest.mark.parametrize("change", TAMPERED.values(), ids=TAMPERED.keys())
+def test_a_state_that_was_changed_is_refused(recipe_that, short, tmp_path, change):
+    train(recipe_that(), short, tmp_path)
+    tensors, facts = load_tensors(tmp_path / STATE)
+    change(tensors, facts)
+    save_tensors(tmp_path / STATE, tensors, facts)
+    with pytest.raises(InputError, match="does not fit this training"):
+        train(recipe_that(), short, tmp_path, resume=True)
+
+
+def test_a_log_that_was_changed_is_kept_as_far_as_it_can_be_read(recipe_that, short, tmp_path):
+    train(recipe_that(), short, tmp_path)
+    whole = (tmp_path / LOG).read_bytes()
+    (tmp_path / LOG).write_bytes(b"[" * 100_000 + b"\n\xff\xfe\n" + whole)
+    train(recipe_that(), short, tmp_path, resume=True)
+    assert entries(tmp_path, "figures")
+
+
 def test_tensors_and_facts_come_back(tmp_path):
     file = tmp_path / "a.safetensors"
     tensors = {"x": torch.arange(6.0).reshape(2, 3).t(), "n": torch.tensor(3)}

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from sosie.errors import InputError  # noqa: E402
 from sosie.runtime import create_session  # noqa: E402
+from sosie.training.export import weights_of  # noqa: E402
 from sosie.training.onnx_module import OnnxModule  # noqa: E402
 from sosie.weights import read_embedded  # noqa: E402
 
@@ -140,6 +141,54 @@ def test_a_broken_file_is_refused(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"broken\.onnx"):
         OnnxModule(file)
+
+
+def two_inputs(model: onnx.ModelProto) -> None:
+    model.graph.input.add().CopyFrom(model.graph.input[0])
+    model.graph.input[-1].name = "z"
+
+
+def other_numbers(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].raw_data = b"123"
+
+
+def elsewhere(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "../mine"
+
+
+ODD = {
+    "no node": lambda model: model.graph.ClearField("node"),
+    "no input": lambda model: model.graph.ClearField("input"),
+    "two inputs": two_inputs,
+    "no outputs of a node": lambda model: model.graph.node[0].ClearField("output"),
+    "no inputs of a norm": lambda model: model.graph.node[2].ClearField("input"),
+    "an unknown type": lambda model: setattr(model.graph.initializer[0], "data_type", 99),
+    "too few numbers": other_numbers,
+    "a larger shape": lambda model: model.graph.initializer[0].dims.append(4),
+    "weights elsewhere": elsewhere,
+}
+
+
+@pytest.mark.parametrize("change", ODD.values(), ids=ODD.keys())
+def test_an_odd_graph_is_refused(tmp_path, change):
+    model = onnx.load(conv_net(tmp_path))
+    change(model)
+    with pytest.raises(InputError):
+        OnnxModule(model.SerializeToString())
+
+
+@pytest.mark.parametrize("change", [other_numbers, elsewhere])
+def test_weights_of_an_odd_graph_are_refused(tmp_path, change):
+    file = conv_net(tmp_path)
+    model = onnx.load(file)
+    change(model)
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError):
+        weights_of(file)
 
 
 def test_the_identity_teacher_runs_as_in_onnx_runtime(shared_data):

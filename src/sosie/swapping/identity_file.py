@@ -20,6 +20,7 @@ from sosie import face_mesh, geometry
 from sosie.analysis.analyser import make_face
 from sosie.analysis.parser import SIDE_PX, FaceParts
 from sosie.errors import InputError
+from sosie.files import open_regular
 from sosie.media.output import atomic_output
 from sosie.methods.base import Source
 
@@ -66,7 +67,7 @@ def load_identity(path: Path) -> tuple[list[Source], list[str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, "numpy") as opened:
+        with open_regular(path, "photo or identity file"), safe_open(path, "numpy") as opened:
             card = json.loads((opened.metadata() or {})[_CARD])
             arrays = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         names = card["photos"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from sosie.errors import InputError
 from sosie.files import open_regular
+from sosie.foreign import reason
 from sosie.media.output import atomic_output
 
 
@@ -38,6 +41,33 @@ def load_tensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+_MISFITS = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError),
+    MemoryError,
+)
+"""What Python and PyTorch raise at values of other kinds and tensors of other shapes."""
+
+
+@contextmanager
+def fitting(file: Path | str) -> Iterator[None]:
+    """While what stands in a file is put in its place in a training: where it does not fit, be it
+    damaged or of another training, that is an InputError."""
+    try:
+        yield
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
+        raise InputError(
+            f"{file} does not fit this training ({reason(error)}): it is damaged, or another "
+            f"training wrote it; name another, or start anew in another folder."
+        ) from error
+
+
 def is_training_file(file: Path) -> bool:
     """Whether a file is one that `save_tensors` wrote."""
     try:
@@ -62,7 +92,10 @@ def restore_optimizer(
     names: dict[torch.Tensor, str],
     tensors: dict[str, torch.Tensor],
 ) -> None:
-    """Put back what `optimizer_tensors` gave; entries of parameters of others are passed over."""
+    """Put back what `optimizer_tensors` gave; entries of parameters of others are passed over.
+
+    Raises ValueError where an entry is no number and not of its parameter's shape.
+    """
     own = {parameter for group in optimizer.param_groups for parameter in group["params"]}
     by_name = {name: parameter for parameter, name in names.items() if parameter in own}
     for key, value in tensors.items():
@@ -70,6 +103,8 @@ def restore_optimizer(
         if name not in by_name:
             continue
         parameter = by_name[name]
+        if value.dim() > 0 and value.shape != parameter.shape:
+            raise ValueError(f"{key} is not of its parameter's shape")
         # AdamW counts its steps on the processor.
         where = value if entry == "step" else value.to(parameter.device)
         optimizer.state[parameter][entry] = where

@@ -16,6 +16,7 @@ from torch import nn
 
 from sosie.errors import InputError
 from sosie.media.output import atomic_output
+from sosie.training.checkpoint import fitting
 
 Storage = Literal["float16", "int8"]
 
@@ -63,13 +64,20 @@ def to_onnx(
 
 
 def read_graph(file: Path | bytes) -> onnx.GraphProto:
-    """The graph of an ONNX file: a path, or its content. Raises InputError where it is none."""
+    """The graph of an ONNX file: a path, or its content. Raises InputError where it is none, or its
+    weights are said to lie in other files: no training writes such a one."""
     try:
-        return (onnx.load_from_string(file) if isinstance(file, bytes) else onnx.load(file)).graph
+        if isinstance(file, bytes):
+            model = onnx.load_from_string(file)
+        else:
+            model = onnx.load(file, load_external_data=False)
     except Exception as error:  # protobuf's errors have no base that onnx shows
         raise InputError(
             f"{name_of(file)} is no ONNX file, or it is damaged: name another."
         ) from error
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise InputError(f"{name_of(file)} has its weights in other files: name a whole one.")
+    return model.graph
 
 
 def name_of(file: Path | bytes) -> str:
@@ -81,17 +89,18 @@ def weights_of(file: Path | bytes) -> dict[str, torch.Tensor]:
     """The float32 weights in a file of `to_onnx` (its path, or its content), by the names that the
     exporter gave them.
 
-    Raises InputError where the file is no ONNX file.
+    Raises InputError where the file is no ONNX file, or is damaged.
     """
     graph = read_graph(file)
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     weights = {}
-    for name, array in stored.items():
-        if name.endswith("/stored"):
-            name = name.removesuffix("/stored")
-            array = array.astype(np.float32) * stored.get(f"{name}/scale", np.float32(1))
-        if array.dtype == np.float32 and not name.endswith("/scale"):
-            weights[name] = torch.from_numpy(array.copy())
+    with fitting(name_of(file)):
+        stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        for name, array in stored.items():
+            if name.endswith("/stored"):
+                name = name.removesuffix("/stored")
+                array = array.astype(np.float32) * stored.get(f"{name}/scale", np.float32(1))
+            if array.dtype == np.float32 and not name.endswith("/scale"):
+                weights[name] = torch.from_numpy(array.copy())
     return weights
 
 

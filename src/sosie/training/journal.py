@@ -59,12 +59,12 @@ def _drop_after(file: Path, samples: int) -> None:
     if not file.exists():
         return
     kept = []
-    for line in file.read_text("utf-8").splitlines():
+    for line in file.read_text("utf-8", errors="replace").splitlines():
         try:
             if json.loads(line)["samples"] <= samples:
                 kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            # A killed process may leave half a line.
+        except (ValueError, KeyError, TypeError, RecursionError):
+            # A killed process may leave half a line, and anyone may write into the file.
             continue
     write_whole(file, "".join(kept))
 

@@ -17,9 +17,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from sosie import foreign
 from sosie.errors import InputError, InterruptedTrainingError, OutputError, SosieError, UsageError
 from sosie.stops import STOP_SIGNALS
 from sosie.training.checkpoint import (
+    fitting,
     load_tensors,
     optimizer_tensors,
     restore_optimizer,
@@ -136,25 +138,28 @@ class _Job:
             network.load_state_dict(own | fitting)
 
     def restore(self) -> None:
-        tensors, facts = load_tensors(self._run / STATE)
-        # What an older version did not know of was as it is by default.
-        defaults = {field.name: field.default for field in dataclasses.fields(self._plan)}
-        begun = defaults | facts["plan"]
-        changed = sorted(k for k, v in dataclasses.asdict(self._plan).items() if begun[k] != v)
-        if changed:
-            raise UsageError(
-                f"The run was begun with another plan ({', '.join(changed)} differ): resume with "
-                f"the same settings, or start a new run with --from."
-            )
-        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
-        for key, value in tensors.items():
-            part, name = key.split("/", 1)
-            parts[part][name] = value
-        self._network.load_state_dict(parts["network"])
-        self._average.load_state_dict(parts["average"])
-        for optimizer in self._learner.optimizers:
-            restore_optimizer(optimizer, self._names, parts["optimizer"])
-        self._step, self._best = facts["step"], facts["best"]
+        file = self._run / STATE
+        tensors, facts = load_tensors(file)
+        with fitting(file):
+            foreign.check(facts, _FACTS)
+            # What an older version did not know of was as it is by default.
+            defaults = {field.name: field.default for field in dataclasses.fields(self._plan)}
+            begun = defaults | facts["plan"]
+            changed = sorted(k for k, v in dataclasses.asdict(self._plan).items() if begun[k] != v)
+            if changed:
+                raise UsageError(
+                    f"The run was begun with another plan ({', '.join(changed)} differ): resume "
+                    f"with the same settings, or start a new run with --from."
+                )
+            parts: dict[str, dict[str, torch.Tensor]] = {}
+            for key, value in tensors.items():
+                part, name = key.split("/", 1)
+                parts.setdefault(part, {})[name] = value
+            self._network.load_state_dict(parts["network"])
+            self._average.load_state_dict(parts["average"])
+            for optimizer in self._learner.optimizers:
+                restore_optimizer(optimizer, self._names, parts.get("optimizer", {}))
+            self._step, self._best = facts["step"], float(facts["best"])
         self._resumed_at = self._samples
 
     def run_all(self) -> Path:
@@ -273,6 +278,16 @@ class _Job:
         facts = {"step": self._step, "best": self._best, "plan": dataclasses.asdict(self._plan)}
         with _whole_disk(self._run):
             save_tensors(self._run / STATE, tensors, facts)
+
+
+def _score(value: object) -> None:
+    """A form: a score, which is -inf before the first validation."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise ValueError("should be a number")
+
+
+_FACTS = {"step": int, "best": _score, "plan": dict}
+"""What stands in the state of a run beside its tensors."""
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from sosie.errors import (
 from sosie.media.output import write_whole
 from sosie.options import nearest
 from sosie.training import card, load_recipe
-from sosie.training.checkpoint import load_tensors, save_tensors
+from sosie.training.checkpoint import fitting, load_tensors, save_tensors
 from sosie.training.loop import BEST, STATE, TrainingProgress, train
 from sosie.training.published_files import is_snapshot, load_snapshot
 from sosie.training.recipe import Materials, Plan, Recipe
@@ -136,7 +136,9 @@ def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Mad
         )
     tensors, facts = load_tensors(best)
     network = recipe.network()
-    network.load_state_dict(tensors)
+    with fitting(best):
+        network.load_state_dict(tensors)
+        figures = card.figures_of(facts["samples"], facts["figures"])
     file = run / f"{recipe.weight_file or recipe.name}.onnx"
     recipe.export(network.eval(), file)
     if recipe.keeps_snapshot:
@@ -146,7 +148,7 @@ def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Mad
         file,
         summary=recipe.summary,
         uses=recipe.uses(),
-        figures=card.figures_of(facts["samples"], facts["figures"]),
+        figures=figures,
         licence=recipe.licence,
         remake=card.remake_command(
             recipe.name,

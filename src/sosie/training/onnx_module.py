@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from sosie.errors import InputError
+from sosie.training.checkpoint import fitting
 from sosie.training.export import name_of, read_graph
 
 Constants = dict[str, torch.Tensor]
@@ -47,7 +48,10 @@ class OnnxModule(nn.Module):
 
     def __init__(self, file: Path | bytes, outputs: tuple[str, ...] = ()) -> None:
         super().__init__()
-        name, graph = name_of(file), read_graph(file)
+        with fitting(name_of(file)):
+            self._build(name_of(file), read_graph(file), outputs)
+
+    def _build(self, name: str, graph: onnx.GraphProto, outputs: tuple[str, ...]) -> None:
         constants = {
             tensor.name: torch.from_numpy(np.array(numpy_helper.to_array(tensor)))
             for tensor in graph.initializer

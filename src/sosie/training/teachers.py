@@ -227,7 +227,7 @@ def _tflite(path: Path) -> Any:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise UnavailableError(
-            "Training on this teacher needs ai-edge-litert: pip install 'sosie[train]'."
+            f"Training on this teacher needs ai-edge-litert: {install_hint('train')}."
         ) from error
     network = Interpreter(str(path), num_threads=1)
     network.allocate_tensors()

@@ -417,6 +417,8 @@ def test_a_photo_is_swapped_from_the_command_line(
     out = tmp_path / "out.png"
     arguments = ["swap", "-s", astronaut_path, "-t", hopper_path, "-o", out, "--method", "onnx"]
     arguments += ["--model", colour_swapper, "--interface", "blendswap_256", "--colour", "none"]
+    # A softer blend mixes what is beside the rims of her spectacles, which stay.
+    arguments += ["--blend", "alpha"]
     printed = run_python(
         "import sys; from sosie.app.cli.entry import run\n"
         f"code = run({[str(argument) for argument in arguments]!r})\n"

@@ -40,6 +40,8 @@ PAIR_TABLE = {
     "contour": f"{_HERE}.contour",
     "light": f"{_HERE}.light",
     "sharpness": f"{_HERE}.sharpness",
+    "texture": f"{_HERE}.texture",
+    "things": f"{_HERE}.things",
     "seam": f"{_HERE}.seam",
     "fidelity": f"{_HERE}.fidelity",
     "perceptual": f"{_HERE}.perceptual",

@@ -21,7 +21,7 @@ from sosie.errors import InputError
 from sosie.methods.faceshifter.recipe import FaceShifterRecipe
 from sosie.nn.aei import double
 from sosie.nn.unet import UShape
-from sosie.training.checkpoint import load_tensors
+from sosie.training.checkpoint import fitting, load_tensors
 from sosie.training.losses.faces import occlusion_losses
 from sosie.training.precision import fast_precision
 from sosie.training.recipe import Phase
@@ -144,12 +144,14 @@ class HearRecipe(SwapRecipe):
         tensors, facts = load_tensors(file)
         if facts.get("name") != FaceShifterRecipe.name:
             raise InputError(f"{file} is no first stage of FaceShifter: name its run.")
-        plan = SwapPlan(**facts["plan"])
+        with fitting(file):
+            plan = SwapPlan(**facts["plan"])
         if plan.size_px != self.settings.size_px:
             raise InputError(
                 f"The first stage in {file} is of {plan.size_px} px, the second would be of "
                 f"{self.settings.size_px}: add --set size_px={plan.size_px}."
             )
-        network = FaceShifterRecipe(self.materials, plan).learner()
-        network.load_state_dict(tensors)
+        with fitting(file):
+            network = FaceShifterRecipe(self.materials, plan).learner()
+            network.load_state_dict(tensors)
         return network.generator.requires_grad_(False).eval()
