@@ -375,7 +375,15 @@ def test_lines_that_are_damaged_are_not_guessed(tmp_path):
     config = dict.fromkeys(("method", "swap", "score", "weights", "versions"), 1)
     config["pairs"] = {"sha256": "0"}
     folder.begin(config, overwrite=False)
-    folder.add(Line("a", "m", figures={"x": None}, reasons={"x": "why"}, boxes={"source": (1.0, 2.0, 3.0, 4.0)}))
+    folder.add(
+        Line(
+            "a",
+            "m",
+            figures={"x": None},
+            reasons={"x": "why"},
+            boxes={"source": (1.0, 2.0, 3.0, 4.0)},
+        )
+    )
     file = tmp_path / "run" / "results.jsonl"
     (kept,) = read_lines(tmp_path / "run")
     assert kept.boxes == {"source": (1.0, 2.0, 3.0, 4.0)}
