@@ -91,20 +91,22 @@ def test_and_the_other_way_round(astronaut_path: Path, hopper_path: Path, hopper
     result = sosie.swap_image(astronaut_path, hopper_path)
     (face,) = result.faces
     assert not changed(result.image, hopper)[~region(face, hopper.shape)].any()
-    # The spectacles' dark rims are gone from the middle of the face.
-    before, after = (p[185:197, 250:276].mean() for p in (hopper, result.image))
-    assert abs(after - before) > 5
+    # The spectacles' dark rims and the bridge stay, and the cheeks below them change.
+    for rim in ((slice(180, 186), slice(185, 215)), (slice(185, 197), slice(250, 276))):
+        before, after = (p[rim].astype(int) for p in (hopper, result.image))
+        assert np.abs(after - before).mean() < 4
+    before, after = (p[230:250, 230:290].astype(int) for p in (hopper, result.image))
+    assert np.abs(after - before).mean() > 10
     assert result.report.target == str(hopper_path)
 
 
 def test_the_face_becomes_more_like_the_source(
-    swapped: ImageResult,
     astronaut: Pixels,
     hopper: Pixels,
     face_of: Callable[[Pixels], Face],
 ) -> None:
     """Of aligned faces without their low frequencies: with the pose and the light of the target,
-    the texture is nearer to the source's than the target's was."""
+    the texture is nearer to the source's than the target's was. Her spectacles are part of it."""
     from sosie.geometry import align_matrix, crop
 
     def texture(pixels: Pixels, face: Face) -> np.ndarray:
@@ -113,7 +115,8 @@ def test_the_face_becomes_more_like_the_source(
         return inner / np.linalg.norm(inner)
 
     target, source = (texture(p, face_of(p)) for p in (astronaut, hopper))
-    result = texture(swapped.image, face_of(swapped.image))
+    swapped = swap_image(hopper, astronaut, keep="spectacles,hat,hair").image
+    result = texture(swapped, face_of(swapped))
     assert (result * source).sum() > (target * source).sum() + 0.1
 
 
@@ -244,11 +247,15 @@ def test_several_photos_of_the_source(hopper: Pixels) -> None:
     """Mirrored, a face that looks aside looks to the other side; the nearer one is taken, in
     whatever order they come."""
     photos = [hopper, np.ascontiguousarray(hopper[:, ::-1])]
-    both, backwards = swap_image(photos, hopper), swap_image(photos[::-1], hopper)
+    # With all kept on, nothing is filled in from the other photo.
+    keep = "spectacles,hat,hair"
+    both, backwards = (swap_image(given, hopper, keep=keep) for given in (photos, photos[::-1]))
     assert both.report.faces[0].source == 0
     assert backwards.report.faces[0].source == 1
     assert np.array_equal(both.image, backwards.image)
-    assert np.array_equal(both.image, swap_image(hopper, hopper).image)
+    # What one photo shows badly may come from the other.
+    alone = swap_image(hopper, hopper, keep=keep).image
+    assert np.abs(both.image.astype(int) - alone).mean() < 0.5
 
 
 # The report.

@@ -98,7 +98,9 @@ def test_a_stop_at_any_moment_of_the_start_leaves_nothing(hopper_path, long_film
         _, err = process.communicate(timeout=60)
         assert process.returncode == 4, err
         assert re.fullmatch(r"sosie: (Interrupted|Stopped)[^\n]*\n", err), err
-        assert list(folder.iterdir()) == []
+        # On a fast machine the last ones come when frames are written already: those are kept.
+        left = [path.name for path in folder.iterdir()]
+        assert left == (["o.partial.mp4"] if "o.partial.mp4" in err else [])
 
 
 def test_requests_that_are_ignored_stay_ignored(small_path):

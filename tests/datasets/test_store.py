@@ -207,7 +207,7 @@ def test_a_table_of_wrong_shapes_is_not_written(make_set, row_of):
     ("text", "words"),
     [
         (None, "is no set of faces"),
-        ("{", "is damaged"),
+        ("{", "is not valid JSON"),
         ("[]", "does not describe a set"),
         ('{"format": "other"}', "does not describe a set"),
         (json.dumps({"format": "sosie faces", "version": 99}), "version 99"),

@@ -130,7 +130,7 @@ def test_no_flash_of_the_old_face_where_detection_fails(
     codec: str,
 ) -> None:
     blinded = Blinded(create_analyser(2))
-    monkeypatch.setattr(pipeline, "create_analyser", lambda threads: blinded)
+    monkeypatch.setattr(pipeline, "create_analyser", lambda *_: blinded)
     swap = make_swap(codec=codec)
     blind = {7, 13, 14, 15, 16, 17, 18, 19, 20, 30, 32, 34, 35}
     # Slower than elsewhere: inside a gap the path is a straight line.

@@ -85,8 +85,10 @@ def swap(by_look: Any) -> Callable[..., FaceSwapper]:
 
 def lean(frame: np.ndarray, where: np.ndarray) -> str:
     """Which colour a face leans to: `green`, `red`, or `own` for skin as it was."""
-    red, green, _ = frame[where].astype(float).mean(0)
-    # Bare skin is above 30; frames of glasses stay in front of what is put in.
+    # Its lower half: glasses stay in front of what is put in, with what is seen through them.
+    rows = np.indices(where.shape)[0]
+    red, green, _ = frame[where & (rows >= np.median(rows[where]))].astype(float).mean(0)
+    # Bare skin is above 30.
     if red - green < 10:
         return "green"
     return "red" if red - green > 110 else "own"

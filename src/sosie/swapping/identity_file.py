@@ -52,8 +52,7 @@ def save_identity(
             "score": np.array([face.score]),
         }
         if source.parts is not None:
-            planes = np.stack(list(vars(source.parts).values()))
-            parts["parts"] = np.rint(planes * 255).astype(np.uint8)
+            parts["parts"] = np.stack(list(vars(source.parts).values()))
         if face.expression is not None:
             parts["expression"] = face.expression
         arrays |= {f"{number}.{key}": np.ascontiguousarray(part) for key, part in parts.items()}
@@ -97,10 +96,10 @@ def _source(arrays: dict[str, NDArray[Any]], number: int) -> Source:
         or any(a.dtype != np.float32 for a in (visible, landmarks))
         or not all(np.isfinite(a).all() for a in (visible, landmarks, score))
         or (expression is not None and expression.shape != (_EXPRESSIONS,))
-        or (parts is not None and (parts.shape != _PARTS or parts.dtype != np.uint8))
+        or (parts is not None and (parts.shape != _PARTS or parts.dtype != np.float32))
     ):
         raise ValueError("arrays of other shapes")
-    told = None if parts is None else FaceParts(*(parts.astype(np.float32) / 255))
+    told = None if parts is None else FaceParts(*parts)
     return Source(pixels, make_face(landmarks, float(score[0]), expression), visible, told)
 
 

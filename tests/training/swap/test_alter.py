@@ -118,7 +118,7 @@ def test_a_side_that_is_turned_away_is_trusted_less(face):
         away = alter.turned_away(photo, np.random.default_rng(seed))
         assert (away.direct <= photo.direct + 1e-6).all()
         lost.append(float((photo.direct - away.direct).mean()))
-        mirrors.add(away.has_mirror)
+        mirrors.add(away.has_other)
     assert max(lost) > 0.3
     assert mirrors == {True, False}
 

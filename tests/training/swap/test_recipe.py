@@ -207,7 +207,7 @@ def test_the_judge_learns_to_tell_swaps_from_photos(recipe):
     )
 
 
-def test_a_batch_without_crosses_teaches_the_judge_nothing(recipe):
+def test_a_batch_without_crosses_teaches_the_judge_too(recipe):
     network = recipe.network().train()
     first, second = recipe.phases()
     indices = [k for k in range(40) if int(batch_of(recipe, range(k, k + 1))["kind"]) != CROSS]
@@ -216,7 +216,7 @@ def test_a_batch_without_crosses_teaches_the_judge_nothing(recipe):
     first.losses(network, given, 0.0)
     (term,) = second.losses(network, given, 0.0).values()
     term.backward()
-    assert all(float(p.grad.abs().max()) == 0 for p in network.judge.parameters())
+    assert any(float(p.grad.abs().max()) > 0 for p in network.judge.parameters())
 
 
 def _share_of_crosses(given: dict[str, torch.Tensor]) -> float:
