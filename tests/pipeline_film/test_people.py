@@ -89,7 +89,7 @@ def lean(frame: np.ndarray, where: np.ndarray) -> str:
     rows = np.indices(where.shape)[0]
     red, green, _ = frame[where & (rows >= np.median(rows[where]))].astype(float).mean(0)
     # Bare skin is above 30.
-    if red - green < 10:
+    if red - green < 20:
         return "green"
     return "red" if red - green > 110 else "own"
 
