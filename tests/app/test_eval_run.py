@@ -151,7 +151,7 @@ def test_a_pair_is_told_with_its_meaning(sosie, data):
     assert "what it means" in words
     assert "How much the result" in words
     assert "Not told: LPIPS" in words
-    assert "Sharpness beside the target: 1 (nearer to 1 is better)" in words
+    assert "Sharpness beside the target: 1.00 (nearer to 1 is better)" in words
     assert max(map(len, result.out.splitlines())) <= 80
     told = sosie("eval", "pair", source, target, target, "--json", "--threads", 1).json
     assert told["no_face"] == []

@@ -65,7 +65,7 @@ def test_without_a_package_of_the_extra_it_is_named(monkeypatch, package):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     with (
-        pytest.raises(UnavailableError, match=rf"{package}.* `pip install 'sosie\[train\]'`"),
+        pytest.raises(UnavailableError, match=rf"{package}.* `pip install '\.\[train\]'`"),
         training.extra_packages(),
     ):
         import sosie.training.export
