@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,11 @@ from sosie.app.samples import sample_portraits
 from sosie.face_shape import face_shape
 from sosie.methods.base import Source
 from sosie.types import Face
+
+# A shell without job control starts what it puts in the background with Ctrl-C ignored, and so
+# would be every process that a test starts and stops.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 
