@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from sosie.analysis.analyser import Analyser, create_analyser, make_face
 from sosie.app.samples import sample_portraits
 from sosie.face_shape import face_shape
 from sosie.methods.base import Source
+from sosie.stops import STOP_SIGNALS
 from sosie.types import Face
 
 # A shell without job control starts what it puts in the background with Ctrl-C ignored, and so
@@ -30,6 +31,18 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _same_answers_to_signals() -> Iterator[None]:
+    """What a test of the command line did to the answers to Ctrl-C and the like ends with it."""
+    usual = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    hook = sys.unraisablehook
+    yield
+    for number, handler in usual.items():
+        signal.signal(number, handler)
+    sys.unraisablehook = hook
+
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.register_profile("explore", deadline=None, max_examples=500)
