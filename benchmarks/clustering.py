@@ -32,7 +32,7 @@ from PIL import Image
 
 from sosie.analysis.analyzer import create_analyzer
 from sosie.datasets.linkage import CUT, cut, linkage
-from sosie.datasets.scratch_arrays import Scratch, parts
+from sosie.datasets.neighbors import Scratch, parts
 from sosie.datasets.split import identity_of, is_held_out, is_validation
 from sosie.types import FloatArray
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sosie.datasets.extract import archives, photos
+from sosie.datasets.extract import inputs, job
 from sosie.datasets.store import FaceStore
 
 SMALL = ("--size", 112, "--min-face", 40)
@@ -105,14 +105,14 @@ def test_members_are_on_disk_one_at_a_time_and_a_killed_run_is_tidied_up(
         then = time.time() - age_s
         os.utime(temp / name, (then, then))
     most = 0
-    load = photos.load_photo
+    load = job.load_photo
 
     def loaded(path):
         nonlocal most
         most = max(most, len([p for p in temp.rglob("*") if p.suffix in (".png", ".jpg")]))
         return load(path)
 
-    monkeypatch.setattr(photos, "load_photo", loaded)
+    monkeypatch.setattr(job, "load_photo", loaded)
     told = sosie("dataset", "extract", archive, "--out", tmp_path / "a", *SMALL, "--threads", 1)
     assert told.code == 0, told
     # The next one may be unpacked while one is looked at.
@@ -151,7 +151,7 @@ def test_an_archive_that_would_fill_the_disk_is_not_unpacked(refused, tmp_path, 
 
 
 def test_what_has_no_room_is_said(sosie, archive, tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "_SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr(inputs, "_SPARE_BYTES", 1 << 60)
     told = sosie("dataset", "extract", archive, "--out", tmp_path / "none", *SMALL)
     assert told.code == 1
     assert "has no room for it; name another folder for temporary files in TMPDIR" in told.err

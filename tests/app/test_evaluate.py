@@ -10,8 +10,7 @@ import pytest
 
 from sosie.app.cli import evaluate
 from sosie.errors import InputError
-from sosie.recipes.evaluate import TABLE
-from sosie.recipes.evaluate_table import Row
+from sosie.recipes.evaluate import TABLE, Row
 
 ROWS = {
     "detector": [

@@ -7,8 +7,8 @@ pytest.importorskip("torch", exc_type=ImportError)
 import torch
 from torch.nn import functional
 
-from sosie.nn.aad import AadBlock, AadForm, AadLayer
 from sosie.nn.aei import WIDTHS, AadGenerator
+from sosie.nn.modulation import AadBlock, AadForm, AadLayer
 
 BATCH = AadForm(norm="batch", kernel=3, mask_kernel=3, mask_per_channel=True, conv_bias=True)
 

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
-from sosie.nn.adain import AdaIn, AdaInBlock, normalize_instance  # noqa: E402
+from sosie.nn.modulation import AdaIn, AdaInBlock, normalize_instance  # noqa: E402
 
 
 @pytest.fixture

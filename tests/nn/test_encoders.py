@@ -6,9 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
-from sosie.nn.arcface import DEPTHS, ImprovedUnit, IResNet  # noqa: E402
-from sosie.nn.arcface_se import SeResNet101, SeUnit  # noqa: E402
-from sosie.nn.ir_se import IrSe50, IrSeUnit  # noqa: E402
+from sosie.nn.encoders import DEPTHS, ImprovedUnit, IResNet, IrSe50, IrSeUnit, SeResNet101, SeUnit  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

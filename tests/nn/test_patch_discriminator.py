@@ -7,7 +7,7 @@ pytest.importorskip("torch", exc_type=ImportError)
 import torch
 from torch.nn import functional
 
-from sosie.nn.patch_discriminator import MultiScaleDiscriminator, PatchDiscriminator
+from sosie.nn.blocks import MultiScaleDiscriminator, PatchDiscriminator
 
 
 def test_sizes_follow_the_rule_that_is_told():

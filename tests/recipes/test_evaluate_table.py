@@ -8,8 +8,7 @@ import pytest
 
 from sosie.errors import UsageError
 from sosie.models.cards import SHIPPED
-from sosie.recipes.evaluate import TABLE, measure
-from sosie.recipes.evaluate_table import Row
+from sosie.recipes.evaluate import TABLE, Row, measure
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
 
 from sosie.errors import InputError  # noqa: E402
-from sosie.recipes import perceptual  # noqa: E402
+from sosie.recipes import likeness  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def distance(perceptual_teachers):
-    return perceptual.PerceptualDistance(perceptual_teachers)
+    return likeness.PerceptualDistance(perceptual_teachers)
 
 
 def pictures(count: int = 2) -> torch.Tensor:
@@ -41,5 +41,5 @@ def test_gradients_flow_to_the_first_picture_alone(distance):
 
 
 def test_an_absent_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=perceptual.FEATURES_FILE):
-        perceptual.PerceptualDistance(tmp_path)
+    with pytest.raises(InputError, match=likeness.FEATURES_FILE):
+        likeness.PerceptualDistance(tmp_path)

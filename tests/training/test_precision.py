@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
 
-from sosie.training.precision import fast_precision  # noqa: E402
+from sosie.nn.blocks import fast_precision  # noqa: E402
 
 
 def computed_in(device: torch.device) -> torch.dtype:

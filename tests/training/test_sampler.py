@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sosie.training.sampler import Shuffled
+from sosie.training.data_loader import Shuffled
 
 ROWS = np.array([3, 5, 8, 13, 21, 34, 55, 89])
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sosie.app.input_kinds import PHOTO_SUFFIXES, VIDEO_SUFFIXES, Kind, kind_of
-from sosie.datasets.extract.archives import Archives, Member, is_archive
-from sosie.datasets.extract.inputs import Input
+from sosie.datasets.extract.inputs import Archives, Input, Member, is_archive
 from sosie.datasets.extract.job import Failure
 from sosie.datasets.markers import is_packed_set, is_set
 from sosie.datasets.store import FaceStore

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.selection import SAME_PERSON
-from sosie.datasets.centroids import Means
 from sosie.datasets.linkage import CUT, FLOOR, Groups, Merge, cut, linkage
 from sosie.datasets.markers import DOUBTFUL, FACES
-from sosie.datasets.scratch_arrays import Scratch
+from sosie.datasets.neighbors import Scratch
 from sosie.datasets.store import FaceStore
-from sosie.datasets.tracklets import Units, read_units
 from sosie.datasets.transactions import move_faces
+from sosie.datasets.units import Means, Units, read_units
 from sosie.errors import NoFaceError, UsageError
 from sosie.types import FloatArray
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from sosie.analysis.selection import SAME_PERSON
 from sosie.datasets.markers import REJECTED
-from sosie.datasets.schema import FaceRow
 from sosie.datasets.store import MISSING, FaceStore
+from sosie.datasets.tables import FaceRow
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.types import FloatArray
 

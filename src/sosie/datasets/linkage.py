@@ -23,9 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sosie.datasets.nearest_neighbors import COLUMNS, ROWS, Best
-from sosie.datasets.reciprocal_neighbors import contexts
-from sosie.datasets.scratch_arrays import Scratch, parts
+from sosie.datasets.neighbors import COLUMNS, ROWS, Best, Scratch, contexts, parts
 from sosie.types import FloatArray
 
 CUT = 0.46

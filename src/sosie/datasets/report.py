@@ -10,9 +10,8 @@ from string import Template
 import numpy as np
 
 from sosie.datasets import coverage
-from sosie.datasets.contact_sheets import contact_sheet
 from sosie.datasets.coverage import KINDS, LIGHTS, PITCHES, YAWS, Coverage
-from sosie.datasets.report_data import PersonFindings, SetFindings
+from sosie.datasets.report_data import PersonFindings, SetFindings, contact_sheet
 from sosie.output import atomic_output
 from sosie.types import FloatArray
 

@@ -15,7 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sosie import foreign
-from sosie.datasets import schema, tables
+from sosie.datasets import tables
 from sosie.datasets.markers import DOUBTFUL, FACES, TABLE
 from sosie.datasets.pack import open_pack
 from sosie.datasets.transactions import hold_set
@@ -117,4 +117,4 @@ def _packed_table(archive: zipfile.ZipFile) -> Iterator[Mapping[str, NDArray[Any
     with source:
         size = archive.getinfo(TABLE).file_size
         for table in tables.tables(source, size, name, _COLUMNS):
-            yield schema.to_arrays(table)
+            yield tables.to_arrays(table)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sosie import foreign
-from sosie.datasets import schema, tables
+from sosie.datasets import tables
 from sosie.datasets.markers import (
     FACES,
     FOLDERS,
@@ -33,7 +33,7 @@ from sosie.datasets.markers import (
     SETTINGS_FORM,
     TABLE,
 )
-from sosie.datasets.schema import COLUMNS, SCHEMA, VERSION, FaceRow
+from sosie.datasets.tables import COLUMNS, SCHEMA, VERSION, FaceRow
 from sosie.errors import InputError, OutputError
 from sosie.output import atomic_output, remove_if_abandoned
 
@@ -145,19 +145,19 @@ class FaceStore:
         All columns of 100,000 faces take 0.9 GB, `landmarks` most of them: name those you need.
         """
         none = SCHEMA.empty_table().select(list(columns))
-        return schema.to_arrays(pa.concat_tables([none, *self._tables(columns, _READ_ROWS)]))
+        return tables.to_arrays(pa.concat_tables([none, *self._tables(columns, _READ_ROWS)]))
 
     def batches(
         self, columns: Sequence[str] = COLUMNS, size: int = _BATCH_ROWS, strict: bool = True
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """As `read`, some rows at a time, in the table's order. strict: see `tables.tables`."""
         for table in self._tables(columns, size, strict):
-            yield schema.to_arrays(table)
+            yield tables.to_arrays(table)
 
     def rows(self) -> Iterator[FaceRow]:
         """Every face, in the table's order."""
         for table in self._tables(COLUMNS, _BATCH_ROWS):
-            yield from schema.to_rows(table)
+            yield from tables.to_rows(table)
 
     # Adding
 
@@ -170,7 +170,7 @@ class FaceStore:
         """
         self._journal.mkdir(exist_ok=True)
         number = max((int(path.stem) for path in self._entries()), default=-1) + 1
-        table = schema.to_table(list(rows)).replace_schema_metadata(
+        table = tables.to_table(list(rows)).replace_schema_metadata(
             {"inputs": json.dumps(list(inputs), ensure_ascii=False, allow_nan=False)}
         )
         with atomic_output(self._journal / f"{number:08}.parquet") as pending:

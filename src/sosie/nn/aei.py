@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sosie.nn.aad import AadBlock, AadForm
+from sosie.nn.modulation import AadBlock, AadForm
 from sosie.nn.unet import Skip, UShape
 
 DOWN = (32, 64, 128, 256, 512, 1024, 1024)

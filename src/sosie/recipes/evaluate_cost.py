@@ -18,7 +18,7 @@ from sosie.analysis.landmarker import Landmarker
 from sosie.analysis.parser import Parser
 from sosie.models.cards import embedded_names, read_embedded
 from sosie.models.session import Session, create_session
-from sosie.recipes.evaluate_table import Row
+from sosie.recipes.evaluate import Row
 from sosie.recipes.face_cache import decode, picture_parts
 from sosie.recipes.teachers import (
     DETECTOR_FILE,

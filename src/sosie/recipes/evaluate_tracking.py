@@ -21,7 +21,7 @@ from sosie.geometry import alignment
 from sosie.geometry.head_pose import Region
 from sosie.media.video import VideoFrame, open_video
 from sosie.models.session import Session, create_session
-from sosie.recipes.evaluate_table import Row
+from sosie.recipes.evaluate import Row
 from sosie.recipes.teachers import YuNet, teacher_file
 from sosie.timing import Stopwatch
 from sosie.training.recipe import Materials

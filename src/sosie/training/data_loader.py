@@ -1,4 +1,4 @@
-"""A recipe's samples on their way to the loop: made in worker processes, in a fixed order."""
+"""A recipe's samples on their way to the loop: in what order, and made in worker processes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,22 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sosie.stops import leave_stops
 from sosie.training.recipe import Plan, Recipe
+
+
+class Shuffled:
+    """Rows by the index of a sample: all of them once an epoch, in an order of each epoch's own."""
+
+    def __init__(self, rows: NDArray[np.intp]) -> None:
+        self._rows = rows
+        self._epoch = -1
+        self._order = rows[:0]
+
+    def __getitem__(self, index: int) -> int:
+        epoch, place = divmod(index, len(self._rows))
+        if self._epoch != epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng(epoch).permutation(len(self._rows))
+        return int(self._rows[self._order[place]])
 
 
 class Feed:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie.datasets.extract import photos, videos, writer
+from sosie.datasets.extract import job, videos, writer
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import extract
 from sosie.datasets.extract.options import ExtractOptions
-from sosie.datasets.lock import held
-from sosie.datasets.schema import FaceRow
 from sosie.datasets.store import FaceStore
+from sosie.datasets.tables import FaceRow
+from sosie.datasets.transactions import held
 from sosie.errors import InterruptedDatasetError, OutputError, UsageError
 from sosie.geometry import alignment
 
@@ -130,7 +130,7 @@ def test_a_run_that_is_stopped_again_and_again_makes_the_same_set(
     whole, video_path, photos_path, tmp_path, monkeypatch, name, calls, before
 ):
     monkeypatch.setattr(videos, "COMMIT_S", 0.0)
-    monkeypatch.setattr(photos, "COMMIT_S", 0.0)
+    monkeypatch.setattr(job, "COMMIT_S", 0.0)
     _, folder = whole
     inputs = inputs_of(video_path, photos_path)
     done = tmp_path / "set"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sosie.datasets.extract.near_duplicates import Thinner, bits_apart
+from sosie.datasets.extract.tracks import Thinner, bits_apart
 
 
 @dataclass(frozen=True)

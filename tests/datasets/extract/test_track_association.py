@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from sosie.datasets.extract.track_association import Linker
+from sosie.datasets.extract.tracks import Linker
 
 RNG = np.random.default_rng(0)
 ANNA, BO, CY = (v / np.linalg.norm(v) for v in RNG.normal(size=(3, 512)).astype(np.float32))

@@ -7,8 +7,8 @@ import pytest
 
 from sosie.datasets import combine
 from sosie.datasets.combine import merge, split
+from sosie.datasets.pack import verify_set
 from sosie.datasets.store import FaceStore
-from sosie.datasets.verify import verify_set
 from sosie.errors import InputError, OutputError, UsageError
 
 

@@ -8,9 +8,8 @@ import zipfile
 import pytest
 
 from sosie.datasets import pack as module
-from sosie.datasets.pack import pack, unpack, verify_pack
+from sosie.datasets.pack import pack, unpack, verify_pack, verify_set
 from sosie.datasets.store import FaceStore
-from sosie.datasets.verify import verify_set
 from sosie.errors import InputError, OutputError, UsageError
 
 

@@ -12,7 +12,7 @@ from sosie.geometry.morphable_model import silhouette
 from sosie.methods.base import Source
 from sosie.methods.graft import alter
 from sosie.methods.graft.source_texture import prepare_photo
-from sosie.recipes.occlusion.occluder_library import KINDS, Library
+from sosie.recipes.occluders.library import KINDS, Library
 
 SIDE = 256
 

@@ -17,7 +17,7 @@ from sosie.methods.graft.network import ExportedGraft, GraftLearner  # noqa: E40
 from sosie.methods.graft.samples import CROSS, PAIR, SELF  # noqa: E402
 from sosie.methods.graft.store import CROP_PX, SwapFaces, cut  # noqa: E402
 from sosie.models.session import create_session  # noqa: E402
-from sosie.recipes.occlusion.occluder_library import KINDS, Library  # noqa: E402
+from sosie.recipes.occluders.library import KINDS, Library  # noqa: E402
 from sosie.training.recipe import Materials  # noqa: E402
 
 

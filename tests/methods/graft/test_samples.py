@@ -12,7 +12,7 @@ from sosie.analysis.landmarker import SIDE_PX as VIEW_PX
 from sosie.geometry import alignment, head_pose
 from sosie.methods.graft import samples, store, view
 from sosie.methods.graft.samples import CROSS, PAIR, SELF
-from sosie.recipes.occlusion.occluder_library import KINDS, Library
+from sosie.recipes.occluders.library import KINDS, Library
 
 SEEN = np.full((VIEW_PX, VIEW_PX), 255, np.uint8)
 

@@ -8,8 +8,7 @@ import pytest
 from sosie.analysis.detector import Detected
 from sosie.errors import InputError
 from sosie.geometry.head_pose import Region
-from sosie.recipes.detector.hard_negatives import Mistaken, find_mistaken
-from sosie.recipes.detector.pictures import Labels, PictureSet
+from sosie.recipes.detector.pictures import Labels, Mistaken, PictureSet, find_mistaken
 
 SIDE = 320
 FACE = (40.0, 40.0, 120.0, 150.0)

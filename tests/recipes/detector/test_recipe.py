@@ -22,13 +22,15 @@ from sosie.analysis.detector import (  # noqa: E402
 from sosie.errors import InputError  # noqa: E402
 from sosie.models.session import create_session  # noqa: E402
 from sosie.recipes.detector import recipe as recipe_module  # noqa: E402
-from sosie.recipes.detector import validation  # noqa: E402
 from sosie.recipes.detector.canvas import FACE, UNSURE, Canvas, found  # noqa: E402
 from sosie.recipes.detector.losses import assign, detector_losses, grid_cells  # noqa: E402
 from sosie.recipes.detector.network import DetectorNetwork  # noqa: E402
 from sosie.recipes.detector.pictures import Labels  # noqa: E402
-from sosie.recipes.detector.recipe import DetectorRecipe  # noqa: E402
-from sosie.recipes.detector.validation import threshold, validation_figures  # noqa: E402
+from sosie.recipes.detector.recipe import (  # noqa: E402
+    DetectorRecipe,
+    threshold,
+    validation_figures,
+)
 from sosie.training.recipe import Materials  # noqa: E402
 
 SIDE = 128
@@ -222,8 +224,8 @@ def learnt(recipe):
 
 
 def test_it_learns_exports_and_goes_on_from_the_file(recipe, learnt, tmp_path, monkeypatch):
-    monkeypatch.setattr(validation, "_PICTURES", 24)
-    monkeypatch.setattr(validation, "_FACELESS", 100)
+    monkeypatch.setattr(recipe, "_PICTURES", 24)
+    monkeypatch.setattr(recipe, "_FACELESS", 100)
     with torch.no_grad():
         figures = validation_figures(learnt, DiscScenes())
     assert figures["score"] > 0.9

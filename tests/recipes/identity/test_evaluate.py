@@ -9,8 +9,8 @@ pytest.importorskip("torch", reason="needs the training packages", exc_type=Impo
 
 from sosie.errors import UsageError
 from sosie.recipes.identity import evaluate
-from sosie.recipes.identity.answers import Answers
 from sosie.recipes.identity.measures import verification
+from sosie.recipes.identity.teachers import Answers
 from sosie.training.recipe import Materials
 
 PEOPLE, PICTURES = 60, 3

@@ -17,9 +17,9 @@ from sosie.errors import InputError  # noqa: E402
 from sosie.geometry.alignment import transform_points, warp  # noqa: E402
 from sosie.models.session import create_session  # noqa: E402
 from sosie.recipes.face_cache import FaceSet  # noqa: E402
-from sosie.recipes.identity import answers as answers_module  # noqa: E402
 from sosie.recipes.identity import recipe as recipe_module  # noqa: E402
 from sosie.recipes.identity import samples as samples_module  # noqa: E402
+from sosie.recipes.identity import teachers as answers_module  # noqa: E402
 from sosie.recipes.identity.losses import IdentityLearner, identity_losses  # noqa: E402
 from sosie.recipes.identity.network import FrozenIdentity, IdentityNetwork, PixelIdentity  # noqa: E402
 from sosie.recipes.identity.samples import MARGIN_PX, NOBODY, aligned, make_sample, views  # noqa: E402

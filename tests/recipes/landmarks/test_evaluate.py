@@ -14,8 +14,8 @@ from sosie.errors import InputError
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import MIRROR
 from sosie.recipes.face_cache import FaceSet
-from sosie.recipes.landmarks import evaluate, evaluate_video
-from sosie.recipes.landmarks.evaluate_video import still_clip, still_jitter
+from sosie.recipes.landmarks import evaluate
+from sosie.recipes.landmarks.evaluate import still_clip, still_jitter
 from sosie.recipes.landmarks.samples import LabeledFace
 from sosie.training.recipe import Materials
 
@@ -129,14 +129,12 @@ def test_jitter_of_a_reader_that_keeps_its_place_in_the_square(shown):
     def read(squares: np.ndarray) -> Readings:
         nonlocal first
         if first is None:
-            matrix = evaluate_video.cut_square(
-                shown.crop, evaluate_video.region_of(shown.landmarks)
-            )[1]
+            matrix = evaluate.cut_square(shown.crop, evaluate.region_of(shown.landmarks))[1]
             first = alignment.transform_points(shown.landmarks, matrix)
         return Readings(first[None], np.ones(1, np.float32), np.zeros((1, 52), np.float32))
 
     shifts = still_clip(shown.crop, 0)[1]
-    eyes = evaluate_video.eye_distances(shown.landmarks[None])[0]
+    eyes = evaluate.eye_distances(shown.landmarks[None])[0]
     expected = np.sqrt(((shifts - shifts.mean(0)) ** 2).sum(1).mean()) / eyes
     assert still_jitter(read, [shown]) == pytest.approx(expected, rel=0.02)
 
@@ -159,9 +157,7 @@ def test_rows_of_the_table(shown, face_set, tmp_path, monkeypatch):
         """A network that always answers with the same points, 2 px beside the right ones."""
 
         def __init__(self, session: object) -> None:
-            matrix = evaluate_video.cut_square(
-                shown.crop, evaluate_video.region_of(shown.landmarks)
-            )[1]
+            matrix = evaluate.cut_square(shown.crop, evaluate.region_of(shown.landmarks))[1]
             self._points = alignment.transform_points(shown.landmarks, matrix)
 
         def read(self, squares: np.ndarray) -> Readings:

@@ -10,9 +10,16 @@ from sosie.analysis.landmarker import EXPRESSIONS, MARGIN, SIDE_PX, cut_square
 from sosie.geometry.alignment import fit_similarity, scale_of, transform_points
 from sosie.geometry.head_pose import MIRROR, Region, region_of, tilt_deg
 from sosie.recipes.landmarks import samples as samples_module
-from sosie.recipes.landmarks.frame_edge import any_direction, cut_off, edge_across
-from sosie.recipes.landmarks.occluders import add_occluders
-from sosie.recipes.landmarks.samples import LabeledFace, cut, laid_roughly, make_sample
+from sosie.recipes.landmarks.samples import (
+    LabeledFace,
+    any_direction,
+    cut,
+    cut_off,
+    edge_across,
+    laid_roughly,
+    make_sample,
+)
+from sosie.recipes.occluders.simple import add_occluders
 from sosie.recipes.teachers import mirrored_names
 
 CROP_PX = 224

@@ -15,8 +15,8 @@ from sosie.errors import InputError
 from sosie.geometry import head_pose
 from sosie.geometry.head_pose import region_of
 from sosie.recipes.face_cache import FaceSet
-from sosie.recipes.occlusion.compositing import SPRITE_PX
-from sosie.recipes.occlusion.evaluate_kinds import TEST_KINDS
+from sosie.recipes.occluders.drawing import SPRITE_PX
+from sosie.recipes.occluders.held_out import TEST_KINDS
 from sosie.recipes.parser import evaluate, labels
 from sosie.training.recipe import Materials
 

@@ -14,8 +14,8 @@ from sosie.analysis.parser import SIDE_PX, Parser  # noqa: E402
 from sosie.datasets.split import is_validation  # noqa: E402
 from sosie.geometry.morphable_model import silhouette  # noqa: E402
 from sosie.models.session import create_session  # noqa: E402
-from sosie.recipes.occlusion.compositing import SPRITE_PX  # noqa: E402
-from sosie.recipes.occlusion.occluder_library import KINDS, Library  # noqa: E402
+from sosie.recipes.occluders.drawing import SPRITE_PX  # noqa: E402
+from sosie.recipes.occluders.library import KINDS, Library  # noqa: E402
 from sosie.recipes.parser import recipe as recipes  # noqa: E402
 from sosie.recipes.parser.labels import PLANES, LabeledFaces  # noqa: E402
 from sosie.recipes.parser.losses import TRUTH, overlap, parser_losses  # noqa: E402

@@ -13,9 +13,9 @@ from sosie.geometry import mesh
 from sosie.geometry.alignment import transform_points
 from sosie.geometry.head_pose import region_of
 from sosie.geometry.morphable_model import silhouette
-from sosie.recipes.composites.layer import Layer
-from sosie.recipes.occlusion.compositing import SPRITE_PX
-from sosie.recipes.occlusion.occluder_library import KINDS, Library
+from sosie.recipes.occluders.drawing import SPRITE_PX
+from sosie.recipes.occluders.layer import Layer
+from sosie.recipes.occluders.library import KINDS, Library
 from sosie.recipes.parser import samples
 from sosie.recipes.parser.labels import PLANES
 from sosie.recipes.parser.losses import TRUTH
@@ -225,7 +225,7 @@ def test_a_shadow_takes_nothing_off(face, library, donors, monkeypatch):
 @pytest.mark.parametrize("kind", sorted(n for n, k in KINDS.items() if k.manner.placing == "worn"))
 def test_what_is_worn_follows_the_face(model_face, kind):
     """The mean face's own points come onto the face's, wherever and however large it is."""
-    from sosie.recipes.occlusion.worn import mean_points
+    from sosie.recipes.occluders.worn import mean_points
 
     for unit_px, roll, center in ((20, 0, (64, 64)), (14, 30, (50, 70))):
         points = model_face(roll=roll, unit_px=unit_px, center=center).landmarks[:, :2]

@@ -121,6 +121,6 @@ def _references(
     if not named:
         return {}, []
     from sosie.analysis.analyzer import create_analyzer
-    from sosie.datasets.references import read_references
+    from sosie.datasets.samples import read_references
 
     return read_references(named, create_analyzer(threads))

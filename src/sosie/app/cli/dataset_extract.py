@@ -100,7 +100,7 @@ def extract(
     )
     with dataset_packages():
         from sosie.app.dataset_inputs import gather
-        from sosie.datasets.extract.archives import Archives
+        from sosie.datasets.extract.inputs import Archives
         from sosie.datasets.extract.job import extract as run
 
     with Archives() as archives:

@@ -64,9 +64,8 @@ def verify(
 ) -> None:
     """Check that a set or a zip of one is whole; exit with 1 where it is not."""
     with dataset_packages():
-        from sosie.datasets.pack import verify_pack
+        from sosie.datasets.pack import verify_pack, verify_set
         from sosie.datasets.transactions import hold_set
-        from sosie.datasets.verify import verify_set
 
         note_progress(f"Checking {source} ...")
         if source.is_file():

@@ -23,7 +23,7 @@ from sosie.recipes import extra_packages
 from sosie.recipes.evaluate import TABLE, measure, require_measurement
 
 if TYPE_CHECKING:
-    from sosie.recipes.evaluate_table import Row
+    from sosie.recipes.evaluate import Row
 
 app = typer.Typer(no_args_is_help=True)
 for _command in (pair, run, score, video, compare, protocol):

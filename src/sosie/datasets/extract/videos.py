@@ -13,10 +13,9 @@ from typing import Any
 
 from sosie.analysis.analyzer import Analyzer
 from sosie.datasets.extract.candidates import Found, Look, look
-from sosie.datasets.extract.near_duplicates import Thinner
 from sosie.datasets.extract.options import ExtractOptions, thread_count
 from sosie.datasets.extract.sampling import Place, Sample, Sampler, in_order
-from sosie.datasets.extract.track_association import Linker
+from sosie.datasets.extract.tracks import Linker, Thinner
 from sosie.datasets.extract.writer import Shelf, Source
 from sosie.errors import InputError
 from sosie.media.prefetch import prefetch

@@ -20,8 +20,8 @@ from sosie.datasets.extract.candidates import Found
 from sosie.datasets.extract.options import ExtractOptions
 from sosie.datasets.extract.sampling import Place
 from sosie.datasets.markers import FACES, REJECTED
-from sosie.datasets.schema import FaceRow
 from sosie.datasets.store import FaceStore
+from sosie.datasets.tables import FaceRow
 from sosie.errors import OutputError
 from sosie.output import atomic_output
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sosie.nn.aad import AadForm
 from sosie.nn.aei import AadGenerator, AttributeEncoder
+from sosie.nn.modulation import AadForm
 
 IDENTITY = 512
 FORM = AadForm(norm="batch", kernel=3, mask_kernel=1, mask_per_channel=False, conv_bias=True)

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sosie.nn.aad import AadForm
 from sosie.nn.aei import AadGenerator, AttributeEncoder, double
-from sosie.nn.patch_discriminator import MultiScaleDiscriminator
+from sosie.nn.blocks import MultiScaleDiscriminator
+from sosie.nn.modulation import AadForm
 from sosie.nn.unet import SLOPE, UShape
 
 TAO = AadForm()

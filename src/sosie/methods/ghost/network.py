@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sosie.nn.aad import AadForm
 from sosie.nn.aei import AadGenerator, AttributeEncoder
-from sosie.nn.patch_discriminator import MultiScaleDiscriminator
+from sosie.nn.blocks import MultiScaleDiscriminator
+from sosie.nn.modulation import AadForm
 
 Backbone = Literal["unet", "linknet", "resnet"]
 

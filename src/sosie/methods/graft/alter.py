@@ -17,8 +17,8 @@ from sosie.methods.base import Source
 from sosie.methods.graft.source_texture import PreparedPhoto, prepare_photo
 from sosie.methods.graft.view import normals
 from sosie.methods.graft.warp import Field, textured
-from sosie.recipes.composites.layer import blend
-from sosie.recipes.occlusion.occluder_library import KINDS, Library
+from sosie.recipes.occluders.layer import blend
+from sosie.recipes.occluders.library import KINDS, Library
 from sosie.recipes.parser.samples import placed
 from sosie.types import FloatArray
 

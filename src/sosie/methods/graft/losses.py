@@ -16,12 +16,17 @@ from sosie.analysis.landmarker import SIDE_PX as LANDMARKS_PX
 from sosie.methods.graft.network import applied
 from sosie.methods.graft.samples import CROSS
 from sosie.methods.graft.view import CHANNELS, MARGIN
-from sosie.recipes.identity_losses import aligned_faces, described, identified, jittered
-from sosie.recipes.perceptual import PerceptualDistance
+from sosie.nn.blocks import fast_precision
+from sosie.recipes.likeness import (
+    PerceptualDistance,
+    aligned_faces,
+    described,
+    identified,
+    jittered,
+)
 from sosie.recipes.teachers_dlib import DlibModule
 from sosie.recipes.teachers_onnx import OnnxModule
-from sosie.training.losses.adversarial import discriminator_loss, generator_loss
-from sosie.training.precision import fast_precision
+from sosie.training.losses import discriminator_loss, generator_loss
 
 # Weights of the terms: color at full size and blurred twice over, edges, the perceptual distance;
 # likeness to the source by two networks and, above what strangers have, to the target; light, the

@@ -11,8 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from sosie.methods.graft.view import CHANNELS, FINE, FINE_GAIN, FLOOR, MARGIN
-from sosie.nn.blocks import relu_unit
-from sosie.nn.patch_discriminator import PatchDiscriminator
+from sosie.nn.blocks import PatchDiscriminator, relu_unit
 from sosie.nn.unet import ReluUNet
 
 # Channels at a half, a quarter, an eighth, a sixteenth and a thirty-second of the square's side.

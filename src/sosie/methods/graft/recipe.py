@@ -32,16 +32,14 @@ from sosie.nn.blocks import lay_channels_last
 from sosie.recipes.card import FACES
 from sosie.recipes.face_cache import open_faces
 from sosie.recipes.identity.teachers import IDENTITY_FILE
-from sosie.recipes.identity_losses import aligned_matrix, describe_all, identified
-from sosie.recipes.occlusion.occluder_library import Library, open_library
-from sosie.recipes.perceptual import PerceptualDistance
+from sosie.recipes.likeness import PerceptualDistance, aligned_matrix, describe_all, identified
+from sosie.recipes.occluders.library import Library, open_library
 from sosie.recipes.teachers import teacher_file
 from sosie.recipes.teachers_dlib import DlibModule, find_dlib_file
 from sosie.recipes.teachers_onnx import OnnxModule
-from sosie.training.export import to_onnx
+from sosie.training.data_loader import Shuffled
+from sosie.training.export import to_onnx, unmerged
 from sosie.training.recipe import Phase, Plan, Recipe
-from sosie.training.sampler import Shuffled
-from sosie.training.unfuse import unmerged
 
 # Shares of the samples by kind; of the sources of a cross, those from the sharper groups.
 _SHARES = {PAIR: 0.50, SELF: 0.15, CROSS: 0.35}

@@ -23,7 +23,7 @@ from sosie.methods.graft.alter import Pixels
 from sosie.methods.graft.retarget import retarget
 from sosie.methods.graft.source_texture import prepare_photo
 from sosie.methods.graft.view import MARGIN, SIDE_PX
-from sosie.recipes.occlusion.occluder_library import Library
+from sosie.recipes.occluders.library import Library
 from sosie.types import FloatArray
 
 PAIR, SELF, CROSS = 0, 1, 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sosie.nn.ir_se import IrSe50
+from sosie.nn.encoders import IrSe50
 
 
 class IdentityEncoder(nn.Module):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sosie.nn.adain import AdaInBlock
+from sosie.nn.modulation import AdaInBlock
 
 IDENTITY = 512
 BLOCKS = 6

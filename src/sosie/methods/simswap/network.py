@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from sosie.nn.adain import AdaInBlock
+from sosie.nn.modulation import AdaInBlock
 
 IDENTITY = 512
 BLOCKS = 9

@@ -15,7 +15,7 @@ from sosie.methods.simswap.network import (
     Form,
     Generator,
 )
-from sosie.nn.arcface_se import SeResNet101
+from sosie.nn.encoders import SeResNet101
 from sosie.recipes.published.networks import Published
 
 _PAPER = "Chen et al. 2020, SimSwap: An Efficient Framework For High Fidelity Face Swapping"

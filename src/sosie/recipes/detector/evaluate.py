@@ -33,7 +33,7 @@ from sosie.recipes.detector.pictures import (
     tiles,
     without_faces,
 )
-from sosie.recipes.evaluate_table import Row
+from sosie.recipes.evaluate import Row
 from sosie.recipes.face_cache import ARCHIVES, decode, picture_parts
 from sosie.recipes.teachers import FoundBoxes, YuNet
 from sosie.training.recipe import Materials

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.recipes.detector.canvas import FACE, Canvas
-from sosie.recipes.detector.hard_negatives import Mistaken
-from sosie.recipes.detector.pictures import Labels, PictureSet, without_faces
+from sosie.recipes.detector.pictures import Labels, Mistaken, PictureSet, without_faces
 from sosie.recipes.detector.textures import plain, surface
 
 _SMALLEST_PX, _LARGEST = 13.0, 1.35

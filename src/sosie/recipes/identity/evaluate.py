@@ -13,12 +13,11 @@ from sosie.analysis.embedder import Embedder
 from sosie.errors import UsageError
 from sosie.models.cards import read_embedded
 from sosie.models.session import create_session
-from sosie.recipes.evaluate_table import Row
+from sosie.recipes.evaluate import Row
 from sosie.recipes.face_cache import FaceSet, open_faces
-from sosie.recipes.identity.answers import Answers, open_answers
 from sosie.recipes.identity.measures import Verification, verification
 from sosie.recipes.identity.samples import aligned
-from sosie.recipes.identity.teachers import IdentityTeachers
+from sosie.recipes.identity.teachers import Answers, IdentityTeachers, open_answers
 from sosie.training.recipe import Materials
 from sosie.types import FloatArray
 

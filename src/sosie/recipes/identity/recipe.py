@@ -15,19 +15,16 @@ from torch import nn
 
 from sosie.analysis.embedder import SIDE_PX
 from sosie.errors import InputError
-from sosie.nn.blocks import lay_channels_last, to_input
+from sosie.nn.blocks import fast_precision, lay_channels_last, to_input
 from sosie.recipes.face_cache import FaceSet, open_faces
 from sosie.recipes.identity import samples
-from sosie.recipes.identity.answers import Answers, open_answers
 from sosie.recipes.identity.losses import IdentityLearner, identity_losses
 from sosie.recipes.identity.measures import verification
 from sosie.recipes.identity.network import IdentityNetwork, PixelIdentity
-from sosie.recipes.identity.teachers import IdentityTeachers, unit
-from sosie.training.export import to_onnx, weights_of
-from sosie.training.precision import fast_precision
+from sosie.recipes.identity.teachers import Answers, IdentityTeachers, open_answers, unit
+from sosie.training.data_loader import Shuffled
+from sosie.training.export import to_onnx, unmerged, weights_of
 from sosie.training.recipe import PlainRecipe, Plan
-from sosie.training.sampler import Shuffled
-from sosie.training.unfuse import unmerged
 
 # Faces that the landmark teacher reads differently in the mirror may be aligned badly.
 _MAX_DISAGREEMENT = 0.12

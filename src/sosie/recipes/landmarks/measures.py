@@ -13,8 +13,7 @@ from sosie.analysis.landmarker import Readings, cut_square
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import Region, five_points, region_of
 from sosie.recipes.landmarks import samples
-from sosie.recipes.landmarks.frame_edge import cut_off, edge_across
-from sosie.recipes.landmarks.samples import LabeledFace
+from sosie.recipes.landmarks.samples import LabeledFace, cut_off, edge_across
 from sosie.types import FloatArray
 
 Reader = Callable[[NDArray[np.uint8]], Readings]

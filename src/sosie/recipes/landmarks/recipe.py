@@ -16,20 +16,18 @@ from sosie.analysis.landmarker import EXPRESSIONS, SIDE_PX, Readings, square_mat
 from sosie.errors import InputError
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import MIRROR, region_of
-from sosie.nn.blocks import lay_channels_last, to_input
+from sosie.nn.blocks import fast_precision, lay_channels_last, to_input
 from sosie.recipes.card import FACES
-from sosie.recipes.detector.hard_negatives import Mistaken, open_mistaken
+from sosie.recipes.detector.pictures import Mistaken, open_mistaken
 from sosie.recipes.face_cache import FaceSet, open_faces
 from sosie.recipes.landmarks import samples
 from sosie.recipes.landmarks.losses import landmark_losses
 from sosie.recipes.landmarks.measures import validate
 from sosie.recipes.landmarks.network import LandmarkNetwork, PixelLandmarks, from_pixels
 from sosie.recipes.teachers import mirrored_names
-from sosie.training.export import to_onnx, weights_of
-from sosie.training.precision import fast_precision
+from sosie.training.data_loader import Shuffled
+from sosie.training.export import to_onnx, unmerged, weights_of
 from sosie.training.recipe import PlainRecipe, Plan
-from sosie.training.sampler import Shuffled
-from sosie.training.unfuse import unmerged
 
 _DIRECTIONS = 64
 # Faces whose labels in the picture and in its mirror image are further apart, in eye distances, are

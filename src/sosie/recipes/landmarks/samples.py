@@ -1,10 +1,13 @@
 """Training samples of the landmark network: a cached face as the run time may come to see it.
 
 A sample is a square of SIDE_PX pixels about a face, upright and filled to two thirds but for the
-errors of who laid it: a detector's box, or the landmarks of the frame before. Some faces are cut
-off by the frame's edge. About one in eight shows no face that could be read: the square is tilted
-too far, lies beside the face or on a part of it, on what the detector took for a face, or shows a
-picture without one.
+errors of who laid it: a detector's box, or the landmarks of the frame before. About one in eight
+shows no face that could be read: the square is tilted too far, lies beside the face or on a part of
+it, on what the detector took for a face, or shows a picture without one.
+
+Some faces are cut off by the frame's edge. The run time cuts its squares out of a frame with
+`geometry.crop`, which repeats the frame's last row or column beyond its edge, so that a square
+shows streaks there, at right angles to the edge.
 """
 
 from __future__ import annotations
@@ -20,10 +23,60 @@ from sosie.analysis.landmarker import SIDE_PX, cut_square, square_matrix
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import MIRROR, Region, region_of, turned_deg
 from sosie.recipes.camera_degradation import as_photographed
-from sosie.recipes.landmarks.frame_edge import any_direction, cut_off, edge_across
-from sosie.recipes.landmarks.occluders import add_occluders
+from sosie.recipes.occluders.simple import add_occluders
 
 Pixels = NDArray[np.uint8]
+
+# Share of the edges that are as those of a frame are to a face in it, upright or nearly; the
+# others lie anyhow. Deviation of the former, in degrees.
+_LEVEL, _TILT_DEG = 0.8, 12.0
+
+
+@dataclass(frozen=True)
+class FrameEdge:
+    """A straight edge in a picture: pixels p with outwards @ p > reach lie beyond it.
+
+    outwards: x, y, unit length, at right angles to the edge.
+    """
+
+    outwards: NDArray[np.float64]
+    reach: float
+
+
+def any_direction(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Where out of the frame is, seen from a face: left, right, up or down, and a bit askew."""
+    angle_deg = 90.0 * float(rng.integers(4)) + float(rng.normal(0, _TILT_DEG))
+    if rng.random() >= _LEVEL:
+        angle_deg = float(rng.uniform(0, 360))
+    angle = np.radians(angle_deg)
+    return np.array([np.cos(angle), np.sin(angle)])
+
+
+def edge_across(
+    points: NDArray[np.float32], outwards: NDArray[np.float64], hidden: float
+) -> FrameEdge:
+    """The edge that leaves a share `hidden` of a face's extent beyond it. points: N x 2 or more."""
+    along = points[:, :2] @ outwards
+    return FrameEdge(outwards, float(along.max() - hidden * np.ptp(along)))
+
+
+def cut_off(pixels: Pixels, edge: FrameEdge) -> Pixels:
+    """A picture (uint8, H x W x 3) with what the edge shows repeated in all that lies beyond it."""
+    height, width = pixels.shape[:2]
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    across, down = (np.float32(value) for value in edge.outwards)
+    beyond = np.maximum(across * x[None, :] + down * y[:, None] - np.float32(edge.reach), 0)
+    return np.asarray(
+        cv2.remap(
+            pixels,
+            x[None, :] - across * beyond,
+            y[:, None] - down * beyond,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.uint8,
+    )
+
 
 # Shares of the samples: no face; of the faces, a square laid by a detector, and one laid badly.
 _NO_FACE, _ROUGH, _BAD = 0.14, 0.26, 0.06

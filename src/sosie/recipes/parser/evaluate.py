@@ -27,15 +27,15 @@ from sosie.geometry import alignment
 from sosie.geometry.head_pose import region_of
 from sosie.models.cards import read_embedded
 from sosie.models.session import create_session
-from sosie.recipes.composites.layer import Layer
-from sosie.recipes.evaluate_table import Row
+from sosie.recipes.evaluate import Row
 from sosie.recipes.face_cache import FaceSet, decode, open_faces
-from sosie.recipes.occlusion.compositing import Sprite
-from sosie.recipes.occlusion.evaluate_kinds import TEST_KINDS, TestKind
-from sosie.recipes.occlusion.labels import bridge_line, by_color, doubt_of
+from sosie.recipes.occluders.drawing import Sprite
+from sosie.recipes.occluders.held_out import TEST_KINDS, TestKind
+from sosie.recipes.occluders.layer import Layer
 from sosie.recipes.parser import labels
 from sosie.recipes.parser.samples import KnownFace, Scene, add_spectacles, cut, in_the_light, placed
 from sosie.recipes.parser.samples import lay as lay_layer
+from sosie.recipes.parser.skin import bridge_line, by_color, doubt_of
 from sosie.recipes.teachers import PARTS
 from sosie.training.recipe import Materials
 

@@ -29,7 +29,7 @@ from sosie.errors import InputError
 from sosie.geometry import alignment, head_pose
 from sosie.geometry.head_pose import region_of
 from sosie.recipes.face_cache import FaceSet, decode, open_faces
-from sosie.recipes.occlusion.labels import bridge_line
+from sosie.recipes.parser.skin import bridge_line
 from sosie.recipes.teachers import (
     DETECTOR_FILE,
     HAIR_FILE,

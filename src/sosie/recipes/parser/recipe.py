@@ -15,18 +15,16 @@ from torch import nn
 
 from sosie.analysis.parser import SIDE_PX
 from sosie.geometry.head_pose import region_of
-from sosie.nn.blocks import lay_channels_last
+from sosie.nn.blocks import fast_precision, lay_channels_last
 from sosie.recipes.card import FACES
 from sosie.recipes.face_cache import open_faces
-from sosie.recipes.occlusion.occluder_library import Library, open_library
+from sosie.recipes.occluders.library import Library, open_library
 from sosie.recipes.parser import samples
 from sosie.recipes.parser.labels import PLANES, LabeledFaces, open_labeled
 from sosie.recipes.parser.losses import TRUTH, overlap, parser_losses
 from sosie.recipes.parser.network import CLASSES, ExportedParser, ParserNetwork
-from sosie.training.export import to_onnx
-from sosie.training.precision import fast_precision
+from sosie.training.export import to_onnx, unmerged
 from sosie.training.recipe import PlainRecipe, Plan
-from sosie.training.unfuse import unmerged
 
 _SPRITES = 1500
 # A face of whose crop this share is a hat, or hair, can lend it.

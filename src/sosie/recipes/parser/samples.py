@@ -19,13 +19,12 @@ from sosie.geometry import alignment, mesh
 from sosie.geometry.head_pose import MIRROR, Region, region_of
 from sosie.geometry.morphable_model import silhouette
 from sosie.recipes.camera_degradation import as_photographed
-from sosie.recipes.composites.cutouts import Donor, cutout
-from sosie.recipes.composites.layer import Layer, Mask, Pixels, cast_shadow
-from sosie.recipes.composites.spectacles import spectacles
-from sosie.recipes.occlusion.compositing import SPRITE_PX
-from sosie.recipes.occlusion.hands import SKIN
-from sosie.recipes.occlusion.occluder_library import KINDS, Library, Manner
-from sosie.recipes.occlusion.worn import mean_points
+from sosie.recipes.occluders.body import SKIN
+from sosie.recipes.occluders.drawing import SPRITE_PX
+from sosie.recipes.occluders.layer import Donor, Layer, Mask, Pixels, cast_shadow, cutout
+from sosie.recipes.occluders.library import KINDS, Library, Manner
+from sosie.recipes.occluders.spectacles import spectacles
+from sosie.recipes.occluders.worn import mean_points
 from sosie.recipes.parser.labels import PLANES
 from sosie.recipes.parser.losses import TRUTH
 

@@ -17,11 +17,11 @@ from sosie.analysis import landmarker
 from sosie.geometry import alignment, head_pose
 from sosie.geometry.mesh import LEFT_IRIS, RIGHT_IRIS
 from sosie.models.cards import read_embedded
+from sosie.nn.blocks import fast_precision
 from sosie.recipes.landmarks.network import FrozenLandmarks
-from sosie.recipes.perceptual import PerceptualDistance
+from sosie.recipes.likeness import PerceptualDistance
 from sosie.training.differentiable_crop import cut
-from sosie.training.losses.faces import eye_loss
-from sosie.training.precision import fast_precision
+from sosie.training.losses import eye_loss
 
 _PUPILS = (RIGHT_IRIS[0], LEFT_IRIS[0])
 

@@ -24,20 +24,19 @@ from sosie.datasets.people import People, open_people
 from sosie.errors import UsageError
 from sosie.geometry import alignment
 from sosie.models.cards import read_embedded
-from sosie.nn.blocks import lay_channels_last
+from sosie.nn.blocks import fast_precision, lay_channels_last
 from sosie.recipes.identity.network import FrozenIdentity
 from sosie.recipes.swapper.extra_losses import FurtherLosses
 from sosie.recipes.swapper.model_file import LICENSE, SwapperCard, export_swapper
 from sosie.recipes.swapper.plan import SwapPlan
 from sosie.training.differentiable_crop import cut
 from sosie.training.log import grid
-from sosie.training.losses.faces import (
+from sosie.training.losses import (
     cycle_loss,
     identity_consistency_loss,
     identity_loss,
     reconstruction_loss,
 )
-from sosie.training.precision import fast_precision
 from sosie.training.recipe import Materials, Plan, Recipe
 
 Batch = dict[str, torch.Tensor]
