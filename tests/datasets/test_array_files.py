@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sosie.datasets.array_files import new_bytes, save_arrays
+from sosie.datasets.array_files import (
+    in_processes,
+    load_arrays,
+    make_parts,
+    merge_parts,
+    new_bytes,
+    save_arrays,
+)
 
 
 def listed(folder):
@@ -61,3 +68,58 @@ def test_mapped_bytes_do_not_appear_half_filled(tmp_path):
         pixels[0] = 1
         raise KeyboardInterrupt
     assert not file.exists()
+
+
+def write_part(file, first, count):
+    """A part of `count` rows; one without rows does not know their shape."""
+    rows = np.arange(first, first + count)
+    pictures = np.stack([np.full((2, 3), row, np.uint8) for row in rows]) if count else np.array([])
+    save_arrays(
+        file,
+        {
+            "pictures": pictures,
+            "names": np.array([f"n{row}" for row in rows]),
+            "left_out": np.array(first),
+            "axes": np.array(["x", "y"]),
+        },
+    )
+
+
+def doubled(number):
+    return 2 * number
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_jobs_are_done_wherever_they_are(workers):
+    found = dict(in_processes(doubled, [(3,), (4,), (5,)], workers))
+    assert found == {0: 6, 1: 8, 2: 10}
+
+
+def test_parts_that_are_there_are_kept_and_all_become_one(tmp_path):
+    jobs = [(0, 2), (2, 0), (2, 3)]
+    files = make_parts(tmp_path, write_part, jobs[:1], [2], 0)
+    kept = files[0].stat().st_mtime_ns
+    files = make_parts(tmp_path, write_part, jobs, [2, 0, 3], 0)
+    assert files[0].stat().st_mtime_ns == kept
+    table, mapped = tmp_path / "table.npz", tmp_path / "pictures.npy"
+    merge_parts(
+        files,
+        table,
+        {"pictures": mapped},
+        common=("axes",),
+        finish=lambda columns: {**columns, "rows": np.arange(len(columns["names"]))},
+    )
+    found = load_arrays(table)
+    assert found["names"].tolist() == ["n0", "n1", "n2", "n3", "n4"]
+    assert found["rows"].tolist() == [0, 1, 2, 3, 4]
+    assert found["axes"].tolist() == ["x", "y"]
+    assert int(found["left_out"]) == 4
+    assert np.load(mapped)[:, 1, 2].tolist() == [0, 1, 2, 3, 4]
+    assert listed(tmp_path) == ["pictures.npy", "table.npz"]
+
+
+def test_parts_without_any_rows_become_an_empty_cache(tmp_path):
+    files = make_parts(tmp_path, write_part, [(0, 0)], [0], 0)
+    merge_parts(files, tmp_path / "table.npz", {"pictures": tmp_path / "pictures.npy"})
+    assert len(load_arrays(tmp_path / "table.npz")["names"]) == 0
+    assert len(np.load(tmp_path / "pictures.npy")) == 0

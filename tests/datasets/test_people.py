@@ -47,7 +47,7 @@ def test_faces_are_cut_once(faces, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_read_part", lambda *_: pytest.fail("read again"))
     again = open_people(faces, tmp_path / "cache", "arcface_112_v1", 32)
     np.testing.assert_array_equal(first.faces, again.faces)
-    assert not list((tmp_path / "cache").rglob("part-*"))
+    assert not list((tmp_path / "cache").rglob("rows-*"))
 
 
 def test_a_zip_says_the_same_as_the_folder(faces, tmp_path):

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import multiprocessing
-import time
 import zipfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,12 +17,11 @@ from numpy.typing import NDArray
 
 from sosie import foreign
 from sosie.analysis.analyzer import Analyzer, create_analyzer
-from sosie.datasets.array_files import new_bytes, save_arrays
+from sosie.datasets.array_files import load_arrays, make_parts, merge_parts, save_arrays
 from sosie.datasets.images import Picture, find_pictures, read_picture
 from sosie.datasets.split import is_held_out, is_validation
 from sosie.errors import InputError
 from sosie.geometry import alignment
-from sosie.stops import leave_stops
 from sosie.types import FloatArray
 
 _PART = 250
@@ -99,12 +95,10 @@ def open_people(
     parts = [pictures[start : start + _PART] for start in range(0, len(pictures), _PART)]
     folder = cache_folder / f"people-{_key(pictures, template, size_px)}"
     if not (folder / "people.npz").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / f"part-{number:05}.npz" for number in range(len(parts))]
-        _read_missing(parts, files, template, size_px, workers)
-        _merge(files, folder, size_px)
-    with np.load(folder / "people.npz", allow_pickle=False) as kept:
-        columns = {name: kept[name] for name in kept.files}
+        jobs = [(part, template, size_px) for part in parts]
+        files = make_parts(folder, _read_part, jobs, [len(part) for part in parts], workers)
+        merge_parts(files, folder / "people.npz", {"faces": folder / "faces.npy"})
+    columns = load_arrays(folder / "people.npz")
     unreadable, faceless = int(columns["unreadable"]), int(columns["faceless"])
     if unreadable or faceless:
         _log.info(
@@ -137,39 +131,7 @@ def _size(picture: Picture) -> int:
     return file.stat().st_size if picture.container.is_dir() and file.is_file() else 0
 
 
-def _read_missing(
-    parts: Sequence[Sequence[Picture]],
-    files: Sequence[Path],
-    template: str,
-    size_px: int,
-    workers: int,
-) -> None:
-    missing = [(p, f) for p, f in zip(parts, files, strict=True) if not f.exists()]
-    total, done, started = sum(len(part) for part, _ in missing), 0, time.monotonic()
-    for count in _run(missing, template, size_px, workers):
-        done += count
-        rate = done / max(time.monotonic() - started, 1e-9)
-        _log.info("people: %d of %d pictures, %.0f a second", done, total, rate)
-
-
-def _run(
-    missing: Sequence[tuple[Sequence[Picture], Path]], template: str, size_px: int, workers: int
-) -> Iterator[int]:
-    """Read parts, here or in processes of their own; how many pictures each had, as it is done."""
-    if not workers:
-        for part, file in missing:
-            _read_part(part, file, template, size_px)
-            yield len(part)
-        return
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=fresh, initializer=leave_stops) as pool:
-        futures = {pool.submit(_read_part, p, f, template, size_px): len(p) for p, f in missing}
-        for future in as_completed(futures):
-            future.result()
-            yield futures[future]
-
-
-def _read_part(part: Sequence[Picture], file: Path, template: str, size_px: int) -> None:
+def _read_part(file: Path, part: Sequence[Picture], template: str, size_px: int) -> None:
     faces, unreadable, faceless = [], 0, 0
     columns: dict[str, list[str]] = {name: [] for name in _COLUMNS}
     with _opened(part) as archives:
@@ -233,30 +195,6 @@ def _found(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], FloatArray | N
     faces = _analyzer().analyze(pixels, thorough=False)
     spans = [np.ptp(face.landmarks[:, :2], axis=0).prod() for face in faces]
     return pixels, faces[int(np.argmax(spans))].points5 if faces else None
-
-
-def _merge(files: Sequence[Path], folder: Path, size_px: int) -> None:
-    """All parts as one array of faces and one file of what is known of them."""
-    columns: dict[str, list[NDArray[np.str_]]] = {name: [] for name in _COLUMNS}
-    unreadable = faceless = 0
-    for file in files:
-        with np.load(file, allow_pickle=False) as kept:
-            for name, values in columns.items():
-                values.append(kept[name])
-            unreadable += int(kept["unreadable"])
-            faceless += int(kept["faceless"])
-    total = sum(map(len, columns["people"]))
-    with new_bytes(folder / "faces.npy", (total, size_px, size_px, 3)) as faces:
-        row = 0
-        for file in files:
-            with np.load(file, allow_pickle=False) as kept:
-                faces[row : row + len(kept["faces"])] = kept["faces"]
-                row += len(kept["faces"])
-    merged = {name: np.concatenate(values) for name, values in columns.items()}
-    counts = {"unreadable": np.array(unreadable), "faceless": np.array(faceless)}
-    save_arrays(folder / "people.npz", merged | counts)
-    for file in files:
-        file.unlink()
 
 
 @cache

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import multiprocessing
-import time
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.datasets.array_files import new_bytes, save_arrays
+from sosie.datasets.array_files import load_arrays, make_parts, merge_parts, save_arrays, short_hash
 from sosie.datasets.split import identity_of, is_held_out, is_validation
 from sosie.errors import InputError
 from sosie.geometry import alignment
@@ -32,7 +29,6 @@ from sosie.recipes.teachers import (
     YuNet,
     teacher_file,
 )
-from sosie.stops import leave_stops
 from sosie.training.recipe import Materials
 
 ARCHIVES = {
@@ -47,7 +43,10 @@ CROP_PX, CROP_FACES = 224, 2.2
 """Side of a cached crop, in pixels and in faces (the larger side of the landmarks' bounds)."""
 
 _PART = 250
-_COLUMNS = ("crops", "landmarks", "expression", "rotation", "agreement", "matrices", "names")
+_COLUMNS = (
+    *("crops", "landmarks", "expression", "rotation", "agreement", "matrices", "names"),
+    *("people", "groups", "archives"),
+)
 # A change of what is read, or how, starts a new cache.
 _VERSION = 1
 
@@ -55,8 +54,29 @@ _VERSION = 1
 _log = logging.getLogger(__name__)
 
 
+class BySplit:
+    """Rows of a cache, `people` among its columns, by whom they may be used for."""
+
+    people: NDArray[np.str_]
+
+    @property
+    def test(self) -> NDArray[np.bool_]:
+        """The people on whom nothing is fitted and nothing chosen."""
+        return np.array([is_held_out(person) for person in self.people])
+
+    @property
+    def validation(self) -> NDArray[np.bool_]:
+        """The people on whom the best snapshot is chosen."""
+        return np.array([is_validation(person) for person in self.people])
+
+    @property
+    def train(self) -> NDArray[np.bool_]:
+        """All others."""
+        return ~(self.test | self.validation)
+
+
 @dataclass(frozen=True)
-class FaceSet:
+class FaceSet(BySplit):
     """The cached faces.
 
     crops: uint8, N x 224 x 224 x 3, RGB, mapped from the disk. landmarks: float32, N x 478 x 3, in
@@ -76,21 +96,6 @@ class FaceSet:
     archives: NDArray[np.str_]
     names: NDArray[np.str_]
     matrices: NDArray[np.float64]
-
-    @property
-    def test(self) -> NDArray[np.bool_]:
-        """The people on whom nothing is fitted and nothing chosen."""
-        return np.array([is_held_out(person) for person in self.people])
-
-    @property
-    def validation(self) -> NDArray[np.bool_]:
-        """The people on whom the best snapshot is chosen."""
-        return np.array([is_validation(person) for person in self.people])
-
-    @property
-    def train(self) -> NDArray[np.bool_]:
-        """All others."""
-        return ~(self.test | self.validation)
 
 
 @dataclass(frozen=True)
@@ -112,14 +117,14 @@ def open_faces(materials: Materials) -> FaceSet:
         teacher_file(materials.teachers, name)
     made_from = [(p.archive.name, p.archive.stat().st_size, p.names) for p in parts]
     key = repr((_VERSION, made_from, _digest(materials.teachers / LANDMARKER_FILE)))
-    folder = materials.cache / f"faces-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    folder = materials.cache / f"faces-{short_hash(key)}"
     if not (folder / "faces.npz").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / f"part-{number:03}.npz" for number in range(len(parts))]
-        _read_missing(parts, files, materials)
-        _merge(parts, files, folder)
-    with np.load(folder / "faces.npz", allow_pickle=False) as kept:
-        arrays = {name: kept[name] for name in kept.files}
+        jobs = [(part, materials.teachers) for part in parts]
+        sizes = [len(part.names) for part in parts]
+        files = make_parts(folder, _read_part, jobs, sizes, max(1, materials.workers))
+        crops_file = {"crops": folder / "crops.npy"}
+        merge_parts(files, folder / "faces.npz", crops_file, common=("expression_names",))
+    arrays = load_arrays(folder / "faces.npz")
     names = tuple(str(name) for name in arrays.pop("expression_names"))
     crops = np.load(folder / "crops.npy", mmap_mode="r")
     return FaceSet(crops=crops, expression_names=names, **arrays)
@@ -143,25 +148,7 @@ def decode(encoded: bytes) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[:, :, ::-1], np.uint8)
 
 
-def _read_missing(parts: list[Part], files: list[Path], materials: Materials) -> None:
-    missing = [(p, f) for p, f in zip(parts, files, strict=True) if not f.exists()]
-    total, done, started = sum(len(part.names) for part, _ in missing), 0, time.monotonic()
-    # A fresh interpreter each: MediaPipe's threads do not survive a fork.
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        max(1, materials.workers), mp_context=fresh, initializer=leave_stops
-    ) as pool:
-        futures = {
-            pool.submit(_read_part, part, file, materials.teachers): part for part, file in missing
-        }
-        for future in as_completed(futures):
-            future.result()
-            done += len(futures[future].names)
-            rate = done / (time.monotonic() - started)
-            _log.info("faces: %d of %d pictures, %.1f a second", done, total, rate)
-
-
-def _read_part(part: Part, file: Path, teachers: Path) -> None:
+def _read_part(file: Path, part: Part, teachers: Path) -> None:
     detector, teacher = _teachers(teachers)
     rows: dict[str, list[object]] = {key: [] for key in _COLUMNS}
     with zipfile.ZipFile(part.archive) as opened:
@@ -178,15 +165,13 @@ def _read_part(part: Part, file: Path, teachers: Path) -> None:
             points = reading.landmarks.copy()
             points[:, :2] = alignment.transform_points(points[:, :2], matrix)
             points[:, 2] *= matrix[0, 0]
-            rows["crops"].append(
-                alignment.warp(pixels, matrix, CROP_PX, CROP_PX, cv2.BORDER_REPLICATE)
+            row = (
+                alignment.warp(pixels, matrix, CROP_PX, CROP_PX, cv2.BORDER_REPLICATE),
+                *(points, reading.expression, reading.rotation, np.float32(reading.agreement)),
+                *(matrix, name, identity_of(part.group, name), part.group, part.archive.name),
             )
-            rows["landmarks"].append(points)
-            rows["expression"].append(reading.expression)
-            rows["rotation"].append(reading.rotation)
-            rows["agreement"].append(np.float32(reading.agreement))
-            rows["matrices"].append(matrix)
-            rows["names"].append(name)
+            for key, value in zip(_COLUMNS, row, strict=True):
+                rows[key].append(value)
     save_arrays(
         file,
         {key: np.array(values) for key, values in rows.items()}
@@ -199,37 +184,6 @@ def crop_matrix(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     scale = CROP_PX / (float((high - low).max()) * CROP_FACES)
     return np.column_stack([np.eye(2) * scale, (CROP_PX - 1) / 2 - scale * (low + high) / 2])
-
-
-def _merge(parts: list[Part], files: list[Path], folder: Path) -> None:
-    """All parts as one array of crops and one file of labels; the parts are removed."""
-    columns: dict[str, list[NDArray[np.generic]]] = {}
-    counts = []
-    for part, file in zip(parts, files, strict=True):
-        with np.load(file, allow_pickle=False) as kept:
-            count = len(kept["names"])
-            counts.append(count)
-            if not count:
-                continue
-            for name in kept.files:
-                if name not in ("crops", "expression_names"):
-                    columns.setdefault(name, []).append(kept[name])
-            people = [identity_of(part.group, str(name)) for name in kept["names"]]
-            columns.setdefault("people", []).append(np.array(people))
-            columns.setdefault("groups", []).append(np.full(count, part.group))
-            columns.setdefault("archives", []).append(np.full(count, part.archive.name))
-            expression_names = kept["expression_names"]
-    with new_bytes(folder / "crops.npy", (sum(counts), CROP_PX, CROP_PX, 3)) as crops:
-        row = 0
-        for count, file in zip(counts, files, strict=True):
-            if count:
-                with np.load(file, allow_pickle=False) as kept:
-                    crops[row : row + count] = kept["crops"]
-                row += count
-    merged = {name: np.concatenate(values) for name, values in columns.items()}
-    save_arrays(folder / "faces.npz", merged | {"expression_names": expression_names})
-    for file in files:
-        file.unlink()
 
 
 @cache

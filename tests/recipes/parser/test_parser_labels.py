@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sosie.datasets.array_files import make_parts
 from sosie.errors import InputError
 from sosie.recipes.parser import labels
 from sosie.recipes.parser.labels import CROP_PX, PLANES
@@ -122,7 +123,7 @@ def test_pictures_are_labeled_once(materials, tmp_path, face_set, model_face, mo
         "_labellers",
         lambda teachers: (Teacher(np.uint8(PARTS.index("hat"))), Teacher(np.float32(0))),
     )
-    monkeypatch.setattr(labels, "ProcessPoolExecutor", _InThisProcess)
+    monkeypatch.setattr(labels, "make_parts", lambda *given: make_parts(*given[:-1], workers=0))
     made = labels.open_labeled(materials)
     assert made.people.tolist() == ["celebamask/one", "hires/a.webp", "hires/b.webp"]
     assert made.groups.tolist() == ["celebamask", "hires", "hires"]
@@ -134,23 +135,3 @@ def test_pictures_are_labeled_once(materials, tmp_path, face_set, model_face, mo
     assert (high - low).max() == pytest.approx(CROP_PX / labels.CROP_FACES, rel=0.01)
     monkeypatch.setattr(labels, "_label_part", lambda *_: pytest.fail("labeled again"))
     assert np.array_equal(labels.open_labeled(materials).planes, made.planes)
-
-
-class _InThisProcess:
-    """Stands for a pool of processes."""
-
-    def __init__(self, *_, **__) -> None:
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_) -> None:
-        pass
-
-    def submit(self, function, *values):
-        from concurrent.futures import Future
-
-        future = Future()
-        future.set_result(function(*values))
-        return future

@@ -15,10 +15,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-import multiprocessing
 import zipfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,7 +27,14 @@ from numpy.typing import NDArray
 
 from sosie.analysis import detection
 from sosie.analysis.detector import Detector, overlaps
-from sosie.datasets.array_files import new_bytes, save_arrays
+from sosie.datasets.array_files import (
+    Columns,
+    load_arrays,
+    make_parts,
+    merge_parts,
+    save_arrays,
+    short_hash,
+)
 from sosie.datasets.split import identity_of, is_held_out, is_validation
 from sosie.errors import InputError
 from sosie.geometry.head_pose import Region
@@ -37,7 +42,6 @@ from sosie.models.cards import read_embedded
 from sosie.models.session import create_session
 from sosie.recipes.face_cache import ARCHIVES, Part, decode, picture_parts
 from sosie.recipes.teachers import DETECTOR_FILE, FoundBoxes, YuNet, teacher_file
-from sosie.stops import leave_stops
 from sosie.training.recipe import Materials
 
 MAX_SIDE_PX = 512
@@ -61,7 +65,6 @@ _PAINTED_SHARE = 4
 _COVER = 1.35
 # A change of what is read, or how, starts a new cache.
 _VERSION = 1
-_KEYS = ("sizes", "validation", "faceless", "counts", "boxes", "points5", "scores")
 
 
 @dataclass(frozen=True)
@@ -119,15 +122,16 @@ def open_pictures(materials: Materials) -> PictureSet:
     made_from = [(p.archive.name, p.archive.stat().st_size, p.names) for p in parts]
     more = [(file.name, file.stat().st_size) for file in extra]
     key = repr((_VERSION, made_from, more, hashlib.sha256(teacher.read_bytes()).hexdigest()))
-    folder = materials.cache / f"detector-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    folder = materials.cache / f"detector-{short_hash(key)}"
     if not (folder / "labels.npz").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / f"part-{number:03}.npz" for number in range(len(parts) + 1)]
-        _read_missing(parts, files[:-1], materials)
+        jobs = [(part, materials.teachers) for part in parts]
+        sizes = [len(part.names) for part in parts]
+        files = make_parts(folder, _read_part, jobs, sizes, materials.workers)
+        files.append(folder / "faceless.npz")
         save_arrays(files[-1], _packed(_faceless_rows(extra)))
-        _merge(files, folder)
-    with np.load(folder / "labels.npz", allow_pickle=False) as kept:
-        arrays = {name: kept[name] for name in kept.files}
+        pixels_file = {"pixels": folder / "pixels.npy"}
+        merge_parts(files, folder / "labels.npz", pixels_file, finish=_with_starts)
+    arrays = load_arrays(folder / "labels.npz")
     counts = arrays["counts"]
     labels = Labels(arrays["boxes"], arrays["points5"], arrays["scores"] > SURE_SCORE)
     return PictureSet(
@@ -244,21 +248,7 @@ _Row = tuple[NDArray[np.uint8], bool, FoundBoxes | None]
 """A picture, whether it is for validation, and its faces; None says that there is none."""
 
 
-def _read_missing(parts: Sequence[Part], files: Sequence[Path], materials: Materials) -> None:
-    missing = [(p, f) for p, f in zip(parts, files, strict=True) if not f.exists()]
-    if not materials.workers:
-        for part, file in missing:
-            _read_part(part, file, materials.teachers)
-        return
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(materials.workers, mp_context=fresh, initializer=leave_stops) as pool:
-        futures = [pool.submit(_read_part, p, f, materials.teachers) for p, f in missing]
-        for number, future in enumerate(futures, 1):
-            future.result()
-            _log.info("detector: pictures read, %d parts of %d", number, len(futures))
-
-
-def _read_part(part: Part, file: Path, teachers: Path) -> None:
+def _read_part(file: Path, part: Part, teachers: Path) -> None:
     """Read, label and keep what may be trained or validated on of a part of an archive."""
     teacher = _teacher(teachers)
     rows: list[_Row] = []
@@ -310,26 +300,11 @@ def _packed(rows: Sequence[_Row]) -> dict[str, NDArray[np.generic]]:
     }
 
 
-def _merge(files: Sequence[Path], folder: Path) -> None:
-    """All parts as one file of pixels and one of labels; the parts are removed."""
-    columns: dict[str, list[NDArray[np.generic]]] = {key: [] for key in _KEYS}
-    for file in files:
-        with np.load(file, allow_pickle=False) as kept:
-            for key in _KEYS:
-                columns[key].append(kept[key])
-    merged = {key: np.concatenate(values) for key, values in columns.items()}
-    ends = np.cumsum(merged["sizes"][:, 0].astype(np.int64))
-    merged["sizes"][:, 0] = np.concatenate([[0], ends[:-1]])
-    with new_bytes(folder / "pixels.npy", (int(ends[-1]),)) as blob:
-        start = 0
-        for file in files:
-            with np.load(file, allow_pickle=False) as kept:
-                pixels = kept["pixels"]
-            blob[start : start + len(pixels)] = pixels
-            start += len(pixels)
-    save_arrays(folder / "labels.npz", merged)
-    for file in files:
-        file.unlink()
+def _with_starts(columns: Columns) -> Columns:
+    """`sizes` with the place where a picture starts instead of its length."""
+    lengths = columns["sizes"][:, 0]
+    columns["sizes"][:, 0] = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    return columns
 
 
 @cache
@@ -372,12 +347,11 @@ def open_mistaken(materials: Materials) -> Mistaken:
     pictures = open_pictures(materials)
     weights = read_embedded("detector")
     key = repr((1, pictures.sizes.tobytes(), hashlib.sha256(weights).hexdigest()))
-    file = materials.cache / f"mistaken-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
+    file = materials.cache / f"mistaken-{short_hash(key)}.npz"
     if not file.exists():
         detector = Detector(create_session(weights, threads=1), detection.THOROUGH_PX)
         save_arrays(file, find_mistaken(detector, pictures))
-    with np.load(file, allow_pickle=False) as kept:
-        return Mistaken(pictures, kept["rows"], kept["regions"])
+    return Mistaken(pictures, **load_arrays(file))
 
 
 def find_mistaken(detector: Detector, pictures: PictureSet) -> dict[str, NDArray[np.generic]]:

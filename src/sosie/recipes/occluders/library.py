@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.datasets.array_files import new_bytes
+from sosie.datasets.array_files import in_processes, new_bytes, short_hash
 from sosie.geometry import mesh
 from sosie.recipes.face_cache import FaceSet, open_faces
 from sosie.recipes.occluders import body, objects, worn
 from sosie.recipes.occluders.drawing import SPRITE_PX, Floats, Sprite
-from sosie.stops import leave_stops
 from sosie.training.recipe import Materials
 
 Placing = Literal["worn", "reaching", "upright", "anyhow", "beside"]
@@ -75,7 +71,7 @@ class Photos:
         row = rng.choice(self._rows)
         return self._around(row, int(rng.choice((50, 280, 151))), (0.0, 0.0), (0.08, 0.08))
 
-    def body(self, rng: np.random.Generator) -> Floats | None:
+    def hair(self, rng: np.random.Generator) -> Floats | None:
         """What is above a forehead, where that differs from the skin; now and then nothing."""
         if rng.random() < 0.35:
             return None
@@ -179,10 +175,7 @@ def kind_of_row(count: int) -> list[str]:
 def open_library(materials: Materials, faces: FaceSet, count: int) -> Library:
     """The library of `count` sprites; it is drawn first where need be."""
     made_from = repr((_VERSION, count, len(faces.crops), [(n, k.share) for n, k in KINDS.items()]))
-    folder = (
-        materials.cache
-        / f"visibility-sprites-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
-    )
+    folder = materials.cache / f"visibility-sprites-{short_hash(made_from)}"
     if not (folder / "hides.npy").exists():
         folder.mkdir(parents=True, exist_ok=True)
         _draw_all(materials, faces, count, folder)
@@ -210,21 +203,16 @@ def _draw_all(materials: Materials, faces: FaceSet, count: int, folder: Path) ->
             for row, one in enumerate(_drawn(faces, count, range(count))):
                 rgba[row], hides[row] = one.rgba, one.hides
             return
-        bounds = np.linspace(0, count, 4 * materials.workers + 1).astype(int)
-        jobs = [(materials, count, int(a), int(b)) for a, b in pairwise(bounds)]
-        with ProcessPoolExecutor(
-            materials.workers, mp_context=get_context("spawn"), initializer=leave_stops
-        ) as pool:
-            for (_, _, start, end), (colors, masks) in zip(
-                jobs, pool.map(_draw_range, jobs), strict=True
-            ):
-                rgba[start:end], hides[start:end] = colors, masks
+        bounds = np.linspace(0, count, 4 * materials.workers + 1).astype(int).tolist()
+        jobs = [(materials, count, start, end) for start, end in pairwise(bounds)]
+        for number, drawn in in_processes(_draw_range, jobs, materials.workers):
+            _, _, start, end = jobs[number]
+            rgba[start:end], hides[start:end] = drawn
 
 
 def _draw_range(
-    job: tuple[Materials, int, int, int],
+    materials: Materials, count: int, start: int, end: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    materials, count, start, end = job
     cv2.setNumThreads(1)
     sprites = list(_drawn(open_faces(materials), count, range(start, end)))
     return np.stack([s.rgba for s in sprites]), np.stack([s.hides for s in sprites])

@@ -8,27 +8,22 @@ the face: the planes say what is known, `samples` how much of that is learned fr
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import time
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.datasets.array_files import new_bytes, save_arrays
-from sosie.datasets.split import is_held_out, is_validation
+from sosie.datasets.array_files import load_arrays, make_parts, merge_parts, save_arrays, short_hash
 from sosie.errors import InputError
 from sosie.geometry import alignment, head_pose
 from sosie.geometry.head_pose import region_of
-from sosie.recipes.face_cache import FaceSet, decode, open_faces
+from sosie.recipes.face_cache import BySplit, FaceSet, decode, open_faces
 from sosie.recipes.parser.skin import bridge_line
 from sosie.recipes.teachers import (
     DETECTOR_FILE,
@@ -42,7 +37,6 @@ from sosie.recipes.teachers import (
     YuNet,
     teacher_file,
 )
-from sosie.stops import leave_stops
 from sosie.training.recipe import Materials
 
 CROP_PX, CROP_FACES = 288, 2.1
@@ -78,7 +72,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class LabeledFaces:
+class LabeledFaces(BySplit):
     """crops: uint8, N x CROP_PX x CROP_PX x 3, RGB. planes: uint8, N x CROP_PX x CROP_PX x 4: the
     share of each pixel that is each of PLANES. Both are mapped from the disk. landmarks: float32,
     N x 478 x 3, in pixels of the crop. people, groups: where each is from.
@@ -89,21 +83,6 @@ class LabeledFaces:
     landmarks: NDArray[np.float32]
     people: NDArray[np.str_]
     groups: NDArray[np.str_]
-
-    @property
-    def test(self) -> NDArray[np.bool_]:
-        """The people on whom nothing is fitted and nothing chosen."""
-        return np.array([is_held_out(person) for person in self.people])
-
-    @property
-    def validation(self) -> NDArray[np.bool_]:
-        """The people on whom the best snapshot is chosen."""
-        return np.array([is_validation(person) for person in self.people])
-
-    @property
-    def train(self) -> NDArray[np.bool_]:
-        """All others."""
-        return ~(self.test | self.validation)
 
 
 @dataclass(frozen=True)
@@ -137,15 +116,15 @@ def open_labeled(materials: Materials) -> LabeledFaces:
     faces = open_faces(materials)
     chosen = (_SHARES, _LIKELY_SPECTACLES, _BAND_PX, CROP_PX, CROP_FACES)
     made_from = (archive.stat().st_size, len(faces.crops), faces.landmarks[::97].tobytes())
-    key = hashlib.sha256(repr((_VERSION, chosen, made_from)).encode()).hexdigest()[:12]
-    folder = materials.cache / f"parser-{key}"
+    folder = materials.cache / f"parser-{short_hash(repr((_VERSION, chosen, made_from)))}"
     if not (folder / "faces.npz").exists():
         parts = list(_all_parts(materials, archive, faces))
-        files = [folder / f"part-{number:03}.npz" for number in range(len(parts))]
-        _label_missing(parts, files, materials)
-        _merge(files, folder)
-    with np.load(folder / "faces.npz", allow_pickle=False) as kept:
-        arrays = {name: kept[name] for name in kept.files}
+        jobs = [(part, materials.teachers) for part in parts]
+        sizes = [len(part.pictures) for part in parts]
+        files = make_parts(folder, _label_part, jobs, sizes, max(1, materials.workers))
+        mapped = {name: folder / f"{name}.npy" for name in ("crops", "planes")}
+        merge_parts(files, folder / "faces.npz", mapped)
+    arrays = load_arrays(folder / "faces.npz")
     crops, planes = (np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("crops", "planes"))
     return LabeledFaces(crops=crops, planes=planes, **arrays)
 
@@ -187,25 +166,7 @@ def _in_parts(group: str, archive: Path, pictures: list[_Picture]) -> Iterator[_
         yield _Part(group, archive, tuple(pictures[start : start + _PART]))
 
 
-def _label_missing(parts: list[_Part], files: list[Path], materials: Materials) -> None:
-    missing = [(p, f) for p, f in zip(parts, files, strict=True) if not f.exists()]
-    total, done = sum(len(part.pictures) for part, _ in missing), 0
-    started = time.monotonic()
-    # A fresh interpreter each: MediaPipe's threads do not survive a fork.
-    with ProcessPoolExecutor(
-        max(1, materials.workers), mp_context=get_context("spawn"), initializer=leave_stops
-    ) as pool:
-        futures = {
-            pool.submit(_label_part, part, file, materials.teachers): part for part, file in missing
-        }
-        for future in as_completed(futures):
-            future.result()
-            done += len(futures[future].pictures)
-            rate = done / (time.monotonic() - started)
-            _log.info("parts: %d of %d pictures, %.1f a second", done, total, rate)
-
-
-def _label_part(part: _Part, file: Path, teachers: Path) -> None:
+def _label_part(file: Path, part: _Part, teachers: Path) -> None:
     cv2.setNumThreads(1)
     rows: dict[str, list[object]] = {key: [] for key in _COLUMNS}
     with zipfile.ZipFile(part.archive) as opened:
@@ -326,31 +287,6 @@ def _square(
 ) -> NDArray[np.uint8]:
     warped = alignment.warp(pixels, matrix, side_px, side_px, cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.uint8)
-
-
-def _merge(files: list[Path], folder: Path) -> None:
-    """All parts as two arrays of pixels and one file of the rest; the parts are removed."""
-    columns: dict[str, list[NDArray[np.generic]]] = {}
-    counts = []
-    for file in files:
-        with np.load(file, allow_pickle=False) as kept:
-            counts.append(len(kept["people"]))
-            if counts[-1]:
-                for name in ("landmarks", "people", "groups"):
-                    columns.setdefault(name, []).append(kept[name])
-    for name, channels in (("crops", 3), ("planes", 4)):
-        with new_bytes(folder / f"{name}.npy", (sum(counts), CROP_PX, CROP_PX, channels)) as array:
-            row = 0
-            for count, file in zip(counts, files, strict=True):
-                if count:
-                    with np.load(file, allow_pickle=False) as kept:
-                        array[row : row + count] = kept[name]
-                row += count
-    save_arrays(
-        folder / "faces.npz", {name: np.concatenate(values) for name, values in columns.items()}
-    )
-    for file in files:
-        file.unlink()
 
 
 @cache
