@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sosie.datasets.pairs import Pairs
+from sosie.datasets.people import Pairs
 from sosie.datasets.split import is_held_out
 from sosie.recipes import load_recipe
 from sosie.recipes.identity.teachers import IDENTITY_FILE

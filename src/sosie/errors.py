@@ -5,6 +5,10 @@ Every message is one clear sentence that says what was wrong, and what to do abo
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+
 
 def install_hint(extra: str, force: bool = False) -> str:
     """The part of a sentence that says how to install one of Sosie's extras.
@@ -13,6 +17,26 @@ def install_hint(extra: str, force: bool = False) -> str:
     """
     flag = " --force-reinstall" if force else ""
     return f"run `pip install{flag} '.[{extra}]'` in the folder of Sosie's source"
+
+
+@contextmanager
+def needs_extra(extra: str, packages: Collection[str]) -> Iterator[None]:
+    """Raises UnavailableError where what is done within lacks one of an extra's packages, or one
+    that cannot be loaded for want of a library."""
+    try:
+        yield
+    except ImportError as error:
+        # A package that is not there has a name; one that lacks a library, a path of its own.
+        absent = (error.name or "").split(".")[0]
+        broken = [name for name in packages if name in PurePath(error.path or "").parts]
+        if absent in packages:
+            reason = f"This needs the package {absent}, which is not installed"
+        elif broken:
+            reason = f"The package {broken[0]} cannot be loaded ({error})"
+        else:
+            raise
+        hint = install_hint(extra, force=absent not in packages)
+        raise UnavailableError(f"{reason}: {hint}.") from error
 
 
 class SosieError(Exception):

@@ -12,8 +12,7 @@ import pytest
 
 from sosie.datasets import people as module
 from sosie.datasets.images import find_pictures, read_picture
-from sosie.datasets.pairs import Pairs, occluded, other_self, relit
-from sosie.datasets.people import open_people
+from sosie.datasets.people import Pairs, open_people
 from sosie.errors import InputError
 
 
@@ -115,30 +114,6 @@ def test_one_person_has_nobody_to_swap_with():
     with pytest.raises(InputError, match=r"All 5 faces are of one person.*--finetune"):
         Pairs(PEOPLE, np.arange(5), 0.5)
     assert Pairs(PEOPLE, np.arange(5), 1.0).draw(np.random.default_rng(0)).same
-
-
-def test_another_self_is_another_picture_of_the_same_size(astronaut):
-    face = np.ascontiguousarray(astronaut[:64, :64])
-    one = other_self(face, np.random.default_rng(1))
-    assert one.shape == face.shape
-    assert one.dtype == np.uint8
-    assert np.abs(one.astype(int) - face).mean() > 3
-    np.testing.assert_array_equal(one, other_self(face, np.random.default_rng(1)))
-    np.testing.assert_array_equal(face, relit(face, np.random.default_rng(0), 0.0))
-
-
-def test_a_thing_in_front_changes_the_picture_where_its_mask_is():
-    rng = np.random.default_rng(0)
-    face = rng.integers(0, 256, (64, 64, 3), np.uint8)
-    other = rng.integers(0, 256, (64, 64, 3), np.uint8)
-    shares = []
-    for _ in range(60):
-        hidden, mask = occluded(face, other, rng)
-        assert hidden.dtype == mask.dtype == np.uint8
-        np.testing.assert_array_equal(hidden[mask == 0], face[mask == 0])
-        shares.append((mask > 0).mean())
-    assert 0.02 < np.mean(shares) < 0.4
-    assert max(shares) < 0.8
 
 
 @pytest.mark.parametrize("count", range(1, 31))

@@ -14,8 +14,7 @@ import pytest
 from sosie.datasets import people
 from sosie.datasets.images import find_pictures
 from sosie.datasets.pack import pack
-from sosie.datasets.pairs import Pairs
-from sosie.datasets.people import open_people
+from sosie.datasets.people import Pairs, open_people
 from sosie.errors import InputError, UnavailableError
 from sosie.geometry import alignment
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import foreign
+from sosie.datasets import dataset_packages
 from sosie.datasets.markers import SETTINGS, is_packed_set, is_set
-from sosie.datasets.packages import dataset_packages
 from sosie.datasets.split import identity_of
 from sosie.errors import InputError
 from sosie.types import FloatArray

@@ -1,4 +1,6 @@
-"""The people that a swapper learns from: pictures aligned once, and kept as one mapped array."""
+"""The people that a swapper learns from: pictures aligned once and kept as one mapped array, and
+the pairs of a source and a target that are drawn of them.
+"""
 
 from __future__ import annotations
 
@@ -78,6 +80,61 @@ class People:
         if min(len(np.unique(self.people[part])) for part in (learned, validation)) < 2:
             return every, every
         return np.flatnonzero(learned), np.flatnonzero(validation)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Rows of a source and a target. same: they show one person. self_made: they are one photo,
+    where the method wants two and the person has no other: `other_self` makes another of it."""
+
+    source: int
+    target: int
+    same: bool
+    self_made: bool
+
+
+class Pairs:
+    """Draws pairs with a share `same` that show one person.
+
+    people: name of the person in each row. rows: those to draw from. same: SimSwap 0.5, GHOST 0.2,
+    FaceShifter 0.2 (its paper; public code of it has 0.8). same_photo: such a pair is one photo
+    twice (FaceShifter) and not two photos of one person (SimSwap, GHOST).
+    Raises InputError where there is nobody to swap with and `same` is below 1.
+    """
+
+    def __init__(
+        self,
+        people: NDArray[np.str_],
+        rows: NDArray[np.intp],
+        same: float,
+        same_photo: bool = False,
+    ) -> None:
+        self._rows, self._same, self._same_photo = rows, same, same_photo
+        _, self._person = np.unique(people, return_inverse=True)
+        order = rows[np.argsort(self._person[rows], kind="stable")]
+        starts = np.flatnonzero(np.diff(self._person[order], prepend=-1))
+        groups = np.split(order, starts[1:])
+        self._of = {int(self._person[group[0]]): group for group in groups if len(group)}
+        if same < 1 and len(self._of) < 2:
+            raise InputError(
+                f"All {len(rows)} faces are of one person, and to learn swapping takes at least "
+                f"two: add a folder with somebody else, or fine-tune a trained network with "
+                f"--finetune."
+            )
+
+    def draw(self, rng: np.random.Generator) -> Pair:
+        """A pair. Every face is as often the target as any other."""
+        target = int(rng.choice(self._rows))
+        own = self._of[int(self._person[target])]
+        if rng.random() < self._same:
+            others = own[own != target]
+            if self._same_photo or not len(others):
+                return Pair(target, target, True, not self._same_photo)
+            return Pair(int(rng.choice(others)), target, True, False)
+        while True:
+            source = int(rng.choice(self._rows))
+            if self._person[source] != self._person[target]:
+                return Pair(source, target, False, False)
 
 
 def open_people(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib import import_module
-from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
-from sosie.errors import UnavailableError, UsageError, install_hint
+from sosie.errors import UsageError, needs_extra
 from sosie.options import nearest
 
 if TYPE_CHECKING:
@@ -55,21 +53,6 @@ def load_recipe(name: str) -> type[Recipe]:
         return cast("type[Recipe]", getattr(import_module(module), attribute))
 
 
-@contextmanager
-def extra_packages() -> Iterator[None]:
+def extra_packages() -> AbstractContextManager[None]:
     """Raises UnavailableError where what is done within lacks a package of the extra `train`."""
-    try:
-        yield
-    except ImportError as error:
-        # A package that is not there has a name; one that lacks a library, a path of its own.
-        absent = (error.name or "").split(".")[0]
-        broken = [name for name in _EXTRA if name in PurePath(error.path or "").parts]
-        if absent in _EXTRA:
-            reason = f"This needs the package {absent}, which is not installed"
-            remedy = install_hint("train")
-        elif broken:
-            reason = f"The package {broken[0]} cannot be loaded ({error})"
-            remedy = install_hint("train", force=True)
-        else:
-            raise
-        raise UnavailableError(f"{reason}: {remedy}.") from error
+    return needs_extra("train", _EXTRA)

@@ -11,11 +11,19 @@ import pytest
 
 from sosie.datasets.split import is_held_out, is_validation
 from sosie.errors import InputError
+from sosie.recipes.augmentation import degraded
 from sosie.recipes.detector import pictures as pictures_module
-from sosie.recipes.detector.canvas import FACE, UNSURE, Canvas, found, mapped_labels, turned_boxes
+from sosie.recipes.detector.canvas import (
+    FACE,
+    UNSURE,
+    Canvas,
+    found,
+    mapped_labels,
+    surface,
+    turned_boxes,
+)
 from sosie.recipes.detector.pictures import Labels, Mistaken, label, open_pictures, without_faces
 from sosie.recipes.detector.scenes import Scenes
-from sosie.recipes.detector.textures import degraded, surface
 from sosie.recipes.teachers import DETECTOR_FILE, FoundBoxes
 from sosie.training.recipe import Materials
 

@@ -8,7 +8,7 @@ import pytest
 
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import silhouette
-from sosie.recipes.occluders import spectacles
+from sosie.recipes.occluders import simple, spectacles
 from sosie.recipes.occluders.layer import Donor, Layer, blend, cast_shadow, cutout
 
 SIZE = (240, 320)
@@ -161,3 +161,17 @@ def test_what_a_layer_hides_is_the_sum_of_its_shares():
         np.zeros((2, 2, 3), np.uint8), nothing, None, {"frame": nothing + 100, "lens": nothing + 90}
     )
     assert (layer.hides == 190).all()
+
+
+def test_a_thing_in_front_changes_the_picture_where_its_mask_is():
+    rng = np.random.default_rng(0)
+    face = rng.integers(0, 256, (64, 64, 3), np.uint8)
+    other = rng.integers(0, 256, (64, 64, 3), np.uint8)
+    shares = []
+    for _ in range(60):
+        hidden, mask = simple.occluded(face, other, rng)
+        assert hidden.dtype == mask.dtype == np.uint8
+        np.testing.assert_array_equal(hidden[mask == 0], face[mask == 0])
+        shares.append((mask > 0).mean())
+    assert 0.02 < np.mean(shares) < 0.4
+    assert max(shares) < 0.8

@@ -11,7 +11,7 @@ import typer
 
 from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
-from sosie.datasets.packages import dataset_packages
+from sosie.datasets import dataset_packages
 
 if TYPE_CHECKING:
     from sosie.datasets.clean import Cleaning

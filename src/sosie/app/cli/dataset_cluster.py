@@ -10,7 +10,7 @@ import typer
 
 from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
-from sosie.datasets.packages import dataset_packages
+from sosie.datasets import dataset_packages
 from sosie.errors import UsageError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import typer
 
 from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import print_json, video_progress
+from sosie.datasets import dataset_packages
 from sosie.datasets.extract.options import ExtractOptions, template_name
-from sosie.datasets.packages import dataset_packages
 from sosie.errors import NoFaceError, SosieError, UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 
 from sosie import foreign
 from sosie.app.cli.output import note_progress, print_json
-from sosie.datasets.packages import dataset_packages
+from sosie.datasets import dataset_packages
 from sosie.output import check_output
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The recipe of FaceShifter's second stage, HEAR-Net (Li et al. 2020, section 3.2).
 
 It learns from a trained first stage, whose run is the folder of its teachers. What hides faces is
-put there (`datasets.pairs.occluded`): the paper's hands and objects are not at hand.
+put there (`recipes.occluders.simple.occluded`): the paper's hands and objects are not at hand.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sosie.datasets.pairs import occluded
 from sosie.errors import InputError
 from sosie.methods.faceshifter.recipe import FaceShifterRecipe
 from sosie.nn.aei import double
 from sosie.nn.blocks import fast_precision
 from sosie.nn.unet import UShape
+from sosie.recipes.occluders.simple import occluded
 from sosie.recipes.swapper.plan import SwapPlan
 from sosie.recipes.swapper.recipe import Batch, SwapRecipe
 from sosie.training.checkpoint import fitting, load_tensors

@@ -1,4 +1,6 @@
-"""A picture put together from layers, which knows of each face how much of it is still seen."""
+"""A picture put together from layers, which knows of each face how much of it is still seen; and
+made-up surfaces without faces to lay them on.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,7 @@ SAME_FACE = 0.5
 _SEEN, _HIDDEN = 0.55, 0.2
 """Share of a face from which it must be found, and up to which it is not there."""
 
+_LETTERS = "ABCDEFGHIKLMNOPQRSTUVWXYZabcdefghiklmnoprstuvwxyz0123456789&%#@!?"
 _RINGS = ((0.0, 1), (0.45, 8), (0.85, 12))
 
 
@@ -219,3 +222,81 @@ def _source_of(
         [d * step, e * step, d * u + e * v + f - y],
     ]
     return cut, np.array(inner)
+
+
+def plain(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """One color, or one that changes evenly from edge to edge: black, white and gray often."""
+    if rng.random() < 0.5:
+        color = np.full(3, rng.choice([0, 0, 127, 255, rng.integers(256)]))
+        return np.broadcast_to(color.astype(np.uint8), (side, side, 3)).copy()
+    corners = rng.integers(0, 256, (2, 2, 3)).astype(np.uint8)
+    return np.asarray(cv2.resize(corners, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def clouds(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Noise of several grains on top of one another, in color or in gray."""
+    channels = 3 if rng.random() < 0.6 else 1
+    half = side // 2
+    total = np.full((half, half, channels), rng.uniform(40, 215), np.float32)
+    weight = rng.uniform(40, 110)
+    for grain in (3, 7, 18, 48, 120)[: rng.integers(1, 6)]:
+        rough = rng.standard_normal((grain, grain, channels), np.float32) * np.float32(weight)
+        fine = cv2.resize(rough, (half, half), interpolation=cv2.INTER_LINEAR)
+        total += np.asarray(fine, np.float32).reshape(half, half, channels)
+        weight *= rng.uniform(0.3, 0.9)
+    made = np.repeat(np.clip(total, 0, 255).astype(np.uint8), 3 // channels, 2)
+    return np.asarray(cv2.resize(made, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def shapes(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The surface with ellipses, boxes, lines, rings and letters drawn on it, in place.
+
+    Ovals with two dark spots, which are not faces, are among them.
+    """
+    side = pixels.shape[0]
+    for _ in range(int(rng.integers(1, 14))):
+        color = tuple(int(c) for c in rng.integers(0, 256, 3))
+        x, y = (int(v) for v in rng.integers(0, side, 2))
+        size = int(np.exp(rng.uniform(np.log(6), np.log(side / 2))))
+        line = int(rng.integers(1, 6))
+        kind = rng.integers(6)
+        if kind == 0:
+            axes = (size, max(3, int(size * rng.uniform(0.5, 1.0))))
+            cv2.ellipse(pixels, (x, y), axes, float(rng.uniform(0, 360)), 0, 360, color, -1)
+        elif kind == 1:
+            corner = (x + size, y + int(size * rng.uniform(0.3, 2)))
+            cv2.rectangle(pixels, (x, y), corner, color, -1 if rng.random() < 0.5 else line)
+        elif kind == 2:
+            for step in range(int(rng.integers(1, 12))):
+                end = (x + size, y + step * 3 * line)
+                cv2.line(pixels, (x, y + step * 3 * line), end, color, line)
+        elif kind == 3:
+            cv2.circle(pixels, (x, y), size // 2, color, line, cv2.LINE_AA)
+        elif kind == 4:
+            text = "".join(rng.choice(list(_LETTERS), int(rng.integers(1, 12))))
+            cv2.putText(pixels, text, (x - size, y), int(rng.integers(8)), size / 40, color, line)
+        else:
+            _oval_with_spots(pixels, (x, y), size, color, rng)
+    return pixels
+
+
+def surface(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Any of the above: RGB uint8, side x side x 3."""
+    made = plain(side, rng) if rng.random() < 0.35 else clouds(side, rng)
+    return shapes(made, rng) if rng.random() < 0.6 else made
+
+
+def _oval_with_spots(
+    pixels: NDArray[np.uint8],
+    center: tuple[int, int],
+    size: int,
+    color: tuple[int, ...],
+    rng: np.random.Generator,
+) -> None:
+    x, y = center
+    half = max(3, size // 2)
+    cv2.ellipse(pixels, center, (int(half * 0.75), half), 0, 0, 360, color, -1)
+    dark = tuple(c // 3 for c in color)
+    apart = int(half * rng.uniform(0.2, 0.5))
+    for side in (-1, 1):
+        cv2.circle(pixels, (x + side * apart, y - half // 4), max(1, half // 8), dark, -1)

@@ -14,13 +14,13 @@ from torch import nn
 
 from sosie.analysis.detector import OUTPUTS, Candidates, merged, overlaps, read_cells
 from sosie.nn.blocks import fast_precision
+from sosie.recipes.augmentation import degraded
 from sosie.recipes.card import FACES
 from sosie.recipes.detector.canvas import FACE, Canvas, found
 from sosie.recipes.detector.losses import detector_losses
 from sosie.recipes.detector.network import DetectorNetwork
 from sosie.recipes.detector.pictures import PictureSet, open_mistaken, open_pictures
 from sosie.recipes.detector.scenes import Scenes
-from sosie.recipes.detector.textures import degraded
 from sosie.training.export import to_onnx, unmerged
 from sosie.training.recipe import PlainRecipe, Plan
 

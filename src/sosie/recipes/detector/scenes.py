@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.recipes.detector.canvas import FACE, Canvas
+from sosie.recipes.detector.canvas import FACE, Canvas, plain, surface
 from sosie.recipes.detector.pictures import Labels, Mistaken, PictureSet, without_faces
-from sosie.recipes.detector.textures import plain, surface
 
 _SMALLEST_PX, _LARGEST = 13.0, 1.35
 """Sizes of faces: from so many pixels to so many sides of the canvas."""

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from sosie.analysis.embedder import SIDE_PX, TEMPLATE
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import five_points
-from sosie.recipes.camera_degradation import as_photographed
+from sosie.recipes.augmentation import as_photographed, displaced
+from sosie.recipes.occluders.simple import behind_an_ellipse
 from sosie.recipes.teachers_dlib import CHIP_PX, chip_matrix
 from sosie.types import FloatArray
 
@@ -81,7 +82,7 @@ def make_sample(
         canvas, much = _bent(canvas, rng)
         person = NOBODY if much else person
     if rng.random() < _HIDDEN:
-        canvas = _hidden(canvas, other[0], rng)
+        canvas = behind_an_ellipse(canvas, other[0], rng)
     if rng.random() < _CHANGED:
         canvas = as_photographed(canvas, rng)
     face, chip = views(canvas)
@@ -118,22 +119,7 @@ def _bent(canvas: Pixels, rng: np.random.Generator) -> tuple[Pixels, bool]:
     reach_px = float(rng.uniform(0.5, 5.0))
     coarse = rng.uniform(-reach_px, reach_px, (5, 5, 2)).astype(np.float32)
     field = cv2.resize(coarse, (_CANVAS_PX, _CANVAS_PX), interpolation=cv2.INTER_CUBIC)
-    return _displaced(canvas, np.asarray(field, np.float32)), reach_px > 2.0
-
-
-def _displaced(canvas: Pixels, field: FloatArray) -> Pixels:
-    """The canvas with each pixel taken from as far away as the field (side x side x 2) says."""
-    x, y = _places()
-    bent = cv2.remap(
-        canvas, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
-    )
-    return np.asarray(bent, np.uint8)
-
-
-def _places() -> tuple[FloatArray, FloatArray]:
-    """x and y of all pixels of a canvas."""
-    y, x = np.mgrid[:_CANVAS_PX, :_CANVAS_PX].astype(np.float32)
-    return x, y
+    return displaced(canvas, np.asarray(field, np.float32)), reach_px > 2.0
 
 
 def _of_two(one: Placed, other: Placed, rng: np.random.Generator) -> Pixels:
@@ -170,21 +156,7 @@ def _drawn_to(canvas: Pixels, points: FloatArray, goal: FloatArray) -> Pixels:
     total = away_y @ away_x.T + _FADE
     coarse = np.stack([(away_y * offset[:, axis]) @ away_x.T / total for axis in (0, 1)], -1)
     # A resize would take the values at the ticks for those in the middle of cells.
-    x, y = _places()
+    y, x = np.mgrid[:_CANVAS_PX, :_CANVAS_PX].astype(np.float32)
     steps = np.float32(_STEP_PX)
     field = cv2.remap(coarse.astype(np.float32), x / steps, y / steps, cv2.INTER_LINEAR)
-    return _displaced(canvas, np.asarray(field, np.float32))
-
-
-def _hidden(canvas: Pixels, other: Pixels, rng: np.random.Generator) -> Pixels:
-    """A part of the face behind an ellipse of one color or of another picture."""
-    center, axes = rng.integers(0, _CANVAS_PX, 2), rng.integers(8, 34, 2)
-    mask = np.zeros((_CANVAS_PX, _CANVAS_PX), np.uint8)
-    turn = float(rng.uniform(0, 180))
-    cv2.ellipse(mask, center.tolist(), axes.tolist(), turn, 0, 360, (255,), -1)
-    if rng.random() < 0.5:
-        filling = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), canvas.shape)
-    else:
-        y, x = rng.integers(0, other.shape[0] - _CANVAS_PX + 1, 2)
-        filling = other[y : y + _CANVAS_PX, x : x + _CANVAS_PX]
-    return np.where(mask[..., None] > 0, filling, canvas)
+    return displaced(canvas, np.asarray(field, np.float32))

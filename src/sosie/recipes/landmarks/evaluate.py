@@ -32,6 +32,7 @@ from sosie.geometry import alignment
 from sosie.geometry.head_pose import head_pose, region_of
 from sosie.models.cards import read_embedded
 from sosie.models.session import create_session
+from sosie.recipes.augmentation import compressed
 from sosie.recipes.evaluate import Row
 from sosie.recipes.face_cache import ARCHIVES, FaceSet, open_faces
 from sosie.recipes.landmarks.measures import (
@@ -97,8 +98,7 @@ def still_clip(
             borderMode=cv2.BORDER_REPLICATE,
         )
         noisy = np.clip(moved + rng.normal(0, _NOISE, moved.shape), 0, 255).astype(np.uint8)
-        _, encoded = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-        frames.append(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
+        frames.append(compressed(noisy, _QUALITY))
     return frames, shifts
 
 

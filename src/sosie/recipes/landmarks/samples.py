@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sosie.analysis.landmarker import SIDE_PX, cut_square, square_matrix
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import MIRROR, Region, region_of, turned_deg
-from sosie.recipes.camera_degradation import as_photographed
+from sosie.recipes.augmentation import as_photographed
 from sosie.recipes.occluders.simple import add_occluders
 
 Pixels = NDArray[np.uint8]

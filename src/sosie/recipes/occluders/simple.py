@@ -160,3 +160,57 @@ def _glasses(side: int, points: NDArray[np.float32], rng: np.random.Generator) -
             cv2.ellipse(bridge, (center.tolist(), (width, height), tilt), (0,), -1)
         mask = np.maximum(mask, bridge)
     return mask
+
+
+def behind_an_ellipse(pixels: Pixels, other: Pixels, rng: np.random.Generator) -> Pixels:
+    """A part of the face behind an ellipse of one color or of another picture.
+
+    Both are squares, the other one at least as large.
+    """
+    side = pixels.shape[0]
+    center, axes = rng.integers(0, side, 2), rng.integers(8, 34, 2)
+    mask = np.zeros((side, side), np.uint8)
+    turn = float(rng.uniform(0, 180))
+    cv2.ellipse(mask, center.tolist(), axes.tolist(), turn, 0, 360, (255,), -1)
+    if rng.random() < 0.5:
+        filling = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), pixels.shape)
+    else:
+        y, x = rng.integers(0, other.shape[0] - side + 1, 2)
+        filling = other[y : y + side, x : x + side]
+    return np.where(mask[..., None] > 0, filling, pixels)
+
+
+def occluded(face: Pixels, other: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+    """A thing put in front of an aligned face, as HEAR learns from (Li et al. 2020, "FaceShifter",
+    section 3.2): the picture, and the mask of the thing, uint8, S x S, 255 where it is.
+
+    other: any other picture of the size, whose middle lends texture. The thing is a blob, a bar (a
+    hand, an arm, a microphone) or two thin lines (glasses, strands), of texture or of one color.
+    """
+    side = face.shape[0]
+    mask = np.zeros((side, side), np.uint8)
+    place = rng.integers(side // 8, side - side // 8, 2)
+    kind = rng.random()
+    if kind < 0.4:
+        axes = rng.uniform(0.06, 0.22, 2) * side
+        angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+        reach = rng.uniform(0.7, 1.2, 16)[:, None]
+        blob = place + np.column_stack([np.cos(angles), np.sin(angles)]) * axes * reach
+        cv2.fillPoly(mask, [np.rint(blob).astype(np.int32)], (255,))
+    else:
+        edge = rng.integers(0, side, 2)
+        edge[rng.integers(2)] = side - 1 if rng.random() < 0.5 else 0
+        widths = [rng.uniform(0.06, 0.16)] if kind < 0.75 else [0.025, 0.025]
+        for width in widths:
+            shift = rng.integers(-side // 10, side // 10 + 1, 2) if len(widths) > 1 else 0
+            ends = [tuple(int(v) for v in point + shift) for point in (place, edge)]
+            cv2.line(mask, ends[0], ends[1], (255,), max(1, round(width * side)), cv2.LINE_AA)
+    if rng.random() < 0.5:
+        skin = face[side // 2, side // 2].astype(np.float32)
+        color = skin * rng.uniform(0.5, 1.3) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
+        filling = np.clip(color + rng.normal(0, 6, face.shape), 0, 255).astype(np.uint8)
+    else:
+        filling = np.roll(other, tuple(rng.integers(0, side, 2)), (0, 1))
+    share = mask[..., None].astype(np.float32) / 255
+    mixed = face * (1 - share) + filling * share
+    return np.asarray(np.rint(mixed), np.uint8), mask

@@ -18,7 +18,7 @@ from sosie.analysis.parser import SIDE_PX, square_matrix
 from sosie.geometry import alignment, mesh
 from sosie.geometry.head_pose import MIRROR, Region, region_of
 from sosie.geometry.morphable_model import silhouette
-from sosie.recipes.camera_degradation import as_photographed
+from sosie.recipes.augmentation import as_photographed, motion_kernel
 from sosie.recipes.occluders.body import SKIN
 from sosie.recipes.occluders.drawing import SPRITE_PX
 from sosie.recipes.occluders.layer import Donor, Layer, Mask, Pixels, cast_shadow, cutout
@@ -425,13 +425,8 @@ def _shadowed(pixels: Pixels, alpha: Mask, rng: np.random.Generator) -> Pixels:
 def _blur_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
     """Out of focus or moving: a disc or a line of a few pixels, whose sum is 1."""
     length = 2 * int(rng.integers(1, 6)) + 1
+    if rng.random() >= 0.5:
+        return motion_kernel(length, float(rng.uniform(0, np.pi)))
     kernel = np.zeros((length, length), np.float32)
-    middle = (length - 1) / 2
-    if rng.random() < 0.5:
-        cv2.circle(kernel, (length // 2, length // 2), max(1, length // 4), (1.0,), -1)
-    else:
-        angle = rng.uniform(0, np.pi)
-        step = middle * np.array([np.cos(angle), np.sin(angle)])
-        ends = [tuple(int(v) for v in np.round(middle + s * step)) for s in (-1, 1)]
-        cv2.line(kernel, ends[0], ends[1], (1.0,))
+    cv2.circle(kernel, (length // 2, length // 2), max(1, length // 4), (1.0,), -1)
     return np.asarray(kernel / kernel.sum(), np.float32)

@@ -19,12 +19,12 @@ from torch import nn
 from torch.nn import functional
 
 from sosie.analysis.embedder import SIDE_PX, TEMPLATE
-from sosie.datasets.pairs import Pair, Pairs, other_self, relit
-from sosie.datasets.people import People, open_people
+from sosie.datasets.people import Pair, Pairs, People, open_people
 from sosie.errors import UsageError
 from sosie.geometry import alignment
 from sosie.models.cards import read_embedded
 from sosie.nn.blocks import fast_precision, lay_channels_last
+from sosie.recipes.augmentation import other_self, relit
 from sosie.recipes.identity.network import FrozenIdentity
 from sosie.recipes.swapper.extra_losses import FurtherLosses
 from sosie.recipes.swapper.model_file import LICENSE, SwapperCard, export_swapper

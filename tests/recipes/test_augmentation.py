@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from sosie.analysis.landmarker import SIDE_PX
-from sosie.recipes.camera_degradation import as_photographed
+from sosie.recipes.augmentation import as_photographed, other_self, relit
 
 
 def test_light_lenses_and_files_do_not_move_the_picture() -> None:
@@ -27,3 +27,13 @@ def test_light_lenses_and_files_do_not_move_the_picture() -> None:
     assert np.median(np.abs(shifts)) < 0.05
     assert np.quantile(np.abs(shifts), 0.8) < 0.4
     assert np.abs(np.median(shifts, axis=0)).max() < 0.02
+
+
+def test_another_self_is_another_picture_of_the_same_size(astronaut):
+    face = np.ascontiguousarray(astronaut[:64, :64])
+    one = other_self(face, np.random.default_rng(1))
+    assert one.shape == face.shape
+    assert one.dtype == np.uint8
+    assert np.abs(one.astype(int) - face).mean() > 3
+    np.testing.assert_array_equal(one, other_self(face, np.random.default_rng(1)))
+    np.testing.assert_array_equal(face, relit(face, np.random.default_rng(0), 0.0))
