@@ -9,4 +9,4 @@ from sosie.errors import needs_extra
 
 def dataset_packages() -> AbstractContextManager[None]:
     """Raises UnavailableError where what is done within lacks a package of the extra `datasets`."""
-    return needs_extra("datasets", ("pyarrow", "sklearn", "scipy"))
+    return needs_extra("datasets", ("jinja2", "pyarrow", "sklearn", "scipy"))
