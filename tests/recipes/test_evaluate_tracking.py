@@ -19,12 +19,6 @@ def box_at(x: float, y: float, size: float) -> np.ndarray:
     return face_at(x, y, size).box
 
 
-def test_overlap_of_boxes_with_known_areas() -> None:
-    assert evaluate_tracking.overlap(box_at(50, 50, 20), box_at(50, 50, 20)) == pytest.approx(1)
-    assert evaluate_tracking.overlap(box_at(50, 50, 20), box_at(60, 50, 20)) == pytest.approx(1 / 3)
-    assert evaluate_tracking.overlap(box_at(50, 50, 20), box_at(90, 50, 20)) == 0
-
-
 def test_runs_follow_two_faces_and_end_with_a_gap() -> None:
     runs: list[evaluate_tracking.TeacherRun] = []
     for index in range(12):

@@ -40,6 +40,7 @@ _IDENTITY_FILE = "mobileface_v2.onnx"
 _RUNS, _WARM_UP = 50, 5
 
 Call = Callable[[], object]
+_Timed = Callable[[Session, Pixels], Call]
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,43 @@ class Subject:
     """
 
     name: str
-    call: Callable[[Session, Pixels], Call]
+    call: _Timed
     megabytes: float
     milliseconds: float
     teacher: str | None
 
 
+def _of_square(reader: Callable[[Session], Callable[[NDArray[np.uint8]], object]]) -> _Timed:
+    """What a session's reader takes is a batch of one square, of the side of the network."""
+
+    def call(session: Session, picture: Pixels) -> Call:
+        side = session.inputs["pixels"][1]
+        assert side is not None, "a network for faces has a side of its own"
+        square, read = _resized(picture, side, side)[None], reader(session)
+        return lambda: read(square)
+
+    return call
+
+
+def _detect(session: Session, picture: Pixels) -> Call:
+    detector, frame = Detector(session), _resized(picture, *FRAME_PX)
+    return lambda: detector.detect(frame)
+
+
+def _correct(session: Session, picture: Pixels) -> Call:
+    """The picture's colors, again and again, for all that the network is shown."""
+    _, height, width, channels = session.inputs["pixels"]
+    assert height is not None and width is not None and channels is not None
+    shown = np.resize(_resized(picture, width, height), (1, height, width, channels))
+    return lambda: session.run({"pixels": shown})
+
+
 SUBJECTS = (
-    Subject("detector", lambda s, p: _detect(Detector(s), p), 1.5, 12.0, DETECTOR_FILE),
-    Subject("landmarks", lambda s, p: _read(Landmarker(s), s, p), 5.0, 5.0, LANDMARKER_FILE),
-    Subject("identity", lambda s, p: _embed(Embedder(s), s, p), 12.0, 15.0, _IDENTITY_FILE),
-    Subject("parser", lambda s, p: _parts(Parser(s), s, p), 4.0, 9.0, None),
-    Subject("swap", lambda s, p: _correct(s, p), 15.0, 140.0, None),
+    Subject("detector", _detect, 1.5, 12.0, DETECTOR_FILE),
+    Subject("landmarks", _of_square(lambda s: Landmarker(s).read), 5.0, 5.0, LANDMARKER_FILE),
+    Subject("identity", _of_square(lambda s: Embedder(s).embed), 12.0, 15.0, _IDENTITY_FILE),
+    Subject("parser", _of_square(lambda s: Parser(s).parts), 4.0, 9.0, None),
+    Subject("swap", _correct, 15.0, 140.0, None),
 )
 
 
@@ -128,41 +154,6 @@ def _teacher_ms(file: str, picture: Pixels, materials: Materials) -> float:
     (name,) = session.inputs
     face = _resized(picture, 112, 112).transpose(2, 0, 1)[None].astype(np.float32)
     return median_ms(lambda: session.run({name: face}))
-
-
-def _detect(detector: Detector, picture: Pixels) -> Call:
-    frame = _resized(picture, *FRAME_PX)
-    return lambda: detector.detect(frame)
-
-
-def _read(landmarker: Landmarker, session: Session, picture: Pixels) -> Call:
-    square = _square(session, picture)
-    return lambda: landmarker.read(square)
-
-
-def _embed(embedder: Embedder, session: Session, picture: Pixels) -> Call:
-    square = _square(session, picture)
-    return lambda: embedder.embed(square)
-
-
-def _parts(parser: Parser, session: Session, picture: Pixels) -> Call:
-    square = _square(session, picture)
-    return lambda: parser.parts(square)
-
-
-def _correct(session: Session, picture: Pixels) -> Call:
-    """The picture's colors, again and again, for all that the network is shown."""
-    _, height, width, channels = session.inputs["pixels"]
-    assert height is not None and width is not None and channels is not None
-    shown = np.resize(_resized(picture, width, height), (1, height, width, channels))
-    return lambda: session.run({"pixels": shown})
-
-
-def _square(session: Session, picture: Pixels) -> NDArray[np.uint8]:
-    """The picture as a batch of one, of the side that the network takes."""
-    side = session.inputs["pixels"][1]
-    assert side is not None, "a network for faces has a side of its own"
-    return _resized(picture, side, side)[None]
 
 
 def _resized(picture: Pixels, width: int, height: int) -> NDArray[np.uint8]:

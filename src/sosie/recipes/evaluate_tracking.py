@@ -3,9 +3,10 @@ people, and what does a frame cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -13,12 +14,10 @@ from numpy.typing import NDArray
 
 from sosie.analysis import embedder
 from sosie.analysis.analyzer import Analyzer, create_analyzer
-from sosie.analysis.detection import Detection
-from sosie.analysis.parser import FaceParts
+from sosie.analysis.detector import overlaps
 from sosie.analysis.tracking.tracks import TrackedFace, track_video
 from sosie.errors import InputError
 from sosie.geometry import alignment
-from sosie.geometry.head_pose import Region
 from sosie.media.video import VideoFrame, open_video
 from sosie.models.session import Session, create_session
 from sosie.recipes.evaluate import Row
@@ -119,17 +118,12 @@ def _extend(runs: list[TeacherRun], index: int, boxes: NDArray[np.float32]) -> N
     """Give each box of a frame to the run that it continues, or begin a new one."""
     open_runs = [run for run in runs if run.last == index - 1]
     for box in boxes:
-        overlaps = [overlap(box, run.boxes[index - 1]) for run in open_runs]
-        if overlaps and max(overlaps) >= _SAME_FACE:
-            open_runs.pop(int(np.argmax(overlaps))).boxes[index] = box
+        before = np.array([run.boxes[index - 1] for run in open_runs]).reshape(-1, 4)
+        shared = overlaps(box[None], before)[0]
+        if shared.max(initial=0) >= _SAME_FACE:
+            open_runs.pop(int(shared.argmax())).boxes[index] = box
         else:
             runs.append(TeacherRun({index: box}))
-
-
-def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Intersection over union of two boxes x0, y0, x1, y1."""
-    shared = np.prod(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None))
-    return float(shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared))
 
 
 def _covered(run: TeacherRun, tracked: dict[int, dict[int, Face]]) -> float:
@@ -185,7 +179,7 @@ def analysis_ms(clip: Path, limit: int | None) -> dict[str, float]:
     cv2.setNumThreads(1)
     frames, known = 0, set()
     try:
-        for frame, faces in _tracked(clip, timed, limit):
+        for frame, faces in _tracked(clip, cast(Analyzer, timed), limit):
             frames += 1
             for one in faces:
                 if one.track not in known:
@@ -194,6 +188,14 @@ def analysis_ms(clip: Path, limit: int | None) -> dict[str, float]:
     finally:
         cv2.setNumThreads(threads)
     return timed.milliseconds(frames)
+
+
+_PARTS = {
+    **dict.fromkeys(("detect", "confirm", "analyze"), "detection"),
+    "landmarks": "landmarks",
+    "identify": "identity",
+}
+"""What is called of an analyzer -> the part that its time counts for."""
 
 
 class _TimedAnalyzer:
@@ -209,38 +211,13 @@ class _TimedAnalyzer:
         parts = ("detection", "landmarks", "identity")
         return {part: 1000 * seconds.get(part, 0.0) / max(frames, 1) for part in parts}
 
-    @property
-    def providers(self) -> Mapping[str, str]:
-        return self._analyzer.providers
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._analyzer, name)
+        if name not in _PARTS:
+            return found
 
-    def detect(self, pixels: Pixels, *, thorough: bool = True) -> list[Detection]:
-        with self._watch("detection"):
-            return self._analyzer.detect(pixels, thorough=thorough)
+        def timed(*given: Any, **options: Any) -> Any:
+            with self._watch(_PARTS[name]):
+                return found(*given, **options)
 
-    def landmarks(self, pixels: Pixels, region: Region) -> Face | None:
-        with self._watch("landmarks"):
-            return self._analyzer.landmarks(pixels, region)
-
-    def confirm(self, pixels: Pixels, region: Region) -> Face | None:
-        with self._watch("detection"):
-            return self._analyzer.confirm(pixels, region)
-
-    def identify(self, pixels: Pixels, face: Face) -> FloatArray:
-        with self._watch("identity"):
-            return self._analyzer.identify(pixels, face)
-
-    def visible(self, pixels: Pixels, landmarks: FloatArray) -> FloatArray:
-        return self._analyzer.visible(pixels, landmarks)
-
-    def parts(self, pixels: Pixels, landmarks: FloatArray) -> FaceParts:
-        return self._analyzer.parts(pixels, landmarks)
-
-    def analyze(
-        self,
-        pixels: Pixels,
-        roi: tuple[int, int, int, int] | None = None,
-        *,
-        thorough: bool = True,
-    ) -> list[Face]:
-        with self._watch("detection"):
-            return self._analyzer.analyze(pixels, roi, thorough=thorough)
+        return timed

@@ -41,13 +41,6 @@ def load_tensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-_MISFITS = (
-    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError),
-    MemoryError,
-)
-"""What Python and PyTorch raise at values of other kinds and tensors of other shapes."""
-
-
 @contextmanager
 def fitting(file: Path | str) -> Iterator[None]:
     """While what stands in a file is put in its place in a training: where it does not fit, be it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -43,26 +43,53 @@ def to_onnx(
     has a scale for each output channel.
     """
     network = copy.deepcopy(network).cpu().float().eval()
-    axes = {name: {axis: f"axis{axis}" for axis in free_axes} for name in ("pixels", *outputs)}
     with atomic_output(file, overwrite=True) as pending:
-        with torch.no_grad(), warnings.catch_warnings():
-            # The exporter of traced graphs warns that it is the older one; it alone folds batch
-            # norm and needs no further package.
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network,
-                (example,),
-                str(pending.path),
-                input_names=["pixels"],
-                output_names=list(outputs),
-                dynamic_axes=axes,
-                opset_version=_OPSET,
-                dynamo=False,
-            )
+        trace(network, {"pixels": example}, outputs, pending.path, free_axes)
         model = onnx.load(str(pending.path))
         _shrink(model.graph, storage)
         onnx.checker.check_model(model)
         pending.path.write_bytes(model.SerializeToString())
+
+
+def trace(
+    network: nn.Module,
+    inputs: Mapping[str, torch.Tensor],
+    outputs: Sequence[str],
+    file: Path,
+    free_axes: tuple[int, ...] = (0,),
+) -> None:
+    """Write the graph that a network makes of its inputs as ONNX, float32, as it is.
+
+    inputs: by name, in order. free_axes: axes of inputs and outputs that may have any size.
+    """
+    free = {axis: f"axis{axis}" if axis else "batch" for axis in free_axes}
+    axes = dict.fromkeys((*inputs, *outputs), free)
+    with torch.no_grad(), warnings.catch_warnings():
+        # The exporter of traced graphs warns that it is the older one; it alone folds batch norm
+        # and needs no further package.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            tuple(inputs.values()),
+            str(file),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+
+
+CARD = "sosie.card"
+"""Under this key a card stands in the metadata of a file."""
+
+
+def add_card(file: Path, text: str) -> None:
+    """Write a card into an ONNX file."""
+    entry = onnx.StringStringEntryProto(key=CARD, value=text)
+    # One protobuf message after another is both in one: the file need not be read for this.
+    with file.open("ab") as opened:
+        opened.write(onnx.ModelProto(metadata_props=[entry]).SerializeToString())
 
 
 def read_graph(file: Path | bytes) -> onnx.GraphProto:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
@@ -23,11 +21,8 @@ from sosie.files import open_regular
 from sosie.models.cards import with_license
 from sosie.models.session import create_session
 from sosie.output import atomic_output
-from sosie.recipes.published.networks import TABLE, Published, find_published, flat
-
-_OPSET = 17
-_CARD = "sosie.card"
-"""Under this key a card stands in the metadata of either file."""
+from sosie.recipes.published.networks import TABLE, Published, find_published, run_published
+from sosie.training.export import CARD, add_card, trace
 
 _TOLERANCE = 1e-3
 """ONNX Runtime may differ from torch by this share of the output's deviation, or of its values."""
@@ -85,14 +80,14 @@ def save_snapshot(network: nn.Module, card: SnapshotCard, file: Path) -> None:
     """Write a network's weights, under our own names, with its card; whole or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic_output(file, overwrite=True) as pending:
-        save_file(tensors, pending.path, metadata={_CARD: card.to_json()})
+        save_file(tensors, pending.path, metadata={CARD: card.to_json()})
 
 
 def is_snapshot(file: Path) -> bool:
     """Whether a file is one that `save_snapshot` wrote."""
     try:
         with open_regular(file), safe_open(file, "pt") as opened:
-            return _CARD in (opened.metadata() or {})
+            return CARD in (opened.metadata() or {})
     except (SafetensorError, OSError, InputError):
         return False
 
@@ -106,7 +101,7 @@ def load_snapshot(file: Path) -> tuple[nn.Module, SnapshotCard]:
         with open_regular(file), safe_open(file, "pt") as opened:
             metadata = opened.metadata() or {}
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-        card = _card_of(json.loads(metadata[_CARD]))
+        card = _card_of(json.loads(metadata[CARD]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"{file} is no snapshot of an imported network: make one with `sosie weights import`."
@@ -149,8 +144,11 @@ def export(network: nn.Module, card: SnapshotCard, file: Path) -> float:
         name: generator.random(shape, dtype=np.float32) for name, shape in card.inputs.items()
     }
     with atomic_output(file, overwrite=True) as pending:
-        expected = _trace(network, inputs, card.outputs, pending.path)
-        _write_card(pending.path, card)
+        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        trace(network, tensors, card.outputs, pending.path)
+        add_card(pending.path, card.to_json())
+        results = run_published(network, list(inputs.values()))
+        expected = dict(zip(card.outputs, results, strict=True))
         deviation = _deviation(pending.path, inputs, expected)
         if deviation > 1:
             raise SosieError(
@@ -158,32 +156,6 @@ def export(network: nn.Module, card: SnapshotCard, file: Path) -> float:
                 f"report it."
             )
     return deviation
-
-
-def _trace(
-    network: nn.Module,
-    inputs: Mapping[str, NDArray[np.float32]],
-    outputs: Sequence[str],
-    file: Path,
-) -> dict[str, NDArray[np.float32]]:
-    """Write the graph that the network makes of the inputs, and return its outputs by name."""
-    axes = {name: {0: "batch"} for name in (*inputs, *outputs)}
-    values = tuple(torch.from_numpy(array) for array in inputs.values())
-    with torch.no_grad(), warnings.catch_warnings():
-        # The exporter of traced graphs warns that it is the older one; it needs no further package.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            values,
-            str(file),
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_axes=axes,
-            opset_version=_OPSET,
-            dynamo=False,
-        )
-        results = [tensor.numpy() for tensor in flat(network(*values))]
-    return dict(zip(outputs, results, strict=True))
 
 
 class WithEmbeddingMap(nn.Module):
@@ -201,13 +173,6 @@ class WithEmbeddingMap(nn.Module):
         mapped = nn.functional.normalize(embedding @ self.get_buffer("matrix"))
         result: torch.Tensor = self.swapper(target, mapped)
         return result
-
-
-def _write_card(file: Path, card: SnapshotCard) -> None:
-    entry = onnx.StringStringEntryProto(key=_CARD, value=card.to_json())
-    # One protobuf message after another is both in one: the file need not be read for this.
-    with file.open("ab") as opened:
-        opened.write(onnx.ModelProto(metadata_props=[entry]).SerializeToString())
 
 
 def _deviation(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from torch import nn
 
@@ -17,10 +15,7 @@ from sosie.analysis.embedder import NUMBERS
 from sosie.errors import SosieError
 from sosie.models.session import create_session
 from sosie.output import atomic_output
-
-_OPSET = 17
-CARD = "sosie.card"
-"""Under this key the card stands in the file's metadata."""
+from sosie.training.export import add_card, trace
 
 _TOLERANCE = 2e-3
 """ONNX Runtime may differ from torch by this much, of a picture's range of 1."""
@@ -57,11 +52,12 @@ def export_swapper(generator: nn.Module, card: SwapperCard, file: Path) -> float
     identity = rng.normal(0, 1, (2, NUMBERS)).astype(np.float32)
     identity /= np.linalg.norm(identity, axis=1, keepdims=True)
     generator = generator.cpu().float().eval()
-    values = (torch.from_numpy(target), torch.from_numpy(identity))
+    inputs = {"target": torch.from_numpy(target), "identity": torch.from_numpy(identity)}
     with atomic_output(file, overwrite=True) as pending:
-        _write(generator, values, card, pending.path)
+        trace(generator, inputs, ("swapped",), pending.path)
+        add_card(pending.path, json.dumps(dataclasses.asdict(card)))
         with torch.no_grad():
-            expected = generator(*values).numpy()
+            expected = generator(*inputs.values()).numpy()
         session = create_session(pending.path, threads=1)
         found = session.run({"target": target, "identity": identity})
         apart = float(np.abs(found["swapped"] - expected).max())
@@ -71,26 +67,3 @@ def export_swapper(generator: nn.Module, card: SwapperCard, file: Path) -> float
                 f"{apart:.2g}): please report it."
             )
     return apart
-
-
-def _write(
-    generator: nn.Module, values: tuple[torch.Tensor, ...], card: SwapperCard, file: Path
-) -> None:
-    """Write the graph that the generator makes of these inputs, with the card."""
-    with torch.no_grad(), warnings.catch_warnings():
-        # The exporter of traced graphs warns that it is the older one; it needs no further package.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            generator,
-            values,
-            str(file),
-            input_names=["target", "identity"],
-            output_names=["swapped"],
-            dynamic_axes={name: {0: "batch"} for name in ("target", "identity", "swapped")},
-            opset_version=_OPSET,
-            dynamo=False,
-        )
-    model = onnx.load(str(file))
-    onnx.helper.set_model_props(model, {CARD: json.dumps(dataclasses.asdict(card))})
-    onnx.checker.check_model(model)
-    file.write_bytes(model.SerializeToString())
