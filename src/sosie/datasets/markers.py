@@ -14,6 +14,9 @@ SETTINGS, TABLE, MANIFEST = "set.json", "faces.parquet", "manifest.json"
 SET_FORMAT, PACK_FORMAT = "sosie faces", "sosie pack"
 """What the settings and the manifest call themselves."""
 
+VERSION = 1
+"""Of the settings, the table and the manifest."""
+
 FACES, REJECTED, DOUBTFUL = FOLDERS = ("faces", "rejected", "doubtful")
 """Folders of the set: faces by input or person, those put aside by reason, those unsure."""
 
@@ -77,6 +80,26 @@ SETTINGS_FORM: dict[Any, Any] = {
     "merging?": [str],
 }
 """What `set.json` holds."""
+
+
+def checked(told: object, kind: str, form: Any, what: str, unknown: str, remedy: str) -> Any:
+    """The settings of a set or the list of contents of a pack, if they are such.
+
+    kind: what `format` must be. what: that tells it, as a subject. unknown: the message where it is
+    of another kind. Raises InputError.
+    """
+    if not isinstance(told, dict) or told.get("format") != kind:
+        raise InputError(unknown)
+    if told.get("version") != VERSION:
+        raise InputError(
+            f"{what} is of version {foreign.shortened(told.get('version'))}, and this Sosie reads "
+            f"{VERSION}: update Sosie."
+        )
+    try:
+        foreign.check(told, form)
+    except ValueError as error:
+        raise InputError(f"{what} is damaged: {error}; {remedy}.") from error
+    return told
 
 
 def is_set(folder: Path) -> bool:

@@ -23,12 +23,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sosie import foreign
-from sosie.datasets.markers import FOLDERS, MANIFEST, PACK_FORMAT, SETTINGS, TABLE
+from sosie.datasets.markers import FOLDERS, MANIFEST, PACK_FORMAT, SETTINGS, TABLE, VERSION, checked
 from sosie.datasets.store import MISSING, FaceStore, id_of
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.output import atomic_output, check_folder, check_output, full_disk
-
-VERSION = 1
 
 _CHUNK, _LEAST = 1 << 20, 1_000_000
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -240,18 +238,8 @@ def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     if MANIFEST not in archive.NameToInfo:
         raise InputError(f"{archive.filename} is no set packed by `sosie dataset pack`.")
     about = foreign.parse_json(foreign.read_member(archive, MANIFEST), object, name, remedy)
-    if not isinstance(about, dict) or about.get("format") != PACK_FORMAT:
-        raise InputError(f"{archive.filename} is no set packed by `sosie dataset pack`.")
-    if about.get("version") != VERSION:
-        raise InputError(
-            f"{archive.filename} is a pack of version {foreign.shortened(about.get('version'))}, "
-            f"and this Sosie reads {VERSION}: update Sosie."
-        )
-    try:
-        foreign.check(about, _FORM)
-    except ValueError as error:
-        raise InputError(f"{name} is damaged: {error}; pack the set anew.") from error
-    return about
+    no_pack = f"{archive.filename} is no set packed by `sosie dataset pack`."
+    return dict(checked(about, PACK_FORMAT, _FORM, name, no_pack, "pack the set anew"))
 
 
 def _hashes(archive: zipfile.ZipFile) -> dict[str, str]:

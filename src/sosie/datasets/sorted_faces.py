@@ -116,5 +116,5 @@ def _packed_table(archive: zipfile.ZipFile) -> Iterator[Mapping[str, NDArray[Any
         raise InputError(f"{name} is damaged; pack the set anew.") from error
     with source:
         size = archive.getinfo(TABLE).file_size
-        for table in tables.tables(source, size, name, _COLUMNS):
+        for table in tables.tables(tables.PackedTable(source, size, name), _COLUMNS):
             yield tables.to_arrays(table)

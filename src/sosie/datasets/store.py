@@ -32,8 +32,10 @@ from sosie.datasets.markers import (
     SETTINGS,
     SETTINGS_FORM,
     TABLE,
+    VERSION,
+    checked,
 )
-from sosie.datasets.tables import COLUMNS, SCHEMA, VERSION, FaceRow
+from sosie.datasets.tables import COLUMNS, SCHEMA, FaceRow
 from sosie.errors import InputError, OutputError
 from sosie.output import atomic_output, remove_if_abandoned
 
@@ -137,7 +139,7 @@ class FaceStore:
         """How many faces the table has, rejected ones too."""
         if not self._table.exists():
             return 0
-        return tables.row_count(self._table, _size(self._table), str(self._table))
+        return tables.row_count(self._table)
 
     def read(self, columns: Sequence[str] = COLUMNS) -> dict[str, NDArray[Any]]:
         """Columns of the whole table: text as objects, numbers in their type, arrays N x shape.
@@ -184,7 +186,7 @@ class FaceStore:
         inputs = {entry["sha256"]: entry for entry in self.settings.get("inputs", [])}
         for path in entries:
             inputs.update((entry["sha256"], entry) for entry in _told_inputs(path))
-        if any(tables.row_count(path, _size(path), str(path)) for path in entries):
+        if any(tables.row_count(path) for path in entries):
             known = set(self.read(["id"])["id"])
             self._write(self._merged(entries, known))
         self.settings["inputs"] = list(inputs.values())
@@ -286,8 +288,7 @@ class FaceStore:
 
     def _tables(self, columns: Sequence[str], size: int, strict: bool = True) -> Iterator[pa.Table]:
         if self._table.exists():
-            bytes_ = _size(self._table)
-            yield from tables.tables(self._table, bytes_, str(self._table), columns, size, strict)
+            yield from tables.tables(self._table, columns, size, strict)
 
     def _require_place(self, place: str) -> None:
         try:
@@ -301,7 +302,7 @@ class FaceStore:
         yield from self._tables(COLUMNS, _BATCH_ROWS, strict=False)
         # A run that was stopped while it merged has these in the table already.
         for path in entries:
-            for table in tables.tables(path, _size(path), str(path), COLUMNS):
+            for table in tables.tables(path, COLUMNS):
                 fresh = [face not in known for face in table["id"].to_pylist()]
                 yield table.filter(pa.array(fresh, pa.bool_()))
                 known.update(table["id"].to_pylist())
@@ -355,37 +356,15 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} is no set of faces; make one with `sosie dataset extract`."
         ) from error
-    if not isinstance(about, dict) or about.get("format") != SET_FORMAT:
-        raise InputError(f"{path} does not describe a set of faces; give the folder of one.")
-    settings: dict[str, Any] = about
-    if settings.get("version") != VERSION:
-        raise InputError(
-            f"{folder} is a set of version {settings.get('version')}, and this Sosie reads "
-            f"{VERSION}: update Sosie."
-        )
-    try:
-        foreign.check(settings, SETTINGS_FORM)
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}; {_RESTORE}.") from error
-    return settings
+    unknown = f"{path} does not describe a set of faces; give the folder of one."
+    return dict(checked(about, SET_FORMAT, SETTINGS_FORM, str(path), unknown, _RESTORE))
 
 
 def _told_inputs(path: Path) -> list[dict[str, Any]]:
     """What an entry of the journal tells of inputs."""
-    _size(path)
-    told = tables.metadata(path, str(path)).get(b"inputs", b"")
+    told = tables.metadata(path).get(b"inputs", b"")
     remedy = "delete it to go on without its faces"
     return list(foreign.parse_json(told, [INPUT_FORM], str(path), remedy))
-
-
-def _size(path: Path) -> int:
-    """The length of a table's file in bytes."""
-    try:
-        if path.is_file():
-            return path.stat().st_size
-        raise InputError(f"{path} is not a regular file; {_RESTORE}.")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); {_RESTORE}.") from error
 
 
 def _refuse_links(folder: Path) -> None:

@@ -21,12 +21,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sosie import foreign
-from sosie.datasets.markers import FOLDERS, PICTURES, SET_FORMAT
+from sosie.datasets.markers import FOLDERS, PICTURES, SET_FORMAT, VERSION
 from sosie.errors import InputError
 from sosie.types import FloatArray
-
-VERSION = 1
-"""Of `set.json` and the table."""
 
 
 @dataclass(frozen=True)
@@ -194,30 +191,33 @@ _LENGTHS = (0.9, 1.1)
 _BATCH_ROWS = 512
 
 
-def row_count(source: Path | IO[bytes], size_bytes: int, name: str) -> int:
+@dataclass(frozen=True)
+class PackedTable:
+    """A table that is no file of its own: its open stream, its length in bytes, and its name."""
+
+    stream: IO[bytes]
+    size_bytes: int
+    name: str
+
+
+def row_count(source: Path) -> int:
     """How many faces a table has. See `tables`."""
-    with _reading(name), pq.ParquetFile(source) as file:
-        return _claimed_rows(file, size_bytes, name)
+    with _reading(str(source)), _opened(source) as file:
+        return int(file.metadata.num_rows)
 
 
 def tables(
-    source: Path | IO[bytes],
-    size_bytes: int,
-    name: str,
-    columns: Sequence[str],
-    rows: int = _BATCH_ROWS,
-    strict: bool = True,
+    source: Path | PackedTable, columns: Sequence[str], rows: int = _BATCH_ROWS, strict: bool = True
 ) -> Iterator[pa.Table]:
     """Parts of a table of at most `rows` rows, with these columns in the types of SCHEMA.
 
-    size_bytes: of the file, which bounds what it may claim to hold. name: of the file, for
-    messages. strict: whether figures must be finite, and identities of unit length. Raises
-    InputError where the table is damaged or not that of a set.
+    strict: whether figures must be finite, and identities of unit length. Raises InputError where
+    the table is damaged, claims more than its length can hold, or is not that of a set.
     """
+    name = source.name if isinstance(source, PackedTable) else str(source)
     with _reading(name):
-        file = pq.ParquetFile(source)
+        file = _opened(source)
     with file:
-        _claimed_rows(file, size_bytes, name)
         # Of all groups of rows at once the reader would keep what it has read.
         for group in range(file.num_row_groups):
             with _reading(name):
@@ -231,10 +231,37 @@ def tables(
                 yield table
 
 
-def metadata(source: Path, name: str) -> Mapping[bytes, bytes]:
+def metadata(source: Path) -> Mapping[bytes, bytes]:
     """What is written beside a table's columns."""
-    with _reading(name):
+    _size(source)
+    with _reading(str(source)):
         return dict(pq.read_schema(source).metadata or {})
+
+
+def _opened(source: Path | PackedTable) -> pq.ParquetFile:
+    """An open table, which can hold what it claims to."""
+    if isinstance(source, PackedTable):
+        file = pq.ParquetFile(source.stream)
+        _check_claims(file, source.size_bytes, source.name)
+        return file
+    size, file = _size(source), pq.ParquetFile(source)
+    try:
+        _check_claims(file, size, str(source))
+    except InputError:
+        file.close()
+        raise
+    return file
+
+
+def _size(path: Path) -> int:
+    """The length of a table's file in bytes."""
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        raise InputError(f"{path} is not a regular file; restore it from a copy.")
+    except OSError as error:
+        reason = error.strerror
+        raise InputError(f"{path} cannot be read ({reason}); restore it from a copy.") from error
 
 
 @contextmanager
@@ -248,7 +275,7 @@ def _reading(name: str) -> Iterator[None]:
         ) from error
 
 
-def _claimed_rows(file: pq.ParquetFile, size_bytes: int, name: str) -> int:
+def _check_claims(file: pq.ParquetFile, size_bytes: int, name: str) -> None:
     about = file.metadata
     number = int(about.num_rows)
     groups = [about.row_group(k) for k in range(about.num_row_groups)]
@@ -260,7 +287,6 @@ def _claimed_rows(file: pq.ParquetFile, size_bytes: int, name: str) -> int:
             f"{name} claims to hold {number:,} faces in {held / 1e6:,.0f} MB, which is not what a "
             f"file of {size_bytes / 1e6:,.1f} MB can be; restore it from a copy."
         )
-    return number
 
 
 def _checked(table: pa.Table, columns: Sequence[str], strict: bool) -> pa.Table:

@@ -26,6 +26,7 @@ from sosie.recipes.teachers import (
     DETECTOR_FILE,
     LANDMARKER_FILE,
     LandmarkTeacher,
+    TeacherReading,
     YuNet,
     teacher_file,
 )
@@ -149,16 +150,11 @@ def decode(encoded: bytes) -> NDArray[np.uint8]:
 
 
 def _read_part(file: Path, part: Part, teachers: Path) -> None:
-    detector, teacher = _teachers(teachers)
     rows: dict[str, list[object]] = {key: [] for key in _COLUMNS}
     with zipfile.ZipFile(part.archive) as opened:
         for name in part.names:
             pixels = decode(opened.read(name))
-            found = detector.detect(pixels).boxes
-            if not len(found):
-                continue
-            box = max(found, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
-            reading = teacher.read(pixels, box)
+            reading = read_largest(pixels, teachers)
             if reading is None:
                 continue
             matrix = crop_matrix(reading.landmarks)
@@ -175,8 +171,17 @@ def _read_part(file: Path, part: Part, teachers: Path) -> None:
     save_arrays(
         file,
         {key: np.array(values) for key, values in rows.items()}
-        | {"expression_names": np.array(teacher.expression_names)},
+        | {"expression_names": np.array(_teachers(teachers)[1].expression_names)},
     )
+
+
+def read_largest(pixels: NDArray[np.uint8], teachers: Path) -> TeacherReading | None:
+    """What the landmark teacher says of the largest face of a picture; None where none is seen."""
+    detector, teacher = _teachers(teachers)
+    boxes = detector.detect(pixels).boxes
+    if not len(boxes):
+        return None
+    return teacher.read(pixels, max(boxes, key=lambda b: (b[2] - b[0]) * (b[3] - b[1])))
 
 
 def crop_matrix(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from sosie import foreign
@@ -107,26 +106,16 @@ class Member:
             ) from error
 
 
-class Archives:
+class Archives(ExitStack):
     """The archives of a run, open until it ends, and the folder that members are unpacked to.
 
     What a run that was killed left there is removed by the next one.
     """
 
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-
     def __enter__(self) -> Self:
-        self._folder = self._stack.enter_context(_temporary_folder())
+        super().__enter__()
+        self._folder = self.enter_context(_temporary_folder())
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
 
     def members(self, archive: Path) -> Iterator[tuple[Path, Member | InputError]]:
         """Every plain file of an archive, in the order of names; in its place an InputError where
@@ -134,7 +123,7 @@ class Archives:
 
         Raises InputError where the archive itself cannot be read, or would fill the disk.
         """
-        source = self._stack.enter_context(foreign.open_zip(archive))
+        source = self.enter_context(foreign.open_zip(archive))
         entries = [entry for entry in source.infolist() if not entry.is_dir()]
         whole = sum(entry.file_size for entry in entries)
         if foreign.is_bomb(whole, archive.stat().st_size):

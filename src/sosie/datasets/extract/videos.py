@@ -99,15 +99,14 @@ class VideoExtraction:
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         """Look at the video's frames, put its faces on the shelf, and commit now and then."""
+        damage = {}
         try:
             self._run(analyzer, pool, shelf, commit, on_progress)
         except InputError as error:
             # All that was read before the damage has been looked at.
-            self._shelve(shelf)
-            commit({"counts": self._told(), "error": str(error)})
-        else:
-            self._shelve(shelf)
-            commit({"counts": self._told()})
+            damage = {"error": str(error)}
+        self._shelve(shelf)
+        commit({"counts": self._told(), **damage})
 
     def _run(
         self,

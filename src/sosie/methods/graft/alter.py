@@ -18,8 +18,7 @@ from sosie.methods.graft.source_texture import PreparedPhoto, prepare_photo
 from sosie.methods.graft.view import normals
 from sosie.methods.graft.warp import Field, textured
 from sosie.recipes.occluders.layer import blend
-from sosie.recipes.occluders.library import KINDS, Library
-from sosie.recipes.parser.samples import placed
+from sosie.recipes.occluders.library import KINDS, Library, placed
 from sosie.types import FloatArray
 
 Pixels = NDArray[np.uint8]

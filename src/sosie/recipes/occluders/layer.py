@@ -59,18 +59,22 @@ class Layer:
             moved = cv2.warpAffine(
                 pixels, lens.matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
-            front = cv2.multiply(moved, cv2.merge([lens.glass] * 3), scale=1 / 255)
-            pixels = blend(pixels, np.asarray(front, np.uint8), lens.glass)
+            front = weighted(np.asarray(moved, np.uint8), lens.glass)
+            pixels = blend(pixels, front, lens.glass)
         if self.shadow is not None:
-            dimmed = cv2.multiply(pixels, cv2.merge([self.shadow] * 3), scale=1 / 255)
-            pixels = np.asarray(dimmed, np.uint8)
+            pixels = weighted(pixels, self.shadow)
         return blend(pixels, self.colors, self.alpha)
 
 
 def blend(pixels: Pixels, front: Pixels, alpha: Mask) -> Pixels:
     """`front`, whose colors are multiplied by alpha (uint8, h x w), over `pixels`."""
-    behind = cv2.multiply(pixels, cv2.bitwise_not(cv2.merge([alpha] * 3)), scale=1 / 255)
+    behind = weighted(pixels, np.asarray(cv2.bitwise_not(alpha), np.uint8))
     return np.asarray(cv2.add(front, behind), np.uint8)
+
+
+def weighted(pixels: Pixels, share: Mask) -> Pixels:
+    """The picture multiplied by a share, of which 255 is all."""
+    return np.asarray(cv2.multiply(pixels, cv2.merge([share] * 3), scale=1 / 255), np.uint8)
 
 
 def cast_shadow(mask: Mask, shift: NDArray[np.float64], soft_px: float, depth: float) -> Mask:
@@ -118,14 +122,14 @@ def cutout(
     gain = (own.mean() / max(theirs.mean(), 1)) ** rng.uniform(0.3, 1)
     tone = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.06, 3))
     colors = cv2.multiply(colors, np.append(np.clip(gain, 0.3, 2.5) * tone, 1.0))
-    front = cv2.multiply(np.asarray(colors, np.uint8), cv2.merge([alpha] * 3), scale=1 / 255)
+    front = weighted(np.asarray(colors, np.uint8), alpha)
     shadow = None
     if rng.random() < 0.4:
         face = float(np.ptp(landmarks[:, :2], axis=0).max())
         shift = np.array([rng.normal(0, 0.02), abs(rng.normal(0.02, 0.02))]) * face
         soft = float(rng.uniform(0.005, 0.03)) * face
         shadow = cast_shadow(alpha, shift, soft, float(rng.uniform(0.1, 0.5)))
-    return Layer(np.asarray(front, np.uint8), alpha, shadow, {part: alpha})
+    return Layer(front, alpha, shadow, {part: alpha})
 
 
 def _onto(

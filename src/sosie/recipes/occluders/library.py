@@ -19,6 +19,7 @@ from sosie.recipes.occluders import body, objects, worn
 from sosie.recipes.occluders.drawing import SPRITE_PX, Floats, Sprite
 from sosie.training.recipe import Materials
 
+Matrix = NDArray[np.float64]
 Placing = Literal["worn", "reaching", "upright", "anyhow", "beside"]
 
 # A change of a drawing starts a new library.
@@ -29,7 +30,7 @@ _NOT_SKIN = 22
 
 @dataclass(frozen=True)
 class Manner:
-    """How a thing lies over a face (`samples.placed`).
+    """How a thing lies over a face (`placed`).
 
     size: least and greatest side of the sprite in sizes of the face, where it is not worn. anchors:
     mesh points that bring what is worn onto a face.
@@ -222,3 +223,55 @@ def _drawn(faces: FaceSet, count: int, rows: range) -> Iterator[Sprite]:
     photos, kinds = Photos(faces), kind_of_row(count)
     for row in rows:
         yield draw_row(row, kinds[row], photos)
+
+
+def placed(manner: Manner, points: NDArray[np.float32], rng: np.random.Generator) -> Matrix:
+    """Sprite -> square. points: the face's mesh in the square, 478 x 2."""
+    if manner.placing == "worn":
+        return _onto(manner.anchors, points, rng)
+    low, high = points.min(0), points.max(0)
+    center, half = (low + high) / 2, (high - low) / 2
+    face = float((high - low).max())
+    scale = face / SPRITE_PX * float(np.exp(rng.uniform(*np.log(manner.size))))
+    # This point of the sprite, in shares of its half side, comes onto that place of the face.
+    grip, angle = rng.normal(0, 0.3, 2), float(rng.uniform(-180, 180))
+    place = center + half * rng.uniform(-1, 1, 2)
+    if manner.placing == "reaching":
+        # What is held or stretched out comes from outside: its lower end points away from the face.
+        grip = np.array([rng.normal(0, 0.15), rng.uniform(-0.9, 0.0)])
+        outward = place - center + rng.normal(0, 0.5, 2) * face
+        outward += np.array([0, rng.exponential(0.35) * face])
+        angle = float(np.degrees(np.arctan2(-outward[0], outward[1])))
+    elif manner.placing == "upright":
+        angle = float(rng.normal(0, 12))
+        place = center + half * np.array([rng.uniform(-1, 1), rng.uniform(-0.6, 1.2)])
+    elif manner.placing == "beside":
+        turned = rng.uniform(0, 2 * np.pi)
+        away = np.array([np.cos(turned), np.sin(turned)]) * rng.uniform(0.75, 1.3) * face
+        place, angle, grip = center + away, float(rng.normal(0, 15)), np.zeros(2)
+    flip = float(rng.choice((-1, 1)))
+    a = np.radians(angle)
+    turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+    stretch = np.diag([flip * np.exp(rng.normal(0, 0.1)), np.exp(rng.normal(0, 0.1))])
+    linear = scale * turn @ stretch
+    anchor = (SPRITE_PX - 1) / 2 + grip * SPRITE_PX / 2
+    return np.column_stack([linear, place - linear @ anchor])
+
+
+def _onto(
+    anchors: tuple[int, ...], points: NDArray[np.float32], rng: np.random.Generator
+) -> Matrix:
+    """The affine map of the mean face's anchors to the face's, with a little slack."""
+    source = worn.mean_points(SPRITE_PX)[list(anchors)]
+    if rng.random() < 0.5:
+        # The drawing's left side is worn on the right.
+        source = source * (-1, 1) + (SPRITE_PX - 1, 0)
+    aim = points[list(anchors)].astype(np.float64)
+    basis = np.column_stack([source, np.ones(len(source))])
+    solved = np.linalg.lstsq(basis, aim, rcond=None)[0].T
+    size = float(np.ptp(points, axis=0).max())
+    center = aim.mean(0)
+    slack = np.eye(2) + rng.normal(0, 0.03, (2, 2))
+    linear = slack @ solved[:, :2]
+    shift = center + slack @ (solved[:, 2] - center) + rng.normal(0, 0.015, 2) * size
+    return np.column_stack([linear, shift])

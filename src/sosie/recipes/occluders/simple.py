@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.geometry.head_pose import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
-
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.uint8]
+from sosie.recipes.occluders.layer import Mask, Pixels, blend, weighted
 
 
 def add_occluders(
@@ -38,14 +36,7 @@ def add_occluders(
             mask = _shapes(pixels.shape[0], low, high, size, rng)
     if rng.random() < 0.5:
         mask = np.asarray(cv2.blur(mask, (3, 3)), np.uint8)
-    return _blend(pixels, filling, mask)
-
-
-def _blend(pixels: Pixels, filling: Pixels, mask: Mask) -> Pixels:
-    share = cv2.merge([mask, mask, mask])
-    front = cv2.multiply(filling, share, scale=1 / 255)
-    behind = cv2.multiply(pixels, 255 - share, scale=1 / 255)
-    return np.asarray(cv2.add(front, behind), np.uint8)
+    return blend(pixels, weighted(filling, mask), mask)
 
 
 def _plain(pixels: Pixels, color: NDArray[np.int64]) -> Pixels:

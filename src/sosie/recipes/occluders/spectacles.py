@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import canonicalize, face_shape, silhouette
-from sosie.recipes.occluders.layer import Bent, Layer, Mask, Pixels, cast_shadow
+from sosie.recipes.occluders.layer import Bent, Layer, Mask, Pixels, cast_shadow, weighted
 
 Points = NDArray[np.float64]
 
@@ -101,8 +101,8 @@ def _drawn(
     solid = 1.0 if rng.random() < 0.92 else float(rng.uniform(0.35, 0.75))
     rim_alpha = np.asarray(cv2.convertScaleAbs(rims, alpha=solid), np.uint8)
     lens_alpha = np.asarray(cv2.multiply(lens, opacity, scale=1 / 255), np.uint8)
-    front = _weighted(np.clip(colors * light, 0, 255).astype(np.uint8), rim_alpha)
-    behind = _weighted(np.clip(tint * light, 0, 255).astype(np.uint8), lens_alpha)
+    front = weighted(np.clip(colors * light, 0, 255).astype(np.uint8), rim_alpha)
+    behind = weighted(np.clip(tint * light, 0, 255).astype(np.uint8), lens_alpha)
     bent = _bent(frame, lenses, rng) if rng.random() < 0.6 else ()
     shadow = _shadow(frame, rims, lens_alpha, rng) if rng.random() < 0.55 else None
     return Layer(
@@ -310,10 +310,8 @@ def _reflection(
         cv2.fillPoly(light, [whole], (most,), cv2.LINE_8, _SUBPIXEL_BITS)
         light = np.asarray(cv2.GaussianBlur(light, (0, 0), float(rng.uniform(0.4, 2))), np.float32)
     else:
-        ramp = (
-            np.linspace(0, 1, lens.shape[1], dtype=np.float32)
-            - (x + wide * rng.random()) / (lens.shape[1])
-        )
+        width = lens.shape[1]
+        ramp = np.linspace(0, 1, width, dtype=np.float32) - (x + wide * rng.random()) / width
         light[:] = most / (1 + np.exp(np.clip(ramp * rng.normal(0, 60), -30, 30)))
     if rng.random() < 0.5:
         color = np.clip(np.array([0.9, 0.95, 1.0]) + rng.normal(0, 0.1, 3), 0, 1) * 255
@@ -366,9 +364,8 @@ def _frame_colors(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np
 def _noise(rng: np.random.Generator, size: tuple[int, int], cells: int) -> NDArray[np.float32]:
     """Smooth noise with about `cells` bumps a side, mean 0, deviation near 1: h x w."""
     grid = rng.standard_normal((cells, cells)).astype(np.float32)
-    return np.asarray(
-        cv2.resize(grid, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32
-    )
+    wide = cv2.resize(grid, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(wide, np.float32)
 
 
 def _polygon(corners: Points, size: tuple[int, int]) -> Mask:
@@ -406,7 +403,3 @@ def _joined(first: Mask, second: Mask) -> Mask:
 def _less(mask: Mask, front: Mask) -> Mask:
     """What of a mask another one before it leaves."""
     return np.asarray(cv2.multiply(mask, cv2.bitwise_not(front), scale=1 / 255), np.uint8)
-
-
-def _weighted(colors: Pixels, alpha: Mask) -> Pixels:
-    return np.asarray(cv2.multiply(colors, cv2.merge([alpha] * 3), scale=1 / 255), np.uint8)

@@ -32,8 +32,9 @@ from sosie.recipes.face_cache import FaceSet, decode, open_faces
 from sosie.recipes.occluders.drawing import Sprite
 from sosie.recipes.occluders.held_out import TEST_KINDS, TestKind
 from sosie.recipes.occluders.layer import Layer
+from sosie.recipes.occluders.library import placed
 from sosie.recipes.parser import labels
-from sosie.recipes.parser.samples import KnownFace, Scene, add_spectacles, cut, in_the_light, placed
+from sosie.recipes.parser.samples import KnownFace, Scene, add_spectacles, cut, in_the_light
 from sosie.recipes.parser.samples import lay as lay_layer
 from sosie.recipes.parser.skin import bridge_line, by_color, doubt_of
 from sosie.recipes.teachers import PARTS

@@ -23,7 +23,7 @@ from sosie.datasets.array_files import load_arrays, make_parts, merge_parts, sav
 from sosie.errors import InputError
 from sosie.geometry import alignment, head_pose
 from sosie.geometry.head_pose import region_of
-from sosie.recipes.face_cache import BySplit, FaceSet, decode, open_faces
+from sosie.recipes.face_cache import BySplit, FaceSet, decode, open_faces, read_largest
 from sosie.recipes.parser.skin import bridge_line
 from sosie.recipes.teachers import (
     DETECTOR_FILE,
@@ -32,9 +32,7 @@ from sosie.recipes.teachers import (
     PARTS,
     PARTS_FILE,
     HairTeacher,
-    LandmarkTeacher,
     PartsTeacher,
-    YuNet,
     teacher_file,
 )
 from sosie.training.recipe import Materials
@@ -195,12 +193,7 @@ def label_name(picture: str) -> str:
 
 def landmarks_of(pixels: NDArray[np.uint8], teachers: Path) -> NDArray[np.float32] | None:
     """Those of the largest face, in pixels of the picture; None where none is seen."""
-    detector, reader = _readers(teachers)
-    boxes = detector.detect(pixels).boxes
-    if not len(boxes):
-        return None
-    box = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
-    reading = reader.read(pixels, box)
+    reading = read_largest(pixels, teachers)
     return None if reading is None else reading.landmarks
 
 
@@ -287,11 +280,6 @@ def _square(
 ) -> NDArray[np.uint8]:
     warped = alignment.warp(pixels, matrix, side_px, side_px, cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.uint8)
-
-
-@cache
-def _readers(teachers: Path) -> tuple[YuNet, LandmarkTeacher]:
-    return YuNet(teachers), LandmarkTeacher(teachers)
 
 
 @cache

@@ -20,11 +20,9 @@ from sosie.geometry.head_pose import MIRROR, Region, region_of
 from sosie.geometry.morphable_model import silhouette
 from sosie.recipes.augmentation import as_photographed, motion_kernel
 from sosie.recipes.occluders.body import SKIN
-from sosie.recipes.occluders.drawing import SPRITE_PX
-from sosie.recipes.occluders.layer import Donor, Layer, Mask, Pixels, cast_shadow, cutout
-from sosie.recipes.occluders.library import KINDS, Library, Manner
+from sosie.recipes.occluders.layer import Donor, Layer, Mask, Pixels, cast_shadow, cutout, weighted
+from sosie.recipes.occluders.library import KINDS, Library, Manner, placed
 from sosie.recipes.occluders.spectacles import spectacles
-from sosie.recipes.occluders.worn import mean_points
 from sosie.recipes.parser.labels import PLANES
 from sosie.recipes.parser.losses import TRUTH
 
@@ -122,7 +120,8 @@ def make_sample(
         face = face.mirrored()
     scene = cut(face, laid(region_of(face.landmarks), rng))
     if rng.random() < _SHADOW_ALONE:
-        scene.pixels = _shadowed(scene.pixels, _any_shape(library, scene, rng), rng)
+        # What lies in the shadow of something out of sight is still seen.
+        scene.pixels = weighted(scene.pixels, _shadow(_any_shape(library, scene, rng), rng))
     for _ in range(int(rng.choice(len(_COUNTS), p=_COUNTS))):
         add_something(scene, face.crop, library, donors, rng)
     if rng.random() < _PHOTOGRAPHED:
@@ -250,8 +249,9 @@ def _under(layer: Layer, left: Mask) -> Layer:
     """A layer of which something before it leaves a share."""
 
     def less(part: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        by = left if part.ndim == 2 else cv2.merge([left] * 3)
-        return np.asarray(cv2.multiply(part, by, scale=1 / 255), np.uint8)
+        if part.ndim == 3:
+            return weighted(part, left)
+        return np.asarray(cv2.multiply(part, left, scale=1 / 255), np.uint8)
 
     return replace(
         layer,
@@ -317,58 +317,6 @@ def add_thing(scene: Scene, crop: Pixels, library: Library, rng: np.random.Gener
     lay(scene, Layer(colors, alpha, shadow, {"hair" if name in _HAIR else "thing": hides}))
 
 
-def placed(manner: Manner, points: NDArray[np.float32], rng: np.random.Generator) -> Matrix:
-    """Sprite -> square. points: the face's mesh in the square, 478 x 2."""
-    if manner.placing == "worn":
-        return _worn(manner.anchors, points, rng)
-    low, high = points.min(0), points.max(0)
-    center, half = (low + high) / 2, (high - low) / 2
-    face = float((high - low).max())
-    scale = face / SPRITE_PX * float(np.exp(rng.uniform(*np.log(manner.size))))
-    # This point of the sprite, in shares of its half side, comes onto that place of the face.
-    grip, angle = rng.normal(0, 0.3, 2), float(rng.uniform(-180, 180))
-    place = center + half * rng.uniform(-1, 1, 2)
-    if manner.placing == "reaching":
-        # What is held or stretched out comes from outside: its lower end points away from the face.
-        grip = np.array([rng.normal(0, 0.15), rng.uniform(-0.9, 0.0)])
-        outward = place - center + rng.normal(0, 0.5, 2) * face
-        outward += np.array([0, rng.exponential(0.35) * face])
-        angle = float(np.degrees(np.arctan2(-outward[0], outward[1])))
-    elif manner.placing == "upright":
-        angle = float(rng.normal(0, 12))
-        place = center + half * np.array([rng.uniform(-1, 1), rng.uniform(-0.6, 1.2)])
-    elif manner.placing == "beside":
-        turned = rng.uniform(0, 2 * np.pi)
-        away = np.array([np.cos(turned), np.sin(turned)]) * rng.uniform(0.75, 1.3) * face
-        place, angle, grip = center + away, float(rng.normal(0, 15)), np.zeros(2)
-    flip = float(rng.choice((-1, 1)))
-    a = np.radians(angle)
-    turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
-    stretch = np.diag([flip * np.exp(rng.normal(0, 0.1)), np.exp(rng.normal(0, 0.1))])
-    linear = scale * turn @ stretch
-    anchor = (SPRITE_PX - 1) / 2 + grip * SPRITE_PX / 2
-    return np.column_stack([linear, place - linear @ anchor])
-
-
-def _worn(
-    anchors: tuple[int, ...], points: NDArray[np.float32], rng: np.random.Generator
-) -> Matrix:
-    """The affine map of the mean face's anchors to the face's, with a little slack."""
-    source = mean_points(SPRITE_PX)[list(anchors)]
-    if rng.random() < 0.5:
-        # The drawing's left side is worn on the right.
-        source = source * (-1, 1) + (SPRITE_PX - 1, 0)
-    aim = points[list(anchors)].astype(np.float64)
-    basis = np.column_stack([source, np.ones(len(source))])
-    solved = np.linalg.lstsq(basis, aim, rcond=None)[0].T
-    size = float(np.ptp(points, axis=0).max())
-    center = aim.mean(0)
-    slack = np.eye(2) + rng.normal(0, 0.03, (2, 2))
-    linear = slack @ solved[:, :2]
-    shift = center + slack @ (solved[:, 2] - center) + rng.normal(0, 0.015, 2) * size
-    return np.column_stack([linear, shift])
-
-
 def in_the_light(colors: Pixels, scene: Scene, skin: bool, rng: np.random.Generator) -> Pixels:
     """A sprite's colors in the scene's light; skin is brought to about the face's own."""
     places = scene.landmarks[[50, 280, 4, 151], :2]
@@ -398,7 +346,7 @@ def own_hair(
     mean = float(cv2.mean(gray)[0] / max(cv2.mean(alpha)[0], 1e-3))
     share = float(rng.uniform(0, 0.4))
     shading = cv2.addWeighted(gray, share / max(mean, 0.05), alpha, 1 - share, 0)
-    return np.asarray(cv2.multiply(moved, cv2.merge([shading] * 3), scale=1 / 255), np.uint8)
+    return weighted(np.asarray(moved, np.uint8), np.asarray(shading, np.uint8))
 
 
 def _any_shape(library: Library, scene: Scene, rng: np.random.Generator) -> Mask:
@@ -414,12 +362,6 @@ def _shadow(alpha: Mask, rng: np.random.Generator) -> Mask:
     """The light beside a thing: its shadow is hard or soft."""
     soft = float(rng.uniform(0.3, 4.5))
     return cast_shadow(alpha, rng.normal(0, 7, 2), soft, float(rng.uniform(0.15, 0.65)))
-
-
-def _shadowed(pixels: Pixels, alpha: Mask, rng: np.random.Generator) -> Pixels:
-    """The shadow of something out of sight; what lies in it is still seen."""
-    shadow = _shadow(alpha, rng)
-    return np.asarray(cv2.multiply(pixels, cv2.merge([shadow] * 3), scale=1 / 255), np.uint8)
 
 
 def _blur_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
