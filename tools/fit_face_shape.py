@@ -19,25 +19,21 @@ The archive goes to --out and the card beside it; the figures go to standard out
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import io
-import json
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import shape_statistics as statistics
+from fitted_archive import read_arguments, write_archive
 from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarksConnections
 from numpy.typing import NDArray
 from shape_statistics import Regression
 
 from sosie.datasets.split import is_held_out
 from sosie.geometry.morphable_model import FaceShape
+from sosie.recipes.card import FACES
 from sosie.recipes.face_cache import FaceSet, open_faces
-from sosie.recipes.teachers import LANDMARKER_FILE
-from sosie.training.recipe import Materials
 
 # The share of the faces that is fitted on; the others, furthest from the mean, are misread.
 _KEEP = 0.99
@@ -45,25 +41,17 @@ _KEEP = 0.99
 _MAX_APART = 0.08
 _RIDGES = tuple(10.0**power for power in np.arange(-7, -1.9, 0.5))
 
-_DATA = (
-    ("CelebA", "research use only"),
-    ("Labeled Faces in the Wild (LFW), deep-funneled", "public research benchmark, none stated"),
-    ("FFHQ", "CC BY-NC-SA 4.0"),
-    ("people who do not exist, made by StyleGAN2", "non-commercial use only"),
-    ("generated portraits", "CC0-1.0"),
-    ("YouTube Faces, frames with 68 landmarks", "repository MIT, frames from YouTube"),
+_SUMMARY = (
+    "Linear model of the 478-point face mesh: mean, principal directions, and which changes of "
+    "shape are changes of expression."
 )
-_USE_OF_DATA = "a linear model of shape was estimated from its landmarks; no picture is stored"
-_TEACHERS = (
-    (
-        LANDMARKER_FILE,
-        "Apache-2.0",
-        (
-            "landmarks and expression weights of the pictures, and the list of connections that "
-            "the triangles are made from; figures judged by it are judged by the teacher"
-        ),
+_USES = {
+    **dict.fromkeys(
+        FACES, "a linear model of shape was estimated from its landmarks; no picture is stored"
     ),
-)
+    "face_landmarker": "landmarks and expression weights of the pictures, and the list of "
+    "connections that the triangles are made from; figures judged by it are judged by the teacher",
+}
 
 
 @dataclass(frozen=True)
@@ -190,64 +178,24 @@ def archive(shape: FaceShape, regression: Regression) -> bytes:
     return content.getvalue()
 
 
-def card(content: bytes, file: str, figures: dict[str, float]) -> dict[str, object]:
-    """What `sosie.models.cards.Card` reads."""
-    return {
-        "name": Path(file).stem,
-        "file": file,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "summary": "Linear model of the 478-point face mesh: mean, principal directions, and which "
-        "changes of shape are changes of expression.",
-        "license": "Apache-2.0",
-        "data": [
-            {"name": name, "license": license_name, "use": _USE_OF_DATA}
-            for name, license_name in _DATA
-        ],
-        "teachers": [
-            {"name": name, "license": license_name, "use": use}
-            for name, license_name, use in _TEACHERS
-        ],
-        "date": date.today().isoformat(),
-        "figures": figures,
-        "remake": "python tools/fit_face_shape.py DATA_FOLDER TEACHERS_FOLDER "
-        f"--cache CACHE_FOLDER --out src/sosie/models/files/{file}",
-    }
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("teachers", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="the archive to write, .npz")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for the faces")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read faces")
-    parser.add_argument("--directions", type=int, default=100)
-    arguments = parser.parse_args()
-    if arguments.out.suffix != ".npz":
-        parser.error(f"--out {arguments.out} does not end in .npz")
-    readings = read(
-        open_faces(
-            Materials(arguments.data, arguments.teachers, arguments.cache, arguments.workers)
-        )
-    )
-    ridge, validation = choose_ridge(readings, arguments.directions)
-    fit = fit_shape(readings, arguments.directions)
-    content = archive(fit.shape, fit_expression(readings, fit, ridge))
+    materials, out, directions = read_arguments(__doc__ or "", 100)
+    readings = read(open_faces(materials))
+    ridge, validation = choose_ridge(readings, directions)
+    fit = fit_shape(readings, directions)
     figures = {
         "expression_r2": validation.pop("expression_r2"),
         "variance_explained": fit.explained,
-        "directions": arguments.directions,
+        "directions": directions,
         "people": len(set(readings.people[fit.kept])),
         "pictures": readings.pictures,
         "faces": int(fit.kept.sum()),
         "ridge": ridge,
         **validation,
     }
-    figures = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in figures.items()}
-    described = json.dumps(card(content, arguments.out.name, figures), indent=2) + "\n"
-    arguments.out.write_bytes(content)
-    arguments.out.with_suffix(".json").write_text(described, encoding="utf-8")
-    print(json.dumps(figures, indent=2))
+    content = archive(fit.shape, fit_expression(readings, fit, ridge))
+    tool = Path(__file__).name
+    write_archive(out, content, figures, tool=tool, summary=_SUMMARY, uses=_USES)
     return 0
 
 

@@ -18,16 +18,13 @@ The archive goes to --out and the card beside it; the figures go to standard out
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import io
-import json
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import cv2
 import numpy as np
+from fitted_archive import read_arguments, write_archive
 from numpy.typing import NDArray
 
 from sosie.geometry.head_pose import head_pose
@@ -35,8 +32,6 @@ from sosie.methods.graft import unwrap
 from sosie.methods.graft.source_texture import seen_share
 from sosie.methods.graft.texture_model import TextureModel, pack, unpack
 from sosie.recipes.parser.labels import LabeledFaces, open_labeled
-from sosie.recipes.teachers import HAIR_FILE, LANDMARKER_FILE, PARTS_FILE
-from sosie.training.recipe import Materials
 
 # Faces as large as the layout needs.
 _GROUPS = ("hires", "celeba", "celebamask")
@@ -52,19 +47,18 @@ _ROUNDS, _FIRST_DIRECTIONS = 8, 20
 _NOISE = 0.1
 _TEST_FACES = 60
 
-_DATA = (
-    ("CelebA", "research use only"),
-    ("FFHQ", "CC BY-NC-SA 4.0"),
-    ("people who do not exist, made by StyleGAN2", "non-commercial use only"),
-    ("generated portraits", "CC0-1.0"),
-    ("CelebAMask-HQ", "non-commercial research"),
+_SUMMARY = (
+    "Linear model of the unwrapped texture of faces, which fills in what hides a source's face."
 )
-_USE_OF_DATA = "a linear model of texture was estimated from its faces; no picture is stored"
-_TEACHERS = (
-    (LANDMARKER_FILE, "Apache-2.0", "landmarks of the pictures"),
-    (PARTS_FILE, "labels of CelebAMask-HQ: non-commercial research", "what of a picture is skin"),
-    (HAIR_FILE, "Apache-2.0", "how much of a pixel is hair"),
-)
+_USES = {
+    **dict.fromkeys(
+        ("celeba", "ffhq", "stylegan2", "portraits", "celebamask"),
+        "a linear model of texture was estimated from its faces; no picture is stored",
+    ),
+    "face_landmarker": "landmarks of the pictures",
+    "bisenet": "what of a picture is skin",
+    "hair": "how much of a pixel is hair",
+}
 
 
 @dataclass(frozen=True)
@@ -166,47 +160,10 @@ def errors(model: TextureModel, textures: Textures) -> dict[str, float]:
     return figures
 
 
-def card(content: bytes, file: str, figures: dict[str, float]) -> dict[str, object]:
-    """What `sosie.models.cards.Card` reads."""
-    return {
-        "name": Path(file).stem,
-        "file": file,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "summary": "Linear model of the unwrapped texture of faces, which fills in what hides a "
-        "source's face.",
-        "license": "Apache-2.0",
-        "data": [
-            {"name": name, "license": license_name, "use": _USE_OF_DATA}
-            for name, license_name in _DATA
-        ],
-        "teachers": [
-            {"name": name, "license": license_name, "use": use}
-            for name, license_name, use in _TEACHERS
-        ],
-        "date": date.today().isoformat(),
-        "figures": figures,
-        "remake": "python tools/fit_face_texture.py DATA_FOLDER TEACHERS_FOLDER "
-        f"--cache CACHE_FOLDER --out src/sosie/models/files/{file}",
-    }
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("teachers", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="the archive to write, .npz")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for the faces")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read faces")
-    parser.add_argument("--directions", type=int, default=90)
-    arguments = parser.parse_args()
-    if arguments.out.suffix != ".npz":
-        parser.error(f"--out {arguments.out} does not end in .npz")
-    fitted, measured = read(
-        open_labeled(
-            Materials(arguments.data, arguments.teachers, arguments.cache, arguments.workers)
-        )
-    )
-    model, explained = fit(fitted, arguments.directions)
+    materials, out, directions = read_arguments(__doc__ or "", 90)
+    fitted, measured = read(open_labeled(materials))
+    model, explained = fit(fitted, directions)
     stored = io.BytesIO()
     np.savez_compressed(stored, **pack(model))
     content = stored.getvalue()
@@ -214,15 +171,12 @@ def main() -> int:
     figures = {
         **errors(unpack(content), some),
         "variance_explained": explained,
-        "directions": arguments.directions,
+        "directions": directions,
         "faces": len(fitted.pixels),
         "test_faces": len(some.pixels),
     }
-    figures = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in figures.items()}
-    described = json.dumps(card(content, arguments.out.name, figures), indent=2) + "\n"
-    arguments.out.write_bytes(content)
-    arguments.out.with_suffix(".json").write_text(described, encoding="utf-8")
-    print(json.dumps(figures, indent=2))
+    tool = Path(__file__).name
+    write_archive(out, content, figures, tool=tool, summary=_SUMMARY, uses=_USES)
     return 0
 
 
