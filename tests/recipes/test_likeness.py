@@ -1,4 +1,4 @@
-"""Faces are looked at as the run time looks at them, and a little askew."""
+"""Faces are looked at as the run time looks at them; the perceptual distance, on random weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
 
 from sosie.analysis import embedder  # noqa: E402
+from sosie.errors import InputError  # noqa: E402
 from sosie.geometry import alignment  # noqa: E402
 from sosie.methods.graft import view  # noqa: E402
 from sosie.recipes import likeness  # noqa: E402
@@ -85,3 +86,38 @@ def test_many_faces_are_described_as_each_alone(model_face, paint):
     # Skin fills most of a chip: the tones are what is told.
     told = [np.corrcoef(a, b)[0, 1] for a, b in zip(together, tones, strict=True)]
     assert min(told) > 0.9
+
+
+@pytest.fixture(scope="module")
+def distance(perceptual_teachers):
+    return likeness.PerceptualDistance(perceptual_teachers)
+
+
+def pictures(count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+
+
+def test_equal_pictures_are_not_apart(distance):
+    assert distance(pictures(), pictures()).tolist() == [0, 0]
+
+
+def test_more_noise_is_further_apart(distance):
+    answer = pictures()
+    noise = torch.randn(answer.shape, generator=torch.Generator().manual_seed(4))
+    apart = [distance(answer + share * noise, answer) for share in (0.02, 0.1, 0.4)]
+    assert (apart[0] < apart[1]).all()
+    assert (apart[1] < apart[2]).all()
+
+
+def test_gradients_flow_to_the_first_picture_alone(distance):
+    ours, answer = pictures().requires_grad_(), (pictures() + 0.1).requires_grad_()
+    distance(ours, answer).sum().backward()
+    assert ours.grad is not None
+    assert ours.grad.abs().sum() > 0
+    assert answer.grad is None
+    assert not any(value.requires_grad for value in distance.parameters())
+
+
+def test_an_absent_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=likeness.FEATURES_FILE):
+        likeness.PerceptualDistance(tmp_path)

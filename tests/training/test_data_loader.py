@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
 
 from sosie.training.data_loader import Shuffled
 
