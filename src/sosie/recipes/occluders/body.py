@@ -113,7 +113,7 @@ def draw_hand(rng: np.random.Generator, cheek: Floats) -> Sprite:
     hand = Hand(rng)
     skin = _skin(rng, cheek) * hand.relief.light(rng)[..., None]
     drawing = empty()
-    lay(drawing, np.clip(skin, 0, 1), hand.relief.mask)
+    lay(drawing, skin, hand.relief.mask)
     if rng.random() < 0.6:
         _nails(drawing, hand, rng)
     if rng.random() < 0.45:
@@ -141,7 +141,7 @@ def draw_fingers(rng: np.random.Generator, cheek: Floats) -> Sprite:
         tips.append((place, np.array([np.sin(angle), -np.cos(angle)]), radius))
     drawing = empty()
     skin = _skin(rng, cheek) * relief.light(rng)[..., None]
-    lay(drawing, np.clip(skin, 0, 1), relief.mask)
+    lay(drawing, skin, relief.mask)
     if rng.random() < 0.6:
         for tip in tips:
             _nail(drawing, *tip, _polish(rng))
@@ -181,7 +181,7 @@ def _nail(drawing: Floats, place: Places, ahead: Places, radius: float, color: C
     mask = np.zeros((DRAWN_PX, DRAWN_PX), np.uint8)
     cv2.ellipse(mask, box, (255,), -1, cv2.LINE_AA)
     inside = mask.astype(np.float32) / 255 * drawing[..., 3]
-    lay(drawing, np.clip(color, 0, 1), inside * 0.8)
+    lay(drawing, color, inside * 0.8)
 
 
 def _sleeve(drawing: Floats, hand: Hand, rng: np.random.Generator) -> None:
@@ -191,7 +191,7 @@ def _sleeve(drawing: Floats, hand: Hand, rng: np.random.Generator) -> None:
     edge = top + rng.normal(0, 0.15) * (np.arange(DRAWN_PX) - DRAWN_PX / 2)
     wide *= np.arange(DRAWN_PX)[:, None] > edge[None, :]
     folds = 1 + 0.18 * noise(rng, 5) + 0.04 * noise(rng, 60)
-    lay(drawing, np.clip(rng.uniform(0, 1, 3) * folds, 0, 1), wide)
+    lay(drawing, rng.uniform(0, 1, 3) * folds, wide)
 
 
 def _ring(drawing: Floats, hand: Hand, rng: np.random.Generator) -> None:

@@ -79,7 +79,7 @@ def _leaf(
     tone = np.clip(color * (1 + 0.15 * noise(rng, 10)), 0, 1)
     lay(drawing, tone.astype(np.float32), mask)
     rib = line(np.array([(0, 0), (length, 0)]) @ turn + root, 3)
-    lay(drawing, np.clip(color * 1.5, 0, 1), rib * mask * 0.6)
+    lay(drawing, color * 1.5, rib * mask * 0.6)
 
 
 def draw_flowers(rng: np.random.Generator) -> Sprite:
@@ -95,10 +95,10 @@ def draw_flowers(rng: np.random.Generator) -> Sprite:
             wide = length * rng.uniform(0.22, 0.36)
             ring = ellipse(tuple((center + away).tolist()), (length * 0.5, wide), angle)
             tone = color * (1 + 0.1 * noise(rng, 12)) * rng.uniform(0.8, 1.1)
-            lay(drawing, np.clip(tone, 0, 1).astype(np.float32), polygon(ring))
+            lay(drawing, tone, polygon(ring))
         heart = polygon(ellipse(tuple(center.tolist()), (length * 0.25, length * 0.25)))
         spots = np.array([0.9, 0.75, 0.2]) * (1 + 0.3 * grain(rng, 50, 2)[..., None])
-        lay(drawing, np.clip(spots, 0, 1).astype(np.float32), heart)
+        lay(drawing, spots, heart)
     return sprite(drawing)
 
 
@@ -121,7 +121,7 @@ def draw_cat(rng: np.random.Generator) -> Sprite:
     shade = 1.1 - 0.5 * np.abs(x - _MIDDLE) / _MIDDLE
     fur = coat * (stripes * shade * (1 + 0.12 * grain(rng, 60, 2)))[..., None]
     drawing = empty()
-    lay(drawing, np.clip(fur, 0, 1).astype(np.float32), mask)
+    lay(drawing, fur, mask)
     for side in (-1, 1):
         eye = ellipse((head[0] + side * radius * 0.42, head[1]), (radius * 0.17, radius * 0.12))
         lay(drawing, np.array([0.6, 0.75, 0.2]), polygon(eye))
@@ -144,9 +144,9 @@ def draw_hat(rng: np.random.Generator) -> Sprite:
     weave = 1 + rng.uniform(0, 0.2) * np.sin(x / 2.5) * np.sin(y / 2.5)
     felt = color * (weave * (1 + 0.05 * grain(rng, 50, 2)))[..., None]
     drawing = empty()
-    lay(drawing, np.clip(felt * 0.9, 0, 1).astype(np.float32), polygon(crown))
+    lay(drawing, felt * 0.9, polygon(crown))
     shade = 0.75 + 0.4 * np.clip((level[1] - y) / 60, -0.5, 0.6)
-    lay(drawing, np.clip(felt * shade[..., None], 0, 1).astype(np.float32), polygon(brim))
+    lay(drawing, felt * shade[..., None], polygon(brim))
     return sprite(drawing)
 
 
@@ -191,7 +191,7 @@ def draw_glove(rng: np.random.Generator) -> Sprite:
     below = (y > hand.wrist_y)[..., None]
     wool = np.where(below, two * cuff[..., None], wool)
     drawing = empty()
-    lay(drawing, np.clip(wool, 0, 1).astype(np.float32), mask)
+    lay(drawing, wool, mask)
     return sprite(drawing)
 
 
@@ -212,7 +212,7 @@ def draw_umbrella(rng: np.random.Generator) -> Sprite:
         ring = np.concatenate([lower, rise[1], rise[0][::-1]])
         tone = (one, two)[number % 2] * (0.7 + 0.5 * number / segments)
         folded = tone * (1 + 0.06 * grain(rng, 10)[..., None])
-        lay(drawing, np.clip(folded, 0, 1).astype(np.float32), polygon(ring))
+        lay(drawing, folded, polygon(ring))
     return sprite(drawing)
 
 

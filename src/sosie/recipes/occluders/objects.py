@@ -53,7 +53,7 @@ def draw_microphone(rng: np.random.Generator) -> Sprite:
     ball_y = DRAWN_PX * 0.03 + radius
     stick = radius * rng.uniform(0.3, 0.75)
     mask, shade = _column(rng, ball_y, DRAWN_PX * 1.1, stick, stick * rng.uniform(0.6, 1.0))
-    lay(drawing, np.clip(dark * shade, 0, 1).astype(np.float32), mask)
+    lay(drawing, dark * shade, mask)
     power = 2.0 if rng.random() < 0.7 else 3.5
     stretch = rng.uniform(0.95, 1.5)
     ring = ellipse((_MIDDLE, ball_y * 1.1), (radius, radius * stretch), 0, power)
@@ -67,7 +67,7 @@ def draw_microphone(rng: np.random.Generator) -> Sprite:
     else:
         mesh = 1 + 0.15 * grain(rng, 90, 2)
     shaded = color * np.clip(round_shade * mesh, 0.15, 1.4)[..., None]
-    lay(drawing, np.clip(shaded, 0, 1).astype(np.float32), polygon(ring))
+    lay(drawing, shaded, polygon(ring))
     if rng.random() < 0.4:
         lay(drawing, rng.uniform(0, 1, 3), line(_ring_across(ball_y + radius, radius), 9))
     return sprite(drawing)
@@ -86,19 +86,19 @@ def draw_cup(rng: np.random.Generator) -> Sprite:
     mask, shade = _column(rng, top, bottom, wide, wide * rng.uniform(0.65, 1.0))
     if rng.random() < 0.4:
         handle = ellipse((_MIDDLE + wide, (top + bottom) / 2), (wide * 0.5, (bottom - top) * 0.25))
-        lay(drawing, np.clip(color * 0.85, 0, 1), line(handle, rng.uniform(10, 24), closed=True))
+        lay(drawing, color * 0.85, line(handle, rng.uniform(10, 24), closed=True))
     skin = np.clip(color + 0.02 * grain(rng)[..., None], 0, 1) * shade
-    lay(drawing, np.clip(skin, 0, 1).astype(np.float32), mask)
+    lay(drawing, skin, mask)
     if rng.random() < 0.6:
         y = np.arange(DRAWN_PX)[:, None]
         low, high = np.sort(rng.uniform(top, bottom, 2))
         band = mask * ((y > low) & (y < high))
-        lay(drawing, np.clip(cloth(rng) * shade, 0, 1), band.astype(np.float32))
+        lay(drawing, cloth(rng) * shade, band.astype(np.float32))
     rim = ellipse((_MIDDLE, top), (wide, wide * rng.uniform(0.08, 0.3)))
-    lay(drawing, np.clip(color * rng.uniform(0.3, 1.3), 0, 1), polygon(rim))
+    lay(drawing, color * rng.uniform(0.3, 1.3), polygon(rim))
     if rng.random() < 0.3:
         neck, neck_shade = _column(rng, DRAWN_PX * 0.02, top + 4, wide * 0.3, wide * 0.6)
-        lay(drawing, np.clip(color * neck_shade, 0, 1).astype(np.float32), neck)
+        lay(drawing, color * neck_shade, neck)
     return sprite(drawing)
 
 
@@ -117,7 +117,7 @@ def draw_food(rng: np.random.Generator) -> Sprite:
         radius = rng.uniform(35, 110)
         for start, end in pairwise(ends):
             relief.capsule(start, end, radius, radius)
-        lay(drawing, np.clip(speckled * relief.light(rng)[..., None], 0, 1), relief.mask)
+        lay(drawing, speckled * relief.light(rng)[..., None], relief.mask)
     elif kind == 1:
         y = DRAWN_PX * 0.3
         while y < DRAWN_PX * 0.75:
@@ -158,7 +158,7 @@ def draw_phone(rng: np.random.Generator, photo: Floats) -> Sprite:
     mask = polygon(body)
     tone = np.full(3, rng.uniform(0.02, 1)) if rng.random() < 0.6 else rng.uniform(0, 1, 3)
     sheen = 1 + 0.12 * noise(rng, 2)
-    lay(drawing, np.clip(tone * sheen, 0, 1).astype(np.float32), mask)
+    lay(drawing, tone * sheen, mask)
     kind = rng.random()
     if kind < 0.35:
         inside = ellipse((_MIDDLE, _MIDDLE), (half[0] * 0.9, half[1] * 0.88), 0, float(power), 200)
@@ -172,7 +172,7 @@ def draw_phone(rng: np.random.Generator, photo: Floats) -> Sprite:
         for y in np.arange(_MIDDLE - half[1] * 0.8, _MIDDLE + half[1] * 0.8, rng.uniform(9, 26)):
             ends = _MIDDLE + half[0] * np.array([-0.8, rng.uniform(0.1, 0.8)])
             written = line(np.array([(ends[0], y), (ends[1], y)]), rng.uniform(2, 7))
-            lay(drawing, np.clip(1 - tone, 0, 1), written * mask * 0.8)
+            lay(drawing, np.asarray(1 - tone), written * mask * 0.8)
     return sprite(drawing)
 
 
@@ -190,7 +190,7 @@ def draw_cord(rng: np.random.Generator) -> Sprite:
         edge = cv2.GaussianBlur(core, (0, 0), max(width / 4, 0.6))
         tone = rng.uniform(0, 1, 3) if rng.random() < 0.5 else np.full(3, rng.uniform(0, 1))
         filling = tone * (0.5 + 0.6 * edge[..., None]) if rng.random() < 0.6 else cloth(rng)
-        lay(drawing, np.clip(filling, 0, 1).astype(np.float32), core)
+        lay(drawing, filling, core)
     return sprite(drawing)
 
 
@@ -272,7 +272,7 @@ def draw_shape(rng: np.random.Generator, photo: Floats) -> Sprite:
         softened = cv2.GaussianBlur((~holes).astype(np.float32), (0, 0), 1.5)
         mask = np.asarray(mask * softened, np.float32)
     drawing = empty()
-    lay(drawing, np.clip(surface, 0, 1), mask.astype(np.float32))
+    lay(drawing, surface, mask.astype(np.float32))
     return sprite(drawing)
 
 

@@ -168,7 +168,7 @@ def _reflection(
     corners = center + np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * size
     corners[:2, 0] += slant
     shine = polygon(corners) * glass * float(rng.uniform(0.1, most))
-    lay(drawing, np.clip(np.array([0.9, 0.95, 1.0]) + rng.normal(0, 0.1, 3), 0, 1), shine)
+    lay(drawing, np.array([0.9, 0.95, 1.0]) + rng.normal(0, 0.1, 3), shine)
 
 
 def draw_mask(rng: np.random.Generator, points: Points) -> Sprite:
@@ -197,8 +197,8 @@ def draw_mask(rng: np.random.Generator, points: Points) -> Sprite:
     drawing = empty()
     for cheek, ear in ((cheeks[0], points[127]), (cheeks[1], points[356])):
         band = line(np.stack([cheek + drop, ear]), rng.uniform(3, 7))
-        lay(drawing, np.clip(color * 0.95, 0, 1), band)
-    lay(drawing, np.clip(cloth, 0, 1).astype(np.float32), mask)
+        lay(drawing, color * 0.95, band)
+    lay(drawing, cloth, mask)
     return sprite(drawing)
 
 
@@ -252,7 +252,7 @@ def draw_headset(rng: np.random.Generator, points: Points) -> Sprite:
         dark = np.full(3, rng.uniform(0.02, 0.25))
         lay(drawing, dark, line(curve(np.stack([ear, cheek, end])), rng.uniform(3, 9)))
         foam = ellipse((float(end[0]), float(end[1])), tuple(rng.uniform(6, 20, 2)))
-        lay(drawing, np.clip(dark * (1 + 0.4 * grain(rng, 60, 2)[..., None]), 0, 1), polygon(foam))
+        lay(drawing, dark * (1 + 0.4 * grain(rng, 60, 2)[..., None]), polygon(foam))
     elif kind < 0.8:
         start = points[rng.choice(mesh.OVAL)]
         end = points[rng.choice(mesh.OVAL)]
