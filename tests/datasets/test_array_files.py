@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sosie.datasets.array_files import (
-    in_processes,
-    load_arrays,
-    make_parts,
-    merge_parts,
-    new_bytes,
-    save_arrays,
-)
+from sosie.datasets.array_files import in_processes, new_bytes, open_cache, save_arrays
 
 
 def listed(folder):
@@ -96,30 +89,40 @@ def test_jobs_are_done_wherever_they_are(workers):
 
 
 def test_parts_that_are_there_are_kept_and_all_become_one(tmp_path):
-    jobs = [(0, 2), (2, 0), (2, 3)]
-    files = make_parts(tmp_path, write_part, jobs[:1], [2], 0)
-    kept = files[0].stat().st_mtime_ns
-    files = make_parts(tmp_path, write_part, jobs, [2, 0, 3], 0)
-    assert files[0].stat().st_mtime_ns == kept
-    table, mapped = tmp_path / "table.npz", tmp_path / "pictures.npy"
-    merge_parts(
-        files,
-        table,
-        {"pictures": mapped},
-        common=("axes",),
-        finish=lambda columns: {**columns, "rows": np.arange(len(columns["names"]))},
-    )
-    found = load_arrays(table)
+    def opened(first=write_part):
+        return open_cache(
+            tmp_path,
+            "table.npz",
+            ("pictures",),
+            first,
+            lambda: [((0, 2), 2), ((2, 0), 0), ((2, 3), 3)],
+            workers=0,
+            common=("axes",),
+            finish=lambda columns: {**columns, "rows": np.arange(len(columns["names"]))},
+        )
+
+    def stopped(file, first, count):
+        if first:
+            raise KeyboardInterrupt
+        write_part(file, first, count)
+
+    def others(file, first, count):
+        assert first, "the first part was there"
+        write_part(file, first, count)
+
+    with pytest.raises(KeyboardInterrupt):
+        opened(stopped)
+    opened(others)
+    found = opened(lambda *_: pytest.fail("made again"))
     assert found["names"].tolist() == ["n0", "n1", "n2", "n3", "n4"]
     assert found["rows"].tolist() == [0, 1, 2, 3, 4]
     assert found["axes"].tolist() == ["x", "y"]
     assert int(found["left_out"]) == 4
-    assert np.load(mapped)[:, 1, 2].tolist() == [0, 1, 2, 3, 4]
+    assert found["pictures"][:, 1, 2].tolist() == [0, 1, 2, 3, 4]
     assert listed(tmp_path) == ["pictures.npy", "table.npz"]
 
 
 def test_parts_without_any_rows_become_an_empty_cache(tmp_path):
-    files = make_parts(tmp_path, write_part, [(0, 0)], [0], 0)
-    merge_parts(files, tmp_path / "table.npz", {"pictures": tmp_path / "pictures.npy"})
-    assert len(load_arrays(tmp_path / "table.npz")["names"]) == 0
-    assert len(np.load(tmp_path / "pictures.npy")) == 0
+    parts = [((0, 0), 0)]
+    found = open_cache(tmp_path, "t.npz", ("pictures",), write_part, lambda: parts, workers=0)
+    assert len(found["names"]) == len(found["pictures"]) == 0

@@ -77,43 +77,57 @@ def in_processes(
             yield futures[future], future.result()
 
 
-def make_parts(
+def open_cache(
     folder: Path,
+    table: str,
+    mapped: Collection[str],
     work: Callable[..., None],
-    jobs: Sequence[tuple[Any, ...]],
-    sizes: Sequence[int],
-    workers: int,
-) -> list[Path]:
-    """The files of all parts of a cache, in order: `work(file, *job)` writes each.
-
-    Those that an earlier run left in `folder` are kept. sizes: pictures of each part, for the log.
-    """
-    files = [folder / f"rows-{number:05}.npz" for number in range(len(jobs))]
-    missing = [number for number, file in enumerate(files) if not file.exists()]
-    name, total = folder.name.split("-")[0], sum(sizes[number] for number in missing)
-    done, started = 0, time.monotonic()
-    wanted = [(files[number], *jobs[number]) for number in missing]
-    for place, _ in in_processes(work, wanted, workers):
-        done += sizes[missing[place]]
-        rate = done / max(time.monotonic() - started, 1e-9)
-        _log.info("%s: %d of %d pictures, %.1f a second", name, done, total, rate)
-    return files
-
-
-def merge_parts(
-    files: Sequence[Path],
-    table: Path,
-    mapped: Mapping[str, Path],
+    parts: Callable[[], Sequence[tuple[tuple[Any, ...], int]]],
     *,
+    workers: int,
     common: Collection[str] = (),
     finish: Callable[[Columns], Columns] = lambda columns: columns,
-) -> None:
-    """Make one of all parts, and remove them: their arrays one after another, numbers added up.
+) -> Columns:
+    """The arrays of a cache in `folder`; it is made in parts first where need be.
 
-    table: the .npz of all but what is `mapped`, name -> .npy file of uint8. common: arrays that are
-    the same in all parts. finish: changes the table's arrays before they are written. The table
-    comes last: where it is, the cache is whole.
+    table: the .npz of all arrays but those that are `mapped`: uint8, in a .npy each. work: writes a
+    part, `work(file, *job)`. parts: what gives the job of each part, and how many pictures it has
+    (for the log). workers: see `in_processes`. common: arrays that are the same in all parts; the
+    others are put one after another, and numbers added up. finish: changes the table's arrays
+    before they are written.
+
+    What an interrupted run has left of parts is kept. The table comes last: where it is, the cache
+    is whole.
     """
+    if not (folder / table).exists():
+        jobs = parts()
+        files = [folder / f"rows-{number:05}.npz" for number in range(len(jobs))]
+        _make_missing(files, work, jobs, workers)
+        save_arrays(folder / table, finish(_merged(files, mapped, common)))
+        for file in files:
+            file.unlink()
+    maps = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in mapped}
+    return maps | load_arrays(folder / table)
+
+
+def _make_missing(
+    files: Sequence[Path],
+    work: Callable[..., None],
+    jobs: Sequence[tuple[tuple[Any, ...], int]],
+    workers: int,
+) -> None:
+    missing = [(file, *job) for file, job in zip(files, jobs, strict=True) if not file.exists()]
+    total, done, started = sum(size for _, _, size in missing), 0, time.monotonic()
+    wanted = [(file, *job) for file, job, _ in missing]
+    for number, _ in in_processes(work, wanted, workers):
+        done += missing[number][2]
+        rate = done / max(time.monotonic() - started, 1e-9)
+        name = files[0].parent.name.split("-")[0]
+        _log.info("%s: %d of %d pictures, %.1f a second", name, done, total, rate)
+
+
+def _merged(files: Sequence[Path], mapped: Collection[str], common: Collection[str]) -> Columns:
+    """The table of all parts; what is mapped is written beside them."""
     columns: dict[str, list[NDArray[Any]]] = {}
     shapes: dict[str, list[tuple[int, ...]]] = {name: [] for name in mapped}
     for file in files:
@@ -123,21 +137,18 @@ def merge_parts(
                     shapes[name].append(_shape_in(kept, name))
                 else:
                     columns.setdefault(name, []).append(kept[name])
-    for name, target in mapped.items():
+    for name in mapped:
         row, total = 0, sum(shape[0] for shape in shapes[name])
         rest = max((shape[1:] for shape in shapes[name]), key=len)
-        with new_bytes(target, (total, *rest)) as array:
+        with new_bytes(files[0].with_name(f"{name}.npy"), (total, *rest)) as array:
             for file, shape in zip(files, shapes[name], strict=True):
                 if shape[0]:
                     with np.load(file, allow_pickle=False) as kept:
                         array[row : row + shape[0]] = kept[name]
                     row += shape[0]
-    merged = {
+    return {
         name: values[-1] if name in common else _joined(values) for name, values in columns.items()
     }
-    save_arrays(table, finish(merged))
-    for file in files:
-        file.unlink()
 
 
 def _joined(values: list[NDArray[Any]]) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sosie import foreign
 from sosie.analysis.analyzer import Analyzer, create_analyzer
-from sosie.datasets.array_files import load_arrays, make_parts, merge_parts, save_arrays
+from sosie.datasets.array_files import open_cache, save_arrays
 from sosie.datasets.images import Picture, find_pictures, read_picture
 from sosie.datasets.split import is_held_out, is_validation
 from sosie.errors import InputError
@@ -151,11 +151,14 @@ def open_people(
     pictures = find_pictures(data)
     parts = [pictures[start : start + _PART] for start in range(0, len(pictures), _PART)]
     folder = cache_folder / f"people-{_key(pictures, template, size_px)}"
-    if not (folder / "people.npz").exists():
-        jobs = [(part, template, size_px) for part in parts]
-        files = make_parts(folder, _read_part, jobs, [len(part) for part in parts], workers)
-        merge_parts(files, folder / "people.npz", {"faces": folder / "faces.npy"})
-    columns = load_arrays(folder / "people.npz")
+    columns = open_cache(
+        folder,
+        "people.npz",
+        ("faces",),
+        _read_part,
+        lambda: [((part, template, size_px), len(part)) for part in parts],
+        workers=workers,
+    )
     unreadable, faceless = int(columns["unreadable"]), int(columns["faceless"])
     if unreadable or faceless:
         _log.info(
@@ -164,9 +167,8 @@ def open_people(
         )  # fmt: skip
     if not len(columns["people"]):
         raise InputError(f"No picture in {data} shows a face that can be found: name others.")
-    faces = np.load(folder / "faces.npy", mmap_mode="r")
-    people, names, splits = (columns[name] for name in _COLUMNS)
-    return People(faces, people, names, splits, unreadable, faceless)
+    known = {name: columns[name] for name in ("faces", *_COLUMNS)}
+    return People(**known, unreadable=unreadable, faceless=faceless)
 
 
 def _key(pictures: Sequence[Picture], template: str, size_px: int) -> str:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.datasets.array_files import load_arrays, make_parts, merge_parts, save_arrays, short_hash
+from sosie.datasets.array_files import open_cache, save_arrays, short_hash
 from sosie.datasets.split import identity_of, is_held_out, is_validation
 from sosie.errors import InputError
 from sosie.geometry import alignment
@@ -119,16 +119,17 @@ def open_faces(materials: Materials) -> FaceSet:
     made_from = [(p.archive.name, p.archive.stat().st_size, p.names) for p in parts]
     key = repr((_VERSION, made_from, _digest(materials.teachers / LANDMARKER_FILE)))
     folder = materials.cache / f"faces-{short_hash(key)}"
-    if not (folder / "faces.npz").exists():
-        jobs = [(part, materials.teachers) for part in parts]
-        sizes = [len(part.names) for part in parts]
-        files = make_parts(folder, _read_part, jobs, sizes, max(1, materials.workers))
-        crops_file = {"crops": folder / "crops.npy"}
-        merge_parts(files, folder / "faces.npz", crops_file, common=("expression_names",))
-    arrays = load_arrays(folder / "faces.npz")
+    arrays = open_cache(
+        folder,
+        "faces.npz",
+        ("crops",),
+        _read_part,
+        lambda: [((part, materials.teachers), len(part.names)) for part in parts],
+        workers=max(1, materials.workers),
+        common=("expression_names",),
+    )
     names = tuple(str(name) for name in arrays.pop("expression_names"))
-    crops = np.load(folder / "crops.npy", mmap_mode="r")
-    return FaceSet(crops=crops, expression_names=names, **arrays)
+    return FaceSet(expression_names=names, **arrays)
 
 
 def picture_parts(data: Path, group: str) -> Iterator[Part]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie.datasets.array_files import make_parts
+from sosie.datasets.array_files import open_cache
 from sosie.errors import InputError
 from sosie.recipes.parser import labels
 from sosie.recipes.parser.labels import CROP_PX, PLANES
@@ -123,7 +123,7 @@ def test_pictures_are_labeled_once(materials, tmp_path, face_set, model_face, mo
         "_labellers",
         lambda teachers: (Teacher(np.uint8(PARTS.index("hat"))), Teacher(np.float32(0))),
     )
-    monkeypatch.setattr(labels, "make_parts", lambda *given: make_parts(*given[:-1], workers=0))
+    monkeypatch.setattr(labels, "open_cache", lambda *given, **_: open_cache(*given, workers=0))
     made = labels.open_labeled(materials)
     assert made.people.tolist() == ["celebamask/one", "hires/a.webp", "hires/b.webp"]
     assert made.groups.tolist() == ["celebamask", "hires", "hires"]

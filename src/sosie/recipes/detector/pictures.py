@@ -27,14 +27,7 @@ from numpy.typing import NDArray
 
 from sosie.analysis import detection
 from sosie.analysis.detector import Detector, overlaps
-from sosie.datasets.array_files import (
-    Columns,
-    load_arrays,
-    make_parts,
-    merge_parts,
-    save_arrays,
-    short_hash,
-)
+from sosie.datasets.array_files import Columns, load_arrays, open_cache, save_arrays, short_hash
 from sosie.datasets.split import identity_of, is_held_out, is_validation
 from sosie.errors import InputError
 from sosie.geometry.head_pose import Region
@@ -123,19 +116,22 @@ def open_pictures(materials: Materials) -> PictureSet:
     more = [(file.name, file.stat().st_size) for file in extra]
     key = repr((_VERSION, made_from, more, hashlib.sha256(teacher.read_bytes()).hexdigest()))
     folder = materials.cache / f"detector-{short_hash(key)}"
-    if not (folder / "labels.npz").exists():
-        jobs = [(part, materials.teachers) for part in parts]
-        sizes = [len(part.names) for part in parts]
-        files = make_parts(folder, _read_part, jobs, sizes, materials.workers)
-        files.append(folder / "faceless.npz")
-        save_arrays(files[-1], _packed(_faceless_rows(extra)))
-        pixels_file = {"pixels": folder / "pixels.npy"}
-        merge_parts(files, folder / "labels.npz", pixels_file, finish=_with_starts)
-    arrays = load_arrays(folder / "labels.npz")
+    arrays = open_cache(
+        folder,
+        "labels.npz",
+        ("pixels",),
+        _read_part,
+        lambda: [
+            *(((part, materials.teachers), len(part.names)) for part in parts),
+            ((extra, materials.teachers), len(extra)),
+        ],
+        workers=materials.workers,
+        finish=_with_starts,
+    )
     counts = arrays["counts"]
     labels = Labels(arrays["boxes"], arrays["points5"], arrays["scores"] > SURE_SCORE)
     return PictureSet(
-        blob=np.load(folder / "pixels.npy", mmap_mode="r"),
+        blob=arrays["pixels"],
         sizes=arrays["sizes"],
         validation=arrays["validation"],
         faceless=arrays["faceless"],
@@ -248,8 +244,12 @@ _Row = tuple[NDArray[np.uint8], bool, FoundBoxes | None]
 """A picture, whether it is for validation, and its faces; None says that there is none."""
 
 
-def _read_part(file: Path, part: Part, teachers: Path) -> None:
-    """Read, label and keep what may be trained or validated on of a part of an archive."""
+def _read_part(file: Path, part: Part | list[Path], teachers: Path) -> None:
+    """Read, label and keep what may be trained or validated on of a part of an archive, or of files
+    of pictures without faces."""
+    if isinstance(part, list):
+        save_arrays(file, _packed(_faceless_rows(part)))
+        return
     teacher = _teacher(teachers)
     rows: list[_Row] = []
     with zipfile.ZipFile(part.archive) as opened:

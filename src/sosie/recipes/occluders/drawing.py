@@ -54,8 +54,8 @@ def empty() -> Floats:
 
 
 def lay(drawing: Floats, filling: Floats | Color, mask: Floats) -> None:
-    """Draw a filling (a color, or h x w x 3), held within 0..1, over a drawing, in place, where `mask`
-    (0..1) is."""
+    """Draw a filling (a color, or h x w x 3; held within 0..1) over a drawing, in place, where the
+    mask (0..1) is."""
     x, y, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
     window = (slice(y, y + height), slice(x, x + width))
     colors = np.clip(np.asarray(filling, np.float32), 0, 1)

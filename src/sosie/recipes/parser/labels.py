@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.datasets.array_files import load_arrays, make_parts, merge_parts, save_arrays, short_hash
+from sosie.datasets.array_files import open_cache, save_arrays, short_hash
 from sosie.errors import InputError
 from sosie.geometry import alignment, head_pose
 from sosie.geometry.head_pose import region_of
@@ -115,16 +115,18 @@ def open_labeled(materials: Materials) -> LabeledFaces:
     chosen = (_SHARES, _LIKELY_SPECTACLES, _BAND_PX, CROP_PX, CROP_FACES)
     made_from = (archive.stat().st_size, len(faces.crops), faces.landmarks[::97].tobytes())
     folder = materials.cache / f"parser-{short_hash(repr((_VERSION, chosen, made_from)))}"
-    if not (folder / "faces.npz").exists():
-        parts = list(_all_parts(materials, archive, faces))
-        jobs = [(part, materials.teachers) for part in parts]
-        sizes = [len(part.pictures) for part in parts]
-        files = make_parts(folder, _label_part, jobs, sizes, max(1, materials.workers))
-        mapped = {name: folder / f"{name}.npy" for name in ("crops", "planes")}
-        merge_parts(files, folder / "faces.npz", mapped)
-    arrays = load_arrays(folder / "faces.npz")
-    crops, planes = (np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("crops", "planes"))
-    return LabeledFaces(crops=crops, planes=planes, **arrays)
+    arrays = open_cache(
+        folder,
+        "faces.npz",
+        ("crops", "planes"),
+        _label_part,
+        lambda: [
+            ((part, materials.teachers), len(part.pictures))
+            for part in _all_parts(materials, archive, faces)
+        ],
+        workers=max(1, materials.workers),
+    )
+    return LabeledFaces(**arrays)
 
 
 def _all_parts(materials: Materials, archive: Path, faces: FaceSet) -> Iterator[_Part]:
