@@ -21,7 +21,7 @@ from sosie.methods.base import WINDOW_MARGIN, Source
 from sosie.options import SwapOptions
 from sosie.stopwatch import Stopwatch
 from sosie.tint import Tint, measure_tint, no_tint
-from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
+from sosie.types import Crop, Face, FloatArray, Patch, Pixels, Spectacles, SwappedCrop
 
 LARGE_FACE_PX = 1600
 """A larger face is swapped in a copy of its surroundings that is reduced to this, since memory and
@@ -47,7 +47,8 @@ class FaceMemory:
 
     person: whose face it gets: a position among the engine's people. refinement: of its target
     landmarks. parts: what is on the face and before it, over the last looks. visible: what of it
-    may be painted over (`occlusion.paintable`). source: the source photo that was taken last.
+    may be painted over (`occlusion.paintable`). spectacles: what lies over that
+    (`occlusion.spectacles`). source: the source photo that was taken last.
     frames: swapped so far.
     """
 
@@ -55,6 +56,7 @@ class FaceMemory:
     refinement: Refinement = field(default_factory=Refinement)
     parts: FaceParts | None = None
     visible: FloatArray = field(default_factory=occlusion.all_visible)
+    spectacles: Spectacles | None = None
     tint: Tint = field(default_factory=no_tint)
     source: int | None = None
     frames: int = 0
@@ -111,6 +113,7 @@ class Engine:
                 parts = self._analyser.parts(pixels, face.landmarks)
                 memory.parts = occlusion.averaged(memory.parts, parts, memory.frames)
                 memory.visible = occlusion.paintable(memory.parts, face.landmarks)
+                memory.spectacles = occlusion.spectacles(memory.parts)
                 memory.tint = _tint(pixels, face, memory)
             if seen and self._swapper.card.drafts and memory.refinement.is_due(memory.frames):
                 self._refine(pixels, face, memory)
@@ -137,9 +140,16 @@ class Engine:
             matrix = align_matrix(face.points5, card.template, card.size_px)
             part = geometry.crop(pixels, matrix, card.size_px)
         landmarks = transform_points(face.landmarks, matrix)
-        shown = occlusion.place_view(memory.visible, landmarks, part.shape[1], part.shape[0])
+        height, width = part.shape[:2]
+        shown = occlusion.place_view(memory.visible, landmarks, width, height)
+        worn = memory.spectacles
+        if worn is not None:
+            worn = Spectacles(
+                occlusion.place_view(worn.cover, landmarks, width, height, beyond=0),
+                occlusion.place_view(worn.lenses, landmarks, width, height, beyond=0),
+            )
         aimed = memory.refinement.applied(landmarks)
-        return Crop(part, matrix, landmarks, aimed, shown, face)
+        return Crop(part, matrix, landmarks, aimed, shown, face, spectacles=worn)
 
     def _refine(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
         """Draft the swap in small, read it, and correct the target landmarks."""

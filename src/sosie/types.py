@@ -68,6 +68,18 @@ class Face:
 
 
 @dataclass(frozen=True)
+class Spectacles:
+    """A target's spectacles, float32, h x w as the picture that they are laid over, 0..1.
+
+    cover: how much of the face they hide: 1 at rims and opaque lenses, 0 beyond them.
+    lenses: where a face is seen through a clear lens.
+    """
+
+    cover: FloatArray
+    lenses: FloatArray
+
+
+@dataclass(frozen=True)
 class Crop:
     """What a method sees of one face.
 
@@ -79,6 +91,8 @@ class Crop:
     visible: float32, h x w, 0..1: 0 where something lies in front of the face.
     face: the face in frame coordinates.
     source: which of several source photos to use; None leaves the choice to the method.
+    spectacles: the target's, which are no part of `visible`: the swapped face is made beneath them,
+        and they are laid over it at the end. None where it wears none.
     """
 
     pixels: Pixels
@@ -88,6 +102,7 @@ class Crop:
     visible: FloatArray
     face: Face
     source: int | None = None
+    spectacles: Spectacles | None = None
 
 
 @dataclass(frozen=True)

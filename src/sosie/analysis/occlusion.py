@@ -1,6 +1,6 @@
 """What of a face is visible, and what of it may be painted over, from what the parser tells.
 
-The two differ in glass: through a clear lens a face is seen, and yet the lens is in front of it.
+The two differ in spectacles: a rim hides the face, and yet the face goes on beneath it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sosie.analysis.parser import MARGIN, SIDE_PX, FaceParts, square_matrix
 from sosie.analysis.topology import region_of
 from sosie.face_shape import silhouette
 from sosie.geometry import invert, transform_points
-from sosie.types import FloatArray
+from sosie.types import FloatArray, Spectacles
 
 _FACE_PX = SIDE_PX / MARGIN
 """A face's size in a view; the lengths below are in pixels of it."""
@@ -34,6 +34,13 @@ _HIDDEN, _VISIBLE = 0.4, 0.8
 # From this share on a pixel shows spectacles; theirs is widened by this much of the face, since
 # a rim has an edge and a shadow, and gaps of up to this much of it are closed.
 _SPECTACLES, _WIDER, _GAP = 0.35, 0.012, 0.05
+# This much of the face at a lens's edge counts as its rim, which may be too thin to be seen; from
+# the first to the second share of lens a pixel is inside.
+_INNER, _INSIDE = 0.008, (0.35, 0.65)
+# Lenses of a mean opacity up to the first are clear, from the second opaque. Among validation
+# people spectacles have up to 0.3, tinted ones through which eyes are seen 0.3 to 0.4, sunglasses
+# 0.46 to 0.9.
+_CLEAR, _OPAQUE = 0.3, 0.5
 
 
 def all_visible() -> FloatArray:
@@ -54,11 +61,41 @@ def visible(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
 
 
 def paintable(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
-    """The share of a target's face that may be painted over, as `visible`: what is in front of it
-    stays, its spectacles with their lenses and the rims' edges."""
-    spectacles = (parts.frame + parts.lens > _SPECTACLES).astype(np.uint8)
-    closed = cv2.morphologyEx(spectacles, cv2.MORPH_CLOSE, _disc(_GAP / 2))
-    return _judged(parts.skin, landmarks) * (1 - _widened(closed > 0))
+    """The share of a target's face that may be painted over, as `visible`, were it not for its
+    spectacles, which lie over what is painted: see `spectacles`."""
+    glasses = _worn(parts) * (parts.frame + parts.lens)
+    return _judged(np.asarray(parts.skin + glasses, np.float32), landmarks)
+
+
+def spectacles(parts: FaceParts) -> Spectacles | None:
+    """A target's spectacles as views, 0 beyond them; None where it wears none.
+
+    Rims cover the face, with their edges and what of a rim was not seen at a lens's edge, and so
+    does a lens that is not clear. How clear the lenses are is told of both together: one eye must
+    not be another person's than its neighbor.
+    """
+    worn = _worn(parts)
+    if not worn.any():
+        return None
+    lens = cv2.morphologyEx(parts.lens, cv2.MORPH_CLOSE, _disc(_GAP / 2))
+    inside = np.clip(
+        (cv2.erode(lens, _disc(_INNER)) - _INSIDE[0]) / (_INSIDE[1] - _INSIDE[0]), 0, 1
+    )
+    clear = np.asarray(cv2.GaussianBlur(inside, (0, 0), _SOFT_PX) * _clearness(parts), np.float32)
+    return Spectacles(np.asarray(worn * (1 - clear), np.float32), clear)
+
+
+def _worn(parts: FaceParts) -> FloatArray:
+    """Where spectacles are, lenses and gaps in their rims included: float32, 0..1."""
+    told = (parts.frame + parts.lens > _SPECTACLES).astype(np.uint8)
+    return _widened(cv2.morphologyEx(told, cv2.MORPH_CLOSE, _disc(_GAP / 2)) > 0)
+
+
+def _clearness(parts: FaceParts) -> float:
+    """How far the lenses of a pair count as clear, 0..1."""
+    area = float(parts.lens.sum())
+    opacity = float((parts.lens * parts.lens_opacity).sum()) / max(area, 1e-6)
+    return float(np.clip((_OPAQUE - opacity) / (_OPAQUE - _CLEAR), 0, 1))
 
 
 def _widened(spectacles: NDArray[np.bool_]) -> FloatArray:
@@ -88,16 +125,18 @@ def averaged(before: FaceParts | None, parts: FaceParts, frames: int) -> FacePar
     return parts if before is None else before.towards(parts, 1 / min(max(frames, 1), _AVERAGED))
 
 
-def place_view(view: FloatArray, landmarks: FloatArray, width: int, height: int) -> FloatArray:
+def place_view(
+    view: FloatArray, landmarks: FloatArray, width: int, height: int, beyond: float = 1
+) -> FloatArray:
     """A view laid over the face with these landmarks (478 x 3, in pixels of a picture): float32,
-    height x width as the picture; 1 outside the view."""
+    height x width as the picture; `beyond` outside the view."""
     back = cv2.warpAffine(
         view,
         invert(square_matrix(region_of(landmarks))),
         (width, height),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(1.0,),
+        borderValue=(beyond,),
     )
     return np.asarray(back, np.float32)
 

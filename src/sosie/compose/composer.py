@@ -1,5 +1,5 @@
-"""From a swapped crop to a patch of the frame: mask, colour, restore, blend, tint, in this
-order."""
+"""From a swapped crop to a patch of the frame: mask, colour, lenses, restore, blend, tint, rims,
+in this order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sosie.compose import blend, colour, restore
+from sosie.compose import blend, colour, glass, restore
 from sosie.compose.mask import face_mask, face_size_px
 from sosie.geometry import scale_of
 from sosie.light import transfer_light
@@ -38,7 +38,11 @@ def compose(
     """
     mask = face_mask(crop, swapped, options.feather)
     top = np.float32(255 if frame.dtype == np.uint8 else 65535)
-    lit = _lit(crop, swapped, mask, crop.pixels.astype(np.float32) / top, options.colour)
+    there = crop.pixels.astype(np.float32) / top
+    bare = mask if crop.spectacles is None else mask * (1 - crop.spectacles.cover)
+    lit = _lit(crop, swapped, bare, there, options.colour)
+    if crop.spectacles is not None:
+        lit, over = glass.seen_through(lit, there, bare, crop)
     box = restore.window(crop, frame.shape)
     x0, y0, x1, y1 = box
     target = frame[y0:y1, x0:x1].astype(np.float32) / top
@@ -53,6 +57,10 @@ def compose(
         joined = blend.alpha(ours, target, mask)
     if tint is not None:
         joined = tint.applied(joined)
+    if crop.spectacles is not None:
+        share = 1 - restore.to_window(crop, box, over)
+        joined = blend.alpha(joined, target, share)
+        mask = mask * share
     return restore.as_patch(frame, box, joined, mask)
 
 

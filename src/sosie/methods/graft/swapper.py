@@ -64,7 +64,8 @@ class GraftSwapper(CarriedSwapper):
             return carried(photo, crop, self.shape)
         height, width = crop.pixels.shape[:2]
         points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape)
-        made = view.draft(photo, crop.pixels, crop.landmarks, points, crop.visible)
+        over = None if crop.spectacles is None else crop.spectacles.cover
+        made = view.draft(photo, crop.pixels, crop.landmarks, points, crop.visible, over)
         matrix = view.square(crop.landmarks)
         shown = view.shown_to_network(made, crop.pixels, matrix)
         answer = self._session.run({"pixels": shown[None]})

@@ -79,9 +79,12 @@ def draft(
     landmarks: FloatArray,
     points: FloatArray,
     visible: FloatArray,
+    over: FloatArray | None = None,
 ) -> Draft:
     """pixels: the target, RGB, h x w x 3, uint8 or uint16. landmarks: its own, 478 x 3; points:
-    those of the swapped face. visible: h x w, 0 where something lies in front of the target."""
+    those of the swapped face. visible: h x w, 0 where something lies in front of the target. over:
+    h x w, 1 where spectacles do, beneath which the face is to go on: the network is not shown them,
+    or the colors of their rims would spread over the face."""
     height, width = pixels.shape[:2]
     target = as_unit(pixels)
     texture, known = textured(photo, points, width, height)
@@ -89,7 +92,7 @@ def draft(
     inside = silhouette(landmarks, width, height) * np.float32(1 / 255)
     shown = np.asarray(inside * visible, np.float32)
     size_px = float(topology.region_of(landmarks).size_px)
-    skin = shown * (1 - own)
+    skin = shown * (1 - own) if over is None else shown * (1 - over) * (1 - own)
     known = _kept_off_gaps(known, size_px)
     lit = transfer_light(texture, target, skin * known, size_px)
     light = _blurred(target, skin, size_px)
