@@ -48,7 +48,7 @@ class FaceMemory:
     person: whose face it gets: a position among the engine's people. refinement: of its target
     landmarks. parts: what is on the face and before it, over the last looks. visible: what of it
     may be painted over (`occlusion.paintable`). spectacles: what lies over that
-    (`occlusion.spectacles`). source: the source photo that was taken last.
+    (`occlusion.clear_spectacles`). source: the source photo that was taken last.
     frames: swapped so far.
     """
 
@@ -113,7 +113,7 @@ class Engine:
                 parts = self._analyser.parts(pixels, face.landmarks)
                 memory.parts = occlusion.averaged(memory.parts, parts, memory.frames)
                 memory.visible = occlusion.paintable(memory.parts, face.landmarks)
-                memory.spectacles = occlusion.spectacles(memory.parts)
+                memory.spectacles = occlusion.clear_spectacles(memory.parts)
                 memory.tint = _tint(pixels, face, memory)
             if seen and self._swapper.card.drafts and memory.refinement.is_due(memory.frames):
                 self._refine(pixels, face, memory)

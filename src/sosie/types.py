@@ -69,9 +69,10 @@ class Face:
 
 @dataclass(frozen=True)
 class Spectacles:
-    """A target's spectacles, float32, h x w as the picture that they are laid over, 0..1.
+    """A target's spectacles with clear lenses, float32, h x w as the picture that they are laid
+    over, 0..1.
 
-    cover: how much of the face they hide: 1 at rims and opaque lenses, 0 beyond them.
+    cover: how much of the face they hide: 1 at rims, less where a lens is a little opaque.
     lenses: where a face is seen through a clear lens.
     """
 
@@ -91,8 +92,8 @@ class Crop:
     visible: float32, h x w, 0..1: 0 where something lies in front of the face.
     face: the face in frame coordinates.
     source: which of several source photos to use; None leaves the choice to the method.
-    spectacles: the target's, which are no part of `visible`: the swapped face is made beneath them,
-        and they are laid over it at the end. None where it wears none.
+    spectacles: the target's, if their lenses are clear. They count as seen in `visible`: the
+        swapped face is made beneath them, and they are laid over it at the end.
     """
 
     pixels: Pixels

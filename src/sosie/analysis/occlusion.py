@@ -36,11 +36,11 @@ _HIDDEN, _VISIBLE = 0.4, 0.8
 _SPECTACLES, _WIDER, _GAP = 0.35, 0.012, 0.05
 # This much of the face at a lens's edge counts as its rim, which may be too thin to be seen; from
 # the first to the second share of lens a pixel is inside.
-_INNER, _INSIDE = 0.008, (0.35, 0.65)
+_INNER, _INSIDE = 0.012, (0.35, 0.65)
 # Lenses of a mean opacity up to the first are clear, from the second opaque. Among validation
-# people spectacles have up to 0.3, tinted ones through which eyes are seen 0.3 to 0.4, sunglasses
-# 0.46 to 0.9.
-_CLEAR, _OPAQUE = 0.3, 0.5
+# people clear ones have up to 0.31, tinted ones through which eyes are seen 0.31 to 0.4, sunglasses
+# from 0.46.
+_CLEAR, _OPAQUE = 0.3, 0.4
 
 
 def all_visible() -> FloatArray:
@@ -61,28 +61,29 @@ def visible(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
 
 
 def paintable(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
-    """The share of a target's face that may be painted over, as `visible`, were it not for its
-    spectacles, which lie over what is painted: see `spectacles`."""
-    glasses = _worn(parts) * (parts.frame + parts.lens)
-    return _judged(np.asarray(parts.skin + glasses, np.float32), landmarks)
+    """The share of a target's face that may be painted over, as `visible`: what is in front of it
+    stays, sunglasses with their edges too. Beneath spectacles with clear lenses it may be painted
+    all over, since they are laid over it afterwards: see `clear_spectacles`."""
+    worn, clear = _worn(parts), _clearness(parts)
+    beneath = parts.skin + clear * worn * (parts.frame + parts.lens)
+    return _judged(np.asarray(beneath, np.float32), landmarks) * (1 - (1 - clear) * worn)
 
 
-def spectacles(parts: FaceParts) -> Spectacles | None:
-    """A target's spectacles as views, 0 beyond them; None where it wears none.
+def clear_spectacles(parts: FaceParts) -> Spectacles | None:
+    """A target's spectacles as views, 0 beyond them; None where it wears none with clear lenses.
 
-    Rims cover the face, with their edges and what of a rim was not seen at a lens's edge, and so
-    does a lens that is not clear. How clear the lenses are is told of both together: one eye must
-    not be another person's than its neighbor.
+    Rims cover the face, with their edges and what was not seen of a rim at a lens's edge. How clear
+    lenses are is told of both together: one eye must not be another person's than its neighbor.
     """
-    worn = _worn(parts)
-    if not worn.any():
+    worn, clear = _worn(parts), _clearness(parts)
+    if clear == 0 or not worn.any():
         return None
     lens = cv2.morphologyEx(parts.lens, cv2.MORPH_CLOSE, _disc(_GAP / 2))
     inside = np.clip(
         (cv2.erode(lens, _disc(_INNER)) - _INSIDE[0]) / (_INSIDE[1] - _INSIDE[0]), 0, 1
     )
-    clear = np.asarray(cv2.GaussianBlur(inside, (0, 0), _SOFT_PX) * _clearness(parts), np.float32)
-    return Spectacles(np.asarray(worn * (1 - clear), np.float32), clear)
+    lenses = np.asarray(cv2.GaussianBlur(inside, (0, 0), _SOFT_PX) * clear, np.float32)
+    return Spectacles(np.asarray(worn * (1 - lenses), np.float32), lenses)
 
 
 def _worn(parts: FaceParts) -> FloatArray:
@@ -92,9 +93,11 @@ def _worn(parts: FaceParts) -> FloatArray:
 
 
 def _clearness(parts: FaceParts) -> float:
-    """How far the lenses of a pair count as clear, 0..1."""
+    """How far the lenses of a pair count as clear, 0..1; 0 where there are none."""
     area = float(parts.lens.sum())
-    opacity = float((parts.lens * parts.lens_opacity).sum()) / max(area, 1e-6)
+    if area < 1:
+        return 0.0
+    opacity = float((parts.lens * parts.lens_opacity).sum()) / area
     return float(np.clip((_OPAQUE - opacity) / (_OPAQUE - _CLEAR), 0, 1))
 
 
