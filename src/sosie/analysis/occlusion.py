@@ -64,9 +64,11 @@ def paintable(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
     """The share of a target's face that may be painted over, as `visible`: what is in front of it
     stays, sunglasses with their edges too. Beneath spectacles with clear lenses it may be painted
     all over, since they are laid over it afterwards: see `clear_spectacles`."""
-    worn, clear = _worn(parts), _clearness(parts)
-    beneath = parts.skin + clear * worn * (parts.frame + parts.lens)
-    return _judged(np.asarray(beneath, np.float32), landmarks) * (1 - (1 - clear) * worn)
+    worn = _worn(parts)
+    if _clearness(parts) > 0:
+        beneath = parts.skin + worn * (parts.frame + parts.lens)
+        return _judged(np.asarray(beneath, np.float32), landmarks)
+    return _judged(parts.skin, landmarks) * (1 - worn)
 
 
 def clear_spectacles(parts: FaceParts) -> Spectacles | None:

@@ -11,16 +11,18 @@ from sosie.compose.mask import face_size_px
 from sosie.geometry import fill_polygon
 from sosie.types import Crop, FloatArray
 
-# A lens takes light away, color by color; another skin and a little haze may add some.
-_GAINS = (0.25, 1.15)
+# A lens takes light away, color by color. It is told by this percentile of what is beneath, which
+# is skin however dark the lids are, and lies between these.
+_SKIN, _GAINS = 70, (0.25, 1.0)
 # What is brighter under a lens than this percentile of the face's skin, by the first of these
 # differences (0..1), begins to be a reflection, and by the second is one.
-_BRIGHT, _REFLECTION = 75, (0.08, 0.2)
+_BRIGHT, _REFLECTION = 60, (0.06, 0.16)
 # How soft a reflection's edge is, and how far about an open eye nothing counts, its white above
 # all, as shares of the face.
 _SOFT, _EYE = 0.006, 0.01
-# Of a lens that shows fewer pixels nothing can be told.
-_LEAST_PX = 12
+# Percentiles are of pixels that lie about this many a face's side apart; of fewer than the second
+# nothing can be told.
+_SAMPLES, _LEAST = 160, 12
 
 
 def seen_through(
@@ -34,29 +36,37 @@ def seen_through(
     own eyeballs, which a method puts into the swapped face, have come through the lens already.
     """
     worn = crop.spectacles
-    if worn is None or not (worn.lenses > 0.5).any():
-        return swapped, np.zeros_like(skin) if worn is None else worn.cover
+    if worn is None:
+        return swapped, np.zeros_like(skin)
     size_px = face_size_px(crop)
-    soft_px = max(0.5, _SOFT * size_px)
+    margin_px = 1 + round(3 * _SOFT * size_px)
     eyes = _eyes(crop, size_px)
-    bright = _percentile(target[skin > 0.5], _BRIGHT)
+    step = max(1, round(size_px / _SAMPLES))
+    every = slice(None, None, step)
+    bright = _percentile(target[every, every][skin[every, every] > 0.5], _BRIGHT)
     pixels, over = swapped.copy(), worn.cover.copy()
-    count, labels = cv2.connectedComponents((worn.lenses > 0.5).astype(np.uint8))
-    for number in range(1, count):
-        inside = labels == number
-        told = inside & (eyes < 0.5) & (skin > 0.5)
-        if np.count_nonzero(told) < _LEAST_PX:
+    inside = (worn.lenses > worn.lenses.max() / 2).astype(np.uint8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(inside)
+    for number, (x, y, wide, high, _) in zip(range(1, count), boxes[1:], strict=True):
+        rows = slice(max(0, y - margin_px), y + high + margin_px)
+        box = rows, slice(max(0, x - margin_px), x + wide + margin_px)
+        lens = labels[box] == number
+        told = lens & (eyes[box] < 0.5) & (skin[box] > 0)
+        told = told[every, every]
+        if np.count_nonzero(told) < _LEAST:
             continue
-        usual = _percentile(target[told], 50)
-        gain = np.clip(usual / np.maximum(_percentile(swapped[told], 50), 1e-3), *_GAINS)
-        # With the soft edge of the lens.
-        near = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        pixels[near] *= 1 + (gain - 1) * (1 - eyes[near, None])
-        excess = (target - np.maximum(usual, bright)).max(2)
-        share = np.clip((excess - _REFLECTION[0]) / (_REFLECTION[1] - _REFLECTION[0]), 0, 1)
-        share = cv2.GaussianBlur(np.asarray(share * (1 - eyes), np.float32), (0, 0), soft_px)
-        over[near] = np.maximum(over[near], share[near])
-    return np.asarray(pixels, np.float32), over
+        usual = _percentile(target[box][every, every][told], _SKIN)
+        ours = _percentile(swapped[box][every, every][told], _SKIN)
+        gain = np.clip(usual / np.maximum(ours, 1e-3), *_GAINS)
+        # Over the lens's soft edge as well.
+        near = cv2.dilate(lens.astype(np.uint8), np.ones((2 * margin_px + 1,) * 2, np.uint8))
+        near = near * (1 - eyes[box])
+        pixels[box] *= 1 + (gain - 1) * near[..., None]
+        excess = (target[box] - np.maximum(usual, bright)).max(2)
+        share = np.clip((excess - _REFLECTION[0]) / (_REFLECTION[1] - _REFLECTION[0]), 0, 1) * near
+        soft = cv2.GaussianBlur(share.astype(np.float32), (0, 0), max(0.5, _SOFT * size_px))
+        over[box] = np.maximum(over[box], soft)
+    return pixels, over
 
 
 def _eyes(crop: Crop, size_px: float) -> FloatArray:
