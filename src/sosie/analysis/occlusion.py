@@ -37,6 +37,8 @@ _SPECTACLES, _WIDER, _GAP = 0.35, 0.012, 0.05
 # This much of the face at a lens's edge counts as its rim, which may be too thin to be seen; from
 # the first to the second share of lens a pixel is inside.
 _INNER, _INSIDE = 0.012, (0.35, 0.65)
+# What is rim by this share is all rim, so that no pixel of one changes.
+_ALL = 0.95
 # Lenses of a mean opacity up to the first are clear, from the second opaque. Among validation
 # people clear ones have up to 0.31, tinted ones through which eyes are seen 0.31 to 0.4, sunglasses
 # from 0.46.
@@ -85,7 +87,8 @@ def clear_spectacles(parts: FaceParts) -> Spectacles | None:
         (cv2.erode(lens, _disc(_INNER)) - _INSIDE[0]) / (_INSIDE[1] - _INSIDE[0]), 0, 1
     )
     lenses = np.asarray(cv2.GaussianBlur(inside, (0, 0), _SOFT_PX) * clear, np.float32)
-    return Spectacles(np.asarray(worn * (1 - lenses), np.float32), lenses)
+    cover = np.minimum(worn * (1 - lenses) / _ALL, 1)
+    return Spectacles(np.asarray(cover, np.float32), lenses)
 
 
 def _worn(parts: FaceParts) -> FloatArray:

@@ -39,10 +39,11 @@ def compose(
     mask = face_mask(crop, swapped, options.feather)
     top = np.float32(255 if frame.dtype == np.uint8 else 65535)
     there = crop.pixels.astype(np.float32) / top
-    bare = mask if crop.spectacles is None else mask * (1 - crop.spectacles.cover)
+    worn = crop.spectacles
+    bare = mask if worn is None else mask * (1 - worn.cover)
     lit = _lit(crop, swapped, bare, there, options.colour)
-    if crop.spectacles is not None:
-        lit, over = glass.seen_through(lit, there, bare, crop)
+    if worn is not None:
+        lit = glass.seen_through(lit, there, bare, crop, worn)
     box = restore.window(crop, frame.shape)
     x0, y0, x1, y1 = box
     target = frame[y0:y1, x0:x1].astype(np.float32) / top
@@ -57,8 +58,8 @@ def compose(
         joined = blend.alpha(ours, target, mask)
     if tint is not None:
         joined = tint.applied(joined)
-    if crop.spectacles is not None:
-        share = 1 - restore.to_window(crop, box, over)
+    if worn is not None:
+        share = 1 - restore.to_window(crop, box, worn.cover)
         joined = blend.alpha(joined, target, share)
         mask = mask * share
     return restore.as_patch(frame, box, joined, mask)
