@@ -152,3 +152,22 @@ def test_every_channel_has_a_name(face, picture):
     shown = view.shown_to_network(drafted(face, picture, picture), picture, np.eye(2, 3))
     assert shown.shape == (view.SIDE_PX, view.SIDE_PX, len(view.CHANNELS))
     assert shown.dtype == np.uint8
+
+
+def test_what_is_laid_over_the_result_is_not_shown(face, picture):
+    """Neither rims nor their colors: the network makes the face as if they were off."""
+    photo = prepare_photo(Source(picture, face, SEEN))
+    rims = np.zeros((256, 256), np.float32)
+    for ring in (face_mesh.RIGHT_EYE, face_mesh.LEFT_EYE):
+        x, y = np.round(face.landmarks[list(ring), :2].mean(0)).astype(int)
+        cv2.circle(rims, (int(x), int(y)), 22, 1, 5)
+    target = np.where(rims[..., None] > 0, 10, picture).astype(np.uint8)
+    bare = view.draft(photo, picture, face.landmarks, face.landmarks, SEEN)
+    worn = view.draft(photo, target, face.landmarks, face.landmarks, SEEN, rims)
+    square = view.square(face.landmarks)
+    shown = [
+        view.shown_to_network(made, pixels, square).astype(int)
+        for made, pixels in ((bare, picture), (worn, target))
+    ]
+    inside = warp(cv2.erode(bare.shown, np.ones((9, 9))), square, view.SIDE_PX, view.SIDE_PX) > 0.9
+    assert np.abs(shown[0] - shown[1])[inside].max() <= 6
