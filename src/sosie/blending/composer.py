@@ -1,4 +1,4 @@
-"""From a swapped crop to a patch of the frame: mask, colour, lenses, restore, blend, tint, rims,
+"""From a swapped crop to a patch of the frame: mask, color, lenses, restore, blend, tint, rims,
 in this order."""
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sosie.types import Crop, FloatArray, Patch, Pixels, SwappedCrop
 
 @dataclass(frozen=True)
 class ComposeOptions:
-    """blend: multiband, poisson or alpha. colour: light, match or none. feather: width of the
+    """blend: multiband, poisson or alpha. color: light, match or none. feather: width of the
     mask's soft edge as a share of the face's size."""
 
     blend: str
-    colour: str
+    color: str
     feather: float
 
 
@@ -41,7 +41,7 @@ def compose(
     there = crop.pixels.astype(np.float32) / top
     worn = crop.spectacles
     bare = mask if worn is None else mask * (1 - worn.cover)
-    lit = _lit(crop, swapped, bare, there, options.colour)
+    lit = _lit(crop, swapped, bare, there, options.color)
     if worn is not None:
         lit = glass.seen_through(lit, there, bare, crop, worn)
     box = paste.window(crop, frame.shape)
