@@ -14,6 +14,7 @@ from sosie.errors import InterruptedSwapError, NoFaceError
 from sosie.media.encode import FilmWriter
 from sosie.media.output import PendingOutput
 from sosie.media.prefetch import Stage, prefetch, staged
+from sosie.media.spool import Spool
 from sosie.media.video import Film, FilmFrame
 from sosie.options import SwapOptions
 from sosie.people import Role, absent_notes, nobody_alike, person_reports
@@ -22,8 +23,8 @@ from sosie.stopwatch import Stopwatch
 from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace
 from sosie.types import PersonReport, Progress, SkippedFrame, SwapReport, TrackReport
 
-# Frames that may wait between two stages.
-_QUEUE_FRAMES = 3
+# Frames that may wait between two stages: fewer where they are large.
+_QUEUE_FRAMES, _QUEUE_BYTES = 3, 32 << 20
 # For a film that does not tell: only the tracker's sense of time depends on it.
 _UNKNOWN_FPS = 25
 
@@ -90,14 +91,17 @@ class FilmJob:
     def _run(
         self, pending: PendingOutput, writer: FilmWriter, target: str, output: str
     ) -> SwapReport:
-        swapped = staged(prefetch(self._analysed(), _QUEUE_FRAMES), self._swap, 2)
-        # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and would
-        # lose a packet between the encoder and the file.
-        with prefetch(self._written(swapped, writer, pending), 1) as counts:
-            for done in counts:
-                self._report_progress(done)
-                if self._cancel.is_set():
-                    raise KeyboardInterrupt
+        with Spool(pending.path) as spool:
+            # Those that are analysed are in the spool, however large.
+            analysed = prefetch(self._analysed(spool), _QUEUE_FRAMES)
+            swapped = staged(analysed, self._swap, min(2, self._queue_frames))
+            # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and would
+            # lose a packet between the encoder and the file.
+            with prefetch(self._written(swapped, writer, pending), 1) as counts:
+                for done in counts:
+                    self._report_progress(done)
+                    if self._cancel.is_set():
+                        raise KeyboardInterrupt
         if not self._swapped:
             raise NoFaceError(f"{target}: {self._why_nothing()}")
         seconds = self._watch.report()
@@ -131,13 +135,17 @@ class FilmJob:
         with self._watch("encode"):
             writer.close()
 
-    def _analysed(self) -> Iterator[_Analysed]:
+    @property
+    def _queue_frames(self) -> int:
+        return max(1, min(_QUEUE_FRAMES, _QUEUE_BYTES // self._film.frame_bytes))
+
+    def _analysed(self, spool: Spool) -> Iterator[_Analysed]:
         fps = float(self._film.info.fps or _UNKNOWN_FPS)
         decoded = self._watch.timed("decode", self._film.frames())
         # Closed here: after an error its traceback would keep the thread and the file.
-        with prefetch(decoded, _QUEUE_FRAMES) as frames:
+        with prefetch(decoded, self._queue_frames) as frames:
             waited = self._watch.timed("waited", frames)
-            tracked = track_film(waited, self._analyser, fps)
+            tracked = track_film(_put_away(waited, spool), self._analyser, fps)
             yield from self._watch.timed("analysis", tracked, without="waited")
 
     def _swap(self, item: _Analysed) -> FilmFrame:
@@ -147,6 +155,8 @@ class FilmJob:
         if not claims:
             self._skip(frame, faces)
             return frame
+        assert frame.native is not None, "it is back in memory"
+        frame.bring_back()
         for done in self._swapper.swap(frame.to_rgb(), claims, faces, self._watch):
             frame.paste(done.patch)
             self._note(done, frame.time_s)
@@ -205,6 +215,13 @@ class FilmJob:
         if self._on_progress is not None:
             fps = done / max(self._watch.elapsed_s, 1e-9)
             self._on_progress(Progress(done, self._film.expected_frames, fps))
+
+
+def _put_away(frames: Iterator[FilmFrame], spool: Spool) -> Iterator[FilmFrame]:
+    """The same frames, each put away once it has been looked at: it waits for later ones."""
+    for frame in frames:
+        yield frame
+        frame.put_away(spool)
 
 
 def _kept(writer: FilmWriter, pending: PendingOutput) -> Path | None:

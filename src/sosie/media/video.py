@@ -50,6 +50,7 @@ from sosie.media.probe import (
     video_stream,
 )
 from sosie.media.source import FilmSource
+from sosie.media.spool import Spool, Spooled
 from sosie.types import Patch, Pixels
 
 # A time typed with six decimals means the frame that it was read from.
@@ -63,14 +64,14 @@ class FilmFrame:
 
     index: from 0, counted from the first frame that is read. time_s: since the film's start.
     pts, time_base: the frame's own timestamp, in the film's clock. width, height: upright.
-    native: the decoded frame, as stored.
     """
 
-    __slots__ = ("_film", "index", "native", "pts", "time_base", "time_s")
+    __slots__ = ("_film", "_native", "_spooled", "index", "pts", "time_base", "time_s")
 
     def __init__(self, film: FilmSource, native: Any, index: int) -> None:
         self._film = film
-        self.native = native
+        self._native = native
+        self._spooled: Spooled | None = None
         self.index = index
         self.pts: int = native.pts
         self.time_base: Fraction = native.time_base
@@ -84,10 +85,28 @@ class FilmFrame:
     def height(self) -> int:
         return self._film.info.height
 
+    @property
+    def native(self) -> Any:
+        """The decoded frame, as stored."""
+        self.bring_back()
+        return self._native
+
+    def put_away(self, spool: Spool) -> None:
+        """Leaves the decoded frame to `spool` until it is brought back, which writing to it and
+        asking for `native` do too."""
+        if self._spooled is None:
+            self._native, self._spooled = None, spool.put(self._native, self._film.converter)
+
+    def bring_back(self) -> None:
+        """Has the decoded frame in memory again. Raises OutputError where the disk fails."""
+        if self._spooled is not None:
+            self._native, self._spooled = self._spooled.look(*self._stored_size), None
+
     def to_rgb(self) -> Pixels:
         """The frame upright: RGB, h x w x 3, uint8; uint16 in 0..65535 where the film has more than
         8 bits a colour."""
-        return self._film.orientation.upright(self._film.converter.to_rgb(self.native))
+        native = self._spooled.look(*self._stored_size) if self._spooled else self._native
+        return self._film.orientation.upright(self._film.converter.to_rgb(native))
 
     def paste(self, patch: Patch) -> None:
         """Writes the pixels under the patch's mask into this frame, and nothing else.
@@ -108,6 +127,11 @@ class FilmFrame:
         x, y = turn.stored_corner(patch.x, patch.y, (width, height), (self.width, self.height))
         stored = Patch(x, y, turn.stored(patch.pixels), turn.stored(patch.mask))
         self._film.converter.paste(self.native, stored)
+
+    @property
+    def _stored_size(self) -> tuple[int, int]:
+        """Width and height, not turned: all frames of a film have those of the first."""
+        return self._film.first.width, self._film.first.height
 
 
 class Film:
@@ -165,6 +189,11 @@ class Film:
         """Sentences on what of the film could not be read, as far as it was."""
         note = self._damage.note(self._origin)
         return () if note is None else (note,)
+
+    @property
+    def frame_bytes(self) -> int:
+        """What a decoded frame takes in memory."""
+        return sum(plane.buffer_size for plane in self.source.first.planes)
 
     @property
     def expected_frames(self) -> int | None:
