@@ -11,12 +11,12 @@ from typing import Any
 
 import av
 import numpy as np
-from av.error import FFmpegError
 from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
 from sosie.errors import InputError
 from sosie.files import StrPath, require_file
+from sosie.media.damage import decoding
 
 MIN_SIDE_PX = 16
 """No side of a film may be shorter."""
@@ -144,16 +144,9 @@ class FilmInfo:
 def open_input(path: Path) -> Any:
     """A container for reading. Raises InputError where there is none to be read."""
     path = require_file(path, "film")
-    try:
+    with decoding(path):
         # Absolute, so that a colon in the name is not taken for a protocol.
         container = av.open(str(path.absolute()), "r", metadata_errors="surrogateescape")
-    except EOFError as error:
-        raise InputError(f"{path} has no frames, or is cut short; export it again.") from error
-    except FFmpegError as error:
-        raise InputError(
-            f"{path} is not a film, or is cut short, and cannot be read ({error.strerror}); "
-            f"play it to check, and export or download it again."
-        ) from error
     name = container.format.name
     if name in _NO_FILM or name == "image2" or name.endswith("_pipe"):
         container.close()
@@ -283,9 +276,11 @@ def _track(stream: Any) -> TrackInfo:
 
 @contextmanager
 def opened(path: StrPath) -> Iterator[Any]:
-    """`open_input` as a context manager."""
-    container = open_input(Path(path))
+    """`open_input` as a context manager, within which `decoding` holds."""
+    path = Path(path)
+    container = open_input(path)
     try:
-        yield container
+        with decoding(path):
+            yield container
     finally:
         container.close()

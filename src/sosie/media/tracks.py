@@ -16,7 +16,7 @@ from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeE
 from av.stream import Discard, Disposition
 
 from sosie.errors import InputError
-from sosie.media.damage import readable
+from sosie.media.damage import decoding, readable
 from sosie.media.probe import codec_name, is_chapter_track, is_cover, opened
 from sosie.media.streams import (
     LAYOUTS,
@@ -242,6 +242,11 @@ class Tracks:
         return f"{name} stream {stream.index} ({codec_name(stream)}{tongue})"
 
     def _read(self, streams: list[Any]) -> Iterator[Any]:
+        with decoding(self._path):
+            yield from self._wanted(streams)
+
+    def _wanted(self, streams: list[Any]) -> Iterator[Any]:
+        """The packets that are of the part."""
         low, high = self._span
         if low is not None and low > _SUBTITLE_LEAD_S:
             self._source.seek(int((low - _SUBTITLE_LEAD_S) * av.time_base))

@@ -32,6 +32,7 @@ from sosie.media.damage import (
     cut_short,
     damaged,
     declared_end,
+    decoding,
     missing_from_s,
     readable,
 )
@@ -106,7 +107,8 @@ class FilmFrame:
         """The frame upright: RGB, h x w x 3, uint8; uint16 in 0..65535 where the film has more than
         8 bits a colour."""
         native = self._spooled.look(*self._stored_size) if self._spooled else self._native
-        return self._film.orientation.upright(self._film.converter.to_rgb(native))
+        with decoding(self._film.path):
+            return self._film.orientation.upright(self._film.converter.to_rgb(native))
 
     def paste(self, patch: Patch) -> None:
         """Writes the pixels under the patch's mask into this frame, and nothing else.
@@ -220,7 +222,8 @@ class Film:
             source = self._decode()
         for index, native in enumerate(source):
             if native.format.name != self.source.native_format:
-                native = self.source.converter.reformat(native, self.source.native_format)
+                with decoding(self.path):
+                    native = self.source.converter.reformat(native, self.source.native_format)
             yield FilmFrame(self.source, native, index)
 
     def writer(
