@@ -63,3 +63,9 @@ def test_the_guides_show_every_program_of_the_examples():
     programs = sorted((ROOT / "examples").glob("*.py"))
     assert programs
     assert [p.name for p in programs if f'\n--8<-- "examples/{p.name}"\n' not in pages] == []
+
+
+def test_the_reference_has_every_public_name():
+    page = (ROOT / "docs/reference/api.md").read_text("utf-8")
+    told = set(re.findall(r"^::: sosie\.(\w+)$", page, re.M))
+    assert told == set(sosie.__all__) - {"__version__"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -68,8 +69,8 @@ def test_without_a_package_of_the_extra_it_is_named(monkeypatch, package):
         pytest.raises(UnavailableError, match=rf"{package}.* `pip install '\.\[train\]'`"),
         training.extra_packages(),
     ):
-        import sosie.training.export
-        import sosie.training.make  # noqa: F401
+        for name in ("sosie.training.export", "sosie.training.make"):
+            import_module(name)
 
 
 def test_a_part_of_an_absent_package_is_told_by_its_name():

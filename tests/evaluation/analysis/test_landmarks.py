@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from sosie import geometry
 from sosie.analysis.landmarker import EXPRESSIONS, Readings
 from sosie.analysis.topology import MIRROR
 from sosie.errors import InputError
@@ -131,7 +132,7 @@ def test_jitter_of_a_reader_that_keeps_its_place_in_the_square(shown):
             matrix = landmarks_film.cut_square(
                 shown.crop, landmarks_film.region_of(shown.landmarks)
             )[1]
-            first = landmarks_film.geometry.transform_points(shown.landmarks, matrix)
+            first = geometry.transform_points(shown.landmarks, matrix)
         return Readings(first[None], np.ones(1, np.float32), np.zeros((1, 52), np.float32))
 
     shifts = still_clip(shown.crop, 0)[1]
@@ -161,7 +162,7 @@ def test_rows_of_the_table(shown, face_set, tmp_path, monkeypatch):
             matrix = landmarks_film.cut_square(
                 shown.crop, landmarks_film.region_of(shown.landmarks)
             )[1]
-            self._points = landmarks_film.geometry.transform_points(shown.landmarks, matrix)
+            self._points = geometry.transform_points(shown.landmarks, matrix)
 
         def read(self, squares: np.ndarray) -> Readings:
             given = len(squares)
