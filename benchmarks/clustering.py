@@ -30,9 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sosie.analysis.analyser import create_analyser
+from sosie.analysis.analyzer import create_analyser
 from sosie.datasets.linkage import CUT, cut, linkage
-from sosie.datasets.scratch import Scratch, parts
+from sosie.datasets.scratch_arrays import Scratch, parts
 from sosie.datasets.split import identity_of, is_held_out, is_validation
 from sosie.types import FloatArray
 

@@ -19,10 +19,9 @@ import cv2
 import numpy as np
 
 import sosie
-from sosie import geometry
-from sosie.analysis import topology
-from sosie.analysis.analyser import create_analyser
+from sosie.analysis.analyzer import create_analyser
 from sosie.app.samples import sample_portraits
+from sosie.geometry import alignment, head_pose
 from sosie.media.image import load_photo
 
 _SIZES = (256, 512)
@@ -44,11 +43,11 @@ def main() -> None:
 def measure(source: np.ndarray, target: np.ndarray, method: str) -> float:
     """Fine contrast of the result at 512 px, over that of the one at 256 px, enlarged."""
     found = create_analyser().analyse(target)
-    region = topology.region_of(max(found, key=lambda face: face.size_px).landmarks)
+    region = head_pose.region_of(max(found, key=lambda face: face.size_px).landmarks)
     results = []
     for size in _SIZES:
-        matrix = topology.square_matrix(region, _MARGIN, round(_MARGIN * size))
-        framed = geometry.warp(target, matrix, round(_MARGIN * size), round(_MARGIN * size))
+        matrix = head_pose.square_matrix(region, _MARGIN, round(_MARGIN * size))
+        framed = alignment.warp(target, matrix, round(_MARGIN * size), round(_MARGIN * size))
         results.append(sosie.swap_image(source, framed, method=method).image)
     small, large = results
     enlarged = cv2.resize(small, large.shape[1::-1], interpolation=cv2.INTER_CUBIC)

@@ -36,7 +36,7 @@ import onnxruntime
 
 import sosie
 from sosie.datasets.split import identity_of, is_held_out
-from sosie.geometry import align_matrix, warp
+from sosie.geometry.alignment import align_matrix, warp
 
 # Shares of the pairs by where the target is from: photos, film, and, apart, pictures whose faces
 # are under 100 px, where the judges themselves are unsure.

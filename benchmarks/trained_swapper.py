@@ -20,13 +20,13 @@ import torch
 
 from sosie.datasets.pairs import Pairs
 from sosie.datasets.split import is_held_out
-from sosie.training import load_recipe
-from sosie.training.analysis.identity.teachers import IDENTITY_FILE
+from sosie.recipes import load_recipe
+from sosie.recipes.identity.teachers import IDENTITY_FILE
+from sosie.recipes.swapper.plan import SwapPlan
+from sosie.recipes.swapper.recipe import SwapRecipe
+from sosie.recipes.teachers_onnx import OnnxModule
 from sosie.training.checkpoint import load_tensors
-from sosie.training.onnx_module import OnnxModule
 from sosie.training.recipe import Materials
-from sosie.training.swap_plan import SwapPlan
-from sosie.training.swapping import SwapRecipe
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import matplotlib
 import torch
 
-from sosie.training import load_recipe
+from sosie.recipes import load_recipe
 from sosie.training.recipe import Materials
 
 matplotlib.use("Agg")

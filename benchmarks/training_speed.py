@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sosie.training import load_recipe, loop
+from sosie.recipes import load_recipe
+from sosie.training import loop
 from sosie.training.recipe import Materials, Recipe
 
 

@@ -17,10 +17,10 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
-from sosie import geometry
-from sosie.analysis.analyser import Analyser, create_analyser, make_face
+from sosie.analysis.analyzer import Analyser, create_analyser, make_face
 from sosie.app.samples import sample_portraits
-from sosie.face_shape import face_shape
+from sosie.geometry import alignment
+from sosie.geometry.morphable_model import face_shape
 from sosie.methods.base import Source
 from sosie.stops import STOP_SIGNALS
 from sosie.types import Face
@@ -31,6 +31,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+pytest_plugins = ["tests.fixtures.training"]
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +187,7 @@ class ByLook:
         self.identified += 1
         if pixels.dtype == np.uint16:
             pixels = (pixels >> 8).astype(np.uint8)
-        aligned = geometry.crop(pixels, geometry.align_matrix(face.points5, "arcface", 64), 64)
+        aligned = alignment.crop(pixels, alignment.align_matrix(face.points5, "arcface", 64), 64)
         grey = aligned.mean(2).astype(np.float32)
         detail = cv2.GaussianBlur(grey, (0, 0), 1.5) - cv2.GaussianBlur(grey, (0, 0), 6)
         small = cv2.resize(detail[14:62, 8:56], (16, 32), interpolation=cv2.INTER_AREA).ravel()
@@ -219,3 +221,16 @@ def run_python() -> Callable[[str], str]:
         return result.stdout
 
     return run
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """Gives up the rights of root, to whom no folder is closed, for the time of a test."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -1,4 +1,6 @@
-"""The import rules of the design, held by reading the source (nothing is imported here)."""
+"""The import rules of the design, held by reading the source (nothing is imported here).
+
+Imports for type checking and inside functions count like any other."""
 
 from __future__ import annotations
 
@@ -19,10 +21,6 @@ def module_name(path: Path) -> str:
 FILES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
 
 
-def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-
-
 def targets(node: ast.Import | ast.ImportFrom, known: set[str]) -> list[str]:
     """Full names of the modules that an import statement loads."""
     if isinstance(node, ast.Import):
@@ -33,18 +31,13 @@ def targets(node: ast.Import | ast.ImportFrom, known: set[str]) -> list[str]:
 
 
 def imports(tree: ast.AST, known: set[str]) -> set[str]:
-    """Modules that a file loads at run time, at the top or inside a function."""
-    found: set[str] = set()
-    pending: list[ast.AST] = [tree]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            found.update(targets(node, known))
-        elif is_type_checking(node):
-            pending.extend(node.orelse)
-            continue
-        pending.extend(ast.iter_child_nodes(node))
-    return found
+    """Modules that a file names: at the top, inside a function, or for type checking alone."""
+    return {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in targets(node, known)
+    }
 
 
 def read_graph(files: dict[str, Path]) -> dict[str, set[str]]:
@@ -72,7 +65,7 @@ def breaches(graph: dict[str, set[str]], within: str, forbidden: str) -> list[st
 
 
 def cycle(graph: dict[str, set[str]]) -> list[str]:
-    """The modules of one import cycle in order, or nothing. Imports inside functions count."""
+    """The names of one circle of imports in order, or nothing."""
     done: set[str] = set()
 
     def visit(module: str, path: list[str]) -> list[str]:
@@ -94,39 +87,73 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
+def within(graph: dict[str, set[str]], package: str) -> dict[str, set[str]]:
+    """The imports between a package's children, each a module or a package with all that it holds.
+    What the package's own `__init__` has stands under the package's name."""
+
+    def child(module: str) -> str:
+        return ".".join(module.split(".")[: len(package.split(".")) + 1])
+
+    inner: dict[str, set[str]] = {child(name): set() for name in graph if is_in(name, package)}
+    for module, names in graph.items():
+        for name in names:
+            if is_in(module, package) and is_in(name, package) and child(module) != child(name):
+                inner[child(module)].add(child(name))
+    return inner
+
+
+ORDER = (
+    ("errors", "files", "foreign", "options", "output", "stops", "timing", "types"),
+    ("media", "models", "nn"),
+    ("geometry",),
+    ("analysis", "blending", "training"),
+    ("processors",),
+    ("datasets",),
+    ("recipes",),
+    ("methods",),
+    ("swapping",),
+    ("pipeline",),
+    ("evaluation",),
+    ("app",),
+)
+"""The packages of `sosie`, the lowest first. A package imports only from lines above its own."""
+
 ONLY_IN = {
-    "mediapipe": ["sosie.training.teachers"],
-    "ai_edge_litert": ["sosie.training.teachers"],
-    "onnxruntime": ["sosie.runtime"],
-    "onnx": ["sosie.training", "sosie.evaluation"],
-    "safetensors": ["sosie.training", "sosie.evaluation", "sosie.swapping.identity_file"],
-    "lightning_fabric": ["sosie.training.several"],
-    "dlib": ["sosie.training"],
+    "mediapipe": ["sosie.recipes.teachers"],
+    "ai_edge_litert": ["sosie.recipes.teachers"],
+    "onnxruntime": ["sosie.models.session"],
+    "onnx": ["sosie.training", "sosie.recipes", "sosie.evaluation"],
+    "safetensors": [
+        *("sosie.training", "sosie.recipes", "sosie.evaluation"),
+        "sosie.swapping.identity_file",
+    ],
+    "lightning_fabric": ["sosie.training.distributed"],
+    "dlib": ["sosie.recipes"],
     "typer": ["sosie.app"],
     "rich": ["sosie.app"],
     "av": ["sosie.media", "sosie.app"],
 }
 """External package -> the modules that may import it."""
 
-WORKSHOP = ["sosie.nn", "sosie.training", "sosie.datasets", "sosie.evaluation"]
+WORKSHOP = ["sosie.nn", "sosie.training", "sosie.recipes", "sosie.datasets", "sosie.evaluation"]
 """What makes and measures the networks: it may import torch, and what runs them does without it."""
 
 TORCH_FILES = ["network", "losses", "recipe", "published"]
 """The files of a method's folder that may import torch, and those whose name ends so after a `_`
 (`_network`, `_recipe`)."""
 
+MAKERS = [*TORCH_FILES, "alter", "samples", "store"]
+"""The files of a method's folder that make its network, with torch or without."""
+
 NEVER = [
-    ("sosie.analysis", "sosie.compose"),
-    ("sosie.compose", "sosie.analysis"),
-    ("sosie.media", "sosie.analysis"),
-    ("sosie.media", "sosie.compose"),
-    ("sosie.media", "sosie.methods"),
-    ("sosie.analysis", "sosie.methods"),
-    ("sosie.compose", "sosie.methods"),
+    ("sosie.analysis", "sosie.media"),
+    ("sosie.blending", "sosie.media"),
     ("sosie.methods", "sosie.media"),
-    ("sosie.methods", "sosie.compose"),
+    ("sosie.nn", "sosie.media"),
+    ("sosie.models", "sosie.media"),
+    ("sosie.training", "sosie.media"),
 ]
-"""(package, what it never imports). Stages meet in the pipeline alone."""
+"""(package, what it never imports, though the order would let it): pixels come to it in memory."""
 
 
 def calls(tree: ast.AST) -> Iterator[str]:
@@ -161,8 +188,39 @@ def test_the_source_was_found():
     assert "numpy" in GRAPH["sosie.types"]
 
 
-def test_no_cycles():
-    assert cycle(GRAPH) == []
+def test_every_package_has_its_place_in_the_order():
+    present = {name.split(".")[1] for name in GRAPH if name.count(".")}
+    placed = [name for line in ORDER for name in line]
+    assert len(placed) == len(set(placed))
+    assert present <= set(placed)
+
+
+def test_a_package_imports_only_from_those_before_it():
+    rank = {name: number for number, line in enumerate(ORDER) for name in line}
+    wrong = [
+        f"{module} -> {name}"
+        for module, names in sorted(GRAPH.items())
+        for name in sorted(names)
+        if module.count(".") and name.startswith("sosie.")
+        if module.split(".")[1] != name.split(".")[1]
+        # Types, errors and options are one line of modules, in which `within` finds circles.
+        if rank[name.split(".")[1]] >= max(rank[module.split(".")[1]], 1)
+    ]
+    assert wrong == []
+
+
+def test_no_circle_of_modules():
+    inner = {name: used for name, used in GRAPH.items() if name != "sosie"}
+    assert cycle(inner) == []
+
+
+@pytest.mark.parametrize("package", sorted(n for n, p in FILES.items() if p.stem == "__init__"))
+def test_no_circle_of_packages(package):
+    """At each level of the tree, packages being taken with all that they hold."""
+    inner = within(GRAPH, package)
+    if package == "sosie":  # its own `__init__` names what the pipeline offers
+        inner.pop("sosie")
+    assert cycle(inner) == []
 
 
 @pytest.mark.parametrize("package", sorted(ONLY_IN))
@@ -182,6 +240,11 @@ def is_torch_file(module: str) -> bool:
     return parts[:2] == ["sosie", "methods"] and is_one
 
 
+def is_maker(module: str) -> bool:
+    parts = module.split(".")
+    return is_torch_file(module) or (parts[:2] == ["sosie", "methods"] and parts[-1] in MAKERS)
+
+
 def test_torch_stays_out_of_run_time_code():
     def may(module: str) -> bool:
         return is_torch_file(module) or any(is_in(module, place) for place in WORKSHOP)
@@ -192,20 +255,20 @@ def test_torch_stays_out_of_run_time_code():
 
 
 def test_run_time_code_does_without_the_workshop():
-    """Only its commands, and a method's own training, know how networks are made."""
+    """Only its commands, and a method's own training, know how networks are made and measured."""
     # Those of evaluation and datasets are several: evaluate and eval_*, dataset and dataset_*.
     commands = (
-        *(f"sosie.app.cli.{name}" for name in ("train", "eval", "dataset", "weights")),
+        *(f"sosie.app.cli.{name}" for name in ("train", "eval", "dataset", "weights", "bench")),
         "sosie.app.dataset_inputs",
     )
     run_time = {
         name: used
         for name, used in GRAPH.items()
-        if not is_torch_file(name)
+        if not is_maker(name)
         and not any(is_in(name, p) for p in WORKSHOP)
         and not name.startswith(commands)
     }
-    assert {"sosie.pipeline", "sosie.weights", "sosie.app.cli.swap"} <= set(run_time)
+    assert {"sosie.pipeline", "sosie.models.cards", "sosie.app.cli.swap"} <= set(run_time)
     assert [found for place in WORKSHOP for found in breaches(run_time, "sosie", place)] == []
 
 
@@ -213,6 +276,20 @@ def test_nothing_trains_on_what_it_is_measured_with():
     others = {name: used for name, used in GRAPH.items() if not is_in(name, "sosie.app")}
     found = breaches(others, "sosie", "sosie.evaluation")
     assert [breach for breach in found if not breach.startswith("sosie.evaluation")] == []
+
+
+def test_what_evaluates_a_network_is_no_part_of_what_trains_it():
+    def evaluates(module: str) -> bool:
+        return is_in(module, "sosie.recipes") and module.split(".")[-1].startswith("evaluate")
+
+    assert any(evaluates(module) for module in GRAPH)
+    wrong = [
+        f"{module} -> {name}"
+        for module, names in GRAPH.items()
+        for name in names
+        if evaluates(name) and not evaluates(module) and not is_in(module, "sosie.app")
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize(("package", "forbidden"), NEVER, ids=lambda name: name.split(".")[-1])
@@ -247,12 +324,12 @@ def test_the_library_neither_prints_nor_exits():
 
 
 def test_the_readers_see_what_they_must(tmp_path):
-    """The rules above are only as good as these three functions."""
+    """The rules above are only as good as these functions."""
     files = {
-        "a": "import b.c\nif TYPE_CHECKING:\n    import d\n",
+        "a": "import b.c\n",
         "b": "from x.y import z\n",
         "b.c": "def f():\n    from b import d\n",
-        "b.d": "import a as q\n",
+        "b.d": "if TYPE_CHECKING:\n    import a as q\n",
         "d": "",
     }
     paths = {}
@@ -264,3 +341,7 @@ def test_the_readers_see_what_they_must(tmp_path):
     assert cycle(graph) == ["a", "b.c", "b.d", "a"]
     assert breaches(graph, "b", "x") == ["b -> x.y"]
     assert cycle({**graph, "b.d": set()}) == []
+    rooms = {"p": set(), "p.a.x": {"p.b.y"}, "p.b.z": {"p.a.w"}, "p.b.y": set(), "p.a.w": set()}
+    assert cycle(rooms) == []
+    assert within(rooms, "p") == {"p": set(), "p.a": {"p.b"}, "p.b": {"p.a"}}
+    assert cycle(within(rooms, "p")) == ["p.a", "p.b", "p.a"]

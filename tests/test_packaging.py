@@ -12,7 +12,7 @@ import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
-from sosie import weights
+from sosie.models import cards
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -39,15 +39,15 @@ def wheel(tmp_path_factory) -> Path:
 def test_the_wheel_holds_all_code_and_every_model_as_it_is(wheel):
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-        for name in weights.embedded_names():
-            card = weights.read_card(name)
-            content = archive.read(f"sosie/models/{card.file}")
-            assert content == (ROOT / "src/sosie/models" / card.file).read_bytes()
-            assert f"sosie/models/{name}.json" in held
+        for name in cards.embedded_names():
+            card = cards.read_card(name)
+            content = archive.read(f"sosie/models/files/{card.file}")
+            assert content == (ROOT / "src/sosie/models/files" / card.file).read_bytes()
+            assert f"sosie/models/files/{name}.json" in held
     sources = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
     assert sources <= held
     assert {name.split("/")[0] for name in held} == {"sosie"}
-    others = {name for name in held - sources if not name.startswith("sosie/models/")}
+    others = {name for name in held - sources if not name.startswith("sosie/models/files/")}
     portraits = {"sosie/app/portraits/astronaut.png", "sosie/app/portraits/hopper.jpg"}
     assert others >= {"sosie/py.typed", *portraits}
     others -= portraits
@@ -66,7 +66,7 @@ def test_the_source_archive_can_be_built_from(tmp_path):
         assert name in held
     for name in ("constraints.txt", "constraints-dev.txt", "scripts/make_venv.py"):
         assert name in held
-    assert {f"src/sosie/models/{name}.json" for name in weights.embedded_names()} <= held
+    assert {f"src/sosie/models/files/{name}.json" for name in cards.embedded_names()} <= held
 
 
 def test_what_trains_is_no_dependency_but_an_extra():

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import sosie
-from sosie.analysis.analyser import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyser, create_analyser
 from sosie.errors import InputError, NoFaceError, OutputError, UnavailableError, UsageError
 from sosie.options import BLENDS, COLOURS, SwapOptions
 from sosie.pipeline import FaceSwapper, swap_image
@@ -107,7 +107,7 @@ def test_the_face_becomes_more_like_the_source(
 ) -> None:
     """Of aligned faces without their low frequencies: with the pose and the light of the target,
     the texture is nearer to the source's than the target's was. Her spectacles are part of it."""
-    from sosie.geometry import align_matrix, crop
+    from sosie.geometry.alignment import align_matrix, crop
 
     def texture(pixels: Pixels, face: Face) -> np.ndarray:
         grey = crop(pixels, align_matrix(face.points5, "arcface", 96), 96).mean(2)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sosie import FaceSwapper, UnavailableError, UsageError, runtime, swap_image
-from sosie.runtime import Session, available_providers, recorded_runs
-from sosie.zoo import open_network
+from sosie import FaceSwapper, UnavailableError, UsageError, swap_image
+from sosie.models import session
+from sosie.models.session import Session, available_providers, recorded_runs
+from sosie.models.zoo import open_network
 
 NETWORKS = {"detector", "landmarks", "identity", "parser", "swap"}
 
@@ -37,15 +38,15 @@ def test_a_network_is_opened_once_for_a_provider() -> None:
 @pytest.fixture
 def broken_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """An accelerator that is built in, and starts for no network."""
-    real = runtime._open
+    real = session._open
 
     def open_on(model: Any, provider: str, *rest: Any) -> Session:
         if provider == "cuda":
             raise UnavailableError("The provider 'cuda' did not run the network.")
         return real(model, provider, *rest)
 
-    monkeypatch.setattr(runtime, "available_providers", lambda: ["cuda", "cpu"])
-    monkeypatch.setattr(runtime, "_open", open_on)
+    monkeypatch.setattr(session, "available_providers", lambda: ["cuda", "cpu"])
+    monkeypatch.setattr(session, "_open", open_on)
 
 
 @pytest.mark.usefixtures("broken_accelerator")

@@ -37,13 +37,13 @@ from numpy.typing import NDArray
 
 import sosie
 from sosie.analysis import occlusion
-from sosie.analysis.analyser import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyser, create_analyser
 from sosie.analysis.parser import SIDE_PX
 from sosie.analysis.parser import square_matrix as parser_square
-from sosie.analysis.topology import region_of, square_matrix
 from sosie.datasets.split import identity_of, is_held_out
 from sosie.errors import NoFaceError
-from sosie.geometry import warp
+from sosie.geometry.alignment import warp
+from sosie.geometry.head_pose import region_of, square_matrix
 from sosie.types import Face
 
 SETS = ("hard", "clear", "matched")

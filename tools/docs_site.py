@@ -1,6 +1,6 @@
 """What the site of the documentation takes from the code: `mkdocs.yml` names this file twice.
 
-As a hook of mkdocs it adds a page for each method's README, and writes the reference of the command
+As a hook of mkdocs it adds a page for each method, and writes the reference of the command
 line. As an extension of griffe it sets the fields of a docstring (`name: what it is`) as a list.
 """
 
@@ -53,7 +53,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds a page for each method: the README in its folder."""
+    """Adds a page for each method."""
     for name, readme in _methods().items():
         files.append(
             File.generated(config, f"methods/{name}.md", content=readme.read_text("utf-8"))
@@ -69,7 +69,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def _methods() -> dict[str, Path]:
-    return {readme.parent.name: readme for readme in sorted(METHODS.glob("*/README.md"))}
+    """Name -> page: the README of a method's folder, or a page there that bears the name of another
+    method, which shares the folder."""
+    pages = METHODS.glob("*/*.md")
+    named = {page.parent.name if page.stem == "README" else page.stem: page for page in pages}
+    return dict(sorted(named.items()))
 
 
 def _method_table() -> str:
@@ -78,7 +82,8 @@ def _method_table() -> str:
     rows = ["| | swaps | can be trained | imports published weights |", "|---|---|---|---|"]
     for name, readme in _methods().items():
         has = [name in TABLE]
-        has += [any(readme.parent.glob(f"{part}.py")) for part in ("*recipe", "published")]
+        trained = [readme.parent.glob(f"{part}.py") for part in ("*recipe", "published")]
+        has += [readme.stem == "README" and any(files) for files in trained]
         marks = " | ".join("✓" if one else "" for one in has)
         rows.append(f"| [{name}]({name}.md) | {marks} |")
     return "\n".join(rows)

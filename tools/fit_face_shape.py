@@ -1,7 +1,8 @@
-"""Fit the statistical model of the face mesh that `sosie.face_shape` reads, and write its card.
+"""Fit the statistical model of the face mesh that `sosie.geometry.morphable_model` reads, and write
+its card.
 
     python tools/fit_face_shape.py DATA_FOLDER TEACHERS_FOLDER --cache CACHE_FOLDER
-        --out src/sosie/models/face_shape.npz [--workers 2] [--directions 100]
+        --out src/sosie/models/files/face_shape.npz [--workers 2] [--directions 100]
 
 The folders are those of `sosie train`, which shares the cache of faces. What is done:
 
@@ -33,10 +34,10 @@ from numpy.typing import NDArray
 from shape_statistics import Regression
 
 from sosie.datasets.split import is_held_out
-from sosie.face_shape import FaceShape
-from sosie.training.faces import FaceSet, open_faces
+from sosie.geometry.morphable_model import FaceShape
+from sosie.recipes.face_cache import FaceSet, open_faces
+from sosie.recipes.teachers import LANDMARKER_FILE
 from sosie.training.recipe import Materials
-from sosie.training.teachers import LANDMARKER_FILE
 
 # The share of the faces that is fitted on; the others, furthest from the mean, are misread.
 _KEEP = 0.99
@@ -174,7 +175,7 @@ def choose_ridge(readings: Readings, directions: int) -> tuple[float, dict[str, 
 
 
 def archive(shape: FaceShape, regression: Regression) -> bytes:
-    """The file that `sosie.face_shape` reads."""
+    """The file that `sosie.geometry.morphable_model` reads."""
     content = io.BytesIO()
     np.savez(
         content,
@@ -190,7 +191,7 @@ def archive(shape: FaceShape, regression: Regression) -> bytes:
 
 
 def card(content: bytes, file: str, figures: dict[str, float]) -> dict[str, object]:
-    """What `sosie.weights.Card` reads."""
+    """What `sosie.models.cards.Card` reads."""
     return {
         "name": Path(file).stem,
         "file": file,
@@ -207,7 +208,7 @@ def card(content: bytes, file: str, figures: dict[str, float]) -> dict[str, obje
         "date": date.today().isoformat(),
         "figures": figures,
         "remake": "python tools/fit_face_shape.py DATA_FOLDER TEACHERS_FOLDER "
-        f"--cache CACHE_FOLDER --out src/sosie/models/{file}",
+        f"--cache CACHE_FOLDER --out src/sosie/models/files/{file}",
     }
 
 

@@ -1,7 +1,7 @@
-"""Fit the model of face texture that `sosie.texture.model` reads, and write its card.
+"""Fit the model of face texture that `sosie.methods.graft.texture_model` reads, and write its card.
 
     python tools/fit_face_texture.py DATA_FOLDER TEACHERS_FOLDER --cache CACHE_FOLDER
-        --out src/sosie/models/face_texture.npz [--workers 2] [--directions 90]
+        --out src/sosie/models/files/face_texture.npz [--workers 2] [--directions 90]
 
 The folders are those of `sosie train parser`, which shares the cache of labelled faces. What is
 done:
@@ -30,13 +30,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.topology import head_pose
-from sosie.texture import unwrap
-from sosie.texture.model import TextureModel, pack, unpack
-from sosie.texture.photo import seen_share
-from sosie.training.analysis.parser.labels import LabelledFaces, open_labelled
+from sosie.geometry.head_pose import head_pose
+from sosie.methods.graft import unwrap
+from sosie.methods.graft.source_texture import seen_share
+from sosie.methods.graft.texture_model import TextureModel, pack, unpack
+from sosie.recipes.parser.labels import LabelledFaces, open_labelled
+from sosie.recipes.teachers import HAIR_FILE, LANDMARKER_FILE, PARTS_FILE
 from sosie.training.recipe import Materials
-from sosie.training.teachers import HAIR_FILE, LANDMARKER_FILE, PARTS_FILE
 
 # Faces as large as the layout needs.
 _GROUPS = ("hires", "celeba", "celebamask")
@@ -167,7 +167,7 @@ def errors(model: TextureModel, textures: Textures) -> dict[str, float]:
 
 
 def card(content: bytes, file: str, figures: dict[str, float]) -> dict[str, object]:
-    """What `sosie.weights.Card` reads."""
+    """What `sosie.models.cards.Card` reads."""
     return {
         "name": Path(file).stem,
         "file": file,
@@ -184,7 +184,7 @@ def card(content: bytes, file: str, figures: dict[str, float]) -> dict[str, obje
         "date": date.today().isoformat(),
         "figures": figures,
         "remake": "python tools/fit_face_texture.py DATA_FOLDER TEACHERS_FOLDER "
-        f"--cache CACHE_FOLDER --out src/sosie/models/{file}",
+        f"--cache CACHE_FOLDER --out src/sosie/models/files/{file}",
     }
 
 

@@ -14,9 +14,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import face_mesh
-from sosie.analysis.topology import CHIN, FOREHEAD_TOP, LEFT_EYE_OUTER, MIRROR, RIGHT_EYE_OUTER
-from sosie.face_shape import FaceShape, canonicalise
+from sosie.geometry import mesh
+from sosie.geometry.head_pose import CHIN, FOREHEAD_TOP, LEFT_EYE_OUTER, MIRROR, RIGHT_EYE_OUTER
+from sosie.geometry.morphable_model import FaceShape, canonicalise
 
 Array = NDArray[np.float64]
 
@@ -86,7 +86,7 @@ def fit_reference(
     Generalised Procrustes analysis: align all faces to the mean, take the mean, and again. Of the
     faces only the share `keep` that is nearest to the mean counts: the second result, N.
     """
-    alike = np.full(face_mesh.POINTS, 1 / face_mesh.POINTS)
+    alike = np.full(mesh.POINTS, 1 / mesh.POINTS)
     shape = _bare(_upright(landmarks[0].astype(np.float64), alike), alike)
     for number in range(_ROUNDS):
         points = align(landmarks, shape)
@@ -129,7 +129,7 @@ def _unit(vector: Array) -> Array:
 
 def principal_directions(points: Array, weights: Array, mean: Array) -> tuple[Array, Array]:
     """Directions of shape, 3P x 3P, orthonormal rows, and their variances, the largest first."""
-    spread = np.zeros((3 * face_mesh.POINTS, 3 * face_mesh.POINTS))
+    spread = np.zeros((3 * mesh.POINTS, 3 * mesh.POINTS))
     for faces in (points, mirrored(points)):
         offsets = (faces - mean).reshape(len(faces), -1)
         spread += (offsets * (weights / weights.sum() / 2)[:, None]).T @ offsets

@@ -1,12 +1,12 @@
 """Ship a trained network: put its weight file and card among the package's models.
 
-    python tools/ship_model.py RUN_FOLDER NAME --eval EVAL.json [--models src/sosie/models]
+    python tools/ship_model.py RUN_FOLDER NAME --eval EVAL.json [--models src/sosie/models/files]
 
 RUN_FOLDER/NAME.onnx and RUN_FOLDER/NAME.json are what `sosie train` wrote. EVAL.json is what
 `sosie eval analysis --json` printed for this very file: the rows of NAME become the card's first
 figures, before those of validation. To measure a file it must lie among the models: ship it without
 --eval, measure, and ship it again with it. A model that is new is also to be named in
-`sosie.weights.SHIPPED`.
+`sosie.models.cards.SHIPPED`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sosie.media.output import write_whole
-from sosie.training.card import write_card
-from sosie.weights import SHIPPED, Card, parse_card
+from sosie.models.cards import SHIPPED, Card, parse_card
+from sosie.output import write_whole
+from sosie.recipes.card import write_card
 
 
 def test_figures(rows: Iterable[Mapping[str, Any]], name: str) -> dict[str, float]:
@@ -62,7 +62,7 @@ def main() -> int:
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("name", help="the network's name")
     parser.add_argument("--eval", type=Path, help="what `sosie eval analysis --json` printed")
-    parser.add_argument("--models", type=Path, default=Path("src/sosie/models"))
+    parser.add_argument("--models", type=Path, default=Path("src/sosie/models/files"))
     arguments = parser.parse_args()
     report = json.loads(arguments.eval.read_text("utf-8")) if arguments.eval else None
     try:
@@ -71,7 +71,7 @@ def main() -> int:
         parser.error(str(error))
     print(f"{arguments.models / card.file}: {len(card.figures)} figures on its card")
     if arguments.name not in SHIPPED:
-        print(f"Add {arguments.name!r} to SHIPPED in src/sosie/weights.py.")
+        print(f"Add {arguments.name!r} to SHIPPED in src/sosie/models/cards.py.")
     return 0
 
 

@@ -12,20 +12,18 @@ from typing import Any, Unpack
 import cv2
 import numpy as np
 
-from sosie import runtime
-from sosie.analysis.analyser import Analyser, create_analyser
-from sosie.analysis.select import Claim, match_people, select_faces
-from sosie.analysis.track import TrackedFace
-from sosie.engine import Engine
+from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.selection import Claim, match_people, select_faces
+from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.errors import NoFaceError, UsageError
-from sosie.film_job import FilmJob
 from sosie.media.encoders import choose_encoder
 from sosie.media.image_write import photo_format, save_photo
-from sosie.media.output import atomic_output, check_output
 from sosie.media.photo import Photo
 from sosie.media.video import open_film
+from sosie.models import session
 from sosie.options import OptionKeywords, SwapOptions
-from sosie.people import (
+from sosie.output import atomic_output, check_output
+from sosie.swapping.assignment import (
     People,
     Picture,
     Role,
@@ -40,10 +38,12 @@ from sosie.people import (
     read_roles,
     read_sources,
 )
-from sosie.stopwatch import Stopwatch
+from sosie.swapping.face import Engine
 from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace, faces_of_photo
 from sosie.swapping.identity_file import SUFFIX, save_identity
 from sosie.swapping.stream import SwapStream
+from sosie.swapping.video import FilmJob
+from sosie.timing import Stopwatch
 from sosie.types import (
     FaceReport,
     ImageResult,
@@ -129,7 +129,7 @@ class FaceSwapper:
         also where two references show one person."""
         self.options = _options(options, overrides)
         castings = cast(source, reference, people, self.options.faces)
-        runtime.require_provider(self.options.provider)
+        session.require_provider(self.options.provider)
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
         self._analyser = analyser or create_analyser(self.options.threads, self.options.provider)

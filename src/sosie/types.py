@@ -34,8 +34,8 @@ class Face:
     box: x0, y0, x1, y1 of the face's landmarks (not of the hair), float32, 4.
     points5: eye centre (image left, image right), nose tip, mouth corners (left, right) for an
         upright face, float32, 5 x 2: the order of the alignment templates.
-    landmarks: float32, 478 x 3, numbered as in `sosie.face_mesh`; x and y in pixels of the frame,
-        z in the same unit with smaller values nearer to the camera.
+    landmarks: float32, 478 x 3, numbered as in `sosie.geometry.mesh`; x and y in pixels of the
+        frame, z in the same unit with smaller values nearer to the camera.
     score: confidence that this is a face, 0..1.
     expression: weights of facial movements, float32, 52, 0..1, named by
         `sosie.analysis.landmarker.EXPRESSIONS`; None where they were not read.

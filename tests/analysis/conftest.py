@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sosie.analysis.analyser import Analyser, create_analyser
-from sosie.geometry import transform_points
+from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.geometry.alignment import transform_points
 from sosie.types import Face
 
 Pixels = NDArray[np.uint8]

@@ -15,8 +15,8 @@ from sosie.analysis.detector import (
     overlaps,
 )
 from sosie.errors import InputError
-from sosie.runtime import create_session
-from sosie.weights import read_embedded
+from sosie.models.cards import read_embedded
+from sosie.models.session import create_session
 
 FIVE = np.array([(-8, -6), (8, -6), (0, 2), (-6, 9), (6, 9)], np.float32)
 

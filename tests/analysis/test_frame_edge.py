@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sosie.analysis import search
-from sosie.analysis.analyser import Analyser, FaceAnalyser
+from sosie.analysis import detection
+from sosie.analysis.analyzer import Analyser, FaceAnalyser
 from sosie.analysis.landmarker import Readings
 from sosie.analysis.networks import Networks
-from sosie.analysis.topology import Region, region_of
+from sosie.geometry.head_pose import Region, region_of
 from sosie.types import Face
 
 CUTS = ("left", "right", "top", "bottom")
@@ -78,7 +78,7 @@ def test_at_the_frames_edge_the_detector_decides(
     points = model_face(unit_px=24, centre=(63.5, 63.5)).landmarks
     readings = Readings(points[None], np.float32([presence]), np.zeros((1, 52), np.float32))
     landmarker = SimpleNamespace(read_twice=lambda squares: (readings, np.float32([0.01])))
-    monkeypatch.setattr(search, "upright_score", lambda detector, frame, region: seen)
+    monkeypatch.setattr(detection, "upright_score", lambda detector, frame, region: seen)
     # That landmarks stay where they are is another test's.
     monkeypatch.setattr(FaceAnalyser, "_wander", lambda *_: 0.0)
     stubbed = FaceAnalyser(SimpleNamespace(landmarker=landmarker, detector=None))
@@ -103,4 +103,4 @@ def test_the_detector_is_sure_of_half_a_face(
             part, x, y = cut_off(pixels, whole, side, share)
             region = region_of(whole.landmarks)
             place = replace(region, x=region.x - x, y=region.y - y)
-            assert search.upright_score(detector, part, place) > least
+            assert detection.upright_score(detector, part, place) > least

@@ -14,11 +14,11 @@ from sosie.analysis.landmarker import (
     cut_square,
     square_matrix,
 )
-from sosie.analysis.topology import MIRROR, Region, five_points, region_of
 from sosie.errors import InputError
-from sosie.geometry import invert, transform_points
-from sosie.runtime import create_session
-from sosie.weights import read_embedded
+from sosie.geometry.alignment import invert, transform_points
+from sosie.geometry.head_pose import MIRROR, Region, five_points, region_of
+from sosie.models.cards import read_embedded
+from sosie.models.session import create_session
 
 ASTRONAUT, HOPPER = Region(226.0, 122.0, 112.0, 0.0), Region(262.0, 238.0, 210.0, 0.0)
 """Where the faces of the two portraits are, roughly."""

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from sosie.analysis import occlusion
-from sosie.analysis.analyser import Analyser
+from sosie.analysis.analyzer import Analyser
 from sosie.analysis.parser import SIDE_PX, FaceParts, cut_square, square_matrix
-from sosie.analysis.topology import MIRROR, region_of
-from sosie.face_shape import silhouette
-from sosie.geometry import scale_of, transform_points
+from sosie.geometry.alignment import scale_of, transform_points
+from sosie.geometry.head_pose import MIRROR, region_of
+from sosie.geometry.morphable_model import silhouette
 from sosie.types import Face
 
 ModelFace = Callable[..., Face]

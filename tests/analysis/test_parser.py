@@ -7,9 +7,9 @@ import pytest
 
 from sosie.analysis import landmarker, parser
 from sosie.analysis.parser import SIDE_PX, FaceParts, Parser
-from sosie.analysis.topology import Region
 from sosie.errors import InputError
-from sosie.geometry import transform_points
+from sosie.geometry.alignment import transform_points
+from sosie.geometry.head_pose import Region
 
 
 class Reddish:

@@ -275,7 +275,7 @@ def test_unknown_values_name_the_nearest(swap_refused, film_path, arguments, wor
 
 
 def test_a_provider_that_is_not_installed(swap_refused, small_path):
-    from sosie.runtime import available_providers
+    from sosie.models.session import available_providers
 
     if "qnn" in available_providers():
         pytest.skip("this ONNX Runtime has the provider that is used as the absent one")

@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from sosie.analysis.analyser import create_analyser
+from sosie.analysis.analyzer import create_analyser
+from sosie.app.benchmark import Figures
 from sosie.app.cli.bench import _table
-from sosie.app.measure import Figures
-from sosie.app.scene import FPS, HEIGHT, WIDTH, scene_frame, write_scene
+from sosie.app.synthetic_clip import FPS, HEIGHT, WIDTH, scene_frame, write_scene
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie import geometry
-from sosie.analysis.analyser import create_analyser
+from sosie.analysis.analyzer import create_analyser
 from sosie.datasets.schema import FaceRow
 from sosie.datasets.store import FaceStore
+from sosie.geometry import alignment
 
 SIDE_PX = 128
 EACH = 4
@@ -43,8 +43,8 @@ def portraits(tmp_path_factory, astronaut_path, hopper_path):
 def _row(folder, name, number, pixels, face, analyser):
     sha = hashlib.sha256(pixels.tobytes()).hexdigest()
     file = f"faces/photos/{name}{number}-{sha[:16]}.png"
-    matrix = geometry.align_matrix(face.points5, "ffhq", SIDE_PX)
-    Image.fromarray(geometry.crop(pixels, matrix, SIDE_PX)).save(folder / file)
+    matrix = alignment.align_matrix(face.points5, "ffhq", SIDE_PX)
+    Image.fromarray(alignment.crop(pixels, matrix, SIDE_PX)).save(folder / file)
     figures = {
         field.name: 0.5 for field in dataclasses.fields(FaceRow) if field.type in ("float", "int")
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sosie import runtime
 from sosie.app import checks
 from sosie.errors import UnavailableError
+from sosie.models import session
 
 
 @pytest.fixture
@@ -50,15 +50,15 @@ def test_what_is_needed_and_broken_is_exit_code_1_with_the_remedy(sosie, quick, 
 
 
 def test_a_provider_that_is_built_in_but_broken_is_no_fault(sosie, quick, monkeypatch):
-    real = runtime.probe_provider
+    real = session.probe_provider
 
     def probe(name):
         if name == "cuda":
             raise UnavailableError("The provider 'cuda' did not start.")
         real(name)
 
-    monkeypatch.setattr(runtime, "available_providers", lambda: ["cuda", "cpu"])
-    monkeypatch.setattr(runtime, "probe_provider", probe)
+    monkeypatch.setattr(session, "available_providers", lambda: ["cuda", "cpu"])
+    monkeypatch.setattr(session, "probe_provider", probe)
     result = sosie("doctor", "--json")
     assert result.code == 0
     cuda = findings(result, "provider")["cuda"]

@@ -10,8 +10,8 @@ import pytest
 
 from sosie.app.cli import evaluate
 from sosie.errors import InputError
-from sosie.evaluation.analysis import TABLE
-from sosie.evaluation.analysis.table import Row
+from sosie.recipes.evaluate import TABLE
+from sosie.recipes.evaluate_table import Row
 
 ROWS = {
     "detector": [

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sosie import weights
+from sosie.models import cards
 
-MODELS = Path(weights.__file__).parent / "models"
+MODELS = Path(cards.__file__).parent / "files"
 
 
 @pytest.fixture
@@ -21,15 +21,15 @@ def package(tmp_path, monkeypatch) -> Path:
         (tmp_path / f"{name}.npz").write_bytes(content)
         entries = card | {"name": name, "file": f"{name}.npz"}
         (tmp_path / f"{name}.json").write_text(json.dumps(entries))
-    monkeypatch.setattr(weights, "_FOLDER", tmp_path)
-    monkeypatch.setattr(weights, "SHIPPED", ("anna", "berta", "clara"))
+    monkeypatch.setattr(cards, "_FOLDER", tmp_path)
+    monkeypatch.setattr(cards, "SHIPPED", ("anna", "berta", "clara"))
     return tmp_path
 
 
 def test_the_list_shows_every_shipped_model(sosie):
     result = sosie("weights", "list")
     assert result.code == 0
-    for name, card in weights.embedded_cards().items():
+    for name, card in cards.embedded_cards().items():
         size = (MODELS / card.file).stat().st_size / 1e6
         figure, value = next(iter(card.figures.items()))
         for words in (name, f"{size:.2f} MB", card.licence, card.date, card.summary):
@@ -42,7 +42,7 @@ def test_the_list_shows_every_shipped_model(sosie):
 
 def test_the_list_in_json_is_the_cards_and_sizes(sosie):
     listed = {entry["name"]: entry for entry in sosie("weights", "list", "--json").json}
-    assert set(listed) == set(weights.SHIPPED)
+    assert set(listed) == set(cards.SHIPPED)
     for name, entry in listed.items():
         file = MODELS / entry["file"]
         assert entry.pop("size_bytes") == file.stat().st_size
@@ -52,7 +52,7 @@ def test_the_list_in_json_is_the_cards_and_sizes(sosie):
 def test_the_shipped_models_are_whole(sosie):
     result = sosie("weights", "verify")
     assert (result.code, result.err) == (0, "")
-    assert len(result.out.splitlines()) == len(weights.SHIPPED)
+    assert len(result.out.splitlines()) == len(cards.SHIPPED)
     assert all(line.startswith("ok ") for line in result.out.splitlines())
     assert sosie("weights", "verify", "--json").json["ok"] is True
 

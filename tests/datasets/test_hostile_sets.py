@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from sosie.datasets.clean import CleanOptions, inspect
-from sosie.datasets.findings import examine
-from sosie.datasets.moves import hold_set, open_set
 from sosie.datasets.pack import pack
 from sosie.datasets.report import write_report
+from sosie.datasets.report_data import examine
 from sosie.datasets.schema import SCHEMA
 from sosie.datasets.store import FaceStore
+from sosie.datasets.transactions import hold_set, open_set
 from sosie.datasets.verify import verify_set
 from sosie.errors import InputError, SosieError
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sosie.datasets import people as module
+from sosie.datasets.images import find_pictures, read_picture
 from sosie.datasets.pairs import Pairs, occluded, other_self, relit
 from sosie.datasets.people import open_people
-from sosie.datasets.pictures import find_pictures, read_picture
 from sosie.errors import InputError
 
 

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from sosie import geometry
 from sosie.datasets import people
+from sosie.datasets.images import find_pictures
 from sosie.datasets.pack import pack
 from sosie.datasets.pairs import Pairs
 from sosie.datasets.people import open_people
-from sosie.datasets.pictures import find_pictures
 from sosie.errors import InputError, UnavailableError
+from sosie.geometry import alignment
 
 SIDE_PX, TEMPLATE = 96, "arcface_112_v1"
 PLACES = {
@@ -45,8 +45,8 @@ def sorted_set(make_set, row_of):
             for _ in range(count):
                 number = len(rows)
                 row = row_of(number, person=person, rejected=rejected, size_px=SIDE_PX, **changes)
-                points = 300 + 20 * geometry.template_points("ffhq", 10) + 3 * number
-                matrix = geometry.align_matrix(points, "ffhq", SIDE_PX)
+                points = 300 + 20 * alignment.template_points("ffhq", 10) + 3 * number
+                matrix = alignment.align_matrix(points, "ffhq", SIDE_PX)
                 file = f"{stem}{number}-{row.id}.png"
                 shape = {"matrix": matrix, "points5": points.astype(np.float32), "file": file}
                 rows.append(type(row)(**{**vars(row), **shape}))
@@ -60,13 +60,13 @@ def sorted_set(make_set, row_of):
 
 def draw(file, side):
     picture = np.zeros((side, side, 3), np.uint8)
-    for x, y in geometry.template_points("ffhq", side):
+    for x, y in alignment.template_points("ffhq", side):
         cv2.circle(picture, (round(x), round(y)), side // 32, (255, 255, 255), -1)
     assert cv2.imwrite(str(file), picture)
 
 
 def assert_aligned(face):
-    for x, y in geometry.template_points(TEMPLATE, len(face)):
+    for x, y in alignment.template_points(TEMPLATE, len(face)):
         assert face[round(y), round(x)].min() > 150
 
 

@@ -7,12 +7,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from sosie import runtime
 from sosie.errors import UnavailableError
 from sosie.evaluation import cost
-from sosie.evaluation.figure import Missing
+from sosie.evaluation.metric import Missing
 from sosie.evaluation.operations import count_runs, model_operations, model_parameters
 from sosie.evaluation.results import Line
+from sosie.models import session as runtime
 from sosie.options import SwapOptions
 
 

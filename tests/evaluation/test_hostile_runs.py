@@ -7,8 +7,8 @@ import json
 import pytest
 
 from sosie.errors import InputError
-from sosie.evaluation.film_record import read_film_record
 from sosie.evaluation.results import PICTURES, RESULTS, TRAITS, RunFolder
+from sosie.evaluation.video_record import read_film_record
 
 CONFIG = {
     "method": "graft", "swap": {}, "pairs": {"sha256": "a"}, "score": {}, "weights": {},

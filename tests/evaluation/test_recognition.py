@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sosie.errors import InputError, UsageError
-from sosie.evaluation.look import look_at
 from sosie.evaluation.recognition import open_recogniser
+from sosie.evaluation.sample import look_at
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_range_in_which_a_network_sees_nothing_is_refused(network_file):
 
 
 def test_a_published_network_tells_two_people_apart(shared_data, astronaut, hopper):
-    from sosie.analysis.analyser import create_analyser
+    from sosie.analysis.analyzer import create_analyser
 
     path = shared_data.parent / "teachers" / "mobileface_v2.onnx"
     if not path.is_file():

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from sosie.errors import InputError, UsageError
-from sosie.evaluation.figures import describe_figure
+from sosie.evaluation.metrics import describe_figure
 from sosie.evaluation.report import compare_runs, write_comparison, write_report
 from sosie.evaluation.report.compare_page import entries, table
 from sosie.evaluation.report.run import read_run

@@ -15,9 +15,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from sosie.errors import InputError, InterruptedSwapError, OutputError, UsageError
-from sosie.evaluation import makers, runner
+from sosie.evaluation import generators, runner
 from sosie.evaluation.configuration import Plan, swap_options
-from sosie.evaluation.figure import Settings
+from sosie.evaluation.metric import Settings
 from sosie.evaluation.results import Line, RunFolder, read_config, read_lines
 from sosie.evaluation.runner import run_method, score_results
 from sosie.options import SwapOptions
@@ -130,13 +130,13 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(plan, monkeypatch, torn):
         text = file.read_text()
         file.write_text(text[: len(text) - 40])
     made = []
-    make = makers.BoundMaker.make
+    make = generators.BoundMaker.make
 
     def count(maker, sources, target):
         made.append(target.name)
         return make(maker, sources, target)
 
-    monkeypatch.setattr(makers.BoundMaker, "make", count)
+    monkeypatch.setattr(generators.BoundMaker, "make", count)
     seen = []
     rest = run_method(plan, "paste", OPTIONS, seen.append)
     assert made == ["grace2.png", "ann2.png"]
@@ -150,7 +150,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(plan, monkeypatch, torn):
 
 def test_results_are_kept_where_only_scoring_changes(plan, monkeypatch):
     first = run_method(plan, "paste", OPTIONS)
-    monkeypatch.setattr(makers.BoundMaker, "make", None)
+    monkeypatch.setattr(generators.BoundMaker, "make", None)
     changed = replace(plan, settings=Settings(threads=1, perceptual="alex"))
     again = run_method(changed, "paste", OPTIONS)
     assert again.failed == []

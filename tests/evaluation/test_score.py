@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sosie.analysis.analyser import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyser, create_analyser
 from sosie.evaluation.cache import Cache
-from sosie.evaluation.figure import Settings
+from sosie.evaluation.metric import Settings
 from sosie.evaluation.score import Material, Score, Scorer, Shot, open_recognisers
 
 Picture = NDArray[np.uint8]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -228,16 +227,3 @@ def kinds() -> Any:
         picture = staticmethod(picture)
 
     return Kinds
-
-
-@pytest.fixture
-def as_nobody() -> Iterator[None]:
-    """Gives up the rights of root, to whom no folder is closed, for the time of a test."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)

@@ -14,7 +14,7 @@ import pytest
 from sosie.errors import UsageError
 from sosie.media.encoders import is_available
 from sosie.media.hdr import HdrMetadata
-from sosie.media.planes import plane_array
+from sosie.media.pixel_formats import plane_array
 from sosie.media.video import open_film
 from sosie.types import Patch
 

@@ -13,9 +13,9 @@ import pytest
 
 from sosie.errors import InputError, OutputError, UnavailableError, UsageError
 from sosie.media.encoders import ENCODERS, PRESETS, choose_encoder, encoding_format, is_available
-from sosie.media.output import atomic_output
-from sosie.media.planes import plane_array
+from sosie.media.pixel_formats import plane_array
 from sosie.media.video import open_film
+from sosie.output import atomic_output
 from sosie.types import Patch
 
 

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from sosie.app.targets import kind_of
+from sosie.app.input_kinds import kind_of
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.media.image import Photo, array_photo, load_photo, save_photo
 

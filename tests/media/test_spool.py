@@ -15,7 +15,7 @@ import pytest
 
 from sosie.errors import OutputError
 from sosie.media import spool as spool_module
-from sosie.media.planes import plane_array
+from sosie.media.pixel_formats import plane_array
 from sosie.media.spool import Spool
 from sosie.media.video import FilmFrame, open_film
 from sosie.types import Patch

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sosie.errors import UsageError
-from sosie.media.planes import plane_array
+from sosie.media.pixel_formats import plane_array
 from sosie.media.prefetch import prefetch
 from sosie.media.probe import Orientation
 from sosie.media.video import Film, FilmFrame, open_film

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sosie.errors import InputError
-from sosie.media.inventory import take_inventory
+from sosie.media.packet_list import take_inventory
 from sosie.media.video import FilmFrame, open_film
 
 # Bad input.

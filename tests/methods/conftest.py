@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sosie.geometry import align_matrix, transform_points, warp
+from sosie.geometry.alignment import align_matrix, transform_points, warp
 from sosie.methods.base import Card
 from sosie.types import Crop, Face
 
@@ -80,7 +80,7 @@ def colour_swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """`untrained(method)`: the file of a tiny network of a method, as its training writes it."""
     torch = pytest.importorskip("torch", exc_type=ImportError)
-    from sosie.training import load_recipe
+    from sosie.recipes import load_recipe
     from sosie.training.recipe import Materials
 
     def make(name: str) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sosie.errors import UsageError
-from sosie.geometry import TEMPLATES
+from sosie.geometry.alignment import TEMPLATES
 from sosie.methods import TABLE, load_method
 from sosie.methods.base import Source, Swapper
 from sosie.options import SwapOptions

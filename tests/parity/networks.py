@@ -1,6 +1,6 @@
 """Every published network as two functions on numpy arrays, by its name in the parity kit.
 
-The names are the keys of `sosie.training.published.TABLE`.
+The names are the keys of `sosie.recipes.published.networks.TABLE`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def build(name: str) -> tuple[Load, Run]:
     `run` computes in the kit's arithmetic, which it takes up for the whole process: see
     `arithmetic`. So it is to come before any other matrix product in torch.
     """
-    from sosie.training.published import find_published, load_published, run_published
+    from sosie.recipes.published.networks import find_published, load_published, run_published
 
     find_published(name)
     loaded = []

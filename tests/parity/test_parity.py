@@ -16,7 +16,7 @@ pytest.importorskip("torch", exc_type=ImportError)
 from tests.parity.networks import build
 
 from sosie.errors import InputError
-from sosie.training.published import TABLE, published_shapes
+from sosie.recipes.published.networks import TABLE, published_shapes
 
 ONE_SHOT = {
     *(f"simswap{rest}" for rest in ("224_official", "512_official", "_train_fix")),

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from sosie.face_shape import canonicalise, face_shape
+from sosie.geometry.morphable_model import canonicalise, face_shape
 
 FILE = Path(__file__).resolve().parents[2] / "tools" / "shape_statistics.py"
 DIRECTIONS = 8
@@ -64,7 +64,8 @@ def test_the_mean_is_found_whatever_pose_and_size_the_faces_have(reference):
     assert shape.stability.sum() == pytest.approx(1)
     known = canonicalise(shape.mean, face_shape()).points
     assert np.sqrt(((known - face_shape().mean) ** 2).sum(1).mean()) < 0.04
-    # As `sosie.face_shape` has it: x to the right, y down, the nose towards the camera.
+    # As `sosie.geometry.morphable_model` has it: x to the right, y down, the nose towards the
+    # camera.
     assert shape.mean[263, 0] > 0.5 > -0.5 > shape.mean[33, 0]
     assert shape.mean[152, 1] > 1 > -1 > shape.mean[10, 1]
     assert shape.mean[1, 2] < shape.mean[:, 2].mean()

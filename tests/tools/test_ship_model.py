@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from sosie import weights
-from sosie.training.card import draft, write_card
+from sosie.models import cards
+from sosie.recipes.card import draft, write_card
 
 FILE = Path(__file__).resolve().parents[2] / "tools" / "ship_model.py"
 REPORT = {
@@ -55,9 +55,9 @@ def test_the_shipped_file_is_whole_and_its_card_has_the_test_figures_first(
     models = tmp_path / "models"
     tool.ship(run, "detector", models, REPORT)
     assert sorted(path.name for path in models.iterdir()) == ["detector.json", "detector.onnx"]
-    monkeypatch.setattr(weights, "_FOLDER", models)
-    assert weights.read_embedded("detector") == b"weights"
-    figures = weights.read_card("detector").figures
+    monkeypatch.setattr(cards, "_FOLDER", models)
+    assert cards.read_embedded("detector") == b"weights"
+    figures = cards.read_card("detector").figures
     assert list(figures.items()) == [
         ("recall (%)", 98.77),
         ("strays", 0.5),

@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 import onnx  # noqa: E402
 from torch import nn  # noqa: E402
 
+from sosie.models.session import create_session  # noqa: E402
 from sosie.nn.blocks import ConvUnit, PixelInput, ResidualUnit  # noqa: E402
-from sosie.runtime import create_session  # noqa: E402
 from sosie.training.export import quantised, to_onnx, weights_of  # noqa: E402
 
 

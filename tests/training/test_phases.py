@@ -23,10 +23,10 @@ import sosie  # noqa: E402
 from sosie.errors import OutputError, SosieError, UsageError  # noqa: E402
 from sosie.training import checkpoint, loop  # noqa: E402
 from sosie.training.checkpoint import load_tensors  # noqa: E402
-from sosie.training.journal import Journal, grid  # noqa: E402
+from sosie.training.log import Journal, grid  # noqa: E402
 from sosie.training.loop import BEST, LOG, STATE, train  # noqa: E402
+from sosie.training.optimizer_steps import LostTrainingError, Steps  # noqa: E402
 from sosie.training.recipe import Phase, Plan  # noqa: E402
-from sosie.training.steps import LostTrainingError, Steps  # noqa: E402
 
 PLAN = Plan(samples=64, batch=4, lr=0.1, weight_decay=0.0, clip=1e9)
 
@@ -188,8 +188,8 @@ def test_entries_that_come_again_are_not_twice_in_the_log(tmp_path):
 _SCRIPT = """
 import dataclasses, sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-from conftest import BrightnessRecipe
+sys.path.insert(0, {root!r})
+from tests.fixtures.training import BrightnessRecipe
 from sosie.training import loop
 from sosie.training.recipe import Materials
 loop._SAVE_EVERY_S = 0.0
@@ -202,7 +202,7 @@ loop.train(recipe, plan, place / "run", resume="--resume" in sys.argv)
 
 def started(tmp_path, place, *words, launcher=()):
     script = tmp_path / "train.py"
-    script.write_text(_SCRIPT.format(tests=str(Path(__file__).parent)))
+    script.write_text(_SCRIPT.format(root=str(Path(__file__).parents[2])))
     env = {**os.environ, "PYTHONPATH": str(Path(sosie.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     place.mkdir(exist_ok=True)
     command = [sys.executable, *launcher, str(script), str(place), *words]

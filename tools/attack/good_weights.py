@@ -37,7 +37,7 @@ def samples() -> dict[str, Sample]:
     from safetensors.torch import save
     from torch import nn
 
-    from sosie.methods.onnx.matrix import last_matrix
+    from sosie.models.onnx_matrix import last_matrix
     from sosie.training.checkpoint import load_tensors
     from sosie.training.checkpoint_file import read_checkpoint, read_tensors
 

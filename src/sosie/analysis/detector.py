@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.errors import InputError
-from sosie.runtime import Session
+from sosie.models.session import Session
 from sosie.types import FloatArray
 
 STRIDES = (8, 16, 32, 64)

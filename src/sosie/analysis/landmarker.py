@@ -9,12 +9,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import geometry
-from sosie.analysis import topology
-from sosie.analysis.topology import Region
 from sosie.errors import InputError
-from sosie.face_mesh import POINTS
-from sosie.runtime import Session
+from sosie.geometry import alignment, head_pose
+from sosie.geometry.head_pose import Region
+from sosie.geometry.mesh import POINTS
+from sosie.models.session import Session
 from sosie.types import FloatArray
 
 SIDE_PX, MARGIN = 128, 1.5
@@ -44,8 +43,8 @@ _SIDES = {"Left": "Right", "Right": "Left"}
 class Readings:
     """What the network reads in N squares.
 
-    points: float32, N x 478 x 3, numbered as in `sosie.face_mesh`; x and y in pixels of the square,
-        z in the same unit with smaller values nearer to the camera.
+    points: float32, N x 478 x 3, numbered as in `sosie.geometry.mesh`; x and y in pixels of the
+        square, z in the same unit with smaller values nearer to the camera.
     presence: float32, N, 0..1: that the square shows a face, upright to about 60 degrees.
     expression: float32, N x 52, 0..1, named by EXPRESSIONS.
     """
@@ -89,7 +88,7 @@ class Landmarker:
         both = np.concatenate([squares, squares[:, :, ::-1]])
         found = self._session.run({"pixels": both})
         points, mirrored = np.split(found["points"], 2)
-        mirrored = mirrored[:, topology.MIRROR]
+        mirrored = mirrored[:, head_pose.MIRROR]
         mirrored[..., 0] = SIDE_PX - 1 - mirrored[..., 0]
         presence = _sigmoid(found["presence"]).reshape(2, -1).mean(0)
         weights, other = np.split(found["expression"], 2)
@@ -102,7 +101,7 @@ class Landmarker:
 
 def square_matrix(region: Region) -> NDArray[np.float64]:
     """Picture -> square, 2 x 3, for a face's region (the bounds of its landmarks, upright)."""
-    return topology.square_matrix(region, MARGIN, SIDE_PX)
+    return head_pose.square_matrix(region, MARGIN, SIDE_PX)
 
 
 def cut_square(
@@ -110,7 +109,7 @@ def cut_square(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """The square about a face's region of a picture (RGB, H x W x 3), and picture -> square."""
     matrix = square_matrix(region)
-    return np.asarray(geometry.crop(picture, matrix, SIDE_PX), np.uint8), matrix
+    return np.asarray(alignment.crop(picture, matrix, SIDE_PX), np.uint8), matrix
 
 
 @cache

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sosie.analysis import search
+from sosie.analysis import detection
 from sosie.analysis.detector import Detector
+from sosie.analysis.embedder import Recogniser
 from sosie.analysis.landmarker import Landmarker
 from sosie.analysis.parser import Parser
-from sosie.analysis.recogniser import Recogniser
-from sosie.runtime import Session
-from sosie.zoo import open_network
+from sosie.models.session import Session
+from sosie.models.zoo import open_network
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Networks:
 
     @cached_property
     def detector(self) -> Detector:
-        return Detector(self._open("detector", self.threads), search.THOROUGH_PX)
+        return Detector(self._open("detector", self.threads), detection.THOROUGH_PX)
 
     @cached_property
     def landmarker(self) -> Landmarker:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.parser import MARGIN, SIDE_PX, FaceParts, square_matrix
-from sosie.analysis.topology import region_of
-from sosie.face_shape import silhouette
-from sosie.geometry import invert, transform_points
+from sosie.geometry.alignment import invert, transform_points
+from sosie.geometry.head_pose import region_of
+from sosie.geometry.morphable_model import silhouette
 from sosie.types import FloatArray
 
 _FACE_PX = SIDE_PX / MARGIN

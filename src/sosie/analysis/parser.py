@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import geometry
-from sosie.analysis import topology
 from sosie.analysis.landmarker import MARGIN
-from sosie.analysis.topology import Region
 from sosie.errors import InputError
-from sosie.runtime import Session
+from sosie.geometry import alignment, head_pose
+from sosie.geometry.head_pose import Region
+from sosie.models.session import Session
 from sosie.types import FloatArray
 
 __all__ = ["MARGIN", "SIDE_PX", "FaceParts", "Parser", "cut_square", "square_matrix"]
@@ -83,10 +82,10 @@ def cut_square(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """The square about a face's region of a picture (RGB, H x W x 3), and picture -> square."""
     matrix = square_matrix(region)
-    return np.asarray(geometry.crop(picture, matrix, SIDE_PX), np.uint8), matrix
+    return np.asarray(alignment.crop(picture, matrix, SIDE_PX), np.uint8), matrix
 
 
 def square_matrix(region: Region) -> NDArray[np.float64]:
     """Picture -> the parser's square, 2 x 3, for a face's region: the landmark network's square
     (`landmarker.square_matrix`), with more pixels."""
-    return topology.square_matrix(region, MARGIN, SIDE_PX)
+    return head_pose.square_matrix(region, MARGIN, SIDE_PX)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sosie import geometry
-from sosie.analysis.analyser import to_8_bit
-from sosie.analysis.topology import region_of, square_matrix
+from sosie.analysis.analyzer import to_8_bit
+from sosie.geometry import alignment
+from sosie.geometry.head_pose import region_of, square_matrix
 from sosie.types import Face, Pixels
 
 _SIDE_PX = 192
@@ -23,7 +23,7 @@ def sharpness(pixels: Pixels, face: Face) -> float:
     contrast that is finer than about a fortieth of the face, whatever the light.
     """
     matrix = square_matrix(region_of(face.landmarks), 1.0, _SIDE_PX)
-    square = geometry.crop(to_8_bit(pixels), matrix, _SIDE_PX)
+    square = alignment.crop(to_8_bit(pixels), matrix, _SIDE_PX)
     grey = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine = grey - cv2.GaussianBlur(grey, (0, 0), 1.5)
     contrast = float(grey.std())

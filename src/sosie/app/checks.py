@@ -15,7 +15,7 @@ from typing import Literal
 
 import sosie
 from sosie.errors import SosieError
-from sosie.weights import check, embedded_cards, embedded_names
+from sosie.models.cards import check, embedded_cards, embedded_names
 
 DEPENDENCIES = (
     "av",
@@ -84,10 +84,10 @@ def _weights(name: str) -> Check:
 
 
 def _providers() -> Iterator[Check]:
-    from sosie import runtime
+    from sosie.models import session
 
     try:
-        names = runtime.available_providers()
+        names = session.available_providers()
     except ImportError as error:
         remedy = "run `pip install onnxruntime`"
         yield Check("provider", "cpu", False, _first_line(error), remedy=remedy)
@@ -95,7 +95,7 @@ def _providers() -> Iterator[Check]:
     for name in names:
         needed = name == "cpu"
         try:
-            runtime.probe_provider(name)
+            session.probe_provider(name)
         except SosieError as error:
             remedy = "run `pip install --force-reinstall onnxruntime`" if needed else ""
             yield Check("provider", name, False, _first_line(error), needed, remedy)
@@ -105,7 +105,7 @@ def _providers() -> Iterator[Check]:
 
 def _starting(provider: str) -> str:
     """Which of the package's networks start on a provider."""
-    from sosie.zoo import open_network
+    from sosie.models.zoo import open_network
 
     networks = [name for name, card in embedded_cards().items() if card.file.endswith(".onnx")]
     refused = []

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sosie.app.targets import FILM_SUFFIXES, PHOTO_SUFFIXES, Kind, kind_of
+from sosie.app.input_kinds import FILM_SUFFIXES, PHOTO_SUFFIXES, Kind, kind_of
 from sosie.datasets.extract.archives import Archives, Member, is_archive
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import Failure
-from sosie.datasets.marks import is_packed_set, is_set
+from sosie.datasets.markers import is_packed_set, is_set
 from sosie.datasets.store import FaceStore
 from sosie.errors import InputError
 

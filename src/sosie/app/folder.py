@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sosie.app.faults import describe
+from sosie.app.error_messages import describe
+from sosie.app.input_kinds import Kind, files_in, folders_in, kind_of, require_kind
 from sosie.app.requests import INTERRUPTED
-from sosie.app.targets import Kind, files_in, folders_in, kind_of, require_kind
 from sosie.errors import (
     InputError,
     InterruptedSwapError,

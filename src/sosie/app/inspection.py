@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import geometry
 from sosie.analysis import occlusion, parser
-from sosie.analysis.analyser import create_analyser, to_8_bit
+from sosie.analysis.analyzer import create_analyser, to_8_bit
 from sosie.analysis.landmarker import EXPRESSIONS
 from sosie.analysis.parser import FaceParts
 from sosie.analysis.quality import sharpness
-from sosie.analysis.scenes import split_scenes
-from sosie.analysis.topology import region_of
-from sosie.analysis.track import track_film
+from sosie.analysis.tracking.shots import split_scenes
+from sosie.analysis.tracking.tracks import track_film
+from sosie.geometry import alignment
+from sosie.geometry.head_pose import region_of
 from sosie.media.image import load_photo
 from sosie.media.image_write import save_photo
 from sosie.media.photo import array_photo
@@ -174,7 +174,7 @@ def _painted(
     height, width = pixels.shape[:2]
     drawn = pixels.astype(np.float32)
     for face, told in zip(faces, parts, strict=True):
-        back = geometry.invert(parser.square_matrix(region_of(face.landmarks)))
+        back = alignment.invert(parser.square_matrix(region_of(face.landmarks)))
         for name, color in _PAINTS.items():
             share = cv2.warpAffine(getattr(told, name), back, (width, height)) * _PAINTED
             drawn += share[..., None] * (np.array(color, np.float32) - drawn)

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sosie.analysis.analyser import create_analyser
+from sosie.analysis.analyzer import create_analyser
 from sosie.analysis.occlusion import shares
-from sosie.face_shape import silhouette
+from sosie.geometry.morphable_model import silhouette
 from sosie.media.image_write import save_photo
 from sosie.media.photo import array_photo
-from sosie.people import Casting, read_sources
-from sosie.texture import unwrap
-from sosie.texture.complete import TIMES, Completed, complete
-from sosie.texture.photo import cut_out
+from sosie.methods.graft import unwrap
+from sosie.methods.graft.completion import TIMES, Completed, complete
+from sosie.methods.graft.source_texture import cut_out
+from sosie.swapping.assignment import Casting, read_sources
 from sosie.types import FloatArray, Pixels
 
 COLUMNS = ("photo", "hidden", "made whole", "unwrapped", "trusted")

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import foreign, weights
-from sosie.analysis.select import SAME_PERSON
+from sosie import foreign
+from sosie.analysis.selection import SAME_PERSON
 from sosie.errors import InputError, UsageError
-from sosie.media.output import atomic_output
+from sosie.models import cards
+from sosie.output import atomic_output
 from sosie.types import FloatArray
 
 # Identities are of unit length: without this the layer could not become sure of anything.
@@ -140,7 +141,7 @@ def fit(samples: Samples, test_share: float) -> tuple[Classifier, Trial]:
 
 def encoder_hash() -> str:
     """SHA-256 of the identity network of this installation."""
-    return weights.read_card("identity").sha256
+    return cards.read_card("identity").sha256
 
 
 def _require_shapes(

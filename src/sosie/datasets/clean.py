@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.datasets.linkage import cut, linkage
-from sosie.datasets.marks import REJECTED
-from sosie.datasets.moves import move_faces
+from sosie.datasets.markers import REJECTED
 from sosie.datasets.store import FaceStore
+from sosie.datasets.transactions import move_faces
 from sosie.errors import NoFaceError, UsageError
 from sosie.types import FloatArray
 

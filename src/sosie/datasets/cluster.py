@@ -13,14 +13,14 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.select import SAME_PERSON
+from sosie.analysis.selection import SAME_PERSON
+from sosie.datasets.centroids import Means
 from sosie.datasets.linkage import CUT, FLOOR, Groups, Merge, cut, linkage
-from sosie.datasets.marks import DOUBTFUL, FACES
-from sosie.datasets.means import Means
-from sosie.datasets.moves import move_faces
-from sosie.datasets.scratch import Scratch
+from sosie.datasets.markers import DOUBTFUL, FACES
+from sosie.datasets.scratch_arrays import Scratch
 from sosie.datasets.store import FaceStore
-from sosie.datasets.units import Units, read_units
+from sosie.datasets.tracklets import Units, read_units
+from sosie.datasets.transactions import move_faces
 from sosie.errors import NoFaceError, UsageError
 from sosie.types import FloatArray
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sosie.analysis.select import SAME_PERSON
-from sosie.datasets.marks import REJECTED
+from sosie.analysis.selection import SAME_PERSON
+from sosie.datasets.markers import REJECTED
 from sosie.datasets.schema import FaceRow
 from sosie.datasets.store import MISSING, FaceStore
 from sosie.errors import InputError, OutputError, UsageError

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sosie.datasets.contexts import contexts
-from sosie.datasets.nearest import COLUMNS, ROWS, Best
-from sosie.datasets.scratch import Scratch, parts
+from sosie.datasets.nearest_neighbors import COLUMNS, ROWS, Best
+from sosie.datasets.reciprocal_neighbors import contexts
+from sosie.datasets.scratch_arrays import Scratch, parts
 from sosie.types import FloatArray
 
 CUT = 0.46

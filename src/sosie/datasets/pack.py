@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from sosie import foreign
-from sosie.datasets.marks import FOLDERS, MANIFEST, PACK_FORMAT, SETTINGS, TABLE
+from sosie.datasets.markers import FOLDERS, MANIFEST, PACK_FORMAT, SETTINGS, TABLE
 from sosie.datasets.store import MISSING, FaceStore
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.files import require_file
-from sosie.media.output import atomic_output, check_folder, check_output, full_disk
+from sosie.output import atomic_output, check_folder, check_output, full_disk
 
 VERSION = 1
 

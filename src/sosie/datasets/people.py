@@ -18,13 +18,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import foreign, geometry
-from sosie.analysis.analyser import Analyser, create_analyser
-from sosie.datasets.pictures import Picture, find_pictures, read_picture
+from sosie import foreign
+from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.datasets.array_files import new_bytes, save_arrays
+from sosie.datasets.images import Picture, find_pictures, read_picture
 from sosie.datasets.split import is_held_out, is_validation
 from sosie.errors import InputError
+from sosie.geometry import alignment
 from sosie.stops import leave_stops
-from sosie.training.arrays import new_bytes, save_arrays
 from sosie.types import FloatArray
 
 _PART = 250
@@ -90,9 +91,9 @@ def open_people(
     faces those in people's folders, where the table says that they are.
 
     The faces are cut once and kept in `cache_folder`; a run that stops goes on where it was.
-    template: a name in `sosie.geometry.TEMPLATES`. size_px: side of the crops. workers: processes
-    that read pictures; 0 reads them here. Pictures that are damaged or show no face are left out,
-    counted and logged. Raises InputError where there are no pictures, or no face in any.
+    template: a name in `sosie.geometry.alignment.TEMPLATES`. size_px: side of the crops. workers:
+    processes that read pictures; 0 reads them here. Pictures that are damaged or show no face are
+    left out, counted and logged. Raises InputError where there are no pictures, or no face in any.
     """
     pictures = find_pictures(data)
     parts = [pictures[start : start + _PART] for start in range(0, len(pictures), _PART)]
@@ -219,8 +220,8 @@ def _aligned(
         points = (picture.points + 0.5) * (pixels.shape[1] / picture.points_px) - 0.5
     if points is None:
         return None
-    matrix = geometry.align_matrix(points, template, size_px)
-    return np.asarray(geometry.crop(pixels, matrix, size_px), np.uint8)
+    matrix = alignment.align_matrix(points, template, size_px)
+    return np.asarray(alignment.crop(pixels, matrix, size_px), np.uint8)
 
 
 def _found(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], FloatArray | None]:

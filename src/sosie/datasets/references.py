@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sosie.analysis.analyser import Analyser
-from sosie.analysis.select import select_faces
+from sosie.analysis.analyzer import Analyser
+from sosie.analysis.selection import select_faces
 from sosie.errors import NoFaceError
 from sosie.media.image import load_photo
 from sosie.types import FloatArray

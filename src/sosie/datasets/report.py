@@ -10,10 +10,10 @@ from string import Template
 import numpy as np
 
 from sosie.datasets import coverage
+from sosie.datasets.contact_sheets import contact_sheet
 from sosie.datasets.coverage import KINDS, LIGHTS, PITCHES, YAWS, Coverage
-from sosie.datasets.findings import PersonFindings, SetFindings
-from sosie.datasets.sheets import contact_sheet
-from sosie.media.output import atomic_output
+from sosie.datasets.report_data import PersonFindings, SetFindings
+from sosie.output import atomic_output
 from sosie.types import FloatArray
 
 _SHEET_COLUMNS = 12

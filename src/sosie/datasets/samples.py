@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sosie.analysis.analyser import Analyser
+from sosie.analysis.analyzer import Analyser
 from sosie.datasets.classify import Samples
-from sosie.datasets.marks import PICTURES
+from sosie.datasets.markers import PICTURES
 from sosie.datasets.store import FaceStore
 from sosie.errors import InputError
 from sosie.media.image import load_photo

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sosie.datasets.marks import SET_FORMAT
+from sosie.datasets.markers import SET_FORMAT
 from sosie.types import FloatArray
 
 VERSION = 1

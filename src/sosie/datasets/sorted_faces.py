@@ -14,12 +14,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sosie import foreign, geometry
+from sosie import foreign
 from sosie.datasets import schema, tables
-from sosie.datasets.marks import DOUBTFUL, FACES, TABLE
-from sosie.datasets.moves import hold_set
+from sosie.datasets.markers import DOUBTFUL, FACES, TABLE
 from sosie.datasets.pack import open_pack
+from sosie.datasets.transactions import hold_set
 from sosie.errors import InputError
+from sosie.geometry import alignment
 from sosie.types import FloatArray
 
 _COLUMNS = ("file", "person", "rejected", "split", "size_px", "matrix", "points5")
@@ -58,7 +59,7 @@ def sorted_faces(place: Path) -> list[SortedFace]:
                 if reason := _why_not(file, person, batch["rejected"][k]):
                     left[reason] += 1
                     continue
-                points = geometry.transform_points(batch["points5"][k], batch["matrix"][k])
+                points = alignment.transform_points(batch["points5"][k], batch["matrix"][k])
                 size = int(batch["size_px"][k])
                 split = str(batch["split"][k])
                 found.append(SortedFace(where(file), file, person, points, size, split))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from sosie import foreign
 from sosie.datasets import schema, tables
-from sosie.datasets.marks import (
+from sosie.datasets.markers import (
     FACES,
     FOLDERS,
     INPUT_FORM,
@@ -35,7 +35,7 @@ from sosie.datasets.marks import (
 )
 from sosie.datasets.schema import COLUMNS, SCHEMA, VERSION, FaceRow
 from sosie.errors import InputError, OutputError
-from sosie.media.output import atomic_output, remove_if_abandoned
+from sosie.output import atomic_output, remove_if_abandoned
 
 MISSING = "missing"
 """What `rejected` says of a face whose picture somebody deleted."""

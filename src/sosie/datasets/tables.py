@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sosie import foreign
 from sosie.datasets import schema
-from sosie.datasets.marks import FOLDERS, PICTURES
+from sosie.datasets.markers import FOLDERS, PICTURES
 from sosie.datasets.schema import SCHEMA, SHAPES
 from sosie.errors import InputError
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from sosie import foreign
 from sosie.errors import OutputError
-from sosie.media.output import atomic_output
-from sosie.weights import embedded_cards
+from sosie.models.cards import embedded_cards
+from sosie.output import atomic_output
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -33,8 +33,8 @@ PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "scipy", "scikit-i
 """Those whose version may change a figure; an absent one has none."""
 
 # Code that no figure and no swap depends on, and what of the rest makes no results.
-_APART = {"app", "training", "datasets", "nn", "models", "__pycache__"}
-_MEASURING, _MAKERS = "evaluation/", ("evaluation/bounds.py", "evaluation/makers.py")
+_APART = {"app", "training", "recipes", "datasets", "nn", "__pycache__"}
+_MEASURING, _MAKERS = "evaluation/", ("evaluation/baselines.py", "evaluation/generators.py")
 _IN_MEMORY = 512
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from sosie.errors import UsageError
 from sosie.evaluation.cache import code_digest, versions, weight_digests
-from sosie.evaluation.figure import Settings
+from sosie.evaluation.machine import machine
+from sosie.evaluation.metric import Settings
 from sosie.evaluation.pairs import PairList
 from sosie.evaluation.score import Recognisers
-from sosie.machine import machine
 from sosie.options import SwapOptions
 
 # Options of a swap that are the run's own, or mean nothing for photos.

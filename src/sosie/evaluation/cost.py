@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sosie.errors import SosieError, UnavailableError
-from sosie.evaluation.figure import Figure, Missing, Readings
+from sosie.evaluation.metric import Figure, Missing, Readings
 from sosie.evaluation.operations import count_runs
 from sosie.evaluation.results import Line
 from sosie.options import SwapOptions
@@ -159,8 +159,8 @@ def answer_order(file: Path) -> None:
 
 
 def _swap_once(options: SwapOptions, sources: list[str], target: str) -> Readings:
+    from sosie.models.session import recorded_runs
     from sosie.pipeline import FaceSwapper
-    from sosie.runtime import recorded_runs
 
     with recorded_runs() as runs:
         FaceSwapper(list(sources), options).image(target)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from sosie.errors import OutputError
-from sosie.media.output import atomic_output
+from sosie.output import atomic_output
 from sosie.types import Pixels
 
 # Results are many and are read once or twice: the weakest compression is four times as fast.

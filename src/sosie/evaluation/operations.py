@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sosie.runtime import NetworkRun, create_session
-from sosie.training import extra_packages
+from sosie.models.session import NetworkRun, create_session
+from sosie.recipes import extra_packages
 
 _FLOATS = (1, 10, 11, 16)
 """Numbers of ONNX for the types of weights: float, float16, double, bfloat16."""

@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.runtime import Session, create_session
+from sosie.models.cards import read_embedded
+from sosie.models.session import Session, create_session
 from sosie.types import FloatArray
-from sosie.weights import read_embedded
 
 # The first two of the network's three stages: they see texture and parts, and tell blur, ghosts and
 # colour from real faces better than the later ones, which are to look past such things.
@@ -26,7 +26,7 @@ _BATCH = 16
 class OwnView:
     """Faces as the network sees them.
 
-    identities: float32, N x 512, of unit length, those of `sosie.analysis.recogniser`.
+    identities: float32, N x 512, of unit length, those of `sosie.analysis.embedder`.
     features: float32, N x D: means over the face of what the channels of two stages answer.
     """
 

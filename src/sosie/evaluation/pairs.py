@@ -25,7 +25,7 @@ from typing import Any
 from sosie import foreign
 from sosie.errors import InputError
 from sosie.files import StrPath
-from sosie.media.output import atomic_output
+from sosie.output import atomic_output
 
 FORMAT = 1
 """The version of the file's form that is written and read."""

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import foreign, geometry
-from sosie.analysis.recogniser import SIDE_PX, TEMPLATE
+from sosie import foreign
+from sosie.analysis.embedder import SIDE_PX, TEMPLATE
 from sosie.errors import InputError, UsageError
-from sosie.evaluation.figure import OWN
-from sosie.runtime import Session, create_session
+from sosie.evaluation.metric import OWN
+from sosie.geometry import alignment
+from sosie.models.session import Session, create_session
 from sosie.types import Face, FloatArray
 
 RANGES = {"-1..1": (-1.0, 1.0), "0..1": (0.0, 1.0), "0..255": (0.0, 255.0)}
@@ -170,5 +171,5 @@ def _vectors(found: dict[str, NDArray[Any]], count: int, name: str) -> NDArray[A
 
 def aligned(pixels: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     """The face as recognition networks take it: RGB uint8, SIDE_PX x SIDE_PX x 3."""
-    matrix = geometry.align_matrix(face.points5, TEMPLATE, SIDE_PX)
-    return np.asarray(geometry.crop(pixels, matrix, SIDE_PX), np.uint8)
+    matrix = alignment.align_matrix(face.points5, TEMPLATE, SIDE_PX)
+    return np.asarray(alignment.crop(pixels, matrix, SIDE_PX), np.uint8)

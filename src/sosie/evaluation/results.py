@@ -21,9 +21,9 @@ import numpy as np
 from sosie import foreign
 from sosie.errors import InputError, OutputError
 from sosie.evaluation.cache import read_arrays, write_arrays
-from sosie.evaluation.figure import Traits
 from sosie.evaluation.files import make_folder, remove, write_json
-from sosie.media.output import atomic_output, check_folder, not_written
+from sosie.evaluation.metric import Traits
+from sosie.output import atomic_output, check_folder, not_written
 
 CONFIG, LINES, SET = "config.json", "results.jsonl", "set.json"
 RESULTS, TRAITS, PICTURES = "results", "traits", "pictures"

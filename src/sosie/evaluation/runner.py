@@ -13,17 +13,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sosie.analysis.analyser import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyser, create_analyser
 from sosie.errors import InterruptedSwapError, OutputError, SosieError
-from sosie.evaluation import bounds, cost, figures
-from sosie.evaluation.album import Album
+from sosie.evaluation import baselines, cost, metrics
 from sosie.evaluation.cache import Cache
 from sosie.evaluation.configuration import Plan, made_by_us, record
-from sosie.evaluation.figure import Readings
-from sosie.evaluation.figures import Scored
+from sosie.evaluation.external_results import OutsideResults
 from sosie.evaluation.files import write_picture
-from sosie.evaluation.makers import Made, create_maker, read_plain
-from sosie.evaluation.outside import OutsideResults
+from sosie.evaluation.generators import Made, create_maker, read_plain
+from sosie.evaluation.image_store import Album
+from sosie.evaluation.metric import Readings
+from sosie.evaluation.metrics import Scored
 from sosie.evaluation.pairs import Pair, PairList, read_pairs
 from sosie.evaluation.results import Line, RunFolder
 from sosie.evaluation.score import Material, Score, Scorer, Shot, open_recognisers
@@ -76,7 +76,7 @@ def run_method(
         return file, made
 
     def spend(lines: Sequence[Line]) -> Readings:
-        if method in bounds.BOUNDS:
+        if method in baselines.BOUNDS:
             return cost.unmeasured(f"{method} is no method, but what bounds them.")
         return {**cost.typical(lines), **job.measured_cost(lines, replace(options, method=method))}
 
@@ -299,10 +299,10 @@ class _Job:
         self, lines: Sequence[Line], spend: Callable[[Sequence[Line]], Readings]
     ) -> Summary:
         traits = self.folder.traits(line.pair for line in lines)
-        readings = figures.measure_set(traits, self._plan.settings)
-        whole = _finite(figures.scored({**readings.values, **spend(lines)}))
+        readings = metrics.measure_set(traits, self._plan.settings)
+        whole = _finite(metrics.scored({**readings.values, **spend(lines)}))
         shares = {
-            name: _finite(figures.scored(by_pair)) for name, by_pair in readings.by_pair.items()
+            name: _finite(metrics.scored(by_pair)) for name, by_pair in readings.by_pair.items()
         }
         complete = [_with_shares(line, shares) for line in lines]
         self.folder.finish(complete, {"figures": whole.figures, "reasons": whole.reasons})

@@ -16,14 +16,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.analyser import Analyser, make_face
-from sosie.evaluation import figures
-from sosie.evaluation.album import digest
+from sosie.analysis.analyzer import Analyser, make_face
+from sosie.evaluation import metrics
 from sosie.evaluation.cache import Cache, basis, key_of
-from sosie.evaluation.figure import Settings, Traits
-from sosie.evaluation.figures import Scored
-from sosie.evaluation.look import Look, Triple, find_face, identify
+from sosie.evaluation.image_store import digest
+from sosie.evaluation.metric import Settings, Traits
+from sosie.evaluation.metrics import Scored
 from sosie.evaluation.recognition import OnnxRecogniser, open_recogniser
+from sosie.evaluation.sample import Look, Triple, find_face, identify
 from sosie.types import Face
 
 A = TypeVar("A")
@@ -165,8 +165,8 @@ class Scorer:
             source_person=material.source_person,
             target_person=material.target_person,
         )
-        scored = figures.measure_pair(triple, self._settings) if result else Scored()
-        traits = figures.describe_pair(triple, self._settings, material.pair)
+        scored = metrics.measure_pair(triple, self._settings) if result else Scored()
+        traits = metrics.describe_pair(triple, self._settings, material.pair)
         if result is None:
             traits = replace(traits, vectors=_without_result(traits))
         faces = {part: look.face for part, look in parts.items()}

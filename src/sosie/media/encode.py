@@ -27,13 +27,13 @@ from sosie.media.encoders import (
     container_format,
     encoding_format,
 )
-from sosie.media.film_file import FilmFile
 from sosie.media.hdr import HdrMetadata
-from sosie.media.output import FULL, full_disk, not_written
-from sosie.media.planes import has_alpha, is_rgb
+from sosie.media.input_info import FilmSource, NativeFrame
+from sosie.media.pixel_formats import has_alpha, is_rgb
 from sosie.media.probe import Orientation, open_input
-from sosie.media.source import FilmSource, NativeFrame
 from sosie.media.tracks import Tracks, copy_words, moved_chapters
+from sosie.media.video_file import FilmFile
+from sosie.output import FULL, full_disk, not_written
 
 # Written by the container itself; as words they would be those of the old file.
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER"})

@@ -16,9 +16,9 @@ from PIL import Image, TiffImagePlugin
 
 from sosie.errors import OutputError, UsageError
 from sosie.files import StrPath
-from sosie.media.output import atomic_output, check_output
 from sosie.media.photo import Photo
 from sosie.options import nearest
+from sosie.output import atomic_output, check_output
 
 _FORMATS = {
     ".jpg": "JPEG",

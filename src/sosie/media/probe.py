@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sosie.errors import InputError
 from sosie.files import StrPath, require_file
-from sosie.media.damage import decoding
+from sosie.media.truncation import decoding
 
 MIN_SIDE_PX = 16
 """No side of a film may be shorter."""

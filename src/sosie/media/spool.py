@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sosie.errors import OutputError
 from sosie.files import StrPath
-from sosie.media.planes import Converter, plane_array
+from sosie.media.pixel_formats import Converter, plane_array
 
 IN_MEMORY_BYTES = 64 << 20
 """So many bytes of the frames that wait stay in memory: some 20 frames of 1080p with 8 bits."""

@@ -16,7 +16,6 @@ from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeE
 from av.stream import Discard, Disposition
 
 from sosie.errors import InputError
-from sosie.media.damage import decoding, readable
 from sosie.media.probe import codec_name, is_chapter_track, is_cover, opened
 from sosie.media.streams import (
     LAYOUTS,
@@ -27,6 +26,7 @@ from sosie.media.streams import (
     add_sound,
     add_text,
 )
+from sosie.media.truncation import decoding, readable
 
 # What a track is converted to where the container cannot hold it as it is.
 _AUDIO_CODECS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus", "avi": "ac3"}

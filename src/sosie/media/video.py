@@ -26,18 +26,9 @@ from av.stream import Discard
 
 from sosie.errors import InputError, UsageError
 from sosie.files import StrPath
-from sosie.media.damage import (
-    MISSING_S,
-    Damage,
-    cut_short,
-    damaged,
-    declared_end,
-    decoding,
-    missing_from_s,
-    readable,
-)
 from sosie.media.encode import FilmWriter
-from sosie.media.planes import Colours, Converter, bit_depth, native_format
+from sosie.media.input_info import FilmSource
+from sosie.media.pixel_formats import Colours, Converter, bit_depth, native_format
 from sosie.media.probe import (
     LARGE_PIXELS,
     MIN_SIDE_PX,
@@ -50,8 +41,17 @@ from sosie.media.probe import (
     opened,
     video_stream,
 )
-from sosie.media.source import FilmSource
 from sosie.media.spool import Spool, Spooled
+from sosie.media.truncation import (
+    MISSING_S,
+    Damage,
+    cut_short,
+    damaged,
+    declared_end,
+    decoding,
+    missing_from_s,
+    readable,
+)
 from sosie.types import Patch, Pixels
 
 # A time typed with six decimals means the frame that it was read from.

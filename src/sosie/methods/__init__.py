@@ -20,7 +20,7 @@ GROUP = "sosie.methods"
 
 TABLE = {
     "graft": "sosie.methods.graft:METHOD",
-    "mesh": "sosie.methods.mesh:METHOD",
+    "mesh": "sosie.methods.graft.geometric:MeshSwapper",
     "onnx": "sosie.methods.onnx:METHOD",
     "simswap": "sosie.methods.simswap:METHOD",
     "faceshifter": "sosie.methods.faceshifter:METHOD",

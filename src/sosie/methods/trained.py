@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from sosie import geometry
-from sosie.analysis.analyser import to_8_bit
-from sosie.analysis.recogniser import SIDE_PX, TEMPLATE, Recogniser
+from sosie.analysis.analyzer import to_8_bit
+from sosie.analysis.embedder import SIDE_PX, TEMPLATE, Recogniser
 from sosie.errors import InputError, UsageError
+from sosie.geometry import alignment
 from sosie.methods.base import Card, Source, Swapper, nearest_pose
+from sosie.models.session import Session, create_session
+from sosie.models.zoo import open_network
 from sosie.options import SwapOptions
-from sosie.runtime import Session, create_session
 from sosie.types import Crop, FloatArray, Pose, SwappedCrop
-from sosie.zoo import open_network
 
 _CARD = "sosie.card"
 # Towards the crop's edge the swapped face gives way to the target over this share of its side.
@@ -97,8 +97,8 @@ class TrainedSwapper:
         return [SwappedCrop(np.asarray(one, np.float32), mask, np.zeros_like(mask)) for one in unit]
 
     def _identity(self, source: Source) -> FloatArray:
-        matrix = geometry.align_matrix(source.face.points5, TEMPLATE, SIDE_PX)
-        face = geometry.crop(to_8_bit(source.pixels), matrix, SIDE_PX)
+        matrix = alignment.align_matrix(source.face.points5, TEMPLATE, SIDE_PX)
+        face = alignment.crop(to_8_bit(source.pixels), matrix, SIDE_PX)
         return self._recogniser.embed(np.asarray(face, np.uint8)[None])
 
     def _values(self, crop: Crop) -> FloatArray:
@@ -133,7 +133,7 @@ def _facts(file: Path, session: Session, name: str) -> dict[str, Any]:
             f"--model."
         ) from error
     method = texts["method"]
-    if texts["template"] not in geometry.TEMPLATES or not 16 <= size_px <= _MOST_PX or low < -1:
+    if texts["template"] not in alignment.TEMPLATES or not 16 <= size_px <= _MOST_PX or low < -1:
         raise InputError(
             f"{file} says of itself what no network of `sosie train` does: it is damaged, or was "
             f"changed."

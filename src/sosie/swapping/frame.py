@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sosie.analysis.select import Claim, PeopleSelector, TrackSelector
-from sosie.analysis.track import TrackedFace
-from sosie.compose.restore import paste
-from sosie.compose.spare import spare
-from sosie.engine import Engine, FaceMemory
-from sosie.stopwatch import Stopwatch
+from sosie.analysis.selection import Claim, PeopleSelector, TrackSelector
+from sosie.analysis.tracking.tracks import TrackedFace
+from sosie.blending.exclude import spare
+from sosie.blending.paste import paste
+from sosie.swapping.face import Engine, FaceMemory
+from sosie.timing import Stopwatch
 from sosie.types import Face, FloatArray, Patch, Pixels
 
 

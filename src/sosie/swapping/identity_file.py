@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import face_mesh, geometry
-from sosie.analysis.analyser import make_face
+from sosie.analysis.analyzer import make_face
 from sosie.analysis.parser import SIDE_PX, FaceParts
 from sosie.errors import InputError
 from sosie.files import open_regular
-from sosie.media.output import atomic_output
+from sosie.geometry import alignment, mesh
 from sosie.methods.base import Source
+from sosie.output import atomic_output
 
 SUFFIX = ".sosie"
 
@@ -92,7 +92,7 @@ def _source(arrays: dict[str, NDArray[Any]], number: int) -> Source:
         or 0 in pixels.shape
         or visible.shape != pixels.shape[:2]
         or score.shape != (1,)
-        or landmarks.shape != (face_mesh.POINTS, 3)
+        or landmarks.shape != (mesh.POINTS, 3)
         or any(a.dtype != np.float32 for a in (visible, landmarks))
         or not all(np.isfinite(a).all() for a in (visible, landmarks, score))
         or (expression is not None and expression.shape != (_EXPRESSIONS,))
@@ -112,4 +112,4 @@ def _are_names(names: object) -> bool:
 
 
 def _window(source: Source) -> tuple[int, int, int, int]:
-    return geometry.face_window(source.face.landmarks, _MARGIN, source.pixels.shape)
+    return alignment.face_window(source.face.landmarks, _MARGIN, source.pixels.shape)

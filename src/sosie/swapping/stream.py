@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.analyser import Analyser
-from sosie.analysis.track import FaceTracker, Tracked
+from sosie.analysis.analyzer import Analyser
+from sosie.analysis.tracking.tracks import FaceTracker, Tracked
 from sosie.errors import UsageError
-from sosie.stopwatch import Stopwatch
 from sosie.swapping.frame import Assigner, FrameSwapper
+from sosie.timing import Stopwatch
 from sosie.types import Pixels
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from sosie.errors import InputError
 from sosie.files import open_regular
 from sosie.foreign import reason
-from sosie.media.output import atomic_output
+from sosie.output import atomic_output
 
 
 def save_tensors(file: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from sosie.errors import InputError
-from sosie.media.output import atomic_output
+from sosie.output import atomic_output
 from sosie.training.checkpoint import fitting
 
 Storage = Literal["float16", "int8"]

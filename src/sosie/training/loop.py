@@ -27,11 +27,11 @@ from sosie.training.checkpoint import (
     restore_optimizer,
     save_tensors,
 )
-from sosie.training.feed import Feed
-from sosie.training.journal import LOG, Journal
+from sosie.training.data_loader import Feed
+from sosie.training.distributed import Processes
+from sosie.training.log import LOG, Journal
+from sosie.training.optimizer_steps import LostTrainingError, Steps
 from sosie.training.recipe import Plan, Recipe
-from sosie.training.several import Processes
-from sosie.training.steps import LostTrainingError, Steps
 
 STATE, BEST = "state.safetensors", "best.safetensors"
 

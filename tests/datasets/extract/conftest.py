@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sosie.analysis.analyser import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyser, create_analyser
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie import geometry
-from sosie.datasets.extract import films, photos, shelf
+from sosie.datasets.extract import photos, videos, writer
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import extract
 from sosie.datasets.extract.options import ExtractOptions
@@ -21,6 +20,7 @@ from sosie.datasets.lock import held
 from sosie.datasets.schema import FaceRow
 from sosie.datasets.store import FaceStore
 from sosie.errors import InterruptedDatasetError, OutputError, UsageError
+from sosie.geometry import alignment
 
 OPTIONS = ExtractOptions(size_px=112, every=4, min_face=40, per_second=None, min_distance=0)
 
@@ -78,9 +78,9 @@ def test_the_matrix_leads_from_the_photo_to_the_picture(whole, astronaut):
     row = next(row for row in FaceStore.open(folder).rows() if row.input == "astronaut.png")
     with Image.open(folder / row.file) as picture:
         pixels = np.asarray(picture)
-    np.testing.assert_array_equal(pixels, geometry.crop(astronaut, row.matrix, row.size_px))
-    points = geometry.transform_points(row.points5, row.matrix)
-    assert np.abs(points - geometry.template_points("ffhq", 112)).max() < 6
+    np.testing.assert_array_equal(pixels, alignment.crop(astronaut, row.matrix, row.size_px))
+    points = alignment.transform_points(row.points5, row.matrix)
+    assert np.abs(points - alignment.template_points("ffhq", 112)).max() < 6
     assert (row.frame_width, row.frame_height) == (512, 512)
     assert np.linalg.norm(row.identity) == pytest.approx(1, abs=1e-5)
 
@@ -129,26 +129,26 @@ class Stop:
 def test_a_run_that_is_stopped_again_and_again_makes_the_same_set(
     whole, film_path, photos_path, tmp_path, monkeypatch, name, calls, before
 ):
-    monkeypatch.setattr(films, "COMMIT_S", 0.0)
+    monkeypatch.setattr(videos, "COMMIT_S", 0.0)
     monkeypatch.setattr(photos, "COMMIT_S", 0.0)
     _, folder = whole
     inputs = inputs_of(film_path, photos_path)
     done = tmp_path / "set"
     for call in calls:
-        function = getattr(shelf.Shelf, name)
+        function = getattr(writer.Shelf, name)
         stop = Stop(function, call, before)
-        monkeypatch.setattr(shelf.Shelf, name, lambda *given, stop=stop: stop(*given))
+        monkeypatch.setattr(writer.Shelf, name, lambda *given, stop=stop: stop(*given))
         with pytest.raises(InterruptedDatasetError, match="to go on"):
             extract(inputs, done, OPTIONS)
-        monkeypatch.setattr(shelf.Shelf, name, function)
+        monkeypatch.setattr(writer.Shelf, name, function)
     extract(inputs, done, OPTIONS)
     assert state(done) == state(folder)
 
 
 def test_a_film_is_taken_up_where_it_was_left(film_path, tmp_path, monkeypatch):
-    monkeypatch.setattr(films, "COMMIT_S", 0.0)
-    stop = Stop(shelf.Shelf.commit, 12, True)
-    monkeypatch.setattr(shelf.Shelf, "commit", lambda *given: stop(*given))
+    monkeypatch.setattr(videos, "COMMIT_S", 0.0)
+    stop = Stop(writer.Shelf.commit, 12, True)
+    monkeypatch.setattr(writer.Shelf, "commit", lambda *given: stop(*given))
     with pytest.raises(InterruptedDatasetError):
         extract(of_paths(film_path), tmp_path / "set", OPTIONS)
     monkeypatch.undo()
@@ -161,9 +161,9 @@ def test_a_film_is_taken_up_where_it_was_left(film_path, tmp_path, monkeypatch):
 def test_other_options_are_refused_in_the_middle_and_noted_at_the_end(
     whole, film_path, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(films, "COMMIT_S", 0.0)
-    stop = Stop(shelf.Shelf.commit, 4, False)
-    monkeypatch.setattr(shelf.Shelf, "commit", lambda *given: stop(*given))
+    monkeypatch.setattr(videos, "COMMIT_S", 0.0)
+    stop = Stop(writer.Shelf.commit, 4, False)
+    monkeypatch.setattr(writer.Shelf, "commit", lambda *given: stop(*given))
     with pytest.raises(InterruptedDatasetError):
         extract(of_paths(film_path), tmp_path / "set", OPTIONS)
     monkeypatch.undo()
@@ -199,7 +199,7 @@ def test_nothing_is_enlarged_unless_told(astronaut_path, tmp_path):
     extract(of_paths(astronaut_path), tmp_path / "a", large)
     row = next(FaceStore.open(tmp_path / "a").rows())
     assert 150 < row.size_px < 512
-    assert 0.98 < geometry.scale_of(row.matrix) <= 1
+    assert 0.98 < alignment.scale_of(row.matrix) <= 1
     extract(of_paths(astronaut_path), tmp_path / "b", dataclasses.replace(large, enlarge=True))
     row = next(FaceStore.open(tmp_path / "b").rows())
     assert row.size_px == 1024
@@ -287,7 +287,7 @@ def test_what_was_read_before_the_damage_is_kept(film_path, tmp_path, monkeypatc
 def test_a_full_disk_stops_the_run_and_it_goes_on_later(
     whole, film_path, photos_path, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(films, "COMMIT_S", 0.0)
+    monkeypatch.setattr(videos, "COMMIT_S", 0.0)
     written = []
     real = Path.write_bytes
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sosie.datasets.extract.options import ExtractOptions, template_name, thread_count
-from sosie.datasets.extract.shelf import safe_name
+from sosie.datasets.extract.writer import safe_name
 from sosie.errors import UsageError
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie.analysis.analyser import make_face
-from sosie.datasets.extract.figures import blur_px, light, own_scale
-from sosie.datasets.extract.look import look
+from sosie.analysis.analyzer import make_face
+from sosie.datasets.extract.candidates import look
+from sosie.datasets.extract.measurements import blur_px, light, own_scale
 from sosie.datasets.extract.options import ExtractOptions
 from sosie.datasets.extract.rules import REASONS, rejection, turn_deg
-from sosie.geometry import TEMPLATES
+from sosie.geometry.alignment import TEMPLATES
 
 OPTIONS = ExtractOptions(size_px=256)
 

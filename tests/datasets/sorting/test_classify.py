@@ -142,7 +142,7 @@ def test_of_a_set(people, face_set):
 
 
 def test_of_folders(tmp_path, astronaut_path, hopper_path):
-    from sosie.analysis.analyser import create_analyser
+    from sosie.analysis.analyzer import create_analyser
 
     for name, photo in (("eileen", astronaut_path), ("grace", hopper_path)):
         (tmp_path / name / "deeper").mkdir(parents=True)

@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sosie.datasets import moves
+from sosie.datasets import transactions
 from sosie.datasets.cluster import ClusterOptions, apply, plan
-from sosie.datasets.moves import open_set
 from sosie.datasets.store import FaceStore
+from sosie.datasets.transactions import open_set
 from sosie.errors import InputError, NoFaceError, OutputError, UsageError
 
 COUNTS = {"anna": 12, "ben": 8, "cleo": 5, "dan": 2}
@@ -195,7 +195,7 @@ def test_stopped_while_moving(people, face_set, whereabouts, monkeypatch, tmp_pa
         with pytest.raises(KeyboardInterrupt):
             apply(store, found)
     again = open_set(store.folder)
-    assert not (store.folder / moves._PLAN).exists()
+    assert not (store.folder / transactions._PLAN).exists()
     assert whereabouts(store.folder) == whereabouts(tmp_path / "other")
     other = FaceStore.open(tmp_path / "other")
     for name in ("id", "file", "person", "rejected"):
@@ -226,26 +226,32 @@ def test_options_that_cannot_be_meant(options):
 
 
 def test_a_folder_that_is_no_set(tmp_path):
-    with pytest.raises(InputError, match="no set of faces"), moves.hold_set(tmp_path):
+    with pytest.raises(InputError, match="no set of faces"), transactions.hold_set(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_set_that_cannot_be_written(people, face_set, monkeypatch):
     store, _ = face_set(*people({"anna": 4}))
-    monkeypatch.setattr("sosie.media.output.os.access", lambda *args, **kwargs: False)
-    with pytest.raises(OutputError, match="cannot be written to"), moves.hold_set(store.folder):
+    monkeypatch.setattr("sosie.output.os.access", lambda *args, **kwargs: False)
+    with (
+        pytest.raises(OutputError, match="cannot be written to"),
+        transactions.hold_set(store.folder),
+    ):
         pass
-    with moves.hold_set(store.folder, change=False) as found:
+    with transactions.hold_set(store.folder, change=False) as found:
         assert len(found) == 4
 
 
 def test_two_runs_at_once(people, face_set):
     store, _ = face_set(*people({"anna": 4}))
-    with moves.hold_set(store.folder):
-        with pytest.raises(OutputError, match="Another run"), moves.hold_set(store.folder):
+    with transactions.hold_set(store.folder):
+        with pytest.raises(OutputError, match="Another run"), transactions.hold_set(store.folder):
             pass
-        with pytest.raises(OutputError, match="Another"), moves.hold_set(store.folder, False):
+        with (
+            pytest.raises(OutputError, match="Another"),
+            transactions.hold_set(store.folder, False),
+        ):
             pass
-    with moves.hold_set(store.folder):
+    with transactions.hold_set(store.folder):
         pass

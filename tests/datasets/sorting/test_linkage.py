@@ -12,11 +12,11 @@ from scipy.cluster.hierarchy import linkage as plain_linkage
 from scipy.spatial.distance import squareform
 
 from sosie.datasets import linkage as module
-from sosie.datasets import nearest, scratch
-from sosie.datasets.contexts import contexts
+from sosie.datasets import nearest_neighbors, scratch_arrays
 from sosie.datasets.linkage import CUT, FLOOR, cut, linkage
-from sosie.datasets.nearest import neighbours
-from sosie.datasets.scratch import Scratch
+from sosie.datasets.nearest_neighbors import neighbours
+from sosie.datasets.reciprocal_neighbors import contexts
+from sosie.datasets.scratch_arrays import Scratch
 from sosie.errors import OutputError
 
 COUNTS = {"anna": 12, "ben": 7, "cleo": 4, "dan": 1}
@@ -57,8 +57,8 @@ def test_it_joins_as_the_plain_algorithm_does(people, level, spread):
 def test_blocks_of_any_size_give_the_same(people, monkeypatch):
     identities, _ = people(COUNTS)
     whole = linkage(identities)
-    monkeypatch.setattr(nearest, "_OFFERED", 2)
-    for place in (nearest, module):
+    monkeypatch.setattr(nearest_neighbors, "_OFFERED", 2)
+    for place in (nearest_neighbors, module):
         monkeypatch.setattr(place, "ROWS", 3)
         monkeypatch.setattr(place, "COLUMNS", 5)
     monkeypatch.setattr(module, "_PAIRS", 2)
@@ -117,8 +117,8 @@ def test_neighbours_are_the_most_alike(people):
 def test_arrays_on_disk_give_the_same(people, monkeypatch):
     identities, _ = people(COUNTS)
     whole = linkage(identities)
-    monkeypatch.setattr(scratch, "_HELD_BYTES", 0)
-    monkeypatch.setattr(scratch, "_PART_ROWS", 3)
+    monkeypatch.setattr(scratch_arrays, "_HELD_BYTES", 0)
+    monkeypatch.setattr(scratch_arrays, "_PART_ROWS", 3)
     assert [(m.kept, m.gone) for m in linkage(identities)] == [(m.kept, m.gone) for m in whole]
 
 
@@ -178,20 +178,20 @@ def test_a_set_of_rows_is_apart_as_its_pairs_are(people):
 
 
 def test_a_full_disk_is_told_of(monkeypatch):
-    monkeypatch.setattr(scratch, "_HELD_BYTES", 0)
+    monkeypatch.setattr(scratch_arrays, "_HELD_BYTES", 0)
 
     def full(*_args, **_values):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(scratch.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(scratch_arrays.tempfile, "TemporaryFile", full)
     with pytest.raises(OutputError, match=r"no room for 0 MB.*TMPDIR"):
         Scratch((10, 10))
 
 
 def test_memory_hardly_grows_with_the_faces(monkeypatch):
     """By 800 bytes a face, of the 2 KB that an identity has; the blocks are made small here."""
-    monkeypatch.setattr(scratch, "_HELD_BYTES", 0)
-    for place in (nearest, module):
+    monkeypatch.setattr(scratch_arrays, "_HELD_BYTES", 0)
+    for place in (nearest_neighbors, module):
         monkeypatch.setattr(place, "ROWS", 128)
         monkeypatch.setattr(place, "COLUMNS", 256)
     peaks = []

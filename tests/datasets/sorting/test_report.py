@@ -13,10 +13,10 @@ from PIL import Image
 
 from sosie.analysis.landmarker import EXPRESSIONS
 from sosie.datasets import coverage
+from sosie.datasets.contact_sheets import contact_sheet, spread
 from sosie.datasets.coverage import KINDS, LIGHTS, PITCHES, YAWS, cover, wishes
-from sosie.datasets.findings import examine
 from sosie.datasets.report import render, write_report
-from sosie.datasets.sheets import contact_sheet, spread
+from sosie.datasets.report_data import examine
 from sosie.errors import NoFaceError
 
 

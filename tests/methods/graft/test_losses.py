@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the training packages", exc_t
 
 from sosie.methods.graft import losses, view  # noqa: E402
 from sosie.methods.graft.network import GraftNetwork  # noqa: E402
-from sosie.training.swap.samples import CROSS, PAIR, SELF  # noqa: E402
+from sosie.methods.graft.samples import CROSS, PAIR, SELF  # noqa: E402
 
 SIDE = view.SIDE_PX
 

@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
 
-from sosie.light import in_range  # noqa: E402
+from sosie.blending.color_transfer import in_range  # noqa: E402
 from sosie.methods.graft import view  # noqa: E402
 from sosie.methods.graft.network import ExportedGraft, GraftNetwork, applied  # noqa: E402
-from sosie.runtime import create_session  # noqa: E402
+from sosie.models.session import create_session  # noqa: E402
 from sosie.training.export import to_onnx  # noqa: E402
 
 SMALL = (8, 16, 16, 16)

@@ -10,9 +10,9 @@ import pytest
 
 from sosie.methods.base import Source
 from sosie.methods.graft import view
+from sosie.methods.graft.source_texture import prepare_photo
 from sosie.methods.graft.swapper import GraftSwapper
 from sosie.options import SwapOptions
-from sosie.texture.photo import prepare_photo
 from sosie.types import Crop, Face
 
 

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sosie import face_mesh
-from sosie.geometry import warp
+from sosie.geometry import mesh
+from sosie.geometry.alignment import warp
 from sosie.methods.base import Source
 from sosie.methods.graft import view
-from sosie.texture.photo import prepare_photo
+from sosie.methods.graft.source_texture import prepare_photo
 from sosie.types import Face
 
 SEEN = np.ones((256, 256), np.float32)
@@ -122,7 +122,7 @@ def test_an_answer_is_applied_at_the_crops_own_size(face, picture, side):
 def test_an_answer_lies_where_the_network_saw_it(face):
     """A spot in the detail comes to the place of the crop that it was shown for."""
     matrix = view.square(face.landmarks * 2)
-    x, y = face.landmarks[face_mesh.NOSE[0], :2] * 2
+    x, y = face.landmarks[mesh.NOSE[0], :2] * 2
     place = matrix @ (x, y, 1)
     rows, columns = np.indices((view.SIDE_PX, view.SIDE_PX))
     spot = np.exp(-((columns - place[0]) ** 2 + (rows - place[1]) ** 2) / (2 * 4**2))
@@ -138,7 +138,7 @@ def test_an_answer_lies_where_the_network_saw_it(face):
 
 def test_normals_are_of_unit_length_and_the_nose_points_to_the_camera(face, model_face):
     found = view.normals(face.landmarks)
-    surface = found[: face_mesh.SURFACE_POINTS]
+    surface = found[: mesh.SURFACE_POINTS]
     assert np.allclose(np.linalg.norm(surface, axis=1), 1)
     assert found[4, 2] < -0.95
     assert found[234, 0] < -0.8

@@ -19,15 +19,15 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from sosie.errors import InputError, UsageError  # noqa: E402
-from sosie.geometry import TEMPLATES  # noqa: E402
+from sosie.geometry.alignment import TEMPLATES  # noqa: E402
 from sosie.methods import load_method  # noqa: E402
 from sosie.methods.base import Source  # noqa: E402
 from sosie.methods.onnx import interfaces  # noqa: E402
 from sosie.methods.onnx.interfaces import IMAGENET, INTERFACES, SIGNED, UNIT, Scale  # noqa: E402
-from sosie.methods.onnx.matrix import last_matrix  # noqa: E402
 from sosie.methods.onnx.swapper import OnnxSwapper  # noqa: E402
+from sosie.models.onnx_matrix import last_matrix  # noqa: E402
+from sosie.models.session import create_session  # noqa: E402
 from sosie.options import SwapOptions  # noqa: E402
-from sosie.runtime import create_session  # noqa: E402
 from sosie.types import Crop, Face  # noqa: E402
 
 FLOAT = TensorProto.FLOAT

@@ -14,7 +14,7 @@ from sosie.app.cli.output import note_progress, print_json
 from sosie.app.samples import sample_portraits
 
 if TYPE_CHECKING:
-    from sosie.app.measure import Figures, FilmFigures, Material
+    from sosie.app.benchmark import Figures, FilmFigures, Material
 
 
 def bench(
@@ -29,8 +29,8 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure stages, cold start, film and memory on generated 1080p material."""
-    from sosie.app.measure import Figures, measure_cold_start, measure_film, measure_frame
-    from sosie.machine import machine
+    from sosie.app.benchmark import Figures, measure_cold_start, measure_film, measure_frame
+    from sosie.evaluation.machine import machine
 
     note_progress("Measuring; this takes a minute or two, best with nothing else running ...")
     material = _material(face_px)
@@ -53,8 +53,8 @@ def bench(
 
 
 def _material(face_px: float) -> Material:
-    from sosie.analysis.analyser import create_analyser
-    from sosie.app.measure import Material
+    from sosie.analysis.analyzer import create_analyser
+    from sosie.app.benchmark import Material
     from sosie.media.image import load_photo
 
     portraits = sample_portraits()

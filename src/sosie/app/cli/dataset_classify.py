@@ -12,7 +12,7 @@ from sosie.app.cli.arguments import AsJson
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
 from sosie.errors import InputError, NoFaceError, SosieError, UsageError
-from sosie.media.output import check_output
+from sosie.output import check_output
 
 if TYPE_CHECKING:
     from sosie.datasets.classify import Samples, Trial
@@ -99,12 +99,12 @@ def _samples(source: Path, threads: int | None) -> tuple[Samples, list[str]]:
     from sosie.datasets.store import FaceStore
 
     if FaceStore.is_set(source):
-        from sosie.datasets.moves import hold_set
         from sosie.datasets.samples import samples_of_set
+        from sosie.datasets.transactions import hold_set
 
         with hold_set(source, change=False) as store:
             return samples_of_set(store), []
-    from sosie.analysis.analyser import create_analyser
+    from sosie.analysis.analyzer import create_analyser
     from sosie.datasets.samples import samples_of_folders
 
     def show(number: int) -> None:
@@ -115,7 +115,7 @@ def _samples(source: Path, threads: int | None) -> tuple[Samples, list[str]]:
 
 
 def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None:
-    from sosie.analysis.analyser import create_analyser
+    from sosie.analysis.analyzer import create_analyser
     from sosie.datasets.classify import Classifier
     from sosie.datasets.samples import identity_in, photos_in
 

@@ -38,7 +38,7 @@ def clean(
     """Put faces aside that do not belong to their person, and doubles; nothing is deleted."""
     with dataset_packages():
         from sosie.datasets.clean import CleanOptions, apply, inspect
-        from sosie.datasets.moves import hold_set
+        from sosie.datasets.transactions import hold_set
 
         options = CleanOptions(outliers, duplicates, similarity, bits)
         with hold_set(folder, change=not dry_run) as store:

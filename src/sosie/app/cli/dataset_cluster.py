@@ -55,7 +55,7 @@ def cluster(
     with dataset_packages():
         from sosie.datasets.cluster import ClusterOptions, apply, plan
         from sosie.datasets.linkage import CUT
-        from sosie.datasets.moves import hold_set
+        from sosie.datasets.transactions import hold_set
 
         options = ClusterOptions(people, CUT if likeness is None else likeness, min_faces, again)
         references, notes = _references(named, threads)
@@ -120,7 +120,7 @@ def _references(
 ) -> tuple[dict[str, FloatArray], list[str]]:
     if not named:
         return {}, []
-    from sosie.analysis.analyser import create_analyser
+    from sosie.analysis.analyzer import create_analyser
     from sosie.datasets.references import read_references
 
     return read_references(named, create_analyser(threads))

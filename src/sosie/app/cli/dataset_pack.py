@@ -30,8 +30,8 @@ def pack(
 ) -> None:
     """Write a set into a zip, uncompressed and with a hash of every file."""
     with dataset_packages():
-        from sosie.datasets.moves import hold_set
         from sosie.datasets.pack import pack as write
+        from sosie.datasets.transactions import hold_set
 
         with hold_set(folder, change=False) as store:
             paths = write(store, out, shard_mb and shard_mb * _MB, overwrite)
@@ -64,8 +64,8 @@ def verify(
 ) -> None:
     """Check that a set or a zip of one is whole; exit with 1 where it is not."""
     with dataset_packages():
-        from sosie.datasets.moves import hold_set
         from sosie.datasets.pack import verify_pack
+        from sosie.datasets.transactions import hold_set
         from sosie.datasets.verify import verify_set
 
         note_progress(f"Checking {source} ...")
@@ -92,7 +92,7 @@ def merge(
     """Copy several sets into a new one; people of one name are joined if they are alike."""
     with dataset_packages():
         from sosie.datasets.combine import merge as join
-        from sosie.datasets.moves import hold_set
+        from sosie.datasets.transactions import hold_set
 
         with ExitStack() as stack:
             folders = list(dict.fromkeys(source.resolve() for source in sources))
@@ -124,7 +124,7 @@ def split(
     """Divide a set into training and test by person, in the column `split` of the table."""
     with dataset_packages():
         from sosie.datasets.combine import split as divide
-        from sosie.datasets.moves import hold_set
+        from sosie.datasets.transactions import hold_set
 
         with hold_set(folder) as store:
             parts = divide(store, test)

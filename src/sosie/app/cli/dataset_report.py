@@ -10,10 +10,10 @@ import typer
 from sosie import foreign
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets.packages import dataset_packages
-from sosie.media.output import check_output
+from sosie.output import check_output
 
 if TYPE_CHECKING:
-    from sosie.datasets.findings import SetFindings
+    from sosie.datasets.report_data import SetFindings
 
 
 def report(
@@ -25,9 +25,9 @@ def report(
 ) -> None:
     """Write a page on the people of a set, what it shows of them and what it lacks."""
     with dataset_packages():
-        from sosie.datasets.findings import examine
-        from sosie.datasets.moves import hold_set
         from sosie.datasets.report import write_report
+        from sosie.datasets.report_data import examine
+        from sosie.datasets.transactions import hold_set
 
         with hold_set(folder, change=False) as store:
             beside = foreign.inside(folder, "report.html", f"The set {folder}")

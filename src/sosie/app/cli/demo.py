@@ -25,8 +25,8 @@ def demo(
     """Swap the two sample portraits both ways; write the results and a contact sheet."""
     from sosie.app.contact_sheet import Row, draw_contact_sheet
     from sosie.media.image import array_photo, load_photo, save_photo
-    from sosie.media.output import check_output
     from sosie.options import SwapOptions
+    from sosie.output import check_output
     from sosie.pipeline import swap_image
 
     portraits = sample_portraits()

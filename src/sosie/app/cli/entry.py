@@ -20,7 +20,7 @@ from sosie.app.cli.output import guarded_output, print_json
 from sosie.app.cli.source import source
 from sosie.app.cli.swap import swap
 from sosie.app.cli.train import train
-from sosie.app.faults import describe
+from sosie.app.error_messages import describe
 from sosie.errors import InterruptedSwapError, SosieError
 
 _TYPER_INTERRUPTED = 130

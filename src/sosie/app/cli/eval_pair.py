@@ -39,8 +39,8 @@ def pair(
     as_json: AsJson = False,
 ) -> None:
     """Measure one swap: every figure, and what it means."""
-    from sosie.analysis.analyser import create_analyser
-    from sosie.evaluation.figure import Settings
+    from sosie.analysis.analyzer import create_analyser
+    from sosie.evaluation.metric import Settings
     from sosie.evaluation.runner import score_pair
     from sosie.evaluation.score import Scorer, open_recognisers
 
@@ -58,7 +58,7 @@ def pair(
 
 def entries(score: Score) -> dict[str, Any]:
     """A score for JSON: each figure with what it means."""
-    from sosie.evaluation.figures import describe_figure
+    from sosie.evaluation.metrics import describe_figure
 
     found = {}
     for name, value in score.scored.figures.items():
@@ -78,7 +78,7 @@ def entries(score: Score) -> dict[str, Any]:
 def _show(score: Score) -> None:
     from textwrap import fill
 
-    from sosie.evaluation.figures import describe_figure
+    from sosie.evaluation.metrics import describe_figure
     from sosie.evaluation.report.table import number
 
     print("Each figure with its value, which way is better, and what it means:\n")

@@ -15,7 +15,7 @@ from sosie.app.cli.output import film_progress, note_progress, print_json
 from sosie.errors import SosieError, UsageError
 
 if TYPE_CHECKING:
-    from sosie.evaluation.figure import Settings
+    from sosie.evaluation.metric import Settings
     from sosie.evaluation.runner import Summary
 
 # More failed pairs than this are not all printed; they stand in results.jsonl and the report.
@@ -23,7 +23,7 @@ _MOST_SHOWN = 20
 
 
 def _every_method() -> Iterable[str]:
-    from sosie.evaluation.makers import method_names
+    from sosie.evaluation.generators import method_names
 
     return method_names()
 
@@ -70,7 +70,7 @@ def run(
     A run that was stopped goes on where it was. Its folder is OUT/METHOD, or OUT/NAME.
     """
     from sosie.evaluation.configuration import Plan, swap_options
-    from sosie.evaluation.makers import require_method
+    from sosie.evaluation.generators import require_method
     from sosie.evaluation.runner import run_method
 
     methods = list(dict.fromkeys(methods))
@@ -207,7 +207,7 @@ def _report(summary: Summary) -> str:
 
 
 def _tell(entries: dict[str, Any]) -> None:
-    from sosie.evaluation.figures import describe_figure
+    from sosie.evaluation.metrics import describe_figure
     from sosie.evaluation.report.table import number
 
     name, failed, faceless = entries["name"], entries["failed"], entries["no_face"]
@@ -241,7 +241,7 @@ def _end(done: Sequence[dict[str, Any]], as_json: bool) -> None:
 
 
 def _settings(weights: Path | None, perceptual: str, fid: bool, threads: int | None) -> Settings:
-    from sosie.evaluation.figure import Settings
+    from sosie.evaluation.metric import Settings
 
     return Settings(weights=weights, perceptual=perceptual, inception=fid, threads=threads)
 

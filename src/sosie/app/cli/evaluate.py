@@ -13,17 +13,17 @@ import typer
 
 from sosie.app.cli.arguments import AsJson, offering
 from sosie.app.cli.eval_compare import compare
-from sosie.app.cli.eval_film import film
 from sosie.app.cli.eval_pair import pair
 from sosie.app.cli.eval_protocol import protocol
 from sosie.app.cli.eval_run import run, score
+from sosie.app.cli.eval_video import film
 from sosie.app.cli.output import note_progress, print_json
 from sosie.app.cli.train import library_notes, require_folder
-from sosie.evaluation.analysis import TABLE, measure, require_measurement
-from sosie.training import extra_packages
+from sosie.recipes import extra_packages
+from sosie.recipes.evaluate import TABLE, measure, require_measurement
 
 if TYPE_CHECKING:
-    from sosie.evaluation.analysis.table import Row
+    from sosie.recipes.evaluate_table import Row
 
 app = typer.Typer(no_args_is_help=True)
 for _command in (pair, run, score, film, compare, protocol):
@@ -61,7 +61,7 @@ def analysis(
         require_measurement(name)
     for folder, flag in ((data, "--data"), (teachers, "--teachers")):
         require_folder(folder, flag)
-    from sosie.machine import machine
+    from sosie.evaluation.machine import machine
     from sosie.training.recipe import Materials
 
     materials = Materials(data, teachers, cache or _user_cache(), workers or os.cpu_count() or 1)

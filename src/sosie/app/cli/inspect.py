@@ -9,7 +9,7 @@ import typer
 
 from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import film_progress, print_json
-from sosie.app.targets import require_kind
+from sosie.app.input_kinds import require_kind
 from sosie.errors import NoFaceError, UsageError
 
 # A smaller share of the face is not worth a word.

@@ -15,7 +15,7 @@ from sosie.app.cli import swap_flags as flags
 from sosie.app.cli.arguments import AsJson, Overwrite, parse_map, parse_time
 from sosie.app.cli.output import film_progress, note_progress, print_json
 from sosie.app.folder import Failure, collect, folder_exit_code, swap_each
-from sosie.app.targets import Kind, check_result, expand, is_pattern, require_kind
+from sosie.app.input_kinds import Kind, check_result, expand, is_pattern, require_kind
 from sosie.options import SwapOptions
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ def _presets() -> Iterable[str]:
 
 
 def _providers() -> Iterable[str]:
-    from sosie.runtime import available_providers
+    from sosie.models.session import available_providers
 
     return available_providers()
 

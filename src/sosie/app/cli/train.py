@@ -18,11 +18,11 @@ import typer
 from sosie.app.cli.arguments import AsJson, offering
 from sosie.app.cli.output import print_json
 from sosie.errors import InputError, UsageError
-from sosie.training import NEED_TEACHERS, TABLE, extra_packages, load_recipe
+from sosie.recipes import NEED_TEACHERS, TABLE, extra_packages, load_recipe
 
 if TYPE_CHECKING:
+    from sosie.recipes.train import Made
     from sosie.training.loop import TrainingProgress
-    from sosie.training.make import Made
 
 _LINE_EVERY_S = 60.0
 """Where stderr is no terminal, a line of progress appears so often."""
@@ -89,7 +89,7 @@ def train(
     chosen = dict(map(_setting, settings or ()))
     load_recipe(name)
     with extra_packages():
-        from sosie.training.make import Order, make
+        from sosie.recipes.train import Order, make
         from sosie.training.recipe import Materials
 
     if finetune is not None and start is not None:

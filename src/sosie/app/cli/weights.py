@@ -12,9 +12,9 @@ import typer
 from sosie.app.cli.arguments import AsJson, Overwrite, offering
 from sosie.app.cli.output import print_json
 from sosie.errors import SosieError, UsageError
+from sosie.models.cards import Card, Verdict, check, embedded_cards, embedded_names
 from sosie.options import nearest
-from sosie.training import extra_packages
-from sosie.weights import Card, Verdict, check, embedded_cards, embedded_names
+from sosie.recipes import extra_packages
 
 _MAIN_FIGURES = 4
 """So many figures of a card stand in the list; `--json` has all."""
@@ -102,7 +102,7 @@ def import_(
     Nothing that is in the file is run. A file of another network is refused.
     """
     with extra_packages():
-        from sosie.training.published_import import import_weights
+        from sosie.recipes.published.importing import import_weights
 
     done = import_weights(
         method, file, folder, network=network, embedding_map=embedding_map, overwrite=overwrite

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sosie.datasets.extract.archives import Member
-from sosie.datasets.extract.shelf import safe_name
-from sosie.datasets.marks import FACES
+from sosie.datasets.extract.writer import safe_name
+from sosie.datasets.markers import FACES
 from sosie.datasets.store import FaceStore
 from sosie.errors import InputError
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sosie.analysis.analyser import Analyser, create_analyser
-from sosie.datasets.extract.films import FilmExtraction
+from sosie.analysis.analyzer import Analyser, create_analyser
 from sosie.datasets.extract.inputs import DONE, FAILED, PARTIAL, Input, Ledger
 from sosie.datasets.extract.options import ExtractOptions, thread_count
 from sosie.datasets.extract.photos import PhotoJob, extract_photos
 from sosie.datasets.extract.rules import REASONS
-from sosie.datasets.extract.shelf import Shelf, Source, safe_name
+from sosie.datasets.extract.videos import FilmExtraction
+from sosie.datasets.extract.writer import Shelf, Source, safe_name
 from sosie.datasets.lock import held
-from sosie.datasets.marks import SETTINGS
+from sosie.datasets.markers import SETTINGS
 from sosie.datasets.store import FaceStore, Synced
 from sosie.errors import InputError, InterruptedDatasetError, UsageError
 from sosie.types import Progress

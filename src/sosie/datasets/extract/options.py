@@ -28,7 +28,9 @@ _PARTS = ("align", "size_px", "enlarge", "picture")
 def template_name(text: str) -> str:
     """The template that `text` means: its name, with dashes or underscores, or that of a method
     that uses it. Raises UsageError where it means none."""
-    from sosie.geometry import TEMPLATES  # not before it is needed: `sosie --help` is to be quick
+    from sosie.geometry.alignment import (
+        TEMPLATES,  # not before it is needed: `sosie --help` is to be quick
+    )
 
     name = text.strip().lower().replace("-", "_")
     name = _ALIASES.get(name, name)
@@ -42,7 +44,7 @@ class ExtractOptions:
     """Every option of `sosie dataset extract`. A rule that is None is not applied.
 
     align: alignment template: `ffhq`, `arcface`, `dfl_whole_face` or another name in
-        `sosie.geometry.TEMPLATES`.
+        `sosie.geometry.alignment.TEMPLATES`.
     size_px: side of the pictures, 112 to 1024.
     enlarge: bring smaller faces to that size too; otherwise their pictures are as large as the face
         is in the frame.
@@ -83,7 +85,7 @@ class ExtractOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        from sosie.geometry import template_points
+        from sosie.geometry.alignment import template_points
 
         template_points(self.align, self.size_px)
         if self.picture not in PICTURE_FORMATS:

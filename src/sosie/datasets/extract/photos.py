@@ -10,13 +10,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from sosie.analysis.analyser import Analyser
-from sosie.datasets.extract.films import COMMIT_ROWS, COMMIT_S
+from sosie.analysis.analyzer import Analyser
+from sosie.datasets.extract.candidates import Look, look
 from sosie.datasets.extract.inputs import Input
-from sosie.datasets.extract.look import Look, look
 from sosie.datasets.extract.options import ExtractOptions, thread_count
 from sosie.datasets.extract.sampling import Place, in_order
-from sosie.datasets.extract.shelf import Shelf, Source
+from sosie.datasets.extract.videos import COMMIT_ROWS, COMMIT_S
+from sosie.datasets.extract.writer import Shelf, Source
 from sosie.errors import InputError
 from sosie.media.image import load_photo
 from sosie.types import Progress

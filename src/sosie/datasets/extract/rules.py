@@ -8,10 +8,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from sosie import geometry
-from sosie.analysis import topology
 from sosie.datasets.extract.options import ExtractOptions
-from sosie.face_shape import face_shape
+from sosie.geometry import alignment, head_pose
+from sosie.geometry.morphable_model import face_shape
 from sosie.types import Face
 
 REASONS = MappingProxyType(
@@ -33,7 +32,7 @@ _USUAL_SHARE = 0.5
 def tilt_deg(face: Face) -> float:
     """By how much the head is tilted in the frame, 0..180. The line of the eyes tells, and with it
     that from forehead to chin, as a profile's eyes are nearly behind one another."""
-    return abs(topology.tilt_deg(face.landmarks))
+    return abs(head_pose.tilt_deg(face.landmarks))
 
 
 def turn_deg(face: Face) -> float:
@@ -77,5 +76,5 @@ def rejection(figures: Mapping[str, float], options: ExtractOptions) -> str:
 def usual_share(template: str) -> float:
     """The longer side of the mean face as a share of the picture's side."""
     mean = face_shape().mean.astype(np.float32)[:, :2]
-    matrix = geometry.align_matrix(topology.five_points(mean), template, 1)
-    return float(np.ptp(mean, axis=0).max()) * geometry.scale_of(matrix)
+    matrix = alignment.align_matrix(head_pose.five_points(mean), template, 1)
+    return float(np.ptp(mean, axis=0).max()) * alignment.scale_of(matrix)

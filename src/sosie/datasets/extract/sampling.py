@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sosie.analysis.scenes import split_scenes
+from sosie.analysis.tracking.shots import split_scenes
 from sosie.datasets.extract.options import ExtractOptions
 from sosie.errors import InputError
-from sosie.media.thumb import Shrinker
+from sosie.media.thumbnail import Shrinker
 from sosie.media.video import Film, FilmFrame, open_film
 from sosie.types import Pixels
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from sosie.errors import InputError, UsageError
-from sosie.evaluation.figure import Figure
+from sosie.evaluation.metric import Figure
 from sosie.evaluation.report.run import Run, in_order, read_run
 from sosie.evaluation.report.table import Row, rows_of
 from sosie.evaluation.results import LINES, Line

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from sosie import foreign
-from sosie.evaluation.figure import Figure
 from sosie.evaluation.files import make_folder
+from sosie.evaluation.metric import Figure
 from sosie.evaluation.report import markdown, page, plots
 from sosie.evaluation.report.compare import Comparison, Entry, compare_runs, same_pairs
 from sosie.evaluation.report.page import Page

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sosie.evaluation.figure import Figure
+from sosie.evaluation.metric import Figure
 from sosie.evaluation.report import page, plots
 from sosie.evaluation.report.page import Page
 from sosie.evaluation.report.run import Run

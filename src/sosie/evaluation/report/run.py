@@ -10,11 +10,11 @@ from typing import Any
 
 from sosie import foreign
 from sosie.errors import InputError, UsageError
-from sosie.evaluation import figures
-from sosie.evaluation.figure import Figure, split_name, variant_name
-from sosie.evaluation.figures import Scored
-from sosie.evaluation.film_record import FilmRecord, read_film_record
+from sosie.evaluation import metrics
+from sosie.evaluation.metric import Figure, split_name, variant_name
+from sosie.evaluation.metrics import Scored
 from sosie.evaluation.results import LINES, SET, Line, read_config, read_lines
+from sosie.evaluation.video_record import FilmRecord, read_film_record
 
 _SHARES = {"retrieval_top1": 1.0, "retrieval_top5": 5.0}
 """Figure of a set that is a share of the pairs -> the rank up to which a pair counts."""
@@ -88,7 +88,7 @@ def in_order(names: set[str]) -> list[Figure]:
 
     A name that this version of Sosie does not know is described by itself, and comes last.
     """
-    order = list(figures.all_figures())
+    order = list(metrics.all_figures())
     described = []
     for name in sorted(names):
         base = split_name(name)[0]
@@ -99,7 +99,7 @@ def in_order(names: set[str]) -> list[Figure]:
 
 def _described(name: str) -> Figure:
     try:
-        return figures.describe_figure(name)
+        return metrics.describe_figure(name)
     except UsageError:
         return Figure(
             name=name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from sosie.analysis.select import SAME_PERSON
+from sosie.analysis.selection import SAME_PERSON
 from sosie.evaluation.report.run import Run
 from sosie.evaluation.report.table import Row, number
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import foreign
-from sosie.analysis.analyser import to_8_bit
+from sosie.analysis.analyzer import to_8_bit
 from sosie.errors import SosieError
-from sosie.evaluation.figure import Figure
+from sosie.evaluation.metric import Figure
 from sosie.evaluation.report.run import Run
 from sosie.evaluation.results import Line
 from sosie.evaluation.statistics import around_median, ranked

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sosie.evaluation import figures
-from sosie.evaluation.figure import Figure, split_name
+from sosie.evaluation import metrics
+from sosie.evaluation.metric import Figure, split_name
 from sosie.evaluation.report.run import Run
 from sosie.evaluation.statistics import Estimate, Spread, estimate, spread
 
@@ -50,7 +50,7 @@ def grouped(rows: list[Row]) -> dict[str, list[Row]]:
         figure.name: heading
         for heading, files in GROUPS.items()
         for file in files
-        for figure in figures.load_figures(file).FIGURES
+        for figure in metrics.load_figures(file).FIGURES
     }
     found: dict[str, list[Row]] = {heading: [] for heading in (*GROUPS, "Other")}
     for row in rows:

@@ -7,13 +7,13 @@ from html import escape
 from pathlib import Path
 
 from sosie import foreign
-from sosie.evaluation.report import film, markdown, page, pairs
+from sosie.evaluation.report import markdown, page, pairs, video
 from sosie.evaluation.report.page import Page
 from sosie.evaluation.report.run import Run, read_run
 from sosie.evaluation.report.sentences import counted, reasons_of, subtitle, title, verdict
 from sosie.evaluation.report.table import ARROWS, Row, grouped, interval, number, rows_of
 from sosie.evaluation.statistics import MIN_COUNT
-from sosie.media.output import atomic_output
+from sosie.output import atomic_output
 
 HTML, MARKDOWN = "report.html", "report.md"
 
@@ -40,13 +40,13 @@ def write_report(folder: Path) -> tuple[Path, Path]:
     if run.film is None:
         strips = pairs.add_pictures(report, run, rows)
     else:
-        film.add_pictures(report, run.film)
+        video.add_pictures(report, run.film)
     report.add("verdict", "In words", page.listed(verdict(rows)))
     report.add("figures", "Figures", page.text(note, soft=True), _table(run, rows))
     if run.film is None:
         pairs.add_sections(report, run, rows)
     else:
-        film.add_sections(report, run.film)
+        video.add_sections(report, run.film)
     report.add("meaning", "What the figures mean", meanings(rows))
     report.add("untold", "What could not be told", _untold(run, rows))
     report.add("record", "Exact configuration", *_record(run))

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sosie.methods.blendswap.network import BlendSwap
-from sosie.training.published import Published
+from sosie.recipes.published.networks import Published
 
 _DENORM = {
     "norm": "BNorm",

@@ -21,12 +21,12 @@ from sosie.errors import InputError
 from sosie.methods.faceshifter.recipe import FaceShifterRecipe
 from sosie.nn.aei import double
 from sosie.nn.unet import UShape
+from sosie.recipes.swapper.plan import SwapPlan
+from sosie.recipes.swapper.recipe import Batch, SwapRecipe
 from sosie.training.checkpoint import fitting, load_tensors
 from sosie.training.losses.faces import occlusion_losses
 from sosie.training.precision import fast_precision
 from sosie.training.recipe import Phase
-from sosie.training.swap_plan import SwapPlan
-from sosie.training.swapping import Batch, SwapRecipe
 
 FIRST_STAGE = "snapshot.safetensors"
 

@@ -14,7 +14,7 @@ from sosie.methods.faceshifter.network import (
     TaoHear,
     tao_discriminator,
 )
-from sosie.training.published import Published
+from sosie.recipes.published.networks import Published
 
 _PAPER = "Li et al. 2020, FaceShifter: Towards High Fidelity And Occlusion Aware Face Swapping"
 _TAO_LICENCE = "none stated; ask the author of taotaonice/FaceShifter"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import get_args
 
 from sosie.methods.ghost.network import AeiNet, Backbone, discriminator
-from sosie.training.published import Published
+from sosie.recipes.published.networks import Published
 
 _PAPER = "Groshev et al. 2022, GHOST: A New Face Swap Approach for Image and Video Domains"
 _LICENCE = "Apache-2.0"

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from sosie.training.aei_recipe import AEI_PLAN, AeiRecipe, small_aei
-from sosie.training.swap_plan import SwapPlan
+from sosie.recipes.swapper.aei_recipe import AEI_PLAN, AeiRecipe, small_aei
+from sosie.recipes.swapper.plan import SwapPlan
 
 _PUBLISHED = replace(AEI_PLAN, weight_decay=1e-4)
 

@@ -14,14 +14,14 @@ from torch import nn
 
 from sosie.analysis.landmarker import SIDE_PX as LANDMARKS_PX
 from sosie.methods.graft.network import applied
+from sosie.methods.graft.samples import CROSS
 from sosie.methods.graft.view import CHANNELS, MARGIN
-from sosie.training.dlib_module import DlibModule
-from sosie.training.likeness import aligned_faces, described, identified, jittered
+from sosie.recipes.identity_losses import aligned_faces, described, identified, jittered
+from sosie.recipes.perceptual import PerceptualDistance
+from sosie.recipes.teachers_dlib import DlibModule
+from sosie.recipes.teachers_onnx import OnnxModule
 from sosie.training.losses.adversarial import discriminator_loss, generator_loss
-from sosie.training.onnx_module import OnnxModule
-from sosie.training.perceptual import PerceptualDistance
 from sosie.training.precision import fast_precision
-from sosie.training.swap.samples import CROSS
 
 # Weights of the terms: colour at full size and blurred twice over, edges, the perceptual distance;
 # likeness to the source by two networks and, above what strangers have, to the target; light, the

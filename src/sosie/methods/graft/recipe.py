@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sosie.analysis import topology
+from sosie.geometry import head_pose
+from sosie.methods.graft import samples
 from sosie.methods.graft.losses import (
     Judges,
     corrected,
@@ -23,25 +24,24 @@ from sosie.methods.graft.losses import (
     seam,
 )
 from sosie.methods.graft.network import ExportedGraft, GraftLearner
+from sosie.methods.graft.samples import CROSS, PAIR, SELF, CachedFace
+from sosie.methods.graft.store import SwapFaces, open_swap_faces
 from sosie.methods.graft.view import CHANNELS, SIDE_PX
+from sosie.models.cards import read_embedded
 from sosie.nn.blocks import lay_channels_last
-from sosie.training.analysis.identity.teachers import IDENTITY_FILE
-from sosie.training.analysis.visibility.sprites import Library, open_library
-from sosie.training.card import FACES
-from sosie.training.dlib_module import DlibModule, find_dlib_file
+from sosie.recipes.card import FACES
+from sosie.recipes.face_cache import open_faces
+from sosie.recipes.identity.teachers import IDENTITY_FILE
+from sosie.recipes.identity_losses import aligned_matrix, describe_all, identified
+from sosie.recipes.occlusion.occluder_library import Library, open_library
+from sosie.recipes.perceptual import PerceptualDistance
+from sosie.recipes.teachers import teacher_file
+from sosie.recipes.teachers_dlib import DlibModule, find_dlib_file
+from sosie.recipes.teachers_onnx import OnnxModule
 from sosie.training.export import to_onnx
-from sosie.training.faces import open_faces
-from sosie.training.likeness import aligned_matrix, describe_all, identified
-from sosie.training.onnx_module import OnnxModule
-from sosie.training.order import Shuffled
-from sosie.training.perceptual import PerceptualDistance
 from sosie.training.recipe import Phase, Plan, Recipe
-from sosie.training.swap import samples
-from sosie.training.swap.samples import CROSS, PAIR, SELF, CachedFace
-from sosie.training.swap.store import SwapFaces, open_swap_faces
-from sosie.training.teachers import teacher_file
-from sosie.training.unmerge import unmerged
-from sosie.weights import read_embedded
+from sosie.training.sampler import Shuffled
+from sosie.training.unfuse import unmerged
 
 # Shares of the samples by kind; of the sources of a cross, those from the sharper groups.
 _SHARES = {PAIR: 0.50, SELF: 0.15, CROSS: 0.35}
@@ -204,7 +204,7 @@ class SwapRecipe(Recipe):
     @cached_property
     def _turns(self) -> NDArray[np.float64]:
         """Yaw and pitch of each face in degrees, N x 2."""
-        poses = [topology.head_pose(points) for points in self._faces.landmarks]
+        poses = [head_pose.head_pose(points) for points in self._faces.landmarks]
         return np.array([(pose.yaw, pose.pitch) for pose in poses])
 
     @cached_property

@@ -7,17 +7,17 @@ from functools import cached_property
 
 import numpy as np
 
-from sosie.face_shape import silhouette
+from sosie.geometry.morphable_model import silhouette
 from sosie.methods.base import Card
 from sosie.methods.graft import view
+from sosie.methods.graft.base import CarriedSwapper
+from sosie.methods.graft.retarget import retarget
+from sosie.methods.graft.source_texture import PreparedPhoto
+from sosie.methods.graft.warp import carried
+from sosie.models.session import Session, create_session
+from sosie.models.zoo import open_network
 from sosie.options import SwapOptions
-from sosie.runtime import Session, create_session
-from sosie.texture.carried import CarriedSwapper
-from sosie.texture.carry import carried
-from sosie.texture.photo import PreparedPhoto
-from sosie.texture.retarget import retarget
 from sosie.types import Crop, SwappedCrop
-from sosie.zoo import open_network
 
 CARD = Card(
     name="graft",

@@ -14,12 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import geometry
-from sosie.analysis import topology
-from sosie.face_shape import Points, face_shape, silhouette
-from sosie.light import in_range, transfer_light
-from sosie.texture.carry import Field, own_parts, textured
-from sosie.texture.photo import PreparedPhoto
+from sosie.blending.color_transfer import in_range, transfer_light
+from sosie.geometry import alignment, head_pose
+from sosie.geometry.morphable_model import Points, face_shape, silhouette
+from sosie.methods.graft.source_texture import PreparedPhoto
+from sosie.methods.graft.warp import Field, own_parts, textured
 from sosie.types import FloatArray, Pixels
 
 SIDE_PX, MARGIN = 256, 1.3
@@ -88,7 +87,7 @@ def draft(
     own, moved = own_parts(pixels, landmarks, points)
     inside = silhouette(landmarks, width, height) * np.float32(1 / 255)
     shown = np.asarray(inside * visible, np.float32)
-    size_px = float(topology.region_of(landmarks).size_px)
+    size_px = float(head_pose.region_of(landmarks).size_px)
     skin = shown * (1 - own)
     known = _kept_off_gaps(known, size_px)
     lit = transfer_light(texture, target, skin * known, size_px)
@@ -107,12 +106,12 @@ def draft(
     )
 
 
-def square(landmarks: FloatArray) -> geometry.Matrix:
+def square(landmarks: FloatArray) -> alignment.Matrix:
     """Crop -> the network's square, for a face with these landmarks (478 x 3, in the crop)."""
-    return topology.square_matrix(topology.region_of(landmarks), MARGIN, SIDE_PX)
+    return head_pose.square_matrix(head_pose.region_of(landmarks), MARGIN, SIDE_PX)
 
 
-def shown_to_network(made: Draft, pixels: Pixels, matrix: geometry.Matrix) -> NDArray[np.uint8]:
+def shown_to_network(made: Draft, pixels: Pixels, matrix: alignment.Matrix) -> NDArray[np.uint8]:
     """SIDE_PX x SIDE_PX x len(CHANNELS), uint8.
 
     pixels: the crop. matrix: crop -> square. Channels in 0..255: the draft's base and how far it is
@@ -124,12 +123,12 @@ def shown_to_network(made: Draft, pixels: Pixels, matrix: geometry.Matrix) -> ND
     around = as_unit(pixels) * (1 - share) + made.light * share
     stacked = [made.base, made.known, around, made.shown, made.own]
     layers = [_laid(_as_bytes(layer), matrix) for layer in stacked]
-    surface = _as_bytes(_surface(geometry.transform_points(made.points, matrix)))
+    surface = _as_bytes(_surface(alignment.transform_points(made.points, matrix)))
     return np.asarray(np.dstack([*layers, surface]), np.uint8)
 
 
 def corrected(
-    made: Draft, light: FloatArray, detail: FloatArray, matrix: geometry.Matrix
+    made: Draft, light: FloatArray, detail: FloatArray, matrix: alignment.Matrix
 ) -> FloatArray:
     """The draft's base with the network's answer applied: RGB float32, h x w x 3, 0..1.
 
@@ -139,7 +138,7 @@ def corrected(
     """
     height, width = made.base.shape[:2]
     gain, offset = (_enlarged(light[..., k : k + 3], matrix, width, height) for k in (0, 3))
-    sigma_px = max(0.5, FINE * SIDE_PX / MARGIN / geometry.scale_of(matrix))
+    sigma_px = max(0.5, FINE * SIDE_PX / MARGIN / alignment.scale_of(matrix))
     slow = np.asarray(cv2.GaussianBlur(made.base, (0, 0), sigma_px), np.float32)
     fine = made.base - slow
     # In place: these are pictures of the crop's own size.
@@ -166,20 +165,20 @@ def _as_bytes(picture: FloatArray) -> NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(np.maximum(picture, 0), alpha=255), np.uint8)
 
 
-def _laid(picture: NDArray[np.uint8], matrix: geometry.Matrix) -> NDArray[np.uint8]:
+def _laid(picture: NDArray[np.uint8], matrix: alignment.Matrix) -> NDArray[np.uint8]:
     """A picture of the crop in the network's square."""
     if picture.shape[:2] == (SIDE_PX, SIDE_PX) and np.array_equal(matrix, np.eye(2, 3)):
         return picture
-    return np.asarray(geometry.warp(picture, matrix, SIDE_PX, SIDE_PX), np.uint8)
+    return np.asarray(alignment.warp(picture, matrix, SIDE_PX, SIDE_PX), np.uint8)
 
 
-def _enlarged(answer: FloatArray, matrix: geometry.Matrix, width: int, height: int) -> FloatArray:
+def _enlarged(answer: FloatArray, matrix: alignment.Matrix, width: int, height: int) -> FloatArray:
     """An answer of the network (a square map of any side) laid over the crop."""
     shrink = answer.shape[0] / SIDE_PX
     to_map = np.array([[shrink, 0, 0.5 * shrink - 0.5], [0, shrink, 0.5 * shrink - 0.5]])
     placed = cv2.warpAffine(
         np.ascontiguousarray(answer),
-        geometry.compose(to_map, matrix),
+        alignment.compose(to_map, matrix),
         (width, height),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sosie.methods.hififace.network import VECTOR, Generator, MaumFusion, XuehyFusion
-from sosie.training.published import Published
+from sosie.recipes.published.networks import Published
 
 _PAPER = (
     "Wang et al. 2021, HifiFace: 3D Shape and Semantic Prior Guided High Fidelity Face Swapping"

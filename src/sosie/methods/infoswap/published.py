@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sosie.methods.infoswap.network import IdentityEncoder
-from sosie.training.published import Published
+from sosie.recipes.published.networks import Published
 
 
 def published_name(name: str) -> str:

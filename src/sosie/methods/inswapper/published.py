@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sosie.methods.inswapper.network import Generator
-from sosie.training.published import Published
+from sosie.recipes.published.networks import Published
 
 
 def published_name(name: str) -> str:

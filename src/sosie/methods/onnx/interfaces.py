@@ -32,7 +32,8 @@ IMAGENET = Scale((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True)
 class View:
-    """A square crop as a network sees it. template: a name in `sosie.geometry.TEMPLATES`."""
+    """A square crop as a network sees it. template: a name in
+    `sosie.geometry.alignment.TEMPLATES`."""
 
     template: str
     size_px: int

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import geometry
 from sosie.errors import InputError, UsageError
+from sosie.geometry import alignment
 from sosie.methods.base import Card, Source, nearest_pose
 from sosie.methods.onnx.interfaces import (
     INTERFACES,
@@ -22,9 +22,9 @@ from sosie.methods.onnx.interfaces import (
     by_hash,
     by_name,
 )
-from sosie.methods.onnx.matrix import last_matrix
+from sosie.models.onnx_matrix import last_matrix
+from sosie.models.session import Session, create_session
 from sosie.options import SwapOptions
-from sosie.runtime import Session, create_session
 from sosie.types import Crop, FloatArray, Pixels, Pose, SwappedCrop
 
 NO_CONVERTER = "none"
@@ -222,8 +222,8 @@ def _refuse(name: str, **options: str | None) -> None:
 
 def _seen(source: Source, view: View) -> FloatArray:
     """What a network sees of a source photo: 1 x 3 x S x S."""
-    matrix = geometry.align_matrix(source.face.points5, view.template, view.size_px)
-    return _values(geometry.crop(source.pixels, matrix, view.size_px), view.scale)
+    matrix = alignment.align_matrix(source.face.points5, view.template, view.size_px)
+    return _values(alignment.crop(source.pixels, matrix, view.size_px), view.scale)
 
 
 def _values(pixels: Pixels, scale: Scale) -> FloatArray:

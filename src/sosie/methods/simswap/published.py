@@ -16,7 +16,7 @@ from sosie.methods.simswap.network import (
     Generator,
 )
 from sosie.nn.arcface_se import SeResNet101
-from sosie.training.published import Published
+from sosie.recipes.published.networks import Published
 
 _PAPER = "Chen et al. 2020, SimSwap: An Efficient Framework For High Fidelity Face Swapping"
 _LICENCE = "CC BY-NC 4.0, academic and non-commercial use"

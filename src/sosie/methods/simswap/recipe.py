@@ -16,12 +16,12 @@ from torch import nn
 from torch.nn import functional
 
 from sosie.methods.simswap.network import Discriminator, Form, Generator
-from sosie.training.gan_recipe import GanRecipe
+from sosie.recipes.swapper.gan_recipe import GanRecipe
+from sosie.recipes.swapper.plan import SwapPlan, small
+from sosie.recipes.swapper.recipe import Batch
 from sosie.training.losses.adversarial import generator_loss
 from sosie.training.losses.faces import weak_feature_matching_loss
 from sosie.training.precision import fast_precision
-from sosie.training.swap_plan import SwapPlan, small
-from sosie.training.swapping import Batch
 
 _HALVINGS = 3
 _SMALLEST_JUDGED = 64

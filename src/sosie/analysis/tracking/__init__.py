@@ -1,0 +1,1 @@
+"""Faces over the frames of a video."""

@@ -1,0 +1,76 @@
+"""`sosie eval film`: figures of a swapped film, over time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sosie.app.cli import eval_flags as flags
+from sosie.app.cli.arguments import AsJson, Overwrite, parse_time
+from sosie.app.cli.output import film_progress, print_json
+
+
+def film(
+    target: Annotated[Path, typer.Argument(help="The film as it was.")],
+    result: Annotated[Path, typer.Argument(help="The film with the face swapped.")],
+    source: Annotated[
+        list[Path] | None,
+        typer.Option("--source", "-s", help="Photo of the face that was put in; repeatable."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Where in the target the result begins, as it was swapped with --start."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(help="Where in the target it ends, as swapped with --end.")
+    ] = None,
+    identity: flags.Identity = None,
+    out: flags.Out = Path("runs"),
+    name: flags.Name = None,
+    threads: flags.Threads = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a swapped film against the one that it was made from: identity, flicker, jitter, frames
+    that fell back, sound and timing. Writes report.html and report.md."""
+    from sosie.evaluation.report import write_report
+    from sosie.evaluation.report.markdown import film_summary
+    from sosie.evaluation.report.run import read_run
+    from sosie.evaluation.score import open_recognisers
+    from sosie.evaluation.video_record import check_film_folder, write_film_record
+    from sosie.evaluation.video_score import score_film
+
+    named = name or result.stem
+    folder = out / named
+    check_film_folder(folder, overwrite)
+    networks = open_recognisers(identity or (), threads)
+    with film_progress("Scoring") as show:
+        score = score_film(
+            target,
+            result,
+            source or (),
+            networks=networks.networks,
+            start_s=None if start is None else parse_time(start),
+            end_s=None if end is None else parse_time(end),
+            threads=threads,
+            on_progress=show,
+        )
+    write_film_record(
+        folder, named, (target, result), source or (), networks, score, overwrite=overwrite
+    )
+    page = write_report(folder)[0]
+    if as_json:
+        print_json(
+            {
+                "run": str(folder),
+                "report": str(page),
+                "figures": score.scored.figures,
+                "reasons": score.scored.reasons,
+                "notes": list(score.notes),
+            }
+        )
+        return
+    print(film_summary(read_run(folder)))
+    print(f"\nThe report: {page}")

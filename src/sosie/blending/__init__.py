@@ -1,0 +1,1 @@
+"""How a swapped face becomes part of the frame."""

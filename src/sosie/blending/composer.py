@@ -1,0 +1,71 @@
+"""From a swapped crop to a patch of the frame: mask, colour, restore, blend, tint, in this
+order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sosie.blending import blend, color_moments, paste
+from sosie.blending.color_transfer import transfer_light
+from sosie.blending.mask import face_mask, face_size_px
+from sosie.blending.tint import Tint
+from sosie.geometry.alignment import scale_of
+from sosie.types import Crop, FloatArray, Patch, Pixels, SwappedCrop
+
+
+@dataclass(frozen=True)
+class ComposeOptions:
+    """blend: multiband, poisson or alpha. colour: light, match or none. feather: width of the
+    mask's soft edge as a share of the face's size."""
+
+    blend: str
+    colour: str
+    feather: float
+
+
+def compose(
+    frame: Pixels,
+    crop: Crop,
+    swapped: SwappedCrop,
+    options: ComposeOptions,
+    tint: Tint | None = None,
+) -> Patch:
+    """The part of `frame` (RGB uint8 or uint16, h x w x 3) that the swap changes.
+
+    tint: of the frame around the face, which the face takes; None leaves its colors.
+    """
+    mask = face_mask(crop, swapped, options.feather)
+    top = np.float32(255 if frame.dtype == np.uint8 else 65535)
+    lit = _lit(crop, swapped, mask, crop.pixels.astype(np.float32) / top, options.colour)
+    box = paste.window(crop, frame.shape)
+    x0, y0, x1, y1 = box
+    target = frame[y0:y1, x0:x1].astype(np.float32) / top
+    ours = paste.to_window(crop, box, lit)
+    mask = paste.to_window(crop, box, mask)
+    size_px = face_size_px(crop) / scale_of(crop.matrix)
+    if options.blend == "multiband":
+        joined = blend.multiband(ours, target, mask, size_px)
+    elif options.blend == "poisson":
+        joined = blend.poisson(ours, target, mask)
+    else:
+        joined = blend.alpha(ours, target, mask)
+    if tint is not None:
+        joined = tint.applied(joined)
+    return paste.as_patch(frame, box, joined, mask)
+
+
+def _lit(
+    crop: Crop, swapped: SwappedCrop, mask: FloatArray, target: FloatArray, how: str
+) -> FloatArray:
+    """The swapped pixels in the target's light, where they do not have it already."""
+    if how == "none" or bool((swapped.own == 1).all()):
+        return swapped.pixels
+    weight = mask * (1 - swapped.own)
+    if how == "light":
+        lit = transfer_light(swapped.pixels, target, weight, face_size_px(crop))
+    else:
+        lit = color_moments.match_moments(swapped.pixels, target, weight)
+    own = swapped.own[..., None]
+    return np.asarray(lit * (1 - own) + swapped.pixels * own, np.float32)

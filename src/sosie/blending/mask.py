@@ -1,0 +1,42 @@
+"""The mask of a swap: where, and how strongly, the swapped face replaces the target's."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from sosie.geometry import mesh
+from sosie.geometry.morphable_model import silhouette
+from sosie.types import Crop, FloatArray, SwappedCrop
+
+# Below this the mask counts as outside: what eight bits cannot show is not written.
+_NOTHING = 1 / 512
+# The antialiased edge of a filled outline reaches a pixel past it. From this value on a pixel's
+# centre is inside, give or take half a pixel; at 128 it may be 1.1 px outside.
+_INSIDE = 255
+
+
+def face_mask(crop: Crop, swapped: SwappedCrop, feather: float) -> FloatArray:
+    """Soft mask of the visible face, float32, h x w, 0..1, exactly 0 outside the face's outline.
+
+    The outline of the target's landmarks, where the method vouches for its pixels and nothing
+    lies in front of the face; it rises from 0 at the edge to 1 over `feather` of the face's size.
+    """
+    height, width = crop.pixels.shape[:2]
+    outline = silhouette(crop.landmarks, width, height)
+    outline[outline < _INSIDE] = 0
+    trusted = np.minimum(swapped.mask, crop.visible)
+    outline[trusted < 0.5] = 0
+    # A border of zeros makes the frame's own edge no edge of the face.
+    depth_px = cv2.distanceTransform(outline, cv2.DIST_L2, 3)
+    feather_px = max(1.0, feather * face_size_px(crop))
+    rise = np.clip(depth_px / feather_px, 0, 1)
+    mask = rise * rise * (3 - 2 * rise) * trusted
+    mask[mask < _NOTHING] = 0
+    return np.asarray(mask, np.float32)
+
+
+def face_size_px(crop: Crop) -> float:
+    """Geometric mean of the face's width and height in the crop, pixels."""
+    spans = np.ptp(crop.landmarks[: mesh.SURFACE_POINTS, :2], axis=0)
+    return float(np.sqrt(spans[0] * spans[1]))

@@ -1,0 +1,219 @@
+"""Whether the results look like real faces, as a set: distances of their features.
+
+FID (Heusel et al. 2017) and KID (Binkowski et al. 2018) by the published Inception network, where
+its weights are there, and the same two distances by features of Sosie's own identity network, which
+are named as such and comparable with nothing else. Real faces are the targets of the same pairs. 0
+is perfect; the Frechet distances are biased upwards on small sets, the kernel distances are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sosie.errors import UnavailableError
+from sosie.evaluation.distances import frechet_distance, kernel_distance
+from sosie.evaluation.metric import Figure, Missing, Readings, SetReadings, Settings, Traits
+from sosie.evaluation.own_features import own_view, standardised
+from sosie.evaluation.recognition import aligned
+from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.weight_files import (
+    WeightFile,
+    are_present,
+    find_weights,
+    load_tensors,
+    weight_folder,
+)
+from sosie.geometry import alignment
+from sosie.types import FloatArray
+
+if TYPE_CHECKING:
+    from sosie.evaluation.inception import Inception
+
+INCEPTION = WeightFile(
+    "pt_inception-2015-12-05-6726825d.pth",
+    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    "https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights",
+    "Apache-2.0",
+)
+"""The weights that define FID, converted from TensorFlow's."""
+
+# Fewer pairs give covariances of nothing.
+_LEAST_PAIRS = 32
+# What FID is computed on: the face with its surroundings, upright, as in the data of most papers.
+_SIDE_PX, _TEMPLATE = 256, "ffhq"
+
+_NO_FACE = " Pairs whose result or target shows no face are left out."
+_OWN_LIMITS = (
+    "By features of Sosie's own network, in deviations of the targets': comparable only between "
+    "runs over the same pairs with one version. Insensitive to what that network looks past."
+    + _NO_FACE
+)
+_FID_LIMITS = (
+    "Biased upwards below about 10,000 pairs: compare only equal counts. Inception was trained on "
+    "objects, not faces. The pictures are aligned faces of 256 px, and results are compared with "
+    "their own targets: not comparable with papers that do otherwise. This code agrees with "
+    "torch-fidelity 0.4 on made-up weights; it was never run with the published file." + _NO_FACE
+)
+_FID_SOURCE, _KID_SOURCE = "Heusel et al. 2017", "Binkowski et al. 2018"
+
+FIGURES = (
+    Figure(
+        name="frechet_own",
+        title="Frechet distance of own features",
+        unit="",
+        better="lower",
+        range=(0, float("inf")),
+        summary="How far the results, as a set, are from real faces for Sosie's own network.",
+        formula="Frechet distance of Gaussians, results against targets, of standardised features",
+        source=f"Sosie; distance of {_FID_SOURCE}",
+        limits=_OWN_LIMITS + " Biased upwards on small sets: compare only equal counts.",
+        kind="set",
+    ),
+    Figure(
+        name="kernel_own",
+        title="Kernel distance of own features",
+        unit="",
+        better="lower",
+        range=(float("-inf"), float("inf")),
+        summary="As frechet_own, without its bias on small sets.",
+        formula="squared MMD with the kernel (x'y / D + 1)^3",
+        source=f"Sosie; distance of {_KID_SOURCE}",
+        limits=_OWN_LIMITS + " May be slightly below 0.",
+        kind="set",
+    ),
+    Figure(
+        name="fid",
+        title="FID",
+        unit="",
+        better="lower",
+        range=(0, float("inf")),
+        summary="How far the results, as a set, are from the targets for the Inception network.",
+        formula="Frechet distance of Gaussians of Inception's 2,048 features",
+        source=_FID_SOURCE,
+        limits=_FID_LIMITS,
+        kind="set",
+    ),
+    Figure(
+        name="kid",
+        title="KID (x 1000)",
+        unit="",
+        better="lower",
+        range=(float("-inf"), float("inf")),
+        summary="As FID, without its bias on small sets.",
+        formula="1000 x squared MMD of Inception's features with the kernel (x'y / D + 1)^3",
+        source=_KID_SOURCE,
+        limits=_FID_LIMITS.replace("Biased upwards", "Unsure"),
+        kind="set",
+    ),
+)
+
+
+def describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:
+    """`ROLE.features.own`, and `ROLE.features.inception` where the settings want it."""
+    if triple.target.face is None or triple.result.face is None:
+        return {}
+    looks = [triple.target, triple.result]
+    kinds = {"own": _own_features(looks, settings.threads)}
+    if settings.inception and are_present([INCEPTION], settings.weights):
+        kinds["inception"] = inception_features(looks, settings.weights)
+    return {
+        f"{role}.features.{kind}": vectors[number]
+        for kind, vectors in kinds.items()
+        for number, role in enumerate(("target", "result"))
+    }
+
+
+def measure_set(traits: Sequence[Traits], settings: Settings) -> SetReadings:
+    real, swapped = _stacked(traits, "own")
+    readings = _distances("own", _too_few(real), real, swapped)
+    real, swapped = _stacked(traits, "inception")
+    readings |= _distances("inception", _absent(settings) or _too_few(real), real, swapped)
+    return SetReadings(readings)
+
+
+def _distances(
+    kind: str, missing: Missing | None, real: FloatArray, swapped: FloatArray
+) -> Readings:
+    """Both distances by one kind of features, N x D each, or why there are none."""
+    if kind == "inception":
+        return {
+            "fid": missing or frechet_distance(real, swapped),
+            "kid": missing or 1000 * kernel_distance(real, swapped),
+        }
+    if missing:
+        return {"frechet_own": missing, "kernel_own": missing}
+    # As they are, a channel that answers in large numbers would be all that counts.
+    one, other = standardised(real, real), standardised(swapped, real)
+    return {"frechet_own": frechet_distance(one, other), "kernel_own": kernel_distance(one, other)}
+
+
+def _own_features(looks: Sequence[Look], threads: int | None) -> FloatArray:
+    """float32, N x D, of each face: those that are known already, or all anew."""
+    known = [look.features for look in looks if look.features is not None]
+    if len(known) == len(looks):
+        return np.stack(known)
+    return own_view(
+        np.stack([aligned(look.pixels, look.found) for look in looks]), threads
+    ).features
+
+
+def inception_features(looks: Sequence[Look], folder: Path | None) -> FloatArray:
+    """float32, N x 2048, of the aligned faces. Raises as `find_weights`."""
+    network = open_inception(weight_folder(folder))
+    import torch
+
+    crops = [
+        alignment.crop(
+            look.pixels, alignment.align_matrix(look.found.points5, _TEMPLATE, _SIDE_PX), _SIDE_PX
+        )
+        for look in looks
+    ]
+    pictures = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy())
+    with torch.inference_mode():
+        return np.asarray(network(pictures).numpy(), np.float32)
+
+
+@cache
+def open_inception(folder: Path | None) -> Inception:
+    """FID's network with its weights from the folder. Raises as `find_weights`."""
+    weights = load_tensors(find_weights(INCEPTION, folder))
+    from sosie.evaluation.inception import Inception
+
+    network = Inception()
+    network.load(weights)
+    return network
+
+
+def _absent(settings: Settings) -> Missing | None:
+    """Why there are no features of Inception, where they were not asked for or cannot be had."""
+    if not settings.inception:
+        return Missing("FID was not asked for.")
+    try:
+        find_weights(INCEPTION, settings.weights)
+    except UnavailableError as error:
+        return Missing(str(error))
+    return None
+
+
+def _stacked(traits: Sequence[Traits], kind: str) -> tuple[FloatArray, FloatArray]:
+    """Vectors of targets and results, N x D each, of the pairs that have both."""
+    roles = tuple(f"{role}.features.{kind}" for role in ("target", "result"))
+    full = [one.vectors for one in traits if all(role in one.vectors for role in roles)]
+    if not full:
+        return np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32)
+    target, result = (np.stack([vectors[role] for vectors in full]) for role in roles)
+    return target, result
+
+
+def _too_few(real: FloatArray) -> Missing | None:
+    if len(real) >= _LEAST_PAIRS:
+        return None
+    return Missing(
+        f"A distance of sets needs at least {_LEAST_PAIRS} pairs that show a face; there are "
+        f"{len(real)}."
+    )

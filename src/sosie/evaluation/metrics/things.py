@@ -1,0 +1,103 @@
+"""Things on the face: what of the source's shows where the target has none, and what is kept.
+
+They are told by a published parser that Sosie does not contain, so that its own cannot be fooled
+and pass; and blur cannot help, since a rim of fog is still told as spectacles.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie.evaluation.metric import Figure, Missing, Readings, Settings
+from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.weight_files import WeightFile, find_weights
+from sosie.geometry import alignment
+from sosie.geometry.head_pose import region_of, square_matrix
+from sosie.geometry.morphable_model import silhouette
+from sosie.recipes.teachers import PARTS, PARTS_FILE, PartsTeacher
+
+CARD = WeightFile(
+    file=PARTS_FILE,
+    sha256="d0c1fc479bbd40084283043abf01d11a5c3a54b2ecc4bc812cde6f36989ad22a",
+    url="the folder of teachers that `sosie train parser` takes",
+    licence="labels of CelebAMask-HQ: non-commercial research",
+)
+
+_AROUND = 2.1
+# Less than this share of the face is no thing.
+_LEAST = 0.01
+
+_SOURCE = "Sosie; BiSeNetV2 (Yu et al., 2021) on CelebAMask-HQ"
+_FOG = "share of the face told as {} in the result and as none in the target"
+
+FIGURES = (
+    Figure(
+        name="fog_spectacles",
+        title="Spectacles that the target has not",
+        unit="",
+        better="lower",
+        range=(0, 1),
+        summary="How much of the face shows spectacles that came with the source.",
+        formula=_FOG.format("spectacles"),
+        source=_SOURCE,
+        limits="Where the target wears spectacles too, theirs count as the target's.",
+    ),
+    Figure(
+        name="fog_hair",
+        title="Hair and hats that the target has not",
+        unit="",
+        better="lower",
+        range=(0, 1),
+        summary="How much of the face shows hair or a hat that came with the source.",
+        formula=_FOG.format("hair or a hat"),
+        source=_SOURCE,
+        limits="Beards are skin to this parser. A dark shadow may be told as hair.",
+    ),
+    Figure(
+        name="spectacles_kept",
+        title="The target's spectacles kept",
+        unit="",
+        better="higher",
+        range=(0, 1),
+        summary="Whether the target's spectacles are whole in the result.",
+        formula="intersection over union of what is told as spectacles in both pictures",
+        source=_SOURCE,
+        limits="A lens counts as much as a rim. It is told only of targets that wear spectacles.",
+    ),
+)
+
+
+def measure(triple: Triple, settings: Settings) -> Readings:
+    triple.require_equal_sizes()
+    teacher = _teacher(find_weights(CARD, settings.weights).parent)
+    landmarks = triple.target.found.landmarks
+    matrix = square_matrix(region_of(landmarks), _AROUND, teacher.side_px)
+    points = alignment.transform_points(landmarks, matrix)
+    inside = silhouette(points, teacher.side_px, teacher.side_px) > 127
+    if not inside.any():
+        return {figure.name: Missing("The face is not in the picture.") for figure in FIGURES}
+    before, after = (_labels(teacher, look, matrix) for look in (triple.target, triple.result))
+    glasses = [labels == PARTS.index("spectacles") for labels in (before, after)]
+    strands = (PARTS.index("hair"), PARTS.index("hat"))
+    hair = [np.isin(labels, strands) for labels in (before, after)]
+    kept: float | Missing = Missing(f"The target {triple.target.name} wears no spectacles.")
+    if glasses[0][inside].mean() >= _LEAST:
+        kept = float((glasses[0] & glasses[1]).sum() / (glasses[0] | glasses[1]).sum())
+    return {
+        "fog_spectacles": float((glasses[1] & ~glasses[0])[inside].mean()),
+        "fog_hair": float((hair[1] & ~hair[0])[inside].mean()),
+        "spectacles_kept": kept,
+    }
+
+
+def _labels(teacher: PartsTeacher, look: Look, matrix: alignment.Matrix) -> NDArray[np.uint8]:
+    return teacher.read(alignment.crop(look.pixels, matrix, teacher.side_px).astype(np.uint8))
+
+
+@cache
+def _teacher(folder: Path) -> PartsTeacher:
+    return PartsTeacher(folder)

@@ -1,0 +1,246 @@
+"""Two films, before and after a swap, read side by side once -> figures over time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie.analysis.analyzer import Analyser, create_analyser, to_8_bit
+from sosie.analysis.tracking.tracks import TrackedFace, track_film
+from sosie.errors import InputError, NoFaceError
+from sosie.evaluation import metrics
+from sosie.evaluation.frame_measurement import Frame, Moments, Picture, Seen, see
+from sosie.evaluation.key_frames import FilmAlbum
+from sosie.evaluation.metric import OWN, Readings, variant_name
+from sosie.evaluation.metrics import Scored
+from sosie.evaluation.recognition import IdentityNetwork
+from sosie.evaluation.video_pairs import FramePair, Pairing
+from sosie.evaluation.video_series import FilmSeries, Sights, TrackSeries
+from sosie.media.image import load_photo
+from sosie.media.packet_list import Inventory, take_inventory
+from sosie.media.video import Film, open_film
+from sosie.types import Face, FloatArray, Progress
+
+_UNKNOWN_FPS = 25.0
+# Whose a smaller face is, the recognition networks cannot tell.
+_IDENTIFY_PX = 24.0
+_SMALL_PX = 16
+IDENTITY_FPS = 5.0
+"""How often a second a face is described by the recognition networks."""
+
+
+@dataclass(frozen=True)
+class FilmScore:
+    """What was found of two films.
+
+    scored: the figures. series: what they are made of. album: pictures. notes: sentences on what
+    the user should know, such as that the films are of different sizes.
+    """
+
+    scored: Scored
+    series: FilmSeries
+    album: FilmAlbum
+    notes: tuple[str, ...]
+
+
+def score_film(
+    target: Path,
+    result: Path,
+    sources: Sequence[Path] = (),
+    *,
+    analyser: Analyser | None = None,
+    networks: Sequence[IdentityNetwork] = (),
+    start_s: float | None = None,
+    end_s: float | None = None,
+    threads: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> FilmScore:
+    """Score a swapped film against the one that it was made from.
+
+    sources: photos of the person who was put in; without them similarity to the source is not
+    told. start_s, end_s: the part of the target that the result shows, where it was swapped with
+    `--start` and `--end`: seconds since the target's start. networks: recognition networks beside
+    Sosie's. Whatever cannot be told is there with its
+    reason. A result of another size is brought to the target's.
+    Raises InputError where a film or photo cannot be read, NoFaceError for a source without a face.
+    """
+    analyser = analyser or create_analyser(threads)
+    described = _describe_sources(sources, analyser, networks)
+    files = take_inventory(target, start_s, end_s), take_inventory(result)
+    series = FilmSeries(*files, networks=tuple(described))
+    scorer = _Scorer(series, analyser, networks, described)
+    with (
+        open_film(target, start_s, end_s, threads=threads) as before,
+        open_film(result, threads=threads) as after,
+    ):
+        notes = _notes(before, after, files)
+        fps = float(before.info.fps or _UNKNOWN_FPS)
+        scorer.identify_every = max(1, round(fps / IDENTITY_FPS))
+        counts = [len(file.frame_times_s) for file in files]
+        begins_s = _first_time_s(before) if start_s is not None else 0.0
+        pairing = Pairing(counts[0] == counts[1], 1 / fps, begins_s)
+        pairs = pairing.pairs(before.frames(), after.frames())
+        total = before.expected_frames
+        for pair, faces in _reported(track_film(pairs, analyser, fps), total, on_progress):
+            scorer.add(pair, faces)
+    series.missing, series.added = pairing.missing, pairing.added
+    series.apart_ms = pairing.apart_ms
+    return FilmScore(measure(series), series, scorer.album, notes)
+
+
+def _first_time_s(film: Film) -> float:
+    """When the first frame of a film's part is shown, since the film's start."""
+    return float(film.source.first_time - film.source.origin)
+
+
+def measure(series: FilmSeries) -> Scored:
+    """All figures of films, from what was kept of one."""
+    found: Readings = {}
+    for file in metrics.FILM_TABLE:
+        found |= metrics.load_figures(file).measure(series)
+    return metrics.scored(found)
+
+
+class _Scorer:
+    """Takes in frames and keeps numbers and pictures."""
+
+    def __init__(
+        self,
+        series: FilmSeries,
+        analyser: Analyser,
+        networks: Sequence[IdentityNetwork],
+        sources: dict[str, FloatArray],
+    ) -> None:
+        self.album = FilmAlbum()
+        self.identify_every = 1
+        self._series, self._analyser = series, analyser
+        self._networks, self._sources = networks, sources
+        self._moments = Moments()
+        self._before: dict[int, Seen] = {}
+
+    def add(self, pair: FramePair, faces: Sequence[TrackedFace]) -> None:
+        """One frame of both films, and the target's faces on it."""
+        self._series.frames += 1
+        # What is hidden in the target tells nothing of a swap.
+        shown = [tracked for tracked in faces if not tracked.bridged]
+        frame = _frame(pair)
+        if frame.result is not None:
+            self._series.shown.append((_small(frame.target), _small(frame.result)))
+        seen: dict[int, Seen] = {}
+        for tracked in shown:
+            one = seen[tracked.track] = see(frame, tracked.face, self._analyser)
+            track = self._series.tracks.setdefault(
+                tracked.track, TrackSeries(tracked.track, tracked.scene)
+            )
+            told = self._moments.measure(one, self._before.get(tracked.track))
+            if len(track.frames) % self.identify_every == 0:
+                told |= self._identities(track, one)
+            track.add(frame.index, frame.time_s, told, float(tracked.face.size_px**2))
+            self.album.add(tracked.track, one, told)
+        self._before = seen
+
+    def _identities(self, track: TrackSeries, seen: Seen) -> dict[str, float]:
+        """Similarities of one sight; its vectors are added to the track's."""
+        target, result = seen.target, seen.result
+        if target is None or result is None or seen.frame.result is None:
+            return {}
+        if min(target.size_px, result.size_px) < _IDENTIFY_PX:
+            return {}
+        shown = [(seen.frame.target, target), (seen.frame.result, result)]
+        told = {}
+        for name, (before, after) in _vectors(shown, self._analyser, self._networks).items():
+            track.sights.setdefault(name, Sights()).add(after)
+            track.sights_target.setdefault(name, Sights()).add(before)
+            told[variant_name("identity_target", name)] = float(after @ before)
+            if name in self._sources:
+                told[variant_name("identity_source", name)] = float(after @ self._sources[name])
+        return told
+
+
+def _vectors(
+    shown: Sequence[tuple[Picture, Face]],
+    analyser: Analyser,
+    networks: Sequence[IdentityNetwork],
+) -> dict[str, list[FloatArray]]:
+    """Network's name -> a vector of unit length for each face."""
+    found = {OWN: [analyser.identify(pixels, face) for pixels, face in shown]}
+    return found | {network.name: list(network.embed(shown)) for network in networks}
+
+
+def _describe_sources(
+    sources: Sequence[Path], analyser: Analyser, networks: Sequence[IdentityNetwork]
+) -> dict[str, FloatArray]:
+    """Network's name -> mean vector of the sources, of unit length; empty without sources."""
+    shown = []
+    for path in sources:
+        pixels = to_8_bit(load_photo(path).pixels)
+        faces = analyser.analyse(pixels)
+        if not faces:
+            raise NoFaceError(f"No face was found in {path}; give another photo of the source.")
+        shown.append((pixels, max(faces, key=lambda face: face.size_px)))
+    if not shown:
+        return {}
+    means = {}
+    for name, vectors in _vectors(shown, analyser, networks).items():
+        mean = np.mean(vectors, axis=0)
+        means[name] = np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-6), np.float32)
+    return means
+
+
+def _frame(pair: FramePair) -> Frame:
+    target = np.ascontiguousarray(to_8_bit(pair.target.to_rgb()))
+    if pair.result is None:
+        return Frame(pair.target.index, pair.target.time_s, target, None)
+    result = np.ascontiguousarray(to_8_bit(pair.result.to_rgb()))
+    if result.shape != target.shape:
+        height, width = target.shape[:2]
+        shrinks = result.shape[0] > height
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        result = np.asarray(cv2.resize(result, (width, height), interpolation=method), np.uint8)
+    return Frame(pair.target.index, pair.target.time_s, target, result)
+
+
+def _small(picture: Picture) -> NDArray[np.float16]:
+    """What `film_shift` needs of a frame: grey, _SMALL_PX x _SMALL_PX, flat."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    small = cv2.resize(grey, (_SMALL_PX, _SMALL_PX), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float16).ravel()
+
+
+def _notes(before: Film, after: Film, files: tuple[Inventory, Inventory]) -> tuple[str, ...]:
+    """What differs about the films as a whole. Raises InputError where one is the other turned."""
+    sizes = [(film.info.width, film.info.height) for film in (before, after)]
+    notes = []
+    if sizes[0] != sizes[1]:
+        (width, height), (other_width, other_height) = sizes
+        said = f"The target is of {width} x {height} px and the result of "
+        said += f"{other_width} x {other_height}"
+        if abs(np.log(width / height * other_height / other_width)) > 0.05:
+            raise InputError(f"{said}: give a result of the same shape.")
+        notes.append(f"{said}; it was brought to the target's size, which costs sharpness.")
+    frames = [len(file.frame_times_s) for file in files]
+    if frames[0] != frames[1]:
+        notes.append(
+            f"The target has {frames[0]} frames and the result {frames[1]}; they were paired by "
+            f"their times."
+        )
+    return tuple(notes)
+
+
+def _reported(
+    frames: Iterator[tuple[Any, tuple[TrackedFace, ...]]],
+    total: int | None,
+    on_progress: Callable[[Progress], None] | None,
+) -> Iterator[tuple[FramePair, tuple[TrackedFace, ...]]]:
+    start = time.monotonic()
+    for done, item in enumerate(frames, 1):
+        yield item
+        if on_progress is not None:
+            on_progress(Progress(done, total, done / max(time.monotonic() - start, 1e-9)))

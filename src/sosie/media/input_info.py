@@ -1,0 +1,41 @@
+"""What a writer has to know of the film that it writes anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+from sosie.media.pixel_formats import Converter
+from sosie.media.probe import FilmInfo, Orientation
+
+
+@dataclass(frozen=True)
+class FilmSource:
+    """An open film, as its reader found it.
+
+    stream_index: of the video among the streams. span_s: start and end of the part, seconds since
+    the film's start. origin, first_time: timestamps of the film's start and of the part's first
+    frame, in seconds. first: that frame. display_matrix: nine numbers, None where there is none.
+    native_format: pixel format of the frames that will come.
+    """
+
+    path: Path
+    info: FilmInfo
+    stream_index: int
+    span_s: tuple[float | None, float | None]
+    origin: Fraction
+    first_time: Fraction
+    first: Any
+    orientation: Orientation
+    display_matrix: tuple[int, ...] | None
+    native_format: str
+    converter: Converter
+
+
+class NativeFrame(Protocol):
+    """A frame with its planes."""
+
+    @property
+    def native(self) -> Any: ...

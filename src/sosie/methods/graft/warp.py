@@ -1,0 +1,190 @@
+"""A source's texture on a target's geometry, and the target's own eyes and mouth, moved with it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie.geometry import mesh
+from sosie.geometry.alignment import fill_polygon
+from sosie.geometry.morphable_model import Points, canonicalise, face_shape, silhouette
+from sosie.geometry.rasterizer import rasterise
+from sosie.methods.graft import unwrap
+from sosie.methods.graft.retarget import retarget
+from sosie.methods.graft.source_texture import PreparedPhoto
+from sosie.types import Crop, FloatArray, Pixels, SwappedCrop
+
+# The map is worked out at no more than this many pixels a face's side and enlarged: it is smooth.
+_MAP_PX = 192
+# The mesh is drawn larger by this factor around its outline, so that the map has values there.
+_SKIRT = 1.12
+# Softness of the edge of the target's own eyes and mouth, as a share of their width.
+_OWN_FEATHER = 0.03
+
+
+def carried(photo: PreparedPhoto, crop: Crop, shape: float) -> SwappedCrop:
+    """The crop's face with the texture and, by `shape` (0..1), the inner proportions of the source,
+    in the source's own light; where that shows nothing, the mask gives the target back."""
+    height, width = crop.pixels.shape[:2]
+    points = retarget(photo.landmarks, crop.landmarks, crop.aim, shape)
+    texture, known = textured(photo, points, width, height)
+    mask = known * (silhouette(points, width, height) * np.float32(1 / 255))
+    own, moved = own_parts(crop.pixels, crop.landmarks, points)
+    share = own[..., None]
+    pixels = np.asarray(texture * (1 - share) + moved * share, np.float32)
+    return SwappedCrop(pixels, np.asarray(np.maximum(mask, own), np.float32), own)
+
+
+def textured(
+    photo: PreparedPhoto, points: FloatArray, width: int, height: int
+) -> tuple[FloatArray, FloatArray]:
+    """The source's texture on a mesh of `points`: RGB h x w x 3, and h x w how far it is known
+    there, both 0..1. Outside the outline that goes on as at its edge."""
+    scale = canonicalise(points, face_shape()).scale
+    level = photo.level_for(scale)
+    image, places = photo.levels[level], photo.points_at(level)
+    field = Field(points, width, height)
+    # Reduced levels hold more pixels than the target: between those, linear is enough.
+    how = cv2.INTER_CUBIC if level == 0 else cv2.INTER_LINEAR
+    colour, weight = _layer(image, field, places, photo.direct, how)
+    if photo.has_other:
+        if photo.fills:
+            image, places = _stand_in(photo.fills, scale)
+        else:
+            places = places[face_shape().mirror]
+        other, share = _layer(image, field, places, photo.other, how)
+        total = np.maximum(weight + share, 1e-4)
+        colour = colour * (weight / total)[..., None] + other * (share / total)[..., None]
+        weight = weight + share
+    return colour, np.minimum(weight, 1)
+
+
+def _stand_in(fills: tuple[NDArray[Any], ...], scale: float) -> tuple[NDArray[Any], FloatArray]:
+    """Of an unwrapped face in several sizes the one for a face with `scale` pixels a canonical
+    unit, and the mesh points' places in it."""
+    times = fills[0].shape[1] / unwrap.WIDTH
+    needed = scale / (times * unwrap.unit_px())
+    level = int(np.clip(np.floor(-np.log2(max(needed, 1e-6))), 0, len(fills) - 1))
+    places = (unwrap.places() + 0.5) * np.float32(times / 2**level) - 0.5
+    return fills[level], np.asarray(places, np.float32)
+
+
+def _layer(
+    image: NDArray[Any], field: Field, places: FloatArray, trust: FloatArray, how: int
+) -> tuple[FloatArray, FloatArray]:
+    """`image` (RGB and visible share) sampled at each point's place: colour and weight, 0..1."""
+    x, y = field.spread(places[:, 0]), field.spread(places[:, 1])
+    sampled = cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REPLICATE)
+    unit = sampled * np.float32(1 / np.iinfo(image.dtype).max)
+    weight = field.spread(trust, flat=True) * unit[..., 3]
+    return unit[..., :3], np.asarray(weight, np.float32)
+
+
+class Field:
+    """Spreads values of mesh points over a crop.
+
+    The mesh is rasterised at no more than _MAP_PX a face and the result enlarged: it is smooth.
+    A ring of points outside the outline continues it, so that there are values at the very edge.
+    """
+
+    def __init__(self, points: FloatArray, width: int, height: int) -> None:
+        face_px = float(np.ptp(points[: mesh.SURFACE_POINTS, :2], axis=0).max())
+        shrink = min(1.0, _MAP_PX / face_px)
+        ring = _continued(points, _SKIRT)
+        # Behind everything, so that it never hides the face itself.
+        ring[:, 2] = points[:, 2].max() + 1
+        around = np.concatenate([points, ring])
+        shift = np.array([0.5 * shrink - 0.5, 0.5 * shrink - 0.5, 0], np.float32)
+        small = around * np.float32(shrink) + shift
+        self._size = (width, height)
+        self._enlarge = np.array([[shrink, 0, shift[0]], [0, shrink, shift[1]]], np.float64)
+        self._raster = rasterise(
+            small,
+            _skirt_triangles(),
+            int(np.ceil(width * shrink)),
+            int(np.ceil(height * shrink)),
+        )
+
+    def spread(self, values: FloatArray, flat: bool = False) -> FloatArray:
+        """One value a point, over the crop: float32, h x w.
+
+        flat: go on outside the outline with the same value instead of with the same slope.
+        """
+        ring = _continued(values[:, None], 1.0 if flat else _SKIRT)[:, 0]
+        field = self._raster.interpolate(np.concatenate([values, ring]))
+        if self._enlarge[0, 0] == 1:
+            return field
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        enlarged = cv2.warpAffine(field, self._enlarge, self._size, flags=flags)
+        return np.asarray(enlarged, np.float32)
+
+
+def _continued(values: FloatArray, by: float) -> FloatArray:
+    """Values (N x K) of the outline's points, moved away from their mean by a factor."""
+    rim = values[list(mesh.OVAL)]
+    middle = rim.mean(0)
+    return np.asarray(middle + (rim - middle) * np.float32(by), np.float32)
+
+
+@cache
+def _skirt_triangles() -> NDArray[np.int32]:
+    oval = list(mesh.OVAL)
+    count = len(oval)
+    outer = [mesh.POINTS + k for k in range(count)]
+    ring = []
+    for k in range(count):
+        after = (k + 1) % count
+        ring.append((oval[k], outer[k], outer[after]))
+        ring.append((oval[k], outer[after], oval[after]))
+    return np.concatenate([unwrap.triangles(), np.array(ring, np.int32)])
+
+
+def own_parts(
+    pixels: Pixels, landmarks: FloatArray, points: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The target's own eyeballs and mouth, moved with the lids and lips that now surround them.
+
+    Gaze, lids and teeth are the target's: what a photo does not show cannot be carried.
+    pixels: RGB, h x w x 3, uint8 or uint16. landmarks: 478 x 3, the target's; points: 478 x 3,
+    those of the swapped face. Returns a soft mask, h x w, and the moved pixels, h x w x 3, both
+    0..1.
+    """
+    height, width = pixels.shape[:2]
+    top = np.float32(255 if pixels.dtype == np.uint8 else 65535)
+    own = np.zeros((height, width), np.float32)
+    moved = np.zeros((height, width, 3), np.float32)
+    for ring in (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.INNER_LIPS):
+        corners = points[list(ring), :2]
+        width_px = float(np.ptp(corners, axis=0).max())
+        x0, y0 = np.maximum(np.floor(corners.min(0) - 0.1 * width_px - 2), 0).astype(int)
+        x1, y1 = np.minimum(
+            np.ceil(corners.max(0) + 0.1 * width_px + 2) + 1, (width, height)
+        ).astype(int)
+        if x1 <= x0 or y1 <= y0:
+            continue
+        corners = corners - np.array([x0, y0], np.float32)
+        opening = fill_polygon(corners, x1 - x0, y1 - y0)
+        soft = cv2.GaussianBlur(opening, (0, 0), max(0.5, _OWN_FEATHER * width_px))
+        back = _affine(corners, landmarks[list(ring), :2])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (x1 - x0, y1 - y0)
+        part = cv2.warpAffine(pixels, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        own[y0:y1, x0:x1] = soft.astype(np.float32) / 255
+        moved[y0:y1, x0:x1] = part.astype(np.float32) / top
+    return own, moved
+
+
+def _affine(points: FloatArray, onto: FloatArray) -> Points:
+    """The affine map, 2 x 3, that brings `points` nearest to `onto`, damped towards a shift: a
+    closed eye has no height to tell one from."""
+    centre = points.mean(0, dtype=np.float64)
+    around = points - centre
+    change = (onto - onto.mean(0)) - around
+    spread = around.T @ around
+    damping = 0.02 * np.trace(spread) * np.eye(2)
+    linear = np.eye(2) + np.linalg.solve(spread + damping, around.T @ change).T
+    return np.column_stack([linear, onto.mean(0) - linear @ centre])

@@ -1,0 +1,170 @@
+"""What the models cost: their files' size, and the time of one call on one thread."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sosie.analysis.detector import Detector
+from sosie.analysis.embedder import Recogniser
+from sosie.analysis.landmarker import Landmarker
+from sosie.analysis.parser import Parser
+from sosie.models.cards import embedded_names, read_embedded
+from sosie.models.session import Session, create_session
+from sosie.recipes.evaluate_table import Row
+from sosie.recipes.face_cache import decode, picture_parts
+from sosie.recipes.teachers import (
+    DETECTOR_FILE,
+    LANDMARKER_FILE,
+    LandmarkTeacher,
+    YuNet,
+    teacher_file,
+)
+from sosie.training.recipe import Materials
+from sosie.types import Pixels
+
+FRAME_PX = (640, 360)
+"""Width and height of the frame that detectors are timed on."""
+
+TOTAL_MB = 20.0
+"""Bound of all weight files together."""
+
+_IDENTITY_FILE = "mobileface_v2.onnx"
+_RUNS, _WARM_UP = 50, 5
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, the bounds of its cost and the teacher to compare it with.
+
+    call: from a session and a picture to what is timed: from pixels to numbers the program uses.
+    """
+
+    name: str
+    call: Callable[[Session, Pixels], Call]
+    megabytes: float
+    milliseconds: float
+    teacher: str | None
+
+
+SUBJECTS = (
+    Subject("detector", lambda s, p: _detect(Detector(s), p), 1.5, 12.0, DETECTOR_FILE),
+    Subject("landmarks", lambda s, p: _read(Landmarker(s), s, p), 5.0, 5.0, LANDMARKER_FILE),
+    Subject("identity", lambda s, p: _embed(Recogniser(s), s, p), 12.0, 15.0, _IDENTITY_FILE),
+    Subject("parser", lambda s, p: _parts(Parser(s), s, p), 4.0, 9.0, None),
+    Subject("swap", lambda s, p: _correct(s, p), 15.0, 140.0, None),
+)
+
+
+def measure(materials: Materials, limit: int | None) -> list[Row]:
+    """Rows on size and time. limit: pictures to look at; one is enough, so it changes nothing."""
+    del limit
+    picture = _picture(materials)
+    rows = []
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        for subject in SUBJECTS:
+            rows += _rows(subject, picture, materials)
+    finally:
+        cv2.setNumThreads(threads)
+    total = sum(len(read_embedded(name)) for name in embedded_names()) / 1e6
+    return [*rows, Row("all", "size of all weight files", total, None, TOTAL_MB, "<=", "MB")]
+
+
+def median_ms(call: Call) -> float:
+    """Median milliseconds of _RUNS calls, after some that do not count."""
+    seconds = []
+    for _ in range(_WARM_UP + _RUNS):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds[_WARM_UP:])
+
+
+def _rows(subject: Subject, picture: Pixels, materials: Materials) -> list[Row]:
+    content = read_embedded(subject.name)
+    ours_ms = median_ms(subject.call(create_session(content, threads=1), picture))
+    theirs_mb = theirs_ms = None
+    if subject.teacher is not None:
+        theirs_mb = teacher_file(materials.teachers, subject.teacher).stat().st_size / 1e6
+        theirs_ms = _teacher_ms(subject.teacher, picture, materials)
+    what = f"frame of {FRAME_PX[0]} x {FRAME_PX[1]}" if subject.name == "detector" else "face"
+    return [
+        Row(subject.name, "size of the weight file", len(content) / 1e6, theirs_mb,
+            subject.megabytes, "<=", "MB"),
+        Row(subject.name, f"time of one {what}, one thread", ours_ms, theirs_ms,
+            subject.milliseconds, "<=", "ms"),
+    ]  # fmt: skip
+
+
+def _picture(materials: Materials) -> Pixels:
+    """A portrait, that faces are looked for in."""
+    part = next(picture_parts(materials.data, "hires"))
+    with zipfile.ZipFile(part.archive) as opened:
+        return decode(opened.read(part.names[0]))
+
+
+def _teacher_ms(file: str, picture: Pixels, materials: Materials) -> float:
+    if file == DETECTOR_FILE:
+        yunet, frame = YuNet(materials.teachers), _resized(picture, *FRAME_PX)
+        return median_ms(lambda: yunet.detect(frame, scale=1.0))
+    if file == LANDMARKER_FILE:
+        teacher, square = LandmarkTeacher(materials.teachers), _resized(picture, 256, 256)
+        try:
+            return median_ms(lambda: teacher.look(square))
+        finally:
+            teacher.close()
+    session = create_session(teacher_file(materials.teachers, file), threads=1)
+    (name,) = session.inputs
+    face = _resized(picture, 112, 112).transpose(2, 0, 1)[None].astype(np.float32)
+    return median_ms(lambda: session.run({name: face}))
+
+
+def _detect(detector: Detector, picture: Pixels) -> Call:
+    frame = _resized(picture, *FRAME_PX)
+    return lambda: detector.detect(frame)
+
+
+def _read(landmarker: Landmarker, session: Session, picture: Pixels) -> Call:
+    square = _square(session, picture)
+    return lambda: landmarker.read(square)
+
+
+def _embed(recogniser: Recogniser, session: Session, picture: Pixels) -> Call:
+    square = _square(session, picture)
+    return lambda: recogniser.embed(square)
+
+
+def _parts(parser: Parser, session: Session, picture: Pixels) -> Call:
+    square = _square(session, picture)
+    return lambda: parser.parts(square)
+
+
+def _correct(session: Session, picture: Pixels) -> Call:
+    """The picture's colours, again and again, for all that the network is shown."""
+    _, height, width, channels = session.inputs["pixels"]
+    assert height is not None and width is not None and channels is not None
+    shown = np.resize(_resized(picture, width, height), (1, height, width, channels))
+    return lambda: session.run({"pixels": shown})
+
+
+def _square(session: Session, picture: Pixels) -> NDArray[np.uint8]:
+    """The picture as a batch of one, of the side that the network takes."""
+    side = session.inputs["pixels"][1]
+    assert side is not None, "a network for faces has a side of its own"
+    return _resized(picture, side, side)[None]
+
+
+def _resized(picture: Pixels, width: int, height: int) -> NDArray[np.uint8]:
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small, np.uint8)

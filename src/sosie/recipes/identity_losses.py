@@ -1,0 +1,102 @@
+"""Whom a swap resembles: by Sosie's identity network and by dlib's descriptor, while learning.
+
+One network alone can be pleased by what only it sees; what two of other kinds ask for is likeness.
+Pictures are N x 3 x H x W, float32, RGB 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own documents call it F
+from numpy.typing import NDArray
+from torch import nn
+
+from sosie.analysis import embedder
+from sosie.geometry import alignment, head_pose
+from sosie.recipes.teachers_dlib import CHIP_PX, DlibModule, chip_matrix
+from sosie.training.precision import fast_precision
+from sosie.types import FloatArray
+
+_AT_ONCE = 32
+# How far a face is moved, turned and scaled at random before it is looked at: pixels of the crop,
+# radians, share.
+_SHIFT_PX, _TURN, _SCALE = 1.5, 0.04, 0.03
+
+
+def aligned_faces(pictures: torch.Tensor, matrices: torch.Tensor, side_px: int) -> torch.Tensor:
+    """Crops of the square, N x 3 x side_px x side_px, by matrices from the crop to the square
+    (N x 2 x 3, pixels). The square is halved first, so that little aliases."""
+    halved = F.avg_pool2d(pictures, 2)
+    height, width = pictures.shape[2:]
+    steps = torch.arange(side_px, device=pictures.device, dtype=torch.float32)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    places = torch.stack([x, y, torch.ones_like(x)], -1)  # h x w x 3
+    at = torch.einsum("nij,hwj->nhwi", matrices, places)
+    grid = torch.stack([(2 * at[..., 0] + 1) / width, (2 * at[..., 1] + 1) / height], -1) - 1
+    return F.grid_sample(halved, grid, "bilinear", "border", align_corners=False)
+
+
+def jittered(matrices: torch.Tensor) -> torch.Tensor:
+    """Matrices from a crop (N x 2 x 3), each laid a little off, about the crop's middle."""
+    count, device = len(matrices), matrices.device
+    turn = _TURN * torch.randn(count, device=device)
+    scale = torch.exp(_SCALE * torch.randn(count, device=device))
+    cosine, sine = scale * turn.cos(), scale * turn.sin()
+    middle = embedder.SIDE_PX / 2
+    shift = middle + _SHIFT_PX * torch.randn(2, count, device=device)
+    x = shift[0] - middle * (cosine - sine)
+    y = shift[1] - middle * (sine + cosine)
+    own = torch.stack([cosine, -sine, x, sine, cosine, y], 1).reshape(count, 2, 3)
+    return _composed(matrices, own)
+
+
+def identified(
+    pictures: torch.Tensor, aligned: torch.Tensor, network: nn.Module, channels_last: bool = True
+) -> torch.Tensor:
+    """Numbers of an identity network for faces (`aligned`: N x 2 x 3, from its crop to the
+    picture), of unit length: N x K. network: crops in 0..255 -> N x K; they are N x H x W x 3, or
+    without `channels_last` N x 3 x H x W."""
+    faces = aligned_faces(pictures, aligned, embedder.SIDE_PX).clamp(0, 1) * 255
+    with fast_precision(faces.device):
+        (numbers,) = network(faces.permute(0, 2, 3, 1) if channels_last else faces)
+    return F.normalize(numbers.float(), dim=1)
+
+
+def described(pictures: torch.Tensor, aligned: torch.Tensor, dlib: DlibModule) -> torch.Tensor:
+    """dlib's numbers for the same faces, of unit length: N x 128."""
+    chip = np.vstack([chip_matrix(), (0, 0, 1)])
+    back = torch.from_numpy(np.linalg.inv(chip)[:2].astype(np.float32)).to(pictures.device)
+    chips = aligned_faces(pictures, _composed(aligned, back.expand(len(aligned), 2, 3)), CHIP_PX)
+    return F.normalize(dlib(chips.clamp(0, 1) * 255), dim=1)
+
+
+def describe_all(
+    crops: Sequence[NDArray[np.uint8]], landmarks: Sequence[FloatArray], dlib: DlibModule
+) -> NDArray[np.float32]:
+    """dlib's numbers for faces as they are: N x 128. crops: RGB; landmarks: 478 x 3 in each."""
+
+    def parts() -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(crops), _AT_ONCE):
+            some = np.stack([np.asarray(crop) for crop in crops[start : start + _AT_ONCE]])
+            onto = [aligned_matrix(points) for points in landmarks[start : start + _AT_ONCE]]
+            pictures = torch.from_numpy(some).permute(0, 3, 1, 2).float() / 255
+            with torch.no_grad():
+                yield described(pictures, torch.from_numpy(np.stack(onto)), dlib).numpy()
+
+    return np.concatenate(list(parts()))
+
+
+def aligned_matrix(landmarks: FloatArray) -> NDArray[np.float32]:
+    """From the identity network's crop to the picture that landmarks (478 x 3) lie in: 2 x 3."""
+    five = head_pose.five_points(landmarks)
+    onto = alignment.align_matrix(five, embedder.TEMPLATE, embedder.SIDE_PX)
+    return alignment.invert(onto).astype(np.float32)
+
+
+def _composed(second: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+    """N x 2 x 3: what `first` does, then `second`."""
+    linear = second[:, :, :2] @ first
+    return torch.cat([linear[..., :2], linear[..., 2:] + second[:, :, 2:]], 2)

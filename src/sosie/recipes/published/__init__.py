@@ -1,0 +1,1 @@
+"""Published networks: what they are, and how their files are read."""

@@ -1,0 +1,95 @@
+"""What the recipes of FaceShifter's first stage and of GHOST share: AEI-Net and its losses."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from sosie.analysis.embedder import NUMBERS
+from sosie.errors import UsageError
+from sosie.nn.aei import SizedAei
+from sosie.nn.patch_discriminator import MultiScaleDiscriminator
+from sosie.recipes.swapper.gan_recipe import GanRecipe
+from sosie.recipes.swapper.plan import SwapPlan, small
+from sosie.recipes.swapper.recipe import Batch
+from sosie.training.losses.adversarial import generator_loss
+from sosie.training.losses.faces import attribute_loss
+from sosie.training.precision import fast_precision
+
+AEI_PLAN = SwapPlan(attribute=10.0)
+"""What FaceShifter's first stage and GHOST are both published with."""
+
+
+def small_aei(plan: SwapPlan, **changes: Any) -> SwapPlan:
+    """A plan of either for a processor."""
+    return small(plan, width=12, depth=1, critic=12, same=0.3, attribute=2.0, **changes)
+
+
+class AeiLearner(nn.Module):
+    """The generator and its discriminators at several scales."""
+
+    def __init__(self, generator: nn.Module, judges: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+        self.judges = judges
+
+
+class AeiRecipe(GanRecipe):
+    """Adversarial, identity, attribute and reconstruction losses (Li et al. 2020, "FaceShifter",
+    section 3.1). The discriminator's real pictures are the sources, as in the public code.
+
+    Pictures are RGB in -1..1. critic_steps: halvings of the discriminators.
+    """
+
+    low = -1.0
+    betas = (0.0, 0.999)
+    real = "source"
+    # The network is bound to its size.
+    ignores = GanRecipe.ignores | {"feature", "half_until"}
+    critic_steps = 6
+
+    @classmethod
+    def require_size(cls, size_px: int) -> None:
+        if size_px & (size_px - 1):
+            raise UsageError(f"size_px must be a power of two, not {size_px}.")
+
+    def learner(self) -> AeiLearner:
+        plan = self.settings
+        generator = SizedAei(plan.size_px, plan.width, NUMBERS, plan.depth)
+        # A smaller picture bears fewer halvings and scales.
+        less = max(0, 256 // plan.size_px).bit_length() - 1
+        judges = MultiScaleDiscriminator(
+            max(1, 3 - less), max(2, self.critic_steps - max(less, 0)), plan.critic
+        )
+        return AeiLearner(generator, judges)
+
+    def swapped(self, network: nn.Module, target: torch.Tensor, who: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = cast(AeiLearner, network).generator(target, who)[0]
+        return made
+
+    def generate(
+        self, network: nn.Module, batch: Batch, progress: float
+    ) -> dict[str, torch.Tensor]:
+        learner, plan = cast(AeiLearner, network), self.settings
+        target = self.pictures(batch, "target", progress)
+        with torch.no_grad():
+            who = self.embed(self.pictures(batch, "source", progress))
+        generator = cast(SizedAei, learner.generator)
+        with fast_precision(target.device):
+            made, maps = generator(target, who)
+            again = generator.encoder(made)
+            logits = learner.judges(made)
+        batch["made"] = made.detach()
+        return {
+            "identity": self.identity_term(made, who),
+            "reconstruction": self.reconstruction_term(made, target, batch["same"], power=2),
+            "adversarial": plan.adversarial * generator_loss("hinge_both", logits),
+            "attribute": plan.attribute * attribute_loss(again, maps),
+            **self.further_terms(network, batch, made, target, progress),
+        }
+
+    def logits(self, network: nn.Module, pictures: torch.Tensor) -> list[torch.Tensor]:
+        found: list[torch.Tensor] = cast(AeiLearner, network).judges(pictures)
+        return found

@@ -1,0 +1,80 @@
+"""Losses that no method here is published with above 0, and the networks that only they need.
+
+GHOST has its eye loss at 0; the others are FaceDancer's and HifiFace's. So every swapper has them,
+switched on by a weight of the plan, and at 0 nothing is loaded.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sosie.analysis import landmarker
+from sosie.geometry import alignment, head_pose
+from sosie.geometry.mesh import LEFT_IRIS, RIGHT_IRIS
+from sosie.models.cards import read_embedded
+from sosie.recipes.landmarks.network import FrozenLandmarks
+from sosie.recipes.perceptual import PerceptualDistance
+from sosie.training.differentiable_crop import cut
+from sosie.training.losses.faces import eye_loss
+from sosie.training.precision import fast_precision
+
+_PUPILS = (RIGHT_IRIS[0], LEFT_IRIS[0])
+
+
+class FurtherLosses:
+    """Of aligned faces, N x 3 x S x S in 0..1; gradients flow to the made ones alone.
+
+    template: that they are aligned by. teachers: folder of the perceptual distance's network.
+    """
+
+    def __init__(self, template: str, teachers: Path) -> None:
+        self._template, self._teachers = template, teachers
+
+    def perceptual(
+        self, made: torch.Tensor, target: torch.Tensor, same: torch.Tensor
+    ) -> torch.Tensor:
+        """LPIPS of the result and the target where they are to show one person (`same`: N, 1 or 0),
+        a mean over the whole batch: of others it would hold on to who is to go.
+
+        Raises InputError where the teachers are not there.
+        """
+        with fast_precision(made.device):
+            apart: torch.Tensor = self.distance.to(made.device)(made, target)
+        return (apart.float() * same.float()).mean()
+
+    def eyes(self, made: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """`eye_loss` of the pupils, on Sosie's landmark network."""
+        with torch.no_grad():
+            wanted = self.pupils(target)
+        return eye_loss(self.pupils(made), wanted, landmarker.SIDE_PX)
+
+    def pupils(self, pictures: torch.Tensor) -> torch.Tensor:
+        """The centres of the irises, the subject's right one first: N x 2 x 2, in pixels of the
+        landmark network's square, with gradients."""
+        squares = cut(pictures * 2 - 1, self.square(int(pictures.shape[-1])), landmarker.SIDE_PX)
+        network = self._landmarks.to(pictures.device)
+        with fast_precision(pictures.device):
+            points: torch.Tensor = network(squares)
+        return points[:, list(_PUPILS), :2]
+
+    def square(self, size_px: int) -> NDArray[np.float64]:
+        """Aligned face of `size_px` -> the square that the landmark network sees: that of its mean
+        face, aligned like the others."""
+        mean = self._landmarks.mean_face()
+        aligned = alignment.align_matrix(head_pose.five_points(mean), self._template, size_px)
+        region = head_pose.region_of(alignment.transform_points(mean, aligned))
+        return landmarker.square_matrix(region)
+
+    @cached_property
+    def distance(self) -> PerceptualDistance:
+        """The network of the perceptual distance."""
+        return PerceptualDistance(self._teachers).eval()
+
+    @cached_property
+    def _landmarks(self) -> FrozenLandmarks:
+        return FrozenLandmarks(read_embedded("landmarks")).eval()

@@ -1,0 +1,200 @@
+"""One face of one frame: cropped, swapped, composed; and its target landmarks refined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from sosie.analysis import occlusion
+from sosie.analysis.analyzer import Analyser
+from sosie.analysis.parser import FaceParts
+from sosie.blending import paste
+from sosie.blending.composer import ComposeOptions, compose
+from sosie.blending.tint import Tint, measure_tint, no_tint
+from sosie.geometry import alignment
+from sosie.geometry.alignment import align_matrix, transform_points, warp
+from sosie.geometry.head_pose import region_of
+from sosie.methods import load_method
+from sosie.methods.base import WINDOW_MARGIN, Source
+from sosie.options import SwapOptions
+from sosie.swapping.refinement import Refinement
+from sosie.timing import Stopwatch
+from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
+
+LARGE_FACE_PX = 1600
+"""A larger face is swapped in a copy of its surroundings that is reduced to this, since memory and
+time grow with its pixels; at the swap's edge the frame's own detail comes back."""
+
+# What a reduced copy, or what is kept of a source photo, holds around the face: more than any
+# alignment template shows.
+_CLOSE_UP_MARGIN = 1.5
+# What a draft needs there for the landmark network to see the head around the face.
+_DRAFT_MARGIN = 0.5
+# A draft is only read, by a network that looks at 192 px.
+_DRAFT_FACE_PX = 144
+# What is in front of the face, and the tint of the picture around it, are looked for in every other
+# frame. Of the tint about so many looks are averaged, so that it does not flicker.
+_LOOK_EVERY, _TINTS = 2, 3
+# What is looked at around a face for the tint, as a share of its size.
+_TINT_MARGIN = 0.3
+
+
+@dataclass
+class FaceMemory:
+    """What a video remembers of one face from frame to frame; a photo begins with a new one.
+
+    person: whose face it gets: a position among the engine's people. refinement: of its target
+    landmarks. parts: what is on the face and before it, over the last looks. visible: what of it
+    may be painted over (`occlusion.paintable`). source: the source photo that was taken last.
+    frames: swapped so far.
+    """
+
+    person: int = 0
+    refinement: Refinement = field(default_factory=Refinement)
+    parts: FaceParts | None = None
+    visible: FloatArray = field(default_factory=occlusion.all_visible)
+    tint: Tint = field(default_factory=no_tint)
+    source: int | None = None
+    frames: int = 0
+
+
+class Engine:
+    """The swap of single faces with fixed people to put in, and options.
+
+    It holds no state between calls, so that threads may share it: what a video remembers is in a
+    `FaceMemory`, and times are counted to the stopwatch that is handed in.
+    """
+
+    def __init__(
+        self, people: Sequence[Sequence[Source]], options: SwapOptions, analyser: Analyser
+    ) -> None:
+        """people: the source photos of each person who is put in."""
+        self._swapper = load_method(options.method)(options)
+        self._compose = ComposeOptions(options.blend, options.colour, options.mask_feather)
+        self._analyser = analyser
+        self._prepared = [self._swapper.prepare(photos) for photos in people]
+
+    @property
+    def license(self) -> str:
+        """Of the weights of the method, as its card states it."""
+        return self._swapper.card.licence
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """Of the method's networks that were needed so far, on which provider each runs."""
+        return self._swapper.providers
+
+    def patch(
+        self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch, seen: bool = True
+    ) -> Patch:
+        """The part of a frame (RGB, uint8 or uint16) that the swap of one face changes.
+
+        memory: of this face; it is updated. watch: gets the time of the stages `aim` (what is in
+        front of the face, and the drafts), `swap` and `compose`. seen: False where the face's
+        landmarks are bridged, so that nothing is learned from them.
+        """
+        if face.size_px <= LARGE_FACE_PX:
+            return self._patch(pixels, face, memory, watch, seen)
+        small, there, matrix = close_up(pixels, face)
+        made = self._patch(small, there, memory, watch, seen)
+        with watch("compose"):
+            soft_px = self._compose.feather * there.size_px
+            return paste.enlarged(made, small, pixels, matrix, soft_px)
+
+    def _patch(
+        self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch, seen: bool
+    ) -> Patch:
+        with watch("aim"):
+            if memory.frames % _LOOK_EVERY == 0:
+                parts = self._analyser.parts(pixels, face.landmarks)
+                memory.parts = occlusion.averaged(memory.parts, parts, memory.frames)
+                memory.visible = occlusion.paintable(memory.parts, face.landmarks)
+                memory.tint = _tint(pixels, face, memory)
+            if seen and self._swapper.card.drafts and memory.refinement.is_due(memory.frames):
+                self._refine(pixels, face, memory)
+        memory.frames += 1
+        with watch("swap"):
+            crop, swapped = self._swapped(pixels, face, memory)
+        with watch("compose"):
+            return compose(pixels, crop, swapped, self._compose, memory.tint)
+
+    def _swapped(self, pixels: Pixels, face: Face, memory: FaceMemory) -> tuple[Crop, SwappedCrop]:
+        prepared = self._prepared[memory.person]
+        crop = self._crop(pixels, face, memory)
+        memory.source = self._swapper.choose(prepared, crop, memory.source)
+        crop = replace(crop, source=memory.source)
+        return crop, self._swapper.swap(prepared, [crop])[0]
+
+    def _crop(self, pixels: Pixels, face: Face, memory: FaceMemory) -> Crop:
+        card = self._swapper.card
+        if card.template is None or card.size_px is None:
+            x0, y0, x1, y1 = alignment.face_window(face.landmarks, WINDOW_MARGIN, pixels.shape)
+            matrix = np.array([[1.0, 0, -x0], [0, 1.0, -y0]])
+            part = pixels[y0:y1, x0:x1]
+        else:
+            matrix = align_matrix(face.points5, card.template, card.size_px)
+            part = alignment.crop(pixels, matrix, card.size_px)
+        landmarks = transform_points(face.landmarks, matrix)
+        shown = occlusion.place_view(memory.visible, landmarks, part.shape[1], part.shape[0])
+        aimed = memory.refinement.applied(landmarks)
+        return Crop(part, matrix, landmarks, aimed, shown, face)
+
+    def _refine(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
+        """Draft the swap in small, read it, and correct the target landmarks."""
+        x0, y0, x1, y1 = alignment.face_window(face.landmarks, _DRAFT_MARGIN, pixels.shape)
+        scale = min(1.0, _DRAFT_FACE_PX / face.size_px)
+        matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
+        width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
+        small = warp(pixels, matrix, width, height)
+        there = _moved(face, matrix)
+        points = there.landmarks
+
+        def drafted() -> FloatArray | None:
+            draft = small.copy()
+            crop, swapped = self._swapped(small, there, memory)
+            paste.paste(draft, compose(small, crop, swapped, self._compose, memory.tint))
+            read = self._analyser.landmarks(draft, region_of(points))
+            return None if read is None else read.landmarks
+
+        first = memory.frames == 0
+        memory.refinement.update(points, drafted, self._swapper.card.drafts, first)
+
+
+def source_of(pixels: Pixels, face: Face, analyser: Analyser) -> Source:
+    """A source photo (RGB, uint8 or uint16) with the face in it, and what lies before that."""
+    parts = analyser.parts(pixels, face.landmarks)
+    view = occlusion.visible(parts, face.landmarks)
+    visible = occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
+    return Source(pixels, face, visible, parts)
+
+
+def _tint(pixels: Pixels, face: Face, memory: FaceMemory) -> Tint:
+    """The tint of the picture around a face over time, after a new look."""
+    x0, y0, x1, y1 = alignment.face_window(face.landmarks, _TINT_MARGIN, pixels.shape)
+    now = measure_tint(pixels[y0:y1, x0:x1])
+    return now if memory.frames == 0 else memory.tint.towards(now, 1 / min(memory.frames, _TINTS))
+
+
+def close_up(pixels: Pixels, face: Face) -> tuple[Pixels, Face, alignment.Matrix]:
+    """The surroundings of a face, reduced where it is larger than `LARGE_FACE_PX`: their pixels,
+    the face in them, and the transform from the picture to them."""
+    x0, y0, x1, y1 = alignment.face_window(face.landmarks, _CLOSE_UP_MARGIN, pixels.shape)
+    scale = min(1.0, LARGE_FACE_PX / face.size_px)
+    matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
+    if scale == 1:
+        return pixels[y0:y1, x0:x1], _moved(face, matrix), matrix
+    small = warp(pixels, matrix, round((x1 - x0) * scale), round((y1 - y0) * scale))
+    return small, _moved(face, matrix), matrix
+
+
+def _moved(face: Face, matrix: alignment.Matrix) -> Face:
+    """A face in another picture, by the transform from its own to that."""
+    points = transform_points(face.landmarks, matrix)
+    return replace(
+        face,
+        landmarks=points,
+        points5=transform_points(face.points5, matrix),
+        box=np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]),
+    )

@@ -1,0 +1,245 @@
+"""One film on its way from file to file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sosie.analysis.analyzer import Analyser
+from sosie.analysis.tracking.tracks import TrackedFace, track_film
+from sosie.errors import InterruptedSwapError, NoFaceError
+from sosie.media.encode import FilmWriter
+from sosie.media.prefetch import Stage, prefetch, staged
+from sosie.media.spool import Spool
+from sosie.media.video import Film, FilmFrame
+from sosie.options import SwapOptions
+from sosie.output import PendingOutput
+from sosie.stops import stops_held
+from sosie.swapping.assignment import Role, absent_notes, nobody_alike, person_reports
+from sosie.swapping.face import Engine
+from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace
+from sosie.timing import Stopwatch
+from sosie.types import PersonReport, Progress, SkippedFrame, SwapReport, TrackReport
+
+# Frames that may wait between two stages: fewer where they are large.
+_QUEUE_FRAMES, _QUEUE_BYTES = 3, 32 << 20
+# For a film that does not tell: only the tracker's sense of time depends on it.
+_UNKNOWN_FPS = 25
+
+_Analysed = tuple[FilmFrame, tuple[TrackedFace, ...]]
+
+
+@dataclass
+class _Swapped:
+    """What was swapped of one track for one role."""
+
+    scene: int
+    first_s: float
+    last_s: float = 0.0
+    frames: int = 0
+    photos: dict[str, None] = field(default_factory=dict)
+    similarity: float | None = None
+
+
+class FilmJob:
+    """One film: decoded, analysed, swapped and encoded at once, each in a thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        analyser: Analyser,
+        film: Film,
+        roles: Sequence[Role],
+        options: SwapOptions,
+        on_progress: Callable[[Progress], None] | None,
+        cancel: threading.Event | None,
+    ) -> None:
+        """roles: as the people of `engine`, in the same order. cancel: stops the job as Ctrl-C
+        does where it is set."""
+        self._cancel = cancel or threading.Event()
+        self._analyser = analyser
+        self._film, self._options, self._on_progress = film, options, on_progress
+        self._roles = roles
+        self._assigner = Assigner([role.identity for role in roles], options.faces)
+        self._swapper = FrameSwapper(engine)
+        self._skipped: list[SkippedFrame] = []
+        self._swapped: dict[tuple[int, int], _Swapped] = {}
+        self._seen_faces = False
+        self._watch = Stopwatch()
+
+    def run(self, pending: PendingOutput, target: str, output: str) -> SwapReport:
+        """Write the film to `pending`. What was done before Ctrl-C or an error is kept as a part,
+        and the exception says so."""
+        o = self._options
+        with self._film.writer(
+            pending.path, o.codec, o.crf, o.preset, o.threads, shown=pending.final
+        ) as writer:
+            try:
+                return self._run(pending, writer, target, output)
+            except NoFaceError:
+                raise
+            except KeyboardInterrupt:
+                raise _interrupted(writer, _kept(writer, pending)) from None
+            except Exception as error:
+                partial = _kept(writer, pending)
+                if partial is not None:
+                    error.add_note(_where(writer, partial))
+                raise
+
+    def _run(
+        self, pending: PendingOutput, writer: FilmWriter, target: str, output: str
+    ) -> SwapReport:
+        with Spool(pending.path) as spool:
+            # Those that are analysed are in the spool, however large.
+            analysed = prefetch(self._analysed(spool), _QUEUE_FRAMES)
+            swapped = staged(analysed, self._swap, min(2, self._queue_frames))
+            # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and would
+            # lose a packet between the encoder and the file.
+            with prefetch(self._written(swapped, writer, pending), 1) as counts:
+                for done in counts:
+                    self._report_progress(done)
+                    if self._cancel.is_set():
+                        raise KeyboardInterrupt
+        if not self._swapped:
+            raise NoFaceError(f"{target}: {self._why_nothing()}")
+        seconds = self._watch.report()
+        people = self._person_reports()
+        return SwapReport(
+            target=target,
+            output=output,
+            method=self._options.method,
+            frames=writer.frames,
+            swapped_frames=writer.frames - len(self._skipped),
+            face_count=sum(swapped.frames for swapped in self._swapped.values()),
+            tracks=len({track for track, _ in self._swapped}),
+            followed=self._track_reports(),
+            people=people,
+            skipped=tuple(self._skipped),
+            notes=(*self._film.notes, *writer.notes, *absent_notes(people)),
+            seconds=seconds,
+            fps=writer.frames / max(seconds["total"], 1e-9),
+        )
+
+    def _written(
+        self, swapped: Stage[FilmFrame], writer: FilmWriter, pending: PendingOutput
+    ) -> Iterator[int]:
+        """Writes the film. Yields how many frames are written, after each."""
+        with swapped as frames:
+            for frame in frames:
+                with self._watch("encode"):
+                    writer.write(frame)
+                    pending.require()
+                yield writer.frames
+        with self._watch("encode"):
+            writer.close()
+
+    @property
+    def _queue_frames(self) -> int:
+        return max(1, min(_QUEUE_FRAMES, _QUEUE_BYTES // self._film.frame_bytes))
+
+    def _analysed(self, spool: Spool) -> Iterator[_Analysed]:
+        fps = float(self._film.info.fps or _UNKNOWN_FPS)
+        decoded = self._watch.timed("decode", self._film.frames())
+        # Closed here: after an error its traceback would keep the thread and the file.
+        with prefetch(decoded, self._queue_frames) as frames:
+            waited = self._watch.timed("waited", frames)
+            tracked = track_film(_put_away(waited, spool), self._analyser, fps)
+            yield from self._watch.timed("analysis", tracked, without="waited")
+
+    def _swap(self, item: _Analysed) -> FilmFrame:
+        frame, faces = item
+        self._seen_faces = self._seen_faces or bool(faces)
+        claims = self._assigner.assign(faces)
+        if not claims:
+            self._skip(frame, faces)
+            return frame
+        assert frame.native is not None, "it is back in memory"
+        frame.bring_back()
+        for done in self._swapper.swap(frame.to_rgb(), claims, faces, self._watch):
+            frame.paste(done.patch)
+            self._note(done, frame.time_s)
+        return frame
+
+    def _skip(self, frame: FilmFrame, faces: Sequence[TrackedFace]) -> None:
+        if not faces:
+            reason = "no face was found"
+        elif not self._assigner.by_identity:
+            reason = "the chosen face is not in sight"
+        else:
+            reason = "nobody whom a reference shows is in sight"
+        self._skipped.append(SkippedFrame(frame.index, round(frame.time_s, 3), reason))
+
+    def _note(self, done: SwappedFace, time_s: float) -> None:
+        claim, tracked = done.claim, done.claim.face
+        swapped = self._swapped.setdefault(
+            (tracked.track, claim.person), _Swapped(tracked.scene, time_s)
+        )
+        swapped.last_s = time_s
+        swapped.frames += 1
+        swapped.photos[self._roles[claim.person].source_photos[done.source]] = None
+        if claim.similarity is not None:
+            swapped.similarity = max(claim.similarity, swapped.similarity or -1.0)
+
+    def _why_nothing(self) -> str:
+        if not (self._assigner.by_identity and self._seen_faces):
+            return f"{self._skipped[0].reason}; nothing was written."
+        return nobody_alike(self._person_reports())
+
+    def _track_reports(self) -> tuple[TrackReport, ...]:
+        return tuple(
+            TrackReport(
+                track=track,
+                scene=swapped.scene,
+                first_s=round(swapped.first_s, 3),
+                last_s=round(swapped.last_s, 3),
+                frames=swapped.frames,
+                source_photos=tuple(swapped.photos),
+                reference=self._roles[person].reference,
+                similarity=None if swapped.similarity is None else round(swapped.similarity, 4),
+            )
+            for (track, person), swapped in sorted(self._swapped.items())
+        )
+
+    def _person_reports(self) -> tuple[PersonReport, ...]:
+        if not self._assigner.by_identity:
+            return ()
+        counts = [
+            sum(done.frames for (_, who), done in self._swapped.items() if who == person)
+            for person in range(len(self._roles))
+        ]
+        return person_reports(self._roles, counts, self._assigner.best)
+
+    def _report_progress(self, done: int) -> None:
+        if self._on_progress is not None:
+            fps = done / max(self._watch.elapsed_s, 1e-9)
+            self._on_progress(Progress(done, self._film.expected_frames, fps))
+
+
+def _put_away(frames: Iterator[FilmFrame], spool: Spool) -> Iterator[FilmFrame]:
+    """The same frames, each put away once it has been looked at: it waits for later ones."""
+    for frame in frames:
+        yield frame
+        frame.put_away(spool)
+
+
+def _kept(writer: FilmWriter, pending: PendingOutput) -> Path | None:
+    """Ends the film after what was written, and keeps that. None where there is nothing to keep."""
+    with stops_held():
+        try:
+            writer.close_partial()
+        except Exception:  # the one that ended the film is what matters
+            return None
+        return pending.keep_partial() if writer.is_whole and writer.frames else None
+
+
+def _where(writer: FilmWriter, partial: Path) -> str:
+    count = f"first {writer.frames} frames are" if writer.frames > 1 else "first frame is"
+    return f"The {count} in {partial}."
+
+
+def _interrupted(writer: FilmWriter, partial: Path | None) -> InterruptedSwapError:
+    if partial is None:
+        return InterruptedSwapError("Stopped before the first frame was written; nothing is kept.")
+    return InterruptedSwapError(f"Stopped. {_where(writer, partial)}", str(partial))

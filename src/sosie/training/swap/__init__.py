@@ -1,1 +1,0 @@
-"""What swapping methods learn from: cached faces, and pairs made of them."""

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from sosie.errors import InputError, UnavailableError
+from sosie.evaluation.metric import Missing, Settings, Traits
+from sosie.evaluation.metrics import frechet
+from sosie.evaluation.own_features import own_view, standardised
+from sosie.evaluation.recognition import aligned
+from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.weight_files import FOLDER_VARIABLE
+from sosie.geometry import alignment
+
+
+@pytest.fixture(autouse=True)
+def _no_folder(monkeypatch):
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+
+
+def traits_of(real, swapped, kind="own"):
+    return [
+        Traits(
+            str(n),
+            "s",
+            "t",
+            "s",
+            "t",
+            "",
+            {
+                f"target.features.{kind}": a.astype(np.float32),
+                f"result.features.{kind}": b.astype(np.float32),
+            },
+        )
+        for n, (a, b) in enumerate(zip(real, swapped, strict=True))
+    ]
+
+
+def own(traits):
+    return frechet.measure_set(traits, Settings()).values
+
+
+def test_equal_sets_are_perfect():
+    x = np.random.default_rng(0).normal(size=(40, 6))
+    found = own(traits_of(x, x))
+    assert found["frechet_own"] == pytest.approx(0, abs=1e-4)
+    assert found["kernel_own"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_known_shift_in_deviations_of_the_targets():
+    """Each of six channels is moved by half of its own deviation, whatever that is."""
+    spread = np.array([1e-3, 0.1, 1, 5, 100, 1e4])
+    x = np.random.default_rng(0).normal(size=(400, 6)) * spread
+    found = own(traits_of(x, x + 0.5 * x.std(0)))
+    assert found["frechet_own"] == pytest.approx(6 * 0.25, rel=1e-2)
+
+
+def test_a_plain_channel_does_no_harm():
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    x[:, 1] = 2
+    assert np.isfinite(standardised(x.astype(np.float32), x.astype(np.float32))).all()
+    assert own(traits_of(x, x))["frechet_own"] == pytest.approx(0, abs=1e-4)
+
+
+def test_kernel_distance_of_one_distribution_is_about_0():
+    rng = np.random.default_rng(0)
+    found = [own(traits_of(*rng.normal(size=(2, 64, 4))))["kernel_own"] for _ in range(60)]
+    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(60)
+
+
+def test_few_pairs_are_said():
+    x = np.zeros((31, 4))
+    found = own(traits_of(x, x))
+    assert "at least 32 pairs that show a face; there are 31" in found["frechet_own"].reason
+    assert isinstance(own([])["kernel_own"], Missing)
+    assert own([])["fid"] == Missing("FID was not asked for.")
+
+
+@pytest.fixture(scope="module")
+def portraits(astronaut_look, hopper_look):
+    """Forty aligned faces of two people, each placed and lit a little differently."""
+    rng = np.random.default_rng(0)
+    found = []
+    for n in range(40):
+        look = (astronaut_look, hopper_look)[n % 2]
+        crop = aligned(look.pixels, look.face)
+        shift = np.array([[1, 0, rng.normal(0, 3)], [0, 1, rng.normal(0, 3)]])
+        moved = alignment.crop(crop, shift, 112) * rng.uniform(0.7, 1.0)
+        found.append(moved.astype(np.uint8))
+    return np.stack(found)
+
+
+def test_the_worse_the_faces_the_greater_the_distances(portraits):
+    real = own_view(portraits, 1).features
+    found = []
+    for sigma in (0.5, 1, 2):
+        blurred = np.stack([cv2.GaussianBlur(p, (0, 0), sigma) for p in portraits])
+        found.append(own(traits_of(real, own_view(blurred, 1).features)))
+    for name in ("frechet_own", "kernel_own"):
+        values = [f[name] for f in found]
+        assert 0 < values[0] < values[1] < values[2], name
+
+
+def test_features_are_of_each_face_alone(portraits):
+    view = own_view(portraits, 1)
+    few = own_view(portraits[17:19], 1)
+    assert np.allclose(view.features[17:19], few.features, atol=1e-4)
+    assert np.allclose(view.identities[17:19], few.identities, atol=1e-4)
+    assert np.allclose(np.linalg.norm(view.identities, axis=1), 1, atol=1e-5)
+
+
+def test_describe_takes_known_features_or_looks_anew(swapped):
+    known = frechet.describe(swapped, Settings(threads=1))
+    anew = frechet.describe(
+        Triple(
+            *(
+                replace(look, features=None)
+                for look in (swapped.source, swapped.target, swapped.result)
+            )
+        ),
+        Settings(threads=1),
+    )
+    assert set(known) == set(anew) == {"target.features.own", "result.features.own"}
+    for name, vector in known.items():
+        assert vector.dtype == np.float32
+        assert np.allclose(vector, anew[name], atol=1e-4)
+    faceless = replace(swapped, result=Look(swapped.result.pixels, "r", None))
+    assert frechet.describe(faceless, Settings()) == {}
+
+
+@pytest.fixture
+def inception(tmp_path, monkeypatch):
+    """A folder with made-up weights of FID's network, and a card that takes them."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("safetensors")
+    from sosie.evaluation.inception import Inception
+
+    torch.manual_seed(0)
+    path = tmp_path / frechet.INCEPTION.file
+    made = Inception()
+    for name, value in made.state_dict().items():
+        if name.endswith("conv.weight"):
+            torch.nn.init.kaiming_normal_(value)
+    torch.save(made.state_dict(), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(frechet, "INCEPTION", replace(frechet.INCEPTION, sha256=digest))
+    frechet.open_inception.cache_clear()
+    yield tmp_path
+    frechet.open_inception.cache_clear()
+
+
+def test_inception_describes_aligned_faces(inception, swapped):
+    settings = Settings(inception, inception=True, threads=1)
+    found = frechet.describe(swapped, settings)
+    assert found["result.features.inception"].shape == (2048,)
+    assert not np.allclose(found["result.features.inception"], found["target.features.inception"])
+    assert "result.features.inception" not in frechet.describe(swapped, Settings(inception))
+
+
+def test_fid_and_kid_of_sets(inception):
+    settings = Settings(inception, inception=True)
+    x = np.random.default_rng(0).normal(size=(64, 5))
+    found = frechet.measure_set(traits_of(x, x + 2, "inception"), settings).values
+    assert found["fid"] == pytest.approx(5 * 4, rel=1e-3)
+    assert found["kid"] > 1000
+    same = frechet.measure_set(traits_of(x, x, "inception"), settings).values
+    assert same["fid"] == pytest.approx(0, abs=1e-4) and same["kid"] == pytest.approx(0, abs=1e-6)
+
+
+def test_absent_and_damaged_weights_are_said(tmp_path, swapped):
+    settings = Settings(tmp_path, inception=True)
+    found = frechet.measure_set([], settings).values["fid"]
+    assert "pt_inception-2015-12-05-6726825d.pth" in found.reason
+    assert "result.features.inception" not in frechet.describe(swapped, settings)
+    with pytest.raises(UnavailableError, match="pytorch-fid"):
+        frechet.inception_features([swapped.result], tmp_path)
+    (tmp_path / frechet.INCEPTION.file).write_bytes(b"nothing")
+    with pytest.raises(InputError, match="fetch it again"):
+        frechet.inception_features([swapped.result], tmp_path)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sosie.errors import UsageError
+from sosie.evaluation import metrics
+from sosie.evaluation.metric import Missing, Settings, split_name, variant_name
+from sosie.evaluation.metrics import (
+    PAIR_TABLE,
+    SET_TABLE,
+    all_figures,
+    describe_figure,
+    describe_pair,
+    load_figures,
+    measure_pair,
+    measure_set,
+    scored,
+)
+from sosie.evaluation.sample import Look, Triple
+
+FILES = [*PAIR_TABLE, *SET_TABLE]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_figure_is_described(file):
+    module = load_figures(file)
+    assert module.__doc__
+    for figure in module.FIGURES:
+        assert figure.name.isidentifier() and figure.title and figure.formula and figure.source
+        assert figure.summary.endswith(".") and figure.limits.endswith(".")
+        assert figure.better in ("higher", "lower", "nearer to 1", None)
+        assert figure.unit in ("", "deg", "dB", "px", "%", "ms", "MB")
+        assert figure.range[0] < figure.range[1]
+        assert describe_figure(figure.name) is figure
+
+
+def test_names_are_unique():
+    names = [figure.name for file in FILES for figure in load_figures(file).FIGURES]
+    assert len(names) == len(set(names)) == len(all_figures(FILES))
+
+
+def test_variants_by_another_network():
+    assert split_name("identity_source[arc_r50]") == ("identity_source", "arc_r50")
+    assert split_name(variant_name("pose_error", "sosie")) == ("pose_error", "sosie")
+    figure = describe_figure("identity_source[arc]")
+    assert figure.name == "identity_source[arc]" and figure.title.endswith("[arc]")
+    with pytest.raises(UsageError, match=r"Unknown figure 'pose_eror'.*did you mean 'pose_error'"):
+        describe_figure("pose_eror")
+    with pytest.raises(UsageError, match="Unknown figures 'gase'"):
+        load_figures("gase")
+
+
+@pytest.mark.parametrize("kind", ["untouched", "swapped"])
+def test_all_figures_of_a_pair_are_there_and_in_range(kind, request):
+    triple = request.getfixturevalue(kind)
+    found = measure_pair(triple, Settings(threads=1))
+    assert set(found.figures) == set(all_figures(PAIR_TABLE))
+    assert set(found.reasons) == {name for name, value in found.figures.items() if value is None}
+    for name, value in found.figures.items():
+        if value is None:
+            # What no pair of the fixtures has: a second photo, a target without colors, and weights
+            # of LPIPS and of a parser.
+            absent = name in ("identity_limit", "tint_error", "spectacles_kept")
+            assert absent or name.startswith(("lpips", "fog")), found.reasons[name]
+            continue
+        low, high = describe_figure(name).range
+        assert low - 1e-4 <= value <= high + 1e-4, name
+
+
+@pytest.mark.parametrize("part", ["target", "result"])
+def test_without_a_face_every_figure_has_its_reason(part, swapped):
+    blind = Look(getattr(swapped, part).pixels, "blank.png", None)
+    found = measure_pair(replace(swapped, **{part: blind}), Settings(threads=1))
+    assert set(found.figures) == set(all_figures(PAIR_TABLE))
+    missing = {name for name, value in found.figures.items() if value is None}
+    for name in ("pose_error", "expression_error", "gaze_error", "eyes_error", "psnr_outside"):
+        assert name in missing and "blank.png" in found.reasons[name]
+    traits = describe_pair(replace(swapped, **{part: blind}), Settings(threads=1), "1")
+    assert not any(name.startswith(f"{part}.") for name in traits.vectors)
+
+
+def test_pictures_of_two_sizes_leave_the_figures_of_the_face(swapped):
+    small = replace(swapped.result, pixels=np.ascontiguousarray(swapped.result.pixels[:400]))
+    found = measure_pair(replace(swapped, result=small), Settings(threads=1))
+    for name in ("psnr_outside", "seam_gradient", "light_error", "sharpness", "l1_target"):
+        assert found.figures[name] is None and "512 x 400" in found.reasons[name]
+    for name in ("identity_source", "pose_error", "contour_source"):
+        assert found.figures[name] is not None
+
+
+def test_sets_keep_names_and_reasons(swapped):
+    traits = describe_pair(swapped, Settings(threads=1), "0001")
+    assert (traits.pair, traits.source, traits.target) == ("0001", "hopper", "astronaut")
+    assert (traits.source_person, traits.other) == ("hopper", "")
+    found = measure_set([traits], Settings(threads=1))
+    sets = {name for name, f in all_figures(SET_TABLE).items() if f.kind == "set"}
+    assert set(found.values) == sets
+    assert found.by_pair["retrieval_rank"] == {"0001": 1.0} or found.by_pair["retrieval_rank"] == {
+        "0001": 2.0
+    }
+    empty = measure_set([], Settings())
+    assert set(empty.values) == sets
+    assert all(isinstance(value, Missing) for value in empty.values.values())
+
+
+def test_readings_as_files_keep_them():
+    found = scored({"a": np.float32(0.5), "b": Missing("Why.")})
+    assert found.figures == {"a": 0.5, "b": None} and found.reasons == {"b": "Why."}
+    assert type(found.figures["a"]) is float
+    assert metrics.scored({}).figures == {}
+
+
+def test_a_second_photo_gives_the_limit(swapped, hopper_look):
+    triple = Triple(swapped.source, swapped.target, swapped.result, other=hopper_look)
+    assert measure_pair(triple, Settings(), ["identity"]).figures[
+        "identity_limit"
+    ] == pytest.approx(1)
+    assert describe_pair(triple, Settings(threads=1), "1").other == "hopper"
+
+
+def test_sharpness_is_best_where_it_is_the_targets():
+    every = metrics.all_figures()
+    assert {every[f"sharpness{kind}"].better for kind in ("", "_pixels")} == {"nearer to 1"}

@@ -1,0 +1,121 @@
+"""Flicker, jitter and drift of pictures and points whose motion is known."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from sosie.evaluation.metric import Missing
+from sosie.evaluation.metrics import video_flicker, video_jitter
+from sosie.evaluation.metrics.untouched_frames import is_untouched
+from sosie.evaluation.metrics.video_flicker import flicker, ratio
+from sosie.evaluation.metrics.video_jitter import drift, jitter
+from sosie.evaluation.video_series import FilmSeries, TrackSeries
+from sosie.media.packet_list import Inventory, StreamPackets
+
+SIDE = 96
+NO_FILM = Inventory(StreamPackets("video", "h264", None, (), None, None), (), ())
+
+
+@pytest.fixture(scope="module")
+def texture() -> np.ndarray:
+    """RGB noise of a few pixels' size, larger than what is looked at."""
+    noise = np.random.default_rng(4).uniform(0, 255, (SIDE + 40, SIDE + 40, 3)).astype(np.float32)
+    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 20, 200, cv2.NORM_MINMAX)
+
+
+def view(texture: np.ndarray, x: int, y: int) -> np.ndarray:
+    return texture[20 + y : 20 + y + SIDE, 20 + x : 20 + x + SIDE].round().astype(np.uint8)
+
+
+def still(x: float = 0, y: float = 0) -> np.ndarray:
+    return np.broadcast_to(np.float32([x, y]), (SIDE, SIDE, 2)).copy()
+
+
+FACE = np.zeros((SIDE, SIDE), bool)
+FACE[20:80, 20:80] = True
+
+
+def test_motion_is_no_flicker(texture):
+    # The camera goes 3 px to the right: what is at x was at x + 3.
+    before, after = view(texture, 0, 0), view(texture, 3, -2)
+    assert flicker(before, after, still(3, -2), FACE) == pytest.approx(0, abs=1e-6)
+    assert flicker(before, after, still(), FACE) > 3
+
+
+@pytest.mark.parametrize("step", [0, 1, 5, 12])
+def test_a_change_of_light_is_flicker_of_its_size(texture, step):
+    before = view(texture, 0, 0)
+    after = np.where(FACE[..., None], before + np.uint8(step), before)
+    assert flicker(before, after, still(), FACE) == pytest.approx(step)
+
+
+def test_places_that_were_outside_the_picture_do_not_count(texture):
+    before, after = view(texture, 0, 0), view(texture, 0, 0)
+    after[:, :10] = 255
+    whole = np.ones((SIDE, SIDE), bool)
+    assert flicker(before, after, still(-10, 0), whole) == pytest.approx(
+        flicker(before[:, :86], after[:, 10:], still()[:, :86], whole[:, :86])
+    )
+    assert np.isnan(flicker(before, after, still(500, 0), whole))
+
+
+@pytest.fixture
+def points(model_face) -> np.ndarray:
+    return model_face(unit_px=20, centre=(48, 48)).landmarks[:, :2]
+
+
+def test_points_that_follow_the_motion_do_not_jitter(points):
+    assert jitter(np.add(points, (4, 1)), points, still(4, 1), 160) == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("step", [0.5, 2.0])
+def test_jitter_is_the_step_that_is_not_the_motion(points, step):
+    found = jitter(np.add(points, (4 + step, 1)), points, still(4, 1), 160)
+    assert found == pytest.approx(100 * step / 160, rel=1e-4)
+
+
+def test_drift_is_the_difference_of_two_motions():
+    assert drift(still(3, 4), still(), FACE, 100) == pytest.approx(5)
+    assert drift(still(3, 4), still(3, 4), FACE, 100) == 0
+    assert np.isnan(drift(still(), still(), np.zeros_like(FACE), 100))
+    mixed = np.where(FACE[..., None], still(1, 0), still(50, 0))
+    assert drift(mixed, still(), FACE, 100) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("inside", "around", "is_own"),
+    [(0, 0, True), (1.9, 0, True), (3, 0, False), (5, 2, True), (30, 20, False), (1, np.nan, True)],
+)
+def test_only_what_coding_explains_passes_for_untouched(inside, around, is_own):
+    assert is_untouched(inside, around) is is_own
+
+
+def series(**values: list[float]) -> FilmSeries:
+    track = TrackSeries(0, 0)
+    for place in range(len(next(iter(values.values())))):
+        told = {name: one[place] for name, one in values.items()}
+        track.add(place, place / 25, {"untouched": 0.0, "found": 1.0, **told}, 100.0)
+    return FilmSeries(NO_FILM, NO_FILM, {0: track})
+
+
+def test_figures_are_means_and_their_ratios():
+    found = video_flicker.measure(series(flicker=[1, 2, 3], flicker_target=[1, 1, 1]))
+    assert found == {
+        "film_flicker": 2,
+        "film_flicker_target": 1,
+        "film_flicker_ratio": 2,
+    }
+    values = {"jitter": [0.2, 0.4], "jitter_target": [0.1, 0.1], "drift": [1, 3]}
+    found = video_jitter.measure(series(**values))
+    assert found["film_jitter_ratio"] == pytest.approx(3)
+    assert found["film_drift"] == 2
+
+
+def test_a_ratio_to_nothing_is_not_told():
+    assert isinstance(ratio(1.0, 0.0), Missing)
+    assert isinstance(ratio(Missing("x"), 1.0), Missing)
+    found = video_jitter.measure(series(jitter=[0.2], jitter_target=[0.0]))
+    assert isinstance(found["film_jitter_ratio"], Missing)
+    assert isinstance(found["film_drift"], Missing)

@@ -1,0 +1,257 @@
+"""What the engine does with what hides a face, in the photos put in and in the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sosie.analysis import occlusion
+from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.parser import SIDE_PX, FaceParts
+from sosie.blending.composer import compose
+from sosie.blending.paste import paste
+from sosie.geometry import mesh
+from sosie.geometry.alignment import fill_polygon, transform_points
+from sosie.methods.base import Card, Source
+from sosie.options import SwapOptions
+from sosie.swapping.face import LARGE_FACE_PX, Engine, FaceMemory, close_up, source_of
+from sosie.timing import Stopwatch
+from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
+
+ModelFace = Callable[..., Face]
+GREY = np.full((256, 256, 3), 90, np.uint8)
+
+
+class White:
+    """A method that makes everything white, and remembers what it was shown."""
+
+    card = Card("white", "", "", "", None, None)
+
+    def __init__(self, options: SwapOptions) -> None:
+        self.sources: list[Source] = []
+        self.crops: list[Crop] = []
+
+    def prepare(self, sources: Sequence[Source]) -> None:
+        self.sources += sources
+
+    def choose(self, prepared: Any, crop: Crop, before: int | None = None) -> int:
+        return 0
+
+    def swap(self, prepared: Any, crops: Sequence[Crop]) -> list[SwappedCrop]:
+        self.crops += crops
+        ones = [np.ones(crop.pixels.shape[:2], np.float32) for crop in crops]
+        return [SwappedCrop(np.dstack([one] * 3), one, np.zeros_like(one)) for one in ones]
+
+
+class Told:
+    """An analyser that is told what each half of a face is, look by look."""
+
+    def __init__(self, *parts: FaceParts) -> None:
+        self._parts = list(parts)
+        self.looks = 0
+
+    def parts(self, pixels: np.ndarray, landmarks: FloatArray) -> FaceParts:
+        self.looks += 1
+        return self._parts[min(self.looks, len(self._parts)) - 1]
+
+    def visible(self, pixels: np.ndarray, landmarks: FloatArray) -> FloatArray:
+        return occlusion.visible(self.parts(pixels, landmarks), landmarks)
+
+
+@pytest.fixture
+def white(monkeypatch: pytest.MonkeyPatch) -> list[White]:
+    """Engines swap by `White`; the methods that they made."""
+    made: list[White] = []
+
+    def make(options: SwapOptions) -> White:
+        made.append(White(options))
+        return made[-1]
+
+    monkeypatch.setattr("sosie.swapping.face.load_method", lambda name: make)
+    return made
+
+
+def told(left: str = "skin", right: str = "skin") -> FaceParts:
+    """What the image's left and right half of the face are; a lens is clear."""
+    planes = np.zeros((8, SIDE_PX, SIDE_PX), np.float32)
+    names = [field.name for field in fields(FaceParts)]
+    planes[names.index(left), :, : SIDE_PX // 2] = 1
+    planes[names.index(right), :, SIDE_PX // 2 :] = 1
+    return FaceParts(*planes)
+
+
+def cheeks(face: Face | Crop) -> tuple[Any, Any]:
+    """Rows and columns of the middles of both cheeks, the image's left one first."""
+    x, y = np.round(face.landmarks[[50, 280], :2]).astype(int).T
+    return y, x
+
+
+def test_what_hides_a_source_is_told_in_its_photos_pixels(
+    white: list[White], model_face: ModelFace
+) -> None:
+    face = model_face(unit_px=25, centre=(200, 70))
+    photo = np.zeros((160, 300, 3), np.uint16)
+    source = source_of(photo, face, Told(told(left="hair")))
+    Engine([[source]], SwapOptions(), Told(told()))
+    visible = white[0].sources[0].visible
+    assert visible.shape == (160, 300)
+    assert visible[cheeks(face)].tolist() == [0, 1]
+    assert visible[:, :100].min() == 1
+
+
+def test_a_targets_spectacles_stay_and_are_no_hole_in_a_source(
+    white: list[White], model_face: ModelFace
+) -> None:
+    """Through a clear lens the person put in is seen; a target keeps its lens whole."""
+    face = model_face()
+    photo = np.zeros((256, 256, 3), np.uint8)
+    glass = Told(told(right="lens"))
+    assert source_of(photo, face, glass).visible[cheeks(face)].tolist() == [1, 1]
+    Engine([[]], SwapOptions(), glass).patch(GREY, face, FaceMemory(), Stopwatch(), seen=False)
+    assert white[0].crops[0].visible[cheeks(white[0].crops[0])].tolist() == [1, 0]
+
+
+def test_what_hides_the_target_stays(white: list[White], model_face: ModelFace) -> None:
+    face = model_face()
+    engine = Engine([[]], SwapOptions(blend="alpha", colour="none"), Told(told(right="thing")))
+    patch = engine.patch(GREY, face, FaceMemory(), Stopwatch(), seen=False)
+    frame = GREY.copy()
+    height, width = patch.mask.shape
+    frame[patch.y : patch.y + height, patch.x : patch.x + width] = patch.pixels
+    assert frame[cheeks(face)].tolist() == [[255] * 3, [90] * 3]
+
+
+def test_a_film_is_looked_at_in_every_other_frame_and_averaged(
+    white: list[White], model_face: ModelFace
+) -> None:
+    face = model_face()
+    analyser = Told(told(), told(left="hair"))
+    engine = Engine([[]], SwapOptions(), analyser)
+    memory = FaceMemory()
+    shares = []
+    for _ in range(9):
+        engine.patch(GREY, face, memory, Stopwatch(), seen=False)
+        shares.append(float(memory.visible[96, 60]))
+    assert analyser.looks == 5
+    assert shares[:2] == [1, 1]
+    # A hand that comes in is believed within a few looks, and not at one blow.
+    assert shares == sorted(shares, reverse=True)
+    assert any(0.1 < share < 0.9 for share in shares)
+    assert shares[-1] < 0.1
+    assert memory.visible[96, 135] == 1
+
+
+@pytest.mark.parametrize("drafts", [0, 1, 2])
+def test_a_method_is_drafted_as_often_as_its_card_says(
+    drafts: int,
+    white: list[White],
+    model_face: ModelFace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A draft is a run more, which a network that goes nowhere else would be paid for nothing."""
+    monkeypatch.setattr(White, "card", replace(White.card, drafts=drafts))
+    read = model_face(yaw=3)
+    monkeypatch.setattr(Told, "landmarks", lambda *_: read, raising=False)
+    monkeypatch.setattr("sosie.swapping.refinement._LOST", 1e9)
+    engine = Engine([[]], SwapOptions(), Told(told()))
+    engine.patch(GREY, model_face(), FaceMemory(), Stopwatch())
+    assert len(white[0].crops) == drafts + 1
+
+
+def test_a_large_face_is_swapped_in_a_reduced_copy(
+    monkeypatch: pytest.MonkeyPatch, astronaut: NDArray[np.uint8], hopper: NDArray[np.uint8]
+) -> None:
+    """Its patch is nearly the same, and nothing outside the face's outline changes."""
+    analyser = create_analyser(1)
+    (face,), (source,) = analyser.analyse(astronaut), analyser.analyse(hopper)
+    engine = Engine([[source_of(hopper, source, analyser)]], SwapOptions(), analyser)
+    whole = engine.patch(astronaut, face, FaceMemory(), Stopwatch())
+    monkeypatch.setattr("sosie.swapping.face.LARGE_FACE_PX", 80)
+    shown = []
+
+    def seen(pixels: Pixels, *rest: Any) -> Patch:
+        shown.append(pixels.shape)
+        return compose(pixels, *rest)
+
+    monkeypatch.setattr("sosie.swapping.face.compose", seen)
+    patch = engine.patch(astronaut, face, FaceMemory(), Stopwatch())
+    assert max(max(shape) for shape in shown) < 4.5 * 80
+    before = astronaut.astype(float)
+    direct, reduced = astronaut.copy(), astronaut.copy()
+    paste(direct, whole)
+    paste(reduced, patch)
+    changed = np.abs(direct - before).max(2) > 8
+    apart = np.abs(reduced.astype(float) - direct)[changed].mean()
+    assert apart < 0.4 * np.abs(before - direct)[changed].mean()
+    outline = fill_polygon(face.landmarks[list(mesh.OVAL), :2], 512, 512)
+    beyond = cv2.dilate(outline, np.ones((7, 7), np.uint8)) == 0
+    np.testing.assert_array_equal(reduced[beyond], astronaut[beyond])
+    # The edge is as unseen as that of the whole patch.
+    assert edge_step(patch, before) < 1.3 * edge_step(whole, before)
+
+
+def edge_step(patch: Patch, before: NDArray[Any]) -> float:
+    """By how much a patch's outermost pixels differ from what was there, in the mean."""
+    inner = cv2.erode(patch.mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    height, width = patch.mask.shape
+    there = before[patch.y : patch.y + height, patch.x : patch.x + width]
+    return float(np.abs(patch.pixels - there)[patch.mask & ~inner].mean())
+
+
+@pytest.mark.parametrize(("unit_px", "largest"), [(60, 1000), (900, 4 * LARGE_FACE_PX)])
+def test_of_a_photo_only_what_is_around_the_face_is_kept(
+    model_face: ModelFace, unit_px: float, largest: int
+) -> None:
+    face = model_face(unit_px=unit_px, centre=(2000, 1500))
+    part, there, matrix = close_up(np.zeros((3000, 4000, 3), np.uint8), face)
+    assert max(part.shape) < largest
+    assert there.size_px == pytest.approx(min(face.size_px, LARGE_FACE_PX), rel=1e-4)
+    points = transform_points(face.landmarks, matrix)
+    np.testing.assert_allclose(there.landmarks, points)
+    assert part.shape[1] > there.centre[0] > 0 < there.centre[1] < part.shape[0]
+
+
+def test_a_face_of_3000_px_takes_bounded_memory(
+    run_python: Callable[[str], str], hopper_path: Path, astronaut_path: Path
+) -> None:
+    peak_mb = run_python(
+        "import cv2\n"
+        "from sosie import swap_image\n"
+        "from sosie.media.image import load_photo\n"
+        f"pixels = load_photo({str(hopper_path)!r}).pixels[120:400, 130:390]\n"
+        "pixels = cv2.resize(pixels, (3900, 4200), interpolation=cv2.INTER_CUBIC)\n"
+        f"result = swap_image({str(astronaut_path)!r}, pixels, threads=1)\n"
+        "assert result.faces[0].size_px > 2500, result.faces[0].size_px\n"
+        "rows = open('/proc/self/status').read().split();"
+        "print(int(rows[rows.index('VmHWM:') + 1]) // 1024)\n"
+    )
+    assert int(peak_mb) < 1000
+
+
+def test_a_grey_target_gets_a_grey_face(
+    white: list[White], model_face: ModelFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pink(self: White, prepared: Any, crops: Sequence[Crop]) -> list[SwappedCrop]:
+        return [
+            replace(made, pixels=made.pixels * np.array([1, 0.5, 0.6], np.float32))
+            for made in swap(self, prepared, crops)
+        ]
+
+    swap = White.swap
+    monkeypatch.setattr(White, "swap", pink)
+    face = model_face()
+    engine = Engine([[(GREY, face)]], SwapOptions(), Told(told()))
+    for colored in (False, True):
+        target = GREY.copy()
+        if colored:
+            target[..., 2] = np.arange(256, dtype=np.uint8)
+        patch = engine.patch(target, face, FaceMemory(), Stopwatch(), seen=False)
+        inside = patch.pixels[patch.mask].astype(int)
+        assert (np.ptp(inside, axis=1).max() > 20) == colored
