@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.datasets.linkage import CUT, cut, linkage
 from sosie.datasets.scratch_arrays import Scratch, parts
 from sosie.datasets.split import identity_of, is_held_out, is_validation
@@ -71,7 +71,7 @@ def photographed(
     data: Path, group: str, part: str, least: int
 ) -> tuple[FloatArray, NDArray[np.str_]]:
     """Identities of the photos of a part's people who have enough, and whose they are."""
-    analyser = create_analyser()
+    analyzer = create_analyzer()
     names: list[tuple[Path, str, str]] = []
     for path in sorted(data.glob(f"{group}-*.zip")):
         with zipfile.ZipFile(path) as archive:
@@ -83,10 +83,10 @@ def photographed(
     for path, name, person in names:
         pixels = np.array(Image.open(io.BytesIO(archives[path].read(name))).convert("RGB"))
         middle = np.array(pixels.shape[1::-1]) / 2
-        faces = analyser.analyse(pixels)
+        faces = analyzer.analyze(pixels)
         if faces:
-            face = min(faces, key=lambda f: np.hypot(*(f.centre - middle)) - 0.3 * f.size_px)
-            found.append(analyser.identify(pixels, face))
+            face = min(faces, key=lambda f: np.hypot(*(f.center - middle)) - 0.3 * f.size_px)
+            found.append(analyzer.identify(pixels, face))
             people.append(person)
     counts = Counter(people)
     enough = [k for k, person in enumerate(people) if counts[person] >= least]
@@ -104,11 +104,11 @@ def made(number: int) -> tuple[Scratch, NDArray[np.str_]]:
     """Random identities, on disk where they are many."""
     rng = np.random.default_rng(0)
     numbers = rng.integers(0, max(number // 33, 1), number)
-    centres = _units(rng.normal(size=(numbers.max() + 1, 512)))
+    centers = _units(rng.normal(size=(numbers.max() + 1, 512)))
     common = _units(rng.normal(size=(1, 512)))
     kept = Scratch((number, 512))
     for part in parts(number):
-        found = np.sqrt(0.2) * common + np.sqrt(0.46) * centres[numbers[part]]
+        found = np.sqrt(0.2) * common + np.sqrt(0.46) * centers[numbers[part]]
         found += np.sqrt(0.34) * _units(rng.normal(size=(len(found), 512)))
         kept.put(np.arange(part.start, part.stop), _units(found).astype(np.float32))
     return kept, numbers.astype(str)

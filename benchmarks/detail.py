@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 import sosie
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.app.samples import sample_portraits
 from sosie.geometry import alignment, head_pose
 from sosie.media.image import load_photo
@@ -42,7 +42,7 @@ def main() -> None:
 
 def measure(source: np.ndarray, target: np.ndarray, method: str) -> float:
     """Fine contrast of the result at 512 px, over that of the one at 256 px, enlarged."""
-    found = create_analyser().analyse(target)
+    found = create_analyzer().analyze(target)
     region = head_pose.region_of(max(found, key=lambda face: face.size_px).landmarks)
     results = []
     for size in _SIZES:
@@ -55,9 +55,9 @@ def measure(source: np.ndarray, target: np.ndarray, method: str) -> float:
 
 
 def _fine(picture: np.ndarray) -> float:
-    grey = picture.astype(np.float32).mean(2)
-    band = cv2.GaussianBlur(grey, (0, 0), 0.7) - cv2.GaussianBlur(grey, (0, 0), 1.6)
-    quarter = len(grey) // 4 + len(grey) // 16
+    gray = picture.astype(np.float32).mean(2)
+    band = cv2.GaussianBlur(gray, (0, 0), 0.7) - cv2.GaussianBlur(gray, (0, 0), 1.6)
+    quarter = len(gray) // 4 + len(gray) // 16
     return float(band[quarter:-quarter, quarter:-quarter].std())
 
 

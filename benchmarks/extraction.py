@@ -1,6 +1,6 @@
-"""How fast `sosie dataset extract` reads a film, and whether its memory stays flat.
+"""How fast `sosie dataset extract` reads a video, and whether its memory stays flat.
 
-    python benchmarks/extraction.py film.mp4 [--every 5] [--size 512]
+    python benchmarks/extraction.py video.mp4 [--every 5] [--size 512]
 
 Prints frames a second by the clock and by the processor (which other work on the machine does not
 change), and the memory in tenths of the run.
@@ -24,7 +24,7 @@ _PAGE_MB = resource.getpagesize() / 2**20
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("film", type=Path, nargs="+")
+    parser.add_argument("video", type=Path, nargs="+")
     parser.add_argument("--every", type=int, default=5)
     parser.add_argument("--size", type=int, default=512)
     chosen = parser.parse_args()
@@ -32,8 +32,8 @@ def main() -> None:
     threading.Thread(target=_watch, args=(memory_mb,), daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         options = ExtractOptions(every=chosen.every, size_px=chosen.size)
-        films = [Input(path, "film") for path in chosen.film]
-        report = extract(films, Path(folder) / "faces", options)
+        videos = [Input(path, "film") for path in chosen.video]
+        report = extract(videos, Path(folder) / "faces", options)
     used = resource.getrusage(resource.RUSAGE_SELF)
     processor_s = used.ru_utime + used.ru_stime
     print(f"{report.frames} frames, {report.faces} faces kept, {report.thinned} thinned")

@@ -38,7 +38,7 @@ import sosie
 from sosie.datasets.split import identity_of, is_held_out
 from sosie.geometry.alignment import align_matrix, warp
 
-# Shares of the pairs by where the target is from: photos, film, and, apart, pictures whose faces
+# Shares of the pairs by where the target is from: photos, video, and, apart, pictures whose faces
 # are under 100 px, where the judges themselves are unsure.
 SHARES = {"celeba": 0.40, "hires": 0.30, "clips": 0.30}
 SMALL_SHARES = {"lfw": 0.15, "youtube": 0.15}
@@ -221,7 +221,7 @@ def score(
     return rows
 
 
-def summarise(rows: list[dict[str, object]]) -> dict[str, float]:
+def summarize(rows: list[dict[str, object]]) -> dict[str, float]:
     """Means over rows. A pair that was not swapped, or whose result the judges cannot read, counts
     as a miss in `nearer_source` and `top1` and is left out of the other means."""
     done = [r for r in rows if "similarity" in r]
@@ -267,7 +267,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, help="folder for rows, and sheets of pictures")
     names = {f.name: f for f in dataclasses.fields(sosie.SwapOptions)}
-    for name in ("method", "shape", "colour", "blend", "mask_feather"):
+    for name in ("method", "shape", "color", "blend", "mask_feather"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(names[name].default))
     arguments = parser.parse_args()
     chosen = {k: v for k, v in vars(arguments).items() if k in names and v is not None}
@@ -286,10 +286,10 @@ def main() -> int:
     report = {
         "options": chosen,
         "same_person_similarity": same_person_similarity(drawn, judges),
-        "all": summarise([r for r in rows if r["group"] in SHARES]),
-        "small_faces": summarise([r for r in rows if r["group"] in SMALL_SHARES]),
+        "all": summarize([r for r in rows if r["group"] in SHARES]),
+        "small_faces": summarize([r for r in rows if r["group"] in SMALL_SHARES]),
         "by_target": {
-            g: summarise([r for r in rows if r["group"] == g]) for g in SHARES | SMALL_SHARES
+            g: summarize([r for r in rows if r["group"] == g]) for g in SHARES | SMALL_SHARES
         },
     }
     print(json.dumps(report, indent=2))

@@ -95,12 +95,12 @@ def measure(
 
 def seen_by(network: OnnxModule, recipe: SwapRecipe, pictures: torch.Tensor) -> torch.Tensor:
     """Another network's embeddings, of length 1, through the recipe's crop."""
-    recogniser = recipe._recogniser
-    recipe.__dict__["_recogniser"] = _Other(network)
+    embedder = recipe._embedder
+    recipe.__dict__["_embedder"] = _Other(network)
     try:
         return torch.nn.functional.normalize(recipe.embed(pictures))
     finally:
-        recipe.__dict__["_recogniser"] = recogniser
+        recipe.__dict__["_embedder"] = embedder
 
 
 class _Other(torch.nn.Module):

@@ -40,16 +40,16 @@ def main() -> None:
     plot, axes = pyplot.subplots(1, 3, figsize=(10.8, 3.3), dpi=100)
     left, middle, right = axes
     for number, run in enumerate(options.runs):
-        begun, colour = json.loads((run / "run.json").read_text("utf-8")), f"C{number}"
+        begun, color = json.loads((run / "run.json").read_text("utf-8")), f"C{number}"
         log = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
         figures = entries(log, "figures")
         if options.data and options.cache:
             figures.insert(0, (0, untrained(begun, options.data, options.cache)))
         for key, style in (("similarity", "o-"), ("target", "o--")):
-            left.plot(*curve(figures, key), style, color=colour, markersize=3)
-        middle.plot(*curve(figures, "reconstruction"), "o-", color=colour, label=begun["name"])
+            left.plot(*curve(figures, key), style, color=color, markersize=3)
+        middle.plot(*curve(figures, "reconstruction"), "o-", color=color, label=begun["name"])
         x, losses = curve(entries(log, "losses"), "generator/identity")
-        right.plot(x, smoothed([loss / losses[0] for loss in losses]), color=colour)
+        right.plot(x, smoothed([loss / losses[0] for loss in losses]), color=color)
         left.axhline(figures[-1][1]["apart"], color="grey", linewidth=1, linestyle=":")
     left.set(title="similarity, people kept aside", ylim=(0, 1))
     left.text(0.4, 0.4, _WORDS, fontsize=8, transform=left.transAxes)

@@ -17,7 +17,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
-from sosie.analysis.analyzer import Analyser, create_analyser, make_face
+from sosie.analysis.analyzer import Analyzer, create_analyzer, make_face
 from sosie.app.samples import sample_portraits
 from sosie.geometry import alignment
 from sosie.geometry.morphable_model import face_shape
@@ -104,16 +104,16 @@ def _shared(folder: str, what: str) -> Path:
 
 @pytest.fixture(scope="session")
 def paint() -> Callable[..., NDArray[np.uint8]]:
-    """A picture of a face, RGB uint8: each triangle in the mean colour of its points, the nearer
+    """A picture of a face, RGB uint8: each triangle in the mean color of its points, the nearer
     over the farther; holes (eyes, mouth) and surroundings in `background`."""
 
     def draw(
         face: Face,
-        colours: NDArray[np.floating] | tuple[int, int, int],
+        colors: NDArray[np.floating] | tuple[int, int, int],
         background: tuple[int, int, int] = (90, 90, 90),
         side_px: int = 256,
     ) -> NDArray[np.uint8]:
-        colours = np.broadcast_to(np.asarray(colours, float), (478, 3))
+        colors = np.broadcast_to(np.asarray(colors, float), (478, 3))
         picture = np.full((side_px, side_px, 3), background, np.uint8)
         triangles = face_shape().triangles
         depth = face.landmarks[triangles, 2].mean(1)
@@ -122,8 +122,8 @@ def paint() -> Callable[..., NDArray[np.uint8]]:
             a, b, c = corners.astype(int)
             if (b - a)[0] * (c - a)[1] - (b - a)[1] * (c - a)[0] <= 0:
                 continue
-            colour = tuple(int(value) for value in np.rint(colours[triangle].mean(0)))
-            cv2.fillConvexPoly(picture, corners, colour, cv2.LINE_8, 4)
+            color = tuple(int(value) for value in np.rint(colors[triangle].mean(0)))
+            cv2.fillConvexPoly(picture, corners, color, cv2.LINE_8, 4)
         return picture
 
     return draw
@@ -165,22 +165,22 @@ def model_face() -> Callable[..., Face]:
         pitch: float = 0,
         roll: float = 0,
         unit_px: float = 60,
-        centre: tuple[float, float] = (128, 128),
+        center: tuple[float, float] = (128, 128),
         change: NDArray[np.float64] | float = 0.0,
     ) -> Face:
         points = (face_shape().mean + change) @ turn(yaw, pitch, roll) * unit_px
-        place = np.array([*centre, 0])
+        place = np.array([*center, 0])
         return make_face((points + place).astype(np.float32), 0.9)
 
     return make
 
 
 class ByLook:
-    """An analyser that tells the two portraits apart by what they look like, whatever the
+    """An analyzer that tells the two portraits apart by what they look like, whatever the
     recognition network may think of them: 1.0 for the same one in any size, 0.15 for the other."""
 
-    def __init__(self, analyser: Analyser) -> None:
-        self._analyser = analyser
+    def __init__(self, analyzer: Analyzer) -> None:
+        self._analyzer = analyzer
         self.identified = 0
 
     def identify(self, pixels: NDArray[Any], face: Face) -> NDArray[np.float32]:
@@ -188,21 +188,21 @@ class ByLook:
         if pixels.dtype == np.uint16:
             pixels = (pixels >> 8).astype(np.uint8)
         aligned = alignment.crop(pixels, alignment.align_matrix(face.points5, "arcface", 64), 64)
-        grey = aligned.mean(2).astype(np.float32)
-        detail = cv2.GaussianBlur(grey, (0, 0), 1.5) - cv2.GaussianBlur(grey, (0, 0), 6)
+        gray = aligned.mean(2).astype(np.float32)
+        detail = cv2.GaussianBlur(gray, (0, 0), 1.5) - cv2.GaussianBlur(gray, (0, 0), 6)
         small = cv2.resize(detail[14:62, 8:56], (16, 32), interpolation=cv2.INTER_AREA).ravel()
         return small / max(float(np.linalg.norm(small)), 1e-6)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._analyser, name)
+        return getattr(self._analyzer, name)
 
 
 @pytest.fixture
 def by_look(monkeypatch: pytest.MonkeyPatch) -> ByLook:
-    """Swaps tell people apart as `ByLook` does; the analyser that they get."""
-    analyser = ByLook(create_analyser(2))
-    monkeypatch.setattr("sosie.pipeline.create_analyser", lambda *_: analyser)
-    return analyser
+    """Swaps tell people apart as `ByLook` does; the analyzer that they get."""
+    analyzer = ByLook(create_analyzer(2))
+    monkeypatch.setattr("sosie.pipeline.create_analyzer", lambda *_: analyzer)
+    return analyzer
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def shown() -> dict[str, ModuleType]:
 def test_the_method_swaps(shown, monkeypatch, hopper, astronaut):
     monkeypatch.setitem(sys.modules, "shown_flat", shown["flat"])
     monkeypatch.setitem(TABLE, "flat", "shown_flat:METHOD")
-    result = sosie.swap_image(hopper, astronaut, method="flat", colour="none")
+    result = sosie.swap_image(hopper, astronaut, method="flat", color="none")
     assert result.report.method == "flat"
     changed = (result.image != astronaut).any(-1)
     assert 0.01 < changed.mean() < 0.2

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sosie.errors import UsageError
 from sosie.methods import TABLE, load_method
-from sosie.options import BLENDS, COLOURS, OptionKeywords, SwapOptions, nearest
+from sosie.options import BLENDS, COLORS, OptionKeywords, SwapOptions, nearest
 
 
 def test_nearest_lists_all_and_suggests_the_closest():
@@ -22,11 +22,11 @@ def test_nearest_lists_all_and_suggests_the_closest():
     assert nearest("zzz", BLENDS) == "choose one of multiband, poisson, alpha"
 
 
-@given(st.sampled_from(BLENDS + COLOURS), st.data())
+@given(st.sampled_from(BLENDS + COLORS), st.data())
 def test_nearest_survives_one_wrong_letter(name, data):
     position = data.draw(st.integers(0, len(name) - 1))
     assert f"did you mean {name!r}?" in nearest(
-        name[:position] + "_" + name[position + 1 :], BLENDS + COLOURS
+        name[:position] + "_" + name[position + 1 :], BLENDS + COLORS
     )
 
 
@@ -34,7 +34,7 @@ def test_nearest_survives_one_wrong_letter(name, data):
     ("values", "message"),
     [
         ({"blend": "multi-band"}, "Unknown blend 'multi-band'.*did you mean 'multiband'"),
-        ({"colour": "lite"}, "Unknown colour 'lite'.*did you mean 'light'"),
+        ({"color": "lite"}, "Unknown color 'lite'.*did you mean 'light'"),
         ({"shape": 1.5}, "shape must be between 0 and 1, not 1.5"),
         ({"shape": float("nan")}, "shape must be between"),
         ({"mask_feather": -0.1}, "mask_feather must be between 0 and 0.5"),

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 import sosie
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.errors import InputError, NoFaceError, OutputError, UnavailableError, UsageError
-from sosie.options import BLENDS, COLOURS, SwapOptions
+from sosie.options import BLENDS, COLORS, SwapOptions
 from sosie.pipeline import FaceSwapper, swap_image
 from sosie.types import Face, ImageResult
 
@@ -23,14 +23,14 @@ Pixels = np.ndarray
 
 
 @pytest.fixture(scope="module")
-def analyser() -> Analyser:
-    return create_analyser(2)
+def analyzer() -> Analyzer:
+    return create_analyzer(2)
 
 
 @pytest.fixture(scope="module")
-def face_of(analyser: Analyser) -> Callable[[Pixels], Face]:
+def face_of(analyzer: Analyzer) -> Callable[[Pixels], Face]:
     def find(pixels: Pixels) -> Face:
-        (face,) = analyser.analyse(pixels)
+        (face,) = analyzer.analyze(pixels)
         return face
 
     return find
@@ -110,8 +110,8 @@ def test_the_face_becomes_more_like_the_source(
     from sosie.geometry.alignment import align_matrix, crop
 
     def texture(pixels: Pixels, face: Face) -> np.ndarray:
-        grey = crop(pixels, align_matrix(face.points5, "arcface", 96), 96).mean(2)
-        inner = (grey - cv2.GaussianBlur(grey, (0, 0), 8))[34:90, 20:76]
+        gray = crop(pixels, align_matrix(face.points5, "arcface", 96), 96).mean(2)
+        inner = (gray - cv2.GaussianBlur(gray, (0, 0), 8))[34:90, 20:76]
         return inner / np.linalg.norm(inner)
 
     target, source = (texture(p, face_of(p)) for p in (astronaut, hopper))
@@ -124,7 +124,7 @@ def test_pose_and_place_are_the_targets(
     swapped: ImageResult, face_of: Callable[[Pixels], Face]
 ) -> None:
     before, after = swapped.faces[0], face_of(swapped.image)
-    assert np.hypot(*np.subtract(before.centre, after.centre)) < 0.03 * before.size_px
+    assert np.hypot(*np.subtract(before.center, after.center)) < 0.03 * before.size_px
     assert after.size_px == pytest.approx(before.size_px, rel=0.06)
     for angle in ("yaw", "pitch", "roll"):
         assert getattr(after.pose, angle) == pytest.approx(getattr(before.pose, angle), abs=5)
@@ -151,10 +151,10 @@ def test_arrays_handed_in_are_not_written_to(astronaut: Pixels, hopper: Pixels) 
 
 
 @pytest.mark.parametrize("blend", BLENDS)
-@pytest.mark.parametrize("colour", COLOURS)
-def test_every_blend_and_colour(hopper: Pixels, astronaut: Pixels, blend: str, colour: str) -> None:
+@pytest.mark.parametrize("color", COLORS)
+def test_every_blend_and_color(hopper: Pixels, astronaut: Pixels, blend: str, color: str) -> None:
     target = astronaut[:260, 90:350]
-    result = swap_image(hopper, target, blend=blend, colour=colour)
+    result = swap_image(hopper, target, blend=blend, color=color)
     (face,) = result.faces
     different = changed(result.image, target)
     assert not different[~region(face, target.shape)].any()
@@ -164,12 +164,12 @@ def test_every_blend_and_colour(hopper: Pixels, astronaut: Pixels, blend: str, c
 def test_options_change_the_result(
     hopper_path: Path, swapped: ImageResult, astronaut: Pixels
 ) -> None:
-    for other in ({"shape": 0.0}, {"colour": "none"}, {"mask_feather": 0.2}, {"blend": "alpha"}):
+    for other in ({"shape": 0.0}, {"color": "none"}, {"mask_feather": 0.2}, {"blend": "alpha"}):
         result = swap_image(hopper_path, astronaut, **other)
         assert not np.array_equal(result.image, swapped.image)
 
 
-# Depth, alpha, grey.
+# Depth, alpha, gray.
 
 
 def test_transparency_is_kept(
@@ -208,14 +208,14 @@ def test_deep_and_shallow_agree(
     assert np.percentile(apart, 99) < 6
 
 
-def test_a_grey_target_stays_grey(by_hopper: FaceSwapper, astronaut: Pixels) -> None:
-    grey = cv2.cvtColor(np.ascontiguousarray(astronaut), cv2.COLOR_RGB2GRAY)
-    result = by_hopper.image(grey)
+def test_a_gray_target_stays_gray(by_hopper: FaceSwapper, astronaut: Pixels) -> None:
+    gray = cv2.cvtColor(np.ascontiguousarray(astronaut), cv2.COLOR_RGB2GRAY)
+    result = by_hopper.image(gray)
     assert result.image.shape == astronaut.shape
-    outside = ~region(result.faces[0], grey.shape)
-    assert np.array_equal(result.image[outside], np.repeat(grey[..., None], 3, 2)[outside])
-    # The target has no colour in its light.
-    inside = result.image[region(result.faces[0], grey.shape, -0.2)].astype(int)
+    outside = ~region(result.faces[0], gray.shape)
+    assert np.array_equal(result.image[outside], np.repeat(gray[..., None], 3, 2)[outside])
+    # The target has no color in its light.
+    inside = result.image[region(result.faces[0], gray.shape, -0.2)].astype(int)
     assert np.abs(inside.mean(0) - inside.mean()).max() < 12
 
 
@@ -226,7 +226,7 @@ def test_all_faces_or_one_of_them(hopper_path: Path, pair: Pixels) -> None:
     everyone = swap_image(hopper_path, pair, faces="all")
     assert len(everyone.faces) == 2
     left, right = everyone.faces
-    assert left.centre[0] < 270 < right.centre[0]
+    assert left.center[0] < 270 < right.center[0]
     here = [region(face, pair.shape) for face in everyone.faces]
     different = changed(everyone.image, pair)
     assert all(different[place].mean() > 0.2 for place in here)
@@ -239,7 +239,7 @@ def test_all_faces_or_one_of_them(hopper_path: Path, pair: Pixels) -> None:
         assert not different[other].any()
         assert np.array_equal(result.image[place], everyone.image[place])
     named = swap_image(hopper_path, pair, faces="1,0")
-    assert [face.centre[0] > 270 for face in named.faces] == [True, False]
+    assert [face.center[0] > 270 for face in named.faces] == [True, False]
     assert np.array_equal(named.image, everyone.image)
 
 
@@ -329,9 +329,9 @@ def test_a_position_that_does_not_exist(
     ("options", "message"),
     [
         ({"blend": "multibnd"}, "multiband"),
-        ({"colour": "lite"}, "light"),
+        ({"color": "lite"}, "light"),
         ({"method": "mash"}, "mesh"),
-        ({"colr": "light"}, "colour"),
+        ({"colr": "light"}, "color"),
         ({"shape": 1.5}, "between 0 and 1"),
         ({"faces": "left"}, "positions"),
     ],
@@ -349,10 +349,10 @@ def test_a_provider_that_is_not_there(hopper: Pixels, astronaut: Pixels) -> None
 
 
 def test_options_and_single_options_together(hopper_path: Path, pair: Pixels) -> None:
-    options = SwapOptions(faces="all", colour="none")
+    options = SwapOptions(faces="all", color="none")
     result = swap_image(hopper_path, pair, options, faces="1")
     assert len(result.faces) == 1
-    plain = swap_image(hopper_path, pair, SwapOptions(faces="1", colour="none"))
+    plain = swap_image(hopper_path, pair, SwapOptions(faces="1", color="none"))
     assert np.array_equal(result.image, plain.image)
 
 

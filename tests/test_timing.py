@@ -69,12 +69,12 @@ def test_time_spent_waiting_for_another_stage_is_taken_off(
 
     watch = Stopwatch()
 
-    def analysed() -> Iterator[int]:
+    def analyzed() -> Iterator[int]:
         for number in watch.timed("waited", decoded()):
             pass_s(2)
             yield number
 
-    assert list(watch.timed("analysis", analysed(), without="waited")) == [0, 1, 2, 3]
+    assert list(watch.timed("analysis", analyzed(), without="waited")) == [0, 1, 2, 3]
     assert watch.report() == {"analysis": 8.0, "total": 20.0}
 
 

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 import sosie
 from sosie.analysis import occlusion
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.analysis.parser import SIDE_PX
 from sosie.analysis.parser import square_matrix as parser_square
 from sosie.datasets.split import identity_of, is_held_out
@@ -102,14 +102,14 @@ def picture_of(data: Path, archive: str, name: str) -> NDArray[np.uint8]:
 
 
 def look_at(
-    analyser: Analyser, pixels: NDArray[np.uint8], entry: tuple[str, str, str]
+    analyzer: Analyzer, pixels: NDArray[np.uint8], entry: tuple[str, str, str]
 ) -> Look | None:
     """None where there is no face, or a small one."""
-    faces = analyser.analyse(pixels)
+    faces = analyzer.analyze(pixels)
     face = max(faces, key=lambda one: one.size_px, default=None)
     if face is None or face.size_px < _MIN_FACE_PX:
         return None
-    parts = analyser.parts(pixels, face.landmarks)
+    parts = analyzer.parts(pixels, face.landmarks)
     laid = occlusion.shares(parts, face.landmarks)
     matrix = parser_square(region_of(face.landmarks))
     square = warp(pixels, matrix, SIDE_PX, SIDE_PX).astype(np.float32) / 255
@@ -125,17 +125,17 @@ def look_at(
     hard = worn > _LAID or laid["hair"] > _HAIR or turned > _TURNED_DEG or one_sided > _ONE_SIDED
     clear = not hard and laid["hair"] < _LITTLE_HAIR and turned < _LITTLE_DEG
     tone = np.asarray(square[skin].mean(0), np.float32)
-    return Look(*entry, tone, analyser.identify(pixels, face), hard, clear)
+    return Look(*entry, tone, analyzer.identify(pixels, face), hard, clear)
 
 
 def draw(data: Path, out: Path, seed: int, count: int) -> None:
     """Draw the three sets and write them with their pictures."""
-    analyser = create_analyser()
+    analyzer = create_analyzer()
     looks: list[Look] = []
     for number, entry in enumerate(held_out_pictures(data, seed)):
         if number == _MOST:
             break
-        found = look_at(analyser, picture_of(data, entry[0], entry[1]), entry)
+        found = look_at(analyzer, picture_of(data, entry[0], entry[1]), entry)
         if found is not None:
             looks.append(found)
     pairs = {
@@ -222,12 +222,12 @@ def lay_out(
 ) -> None:
     """Sheets of shuffled cells, and the key."""
     rows = json.loads((sets / "sets.json").read_text())[name]
-    analyser = create_analyser()
+    analyzer = create_analyzer()
     cells: list[dict[str, object]] = []
     pictures: list[NDArray[np.uint8]] = []
     for number, row in enumerate(rows):
         target = _read(sets / row["target"])
-        faces = analyser.analyse(target)
+        faces = analyzer.analyze(target)
         if not faces:
             continue
         face = max(faces, key=lambda one: one.size_px)

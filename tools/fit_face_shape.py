@@ -198,12 +198,14 @@ def card(content: bytes, file: str, figures: dict[str, float]) -> dict[str, obje
         "sha256": hashlib.sha256(content).hexdigest(),
         "summary": "Linear model of the 478-point face mesh: mean, principal directions, and which "
         "changes of shape are changes of expression.",
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
         "data": [
-            {"name": name, "licence": licence, "use": _USE_OF_DATA} for name, licence in _DATA
+            {"name": name, "license": license_name, "use": _USE_OF_DATA}
+            for name, license_name in _DATA
         ],
         "teachers": [
-            {"name": name, "licence": licence, "use": use} for name, licence, use in _TEACHERS
+            {"name": name, "license": license_name, "use": use}
+            for name, license_name, use in _TEACHERS
         ],
         "date": date.today().isoformat(),
         "figures": figures,

@@ -3,10 +3,10 @@
     python tools/fit_face_texture.py DATA_FOLDER TEACHERS_FOLDER --cache CACHE_FOLDER
         --out src/sosie/models/files/face_texture.npz [--workers 2] [--directions 90]
 
-The folders are those of `sosie train parser`, which shares the cache of labelled faces. What is
+The folders are those of `sosie train parser`, which shares the cache of labeled faces. What is
 done:
 
-1. Unwrap every labelled face of people who are not held out, with the weight of each pixel: skin
+1. Unwrap every labeled face of people who are not held out, with the weight of each pixel: skin
    that is not seen too much from the side.
 2. Keep larger faces that show most of themselves and are hardly turned.
 3. Principal directions of these and their mirror images. What a face hides is at first the mean in
@@ -34,7 +34,7 @@ from sosie.geometry.head_pose import head_pose
 from sosie.methods.graft import unwrap
 from sosie.methods.graft.source_texture import seen_share
 from sosie.methods.graft.texture_model import TextureModel, pack, unpack
-from sosie.recipes.parser.labels import LabelledFaces, open_labelled
+from sosie.recipes.parser.labels import LabeledFaces, open_labeled
 from sosie.recipes.teachers import HAIR_FILE, LANDMARKER_FILE, PARTS_FILE
 from sosie.training.recipe import Materials
 
@@ -75,7 +75,7 @@ class Textures:
     weights: NDArray[np.float32]
 
 
-def read(faces: LabelledFaces) -> tuple[Textures, Textures]:
+def read(faces: LabeledFaces) -> tuple[Textures, Textures]:
     """Steps 1 and 2: those that are fitted on, and those that are measured."""
     depth_px = cv2.distanceTransform(unwrap.inside().astype(np.uint8), cv2.DIST_L2, 5)
     middle = depth_px > _MIDDLE_PX
@@ -146,7 +146,7 @@ def fit(textures: Textures, count: int) -> tuple[TextureModel, float]:
 
 
 def errors(model: TextureModel, textures: Textures) -> dict[str, float]:
-    """Step 4: mean absolute error of what is filled in, in grey levels, by what is hidden."""
+    """Step 4: mean absolute error of what is filled in, in gray levels, by what is hidden."""
     rows, columns = np.indices((unwrap.HEIGHT, unwrap.WIDTH))
     half = columns >= unwrap.WIDTH // 2
     parts = {
@@ -162,7 +162,7 @@ def errors(model: TextureModel, textures: Textures) -> dict[str, float]:
             told, _ = model.fill(pixels, weight * ~part)
             judged = part & (weight > 0.7)
             missed.append(np.abs(told - pixels)[judged].mean() * 255)
-        figures[f"error under {name} (grey levels)"] = float(np.mean(missed))
+        figures[f"error under {name} (gray levels)"] = float(np.mean(missed))
     return figures
 
 
@@ -174,12 +174,14 @@ def card(content: bytes, file: str, figures: dict[str, float]) -> dict[str, obje
         "sha256": hashlib.sha256(content).hexdigest(),
         "summary": "Linear model of the unwrapped texture of faces, which fills in what hides a "
         "source's face.",
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
         "data": [
-            {"name": name, "licence": licence, "use": _USE_OF_DATA} for name, licence in _DATA
+            {"name": name, "license": license_name, "use": _USE_OF_DATA}
+            for name, license_name in _DATA
         ],
         "teachers": [
-            {"name": name, "licence": licence, "use": use} for name, licence, use in _TEACHERS
+            {"name": name, "license": license_name, "use": use}
+            for name, license_name, use in _TEACHERS
         ],
         "date": date.today().isoformat(),
         "figures": figures,
@@ -200,7 +202,7 @@ def main() -> int:
     if arguments.out.suffix != ".npz":
         parser.error(f"--out {arguments.out} does not end in .npz")
     fitted, measured = read(
-        open_labelled(
+        open_labeled(
             Materials(arguments.data, arguments.teachers, arguments.cache, arguments.workers)
         )
     )

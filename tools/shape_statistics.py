@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sosie.geometry import mesh
 from sosie.geometry.head_pose import CHIN, FOREHEAD_TOP, LEFT_EYE_OUTER, MIRROR, RIGHT_EYE_OUTER
-from sosie.geometry.morphable_model import FaceShape, canonicalise
+from sosie.geometry.morphable_model import FaceShape, canonicalize
 
 Array = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def picture_weights(people: NDArray[np.str_]) -> Array:
 
 def align(landmarks: NDArray[np.floating], shape: FaceShape) -> Array:
     """Landmarks, N x P x 3, in canonical coordinates."""
-    return np.stack([canonicalise(face, shape).points for face in landmarks])
+    return np.stack([canonicalize(face, shape).points for face in landmarks])
 
 
 def fit_reference(
@@ -83,7 +83,7 @@ def fit_reference(
 ) -> tuple[FaceShape, NDArray[np.bool_]]:
     """The symmetric mean face and the points' stability, as a model without directions.
 
-    Generalised Procrustes analysis: align all faces to the mean, take the mean, and again. Of the
+    Generalized Procrustes analysis: align all faces to the mean, take the mean, and again. Of the
     faces only the share `keep` that is nearest to the mean counts: the second result, N.
     """
     alike = np.full(mesh.POINTS, 1 / mesh.POINTS)
@@ -110,7 +110,7 @@ def _bare(mean: Array, stability: Array) -> FaceShape:
 
 
 def _upright(face: Array, stability: Array) -> Array:
-    """A face (P x 3) made exactly symmetric, centred, of size 1, with x along the line of the eyes
+    """A face (P x 3) made exactly symmetric, centered, of size 1, with x along the line of the eyes
     and y square to that, towards the chin."""
     for turned in (True, False):
         if turned:

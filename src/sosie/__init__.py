@@ -1,9 +1,9 @@
-"""Sosie swaps faces in photos and film.
+"""Sosie swaps faces in photos and video.
 
     import sosie
 
     result = sosie.swap_image("me.jpg", "photo.jpg")    # or arrays, bytes, files
-    sosie.swap_video("me.jpg", "film.mp4", "out.mp4")
+    sosie.swap_video("me.jpg", "video.mp4", "out.mp4")
 
 The names below are loaded at their first use, so that `import sosie` itself loads nothing heavy.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sosie.swapping.stream import SwapStream
     from sosie.types import Face, ImageResult, Pose, Progress, SwapReport
 
-# The matrices are small and a film's stages have threads of their own. More of them in the linear
+# The matrices are small and a video's stages have threads of their own. More of them in the linear
 # algebra slow it down, and under load two stages have been seen to spin in OpenBLAS for minutes. It
 # reads this when numpy is first imported; a value that the user has set stays.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

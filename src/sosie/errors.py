@@ -46,7 +46,7 @@ class NoFaceError(SosieError):
 
 
 class InterruptedSwapError(SosieError):
-    """The user stopped a film; what was done stands in `partial`, if anything was."""
+    """The user stopped a video; what was done stands in `partial`, if anything was."""
 
     exit_code = 4
 

@@ -26,7 +26,7 @@ _KINDS = (
 def require_file(path: StrPath, kind: str = "file") -> Path:
     """The path of a regular file that may be read and is not empty; see `open_regular`.
 
-    kind: what is wanted (`picture`, `film`, ...), for the message. Raises InputError with what is
+    kind: what is wanted (`picture`, `video`, ...), for the message. Raises InputError with what is
     wrong and what to do.
     """
     path = Path(path)

@@ -40,7 +40,7 @@ MOST_PICTURE_BYTES = 512 << 20
 
 _MOST_JSON_BYTES = 256 << 20
 _MOST_NAME_BYTES, _MOST_PART_BYTES = 4096, 255
-# Pictures and films hardly shrink in an archive; a small flat picture may, and does no harm.
+# Pictures and videos hardly shrink in an archive; a small flat picture may, and does no harm.
 _MOST_RATIO, _SMALL_BYTES = 100, 64 << 20
 _MOST_INTEGER = 2**64
 

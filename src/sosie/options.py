@@ -12,7 +12,10 @@ from typing import Any, TypedDict
 from sosie.errors import UsageError
 
 BLENDS = ("multiband", "poisson", "alpha")
-COLOURS = ("light", "match", "none")
+COLORS = ("light", "match", "none")
+
+RENAMED = {"colour": "color"}
+"""Options of before -> what they are called now."""
 KEPT = ("spectacles", "hat", "hair")
 """What of a source may stay on its face."""
 
@@ -44,11 +47,11 @@ class SwapOptions:
         photo's own texture (`graft`, `mesh`).
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.
-    colour: `light` moves the target's low-frequency light onto the face, `match` its mean and
-        deviation, `none` keeps the source's colours. The method `graft` learned the light: with
+    color: `light` moves the target's low-frequency light onto the face, `match` its mean and
+        deviation, `none` keeps the source's colors. The method `graft` learned the light: with
         another choice it is geometry alone, as `mesh` is.
     mask_feather: width of the mask's soft edge as a share of the face's size, 0..0.5.
-    start_s, end_s: part of a film to swap and write, in seconds.
+    start_s, end_s: part of a video to swap and write, in seconds.
     codec: video encoder, as FFmpeg names it; None takes the one that fits the output's container.
     crf: constant rate factor of the encoder, 0 (best) to 63.
     preset: speed preset of the encoder.
@@ -68,7 +71,7 @@ class SwapOptions:
     keep: str = ""
     shape: float = 1.0
     blend: str = "multiband"
-    colour: str = "light"
+    color: str = "light"
     mask_feather: float = 0.012
     start_s: float | None = None
     end_s: float | None = None
@@ -81,7 +84,7 @@ class SwapOptions:
 
     def __post_init__(self) -> None:
         _one_of("blend", self.blend, BLENDS)
-        _one_of("colour", self.colour, COLOURS)
+        _one_of("color", self.color, COLORS)
         _in_range("shape", self.shape, 0, 1)
         _in_range("mask_feather", self.mask_feather, 0, 0.5)
         _in_range("crf", self.crf, 0, 63)
@@ -133,6 +136,8 @@ class SwapOptions:
         """Options from a saved JSON object. Raises UsageError on an unknown key."""
         names = [f.name for f in dataclasses.fields(cls)]
         for key in values:
+            if key in RENAMED:
+                raise UsageError(f"The option {key!r} is called {RENAMED[key]!r} now.")
             if key not in names:
                 raise UsageError(f"Unknown option {key!r}: {nearest(key, names)}.")
         return cls(**values)
@@ -151,7 +156,7 @@ class OptionKeywords(TypedDict, total=False):
     keep: str
     shape: float
     blend: str
-    colour: str
+    color: str
     mask_feather: float
     start_s: float | None
     end_s: float | None

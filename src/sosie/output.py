@@ -89,9 +89,9 @@ class PendingOutput:
             raise OutputError(_removed(self.final))
 
     def keep_partial(self) -> Path | None:
-        """Gives what was written so far a name that says so: `film.partial.mp4` for `film.mp4`.
+        """Gives what was written so far a name that says so: `video.partial.mp4` for `video.mp4`.
 
-        An earlier partial file is left alone (the next is `film.partial-2.mp4`). Returns None, and
+        An earlier partial file is left alone (the next is `video.partial-2.mp4`). Returns None, and
         keeps nothing, where nothing was written. The final name is then not written any more.
         """
         if not os.path.lexists(self.path) or self.path.stat().st_size == 0:

@@ -12,14 +12,14 @@ from typing import Any, Unpack
 import cv2
 import numpy as np
 
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.analysis.selection import Claim, match_people, select_faces
 from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.errors import NoFaceError, UsageError
 from sosie.media.encoders import choose_encoder
 from sosie.media.image_write import photo_format, save_photo
 from sosie.media.photo import Photo
-from sosie.media.video import open_film
+from sosie.media.video import open_video
 from sosie.models import session
 from sosie.options import OptionKeywords, SwapOptions
 from sosie.output import atomic_output, check_output
@@ -42,7 +42,7 @@ from sosie.swapping.face import Engine
 from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace, faces_of_photo
 from sosie.swapping.identity_file import SUFFIX, save_identity
 from sosie.swapping.stream import SwapStream
-from sosie.swapping.video import FilmJob
+from sosie.swapping.video import VideoJob
 from sosie.timing import Stopwatch
 from sosie.types import (
     FaceReport,
@@ -92,7 +92,7 @@ def swap_video(
     cancel: threading.Event | None = None,
     **overrides: Unpack[OptionKeywords],
 ) -> SwapReport:
-    """Put the source's face into a film, in one pass; all else of the film is kept.
+    """Put the source's face into a video, in one pass; all else of the video is kept.
 
     source, reference, people: as for `swap_image`; whose a face is, is decided once a track, from
     its clearest sights. on_progress: called after each frame. cancel: an event that any thread may
@@ -120,11 +120,11 @@ class FaceSwapper:
         *,
         reference: Picture | None = None,
         people: People | None = None,
-        analyser: Analyser | None = None,
+        analyzer: Analyzer | None = None,
         **overrides: Unpack[OptionKeywords],
     ) -> None:
         """source, reference, people, overrides: as for `swap_image`; a source may also be the path
-        of an identity file that `save` wrote. analyser: one that several share, so that its
+        of an identity file that `save` wrote. analyzer: one that several share, so that its
         networks are loaded once; None makes one. Raises the errors of `sosie.errors`; UsageError
         also where two references show one person."""
         self.options = _options(options, overrides)
@@ -132,14 +132,14 @@ class FaceSwapper:
         session.require_provider(self.options.provider)
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
-        self._analyser = analyser or create_analyser(self.options.threads, self.options.provider)
+        self._analyzer = analyzer or create_analyzer(self.options.threads, self.options.provider)
         self._inputs = [picture for casting in castings for picture in casting.pictures]
-        read = [read_sources(casting, self._analyser) for casting in castings]
+        read = [read_sources(casting, self._analyzer) for casting in castings]
         self._sources = [sources for sources, _ in read]
         self._roles, self._notes = read_roles(
-            castings, [names for _, names in read], self._analyser
+            castings, [names for _, names in read], self._analyzer
         )
-        self._engine = Engine(self._sources, self.options, self._analyser)
+        self._engine = Engine(self._sources, self.options, self._analyzer)
 
     def save(self, path: StrPath) -> None:
         """Write the source into an identity file (`.sosie`), which is a source itself: its faces
@@ -184,7 +184,7 @@ class FaceSwapper:
         name, photo = load(target, "the picture")
         watch = Stopwatch()
         with watch("analysis"):
-            found = self._analyser.analyse(photo.pixels)
+            found = self._analyzer.analyze(photo.pixels)
             faces = faces_of_photo(found, photo.pixels)
             claims, people = self._assign(name, photo.pixels, faces)
         # What was read from a file is nobody else's: a large photo is not held twice.
@@ -221,7 +221,7 @@ class FaceSwapper:
         of_face = {id(one.face): one for one in faces}
         if not wanted:
             return [Claim(of_face[id(face)], 0, None) for face in chosen], ()
-        identities = [self._analyser.identify(pixels, face) for face in chosen]
+        identities = [self._analyzer.identify(pixels, face) for face in chosen]
         matches, best = match_people(identities, wanted)
         matched = [match.person for match in matches]
         people = person_reports(self._roles, [matched.count(p) for p in range(len(wanted))], best)
@@ -238,7 +238,7 @@ class FaceSwapper:
         they are found; from about 0.9 s of frames on, the result is that of `video`.
         """
         assigner = Assigner([role.identity for role in self._roles], self.options.faces)
-        return SwapStream(FrameSwapper(self._engine), assigner, self._analyser, fps, lookahead)
+        return SwapStream(FrameSwapper(self._engine), assigner, self._analyzer, fps, lookahead)
 
     def video(
         self,
@@ -252,11 +252,11 @@ class FaceSwapper:
         _require_paths(target=target, output=output)
         check_output(output, [target, *self._paths()], options.overwrite)
         with (
-            open_film(target, options.start_s, options.end_s, options.threads) as film,
+            open_video(target, options.start_s, options.end_s, options.threads) as video,
             atomic_output(output, options.overwrite) as pending,
         ):
-            job = FilmJob(
-                self._engine, self._analyser, film, self._roles, options, on_progress, cancel
+            job = VideoJob(
+                self._engine, self._analyzer, video, self._roles, options, on_progress, cancel
             )
             report = job.run(pending, str(target), str(output))
         notes = (*self._notes, *report.notes)
@@ -265,7 +265,7 @@ class FaceSwapper:
         )
 
     def _providers(self) -> dict[str, str]:
-        return {**self._analyser.providers, **self._engine.providers}
+        return {**self._analyzer.providers, **self._engine.providers}
 
     def _paths(self) -> list[StrPath]:
         return [item for item in self._inputs if isinstance(item, str | os.PathLike)]

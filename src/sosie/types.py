@@ -1,7 +1,7 @@
 """The records that flow through Sosie. All are frozen; arrays in them are never written to.
 
-Pixels are RGB, height x width x 3, uint8 (uint16 for deep colour). Coordinates are in pixels
-of the frame, x to the right and y down, with (0, 0) the centre of the top left pixel.
+Pixels are RGB, height x width x 3, uint8 (uint16 for deep color). Coordinates are in pixels
+of the frame, x to the right and y down, with (0, 0) the center of the top left pixel.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Face:
     """One face in one frame.
 
     box: x0, y0, x1, y1 of the face's landmarks (not of the hair), float32, 4.
-    points5: eye centre (image left, image right), nose tip, mouth corners (left, right) for an
+    points5: eye center (image left, image right), nose tip, mouth corners (left, right) for an
         upright face, float32, 5 x 2: the order of the alignment templates.
     landmarks: float32, 478 x 3, numbered as in `sosie.geometry.mesh`; x and y in pixels of the
         frame, z in the same unit with smaller values nearer to the camera.
@@ -54,7 +54,7 @@ class Face:
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
 
     @property
-    def centre(self) -> tuple[float, float]:
+    def center(self) -> tuple[float, float]:
         """Middle of the box: x, y."""
         return float(self.box[0] + self.box[2]) / 2, float(self.box[1] + self.box[3]) / 2
 
@@ -124,7 +124,7 @@ class Patch:
 class Track:
     """One person's face through successive frames of one shot.
 
-    number: from 0, unique in a film.
+    number: from 0, unique in a video.
     faces: frame index -> face; an index between first and last is present, bridged if need be.
     """
 
@@ -153,7 +153,7 @@ class FaceReport:
 
 @dataclass(frozen=True)
 class TrackReport:
-    """One swapped track of a film: one person's face in one scene.
+    """One swapped track of a video: one person's face in one scene.
 
     first_s, last_s: time of the first and the last swapped frame. frames: swapped ones.
     source_photos: those that were taken, in order of their first use. reference, similarity: as in
@@ -187,7 +187,7 @@ class PersonReport:
 
 @dataclass(frozen=True)
 class SkippedFrame:
-    """A frame of a film in which nothing was swapped, and why."""
+    """A frame of a video in which nothing was swapped, and why."""
 
     index: int
     time_s: float
@@ -201,7 +201,7 @@ class SwapReport:
     license: of the method's weights, as they were published; with a file that the user brought,
     that of the interface or of the card by which it is known.
     frames, swapped_frames: 1 and 0 or 1 for a photo. face_count: faces swapped, over all frames.
-    faces: those of a photo. tracks, followed: how many tracks of a film were swapped, and which,
+    faces: those of a photo. tracks, followed: how many tracks of a video were swapped, and which,
     by number. people: of a swap by identity, one for each reference, in the order given.
     networks: of each network that ran, by name, the provider that ran it.
     seconds: wall-clock time by stage and in all (`total`). fps: frames over total seconds.
@@ -227,7 +227,7 @@ class SwapReport:
 
 @dataclass(frozen=True)
 class Progress:
-    """Handed to `on_progress` after each frame of a film. total is None where unknown."""
+    """Handed to `on_progress` after each frame of a video. total is None where unknown."""
 
     done: int
     total: int | None

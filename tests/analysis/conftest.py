@@ -1,4 +1,4 @@
-"""Faces for analysis: one analyser for all tests, portraits put into pictures and films."""
+"""Faces for analysis: one analyzer for all tests, portraits put into pictures and videos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.geometry.alignment import transform_points
 from sosie.types import Face
 
@@ -17,25 +17,25 @@ Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="session")
-def analyser() -> Analyser:
-    return create_analyser(2)
+def analyzer() -> Analyzer:
+    return create_analyzer(2)
 
 
 @pytest.fixture(scope="session")
-def astronaut_face(analyser: Analyser, astronaut: Pixels) -> Face:
-    (face,) = analyser.analyse(astronaut)
+def astronaut_face(analyzer: Analyzer, astronaut: Pixels) -> Face:
+    (face,) = analyzer.analyze(astronaut)
     return face
 
 
 @pytest.fixture(scope="session")
-def hopper_face(analyser: Analyser, hopper: Pixels) -> Face:
-    (face,) = analyser.analyse(hopper)
+def hopper_face(analyzer: Analyzer, hopper: Pixels) -> Face:
+    (face,) = analyzer.analyze(hopper)
     return face
 
 
 @pytest.fixture(scope="session")
 def backdrop() -> Callable[..., Pixels]:
-    """A picture without faces: coloured blobs, seeded; light enough to tell apart by seed."""
+    """A picture without faces: colored blobs, seeded; light enough to tell apart by seed."""
 
     def make(width: int, height: int, seed: int = 0) -> Pixels:
         coarse = np.random.default_rng(seed).uniform(0, 255, (5, 8, 3)).astype(np.float32)
@@ -61,13 +61,13 @@ def put() -> Callable[..., NDArray[np.float64]]:
         scale = size_px / face.size_px
         angle = np.radians(roll_deg)
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        matrix = np.column_stack([turn, (x, y) - turn @ face.centre])
+        matrix = np.column_stack([turn, (x, y) - turn @ face.center])
         if scale < 1:
             portrait = cv2.GaussianBlur(portrait, (0, 0), 0.5 * np.sqrt(scale**-2 - 1) + 1e-3)
         oval = np.zeros(portrait.shape[:2], np.float32)
-        centre = (round(face.centre[0]), round(face.centre[1]))
+        center = (round(face.center[0]), round(face.center[1]))
         axes = (round(0.85 * face.size_px), round(0.95 * face.size_px))
-        cv2.ellipse(oval, centre, axes, 0, 0, 360, 1.0, -1)
+        cv2.ellipse(oval, center, axes, 0, 0, 360, 1.0, -1)
         oval = cv2.GaussianBlur(oval, (0, 0), 0.02 * face.size_px)
         size = (canvas.shape[1], canvas.shape[0])
         alpha = cv2.warpAffine(oval, matrix, size, flags=cv2.INTER_LINEAR)[..., None]

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from sosie.analysis.analyzer import Analyser, create_analyser, without_doubles
+from sosie.analysis.analyzer import Analyzer, create_analyzer, without_doubles
 from sosie.errors import InputError
 from sosie.geometry.alignment import transform_points
 from sosie.geometry.head_pose import MIRROR, Region, five_points, region_of, turned_deg
@@ -74,7 +74,7 @@ def test_a_face_record_is_whole(astronaut_face: Face) -> None:
 
 @pytest.mark.parametrize("angle", range(0, 360, 30))
 def test_heads_at_every_tilt(
-    analyser: Analyser,
+    analyzer: Analyzer,
     astronaut: np.ndarray,
     astronaut_face: Face,
     hopper: np.ndarray,
@@ -84,7 +84,7 @@ def test_heads_at_every_tilt(
 ) -> None:
     for pixels, upright in ((astronaut, astronaut_face), (hopper, hopper_face)):
         picture, matrix = turned(pixels, angle)
-        (face,) = analyser.analyse(picture)
+        (face,) = analyzer.analyze(picture)
         assert landmarks_error_px(face, upright, matrix) < 0.015 * upright.size_px
         assert abs(turned_deg(upright.pose.roll + angle, face.pose.roll)) < 3
         assert abs(face.pose.yaw - upright.pose.yaw) < 3
@@ -94,9 +94,9 @@ def test_heads_at_every_tilt(
 
 
 def test_mirror_image_turns_yaw_and_roll_round(
-    analyser: Analyser, astronaut: np.ndarray, astronaut_face: Face
+    analyzer: Analyzer, astronaut: np.ndarray, astronaut_face: Face
 ) -> None:
-    (face,) = analyser.analyse(np.ascontiguousarray(astronaut[:, ::-1]))
+    (face,) = analyzer.analyze(np.ascontiguousarray(astronaut[:, ::-1]))
     assert face.pose.yaw == pytest.approx(-astronaut_face.pose.yaw, abs=1.5)
     assert face.pose.roll == pytest.approx(-astronaut_face.pose.roll, abs=1)
     mirrored = face.landmarks[MIRROR, :2] * (-1, 1) + (astronaut.shape[1] - 1, 0)
@@ -104,7 +104,7 @@ def test_mirror_image_turns_yaw_and_roll_round(
     assert abs((mirrored - astronaut_face.landmarks[:, :2])[:, 0].mean()) < 0.25
 
 
-def test_yaw_follows_a_head_that_turns(analyser: Analyser, astronaut_face: Face) -> None:
+def test_yaw_follows_a_head_that_turns(analyzer: Analyzer, astronaut_face: Face) -> None:
     """A turn in space of the landmarks themselves, seen from straight ahead."""
     from sosie.geometry.head_pose import head_pose
 
@@ -126,7 +126,7 @@ def test_yaw_follows_a_head_that_turns(analyser: Analyser, astronaut_face: Face)
 
 
 def test_small_faces_in_a_large_frame(
-    analyser: Analyser,
+    analyzer: Analyzer,
     astronaut: np.ndarray,
     astronaut_face: Face,
     hopper: np.ndarray,
@@ -143,14 +143,14 @@ def test_small_faces_in_a_large_frame(
         (astronaut_face, put(frame, astronaut, astronaut_face, 1250, 700, 48, 180)),
         (hopper_face, put(frame, hopper, hopper_face, 1880, 1030, 52)),
     ]
-    faces = analyser.analyse(frame)
+    faces = analyzer.analyze(frame)
     assert len(faces) == 4
     for face, (original, matrix) in zip(faces, placed, strict=True):
         assert landmarks_error_px(face, original, matrix) < 1.5
 
 
 def test_several_faces_come_from_left_to_right_each_once(
-    analyser: Analyser,
+    analyzer: Analyzer,
     astronaut: np.ndarray,
     astronaut_face: Face,
     hopper: np.ndarray,
@@ -162,17 +162,17 @@ def test_several_faces_come_from_left_to_right_each_once(
     put(frame, hopper, hopper_face, 1050, 300, 160)
     put(frame, astronaut, astronaut_face, 640, 400, 220)
     put(frame, hopper, hopper_face, 200, 300, 90, 40)
-    faces = analyser.analyse(frame)
-    assert np.allclose([face.centre[0] for face in faces], [200, 640, 1050], atol=12)
-    right_half = analyser.analyse(frame, roi=(500, 0, 1280, 720))
-    assert np.allclose([face.centre[0] for face in right_half], [640, 1050], atol=12)
+    faces = analyzer.analyze(frame)
+    assert np.allclose([face.center[0] for face in faces], [200, 640, 1050], atol=12)
+    right_half = analyzer.analyze(frame, roi=(500, 0, 1280, 720))
+    assert np.allclose([face.center[0] for face in right_half], [640, 1050], atol=12)
 
 
 def test_face_that_fills_the_picture(
-    analyser: Analyser, astronaut: np.ndarray, astronaut_face: Face
+    analyzer: Analyzer, astronaut: np.ndarray, astronaut_face: Face
 ) -> None:
     x0, y0, x1, y1 = astronaut_face.box.astype(int)
-    (face,) = analyser.analyse(np.ascontiguousarray(astronaut[y0 - 8 : y1 + 8, x0 - 8 : x1 + 8]))
+    (face,) = analyzer.analyze(np.ascontiguousarray(astronaut[y0 - 8 : y1 + 8, x0 - 8 : x1 + 8]))
     moved = astronaut_face.landmarks[:, :2] - (x0 - 8, y0 - 8)
     assert np.linalg.norm(face.landmarks[:, :2] - moved, axis=1).mean() < 3
 
@@ -196,15 +196,15 @@ def test_face_that_fills_the_picture(
         "colorwheel",
     ],
 )
-def test_no_faces_where_there_are_none(analyser: Analyser, name: str) -> None:
+def test_no_faces_where_there_are_none(analyzer: Analyzer, name: str) -> None:
     pixels = getattr(data, name)()
     if pixels.ndim == 2:
         pixels = np.dstack([pixels] * 3)
-    assert analyser.analyse(np.ascontiguousarray(pixels[..., :3])) == []
+    assert analyzer.analyze(np.ascontiguousarray(pixels[..., :3])) == []
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_no_faces_in_coins_that_are_moved_a_little(analyser: Analyser, seed: int) -> None:
+def test_no_faces_in_coins_that_are_moved_a_little(analyzer: Analyzer, seed: int) -> None:
     """Reliefs of heads, worn and lit from the side: whatever part of a pixel they lie at, however
     they are lit and stored, no one of them may pass for a face now and then."""
     rng = np.random.default_rng(seed)
@@ -220,10 +220,10 @@ def test_no_faces_in_coins_that_are_moved_a_little(analyser: Analyser, seed: int
     if seed % 3 == 2:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(70, 95))]
         moved = cv2.imdecode(cv2.imencode(".jpg", moved, quality)[1], cv2.IMREAD_COLOR)
-    assert analyser.analyse(moved) == []
+    assert analyzer.analyze(moved) == []
 
 
-def test_no_faces_in_noise_or_nothing(analyser: Analyser) -> None:
+def test_no_faces_in_noise_or_nothing(analyzer: Analyzer) -> None:
     rng = np.random.default_rng(1)
     for pixels in (
         rng.integers(0, 256, (300, 400, 3), dtype=np.uint8),
@@ -231,37 +231,37 @@ def test_no_faces_in_noise_or_nothing(analyser: Analyser) -> None:
         np.full((1, 1, 3), 128, np.uint8),
         np.full((3, 500, 3), 200, np.uint8),
     ):
-        assert analyser.analyse(pixels) == []
+        assert analyzer.analyze(pixels) == []
 
 
 def test_16_bit_pixels_give_the_same_faces(
-    analyser: Analyser, astronaut: np.ndarray, astronaut_face: Face
+    analyzer: Analyzer, astronaut: np.ndarray, astronaut_face: Face
 ) -> None:
     deep = astronaut.astype(np.uint16) * 256 + 77
-    (face,) = analyser.analyse(deep)
+    (face,) = analyzer.analyze(deep)
     assert np.array_equal(face.landmarks, astronaut_face.landmarks)
-    again = analyser.landmarks(deep, region_of(astronaut_face.landmarks))
+    again = analyzer.landmarks(deep, region_of(astronaut_face.landmarks))
     assert again is not None
     assert np.abs(again.landmarks - astronaut_face.landmarks).mean() < 0.5
 
 
 def test_landmarks_of_a_region(
-    analyser: Analyser, astronaut: np.ndarray, astronaut_face: Face
+    analyzer: Analyzer, astronaut: np.ndarray, astronaut_face: Face
 ) -> None:
-    assert analyser.landmarks(astronaut, Region(400, 60, 100, 0)) is None
+    assert analyzer.landmarks(astronaut, Region(400, 60, 100, 0)) is None
     rough = region_of(astronaut_face.landmarks)
     rough = Region(rough.x + 8, rough.y - 6, rough.size_px * 1.1, rough.roll_deg + 10)
-    face = analyser.landmarks(astronaut, rough)
+    face = analyzer.landmarks(astronaut, rough)
     assert face is not None
     assert np.linalg.norm((face.landmarks - astronaut_face.landmarks)[:, :2], axis=1).mean() < 2.5
-    confirmed = analyser.confirm(astronaut, rough)
+    confirmed = analyzer.confirm(astronaut, rough)
     assert confirmed is not None
-    assert analyser.confirm(astronaut, Region(400, 60, 100, 0)) is None
+    assert analyzer.confirm(astronaut, Region(400, 60, 100, 0)) is None
 
 
-def test_detections_are_oriented(analyser: Analyser, astronaut: np.ndarray) -> None:
+def test_detections_are_oriented(analyzer: Analyzer, astronaut: np.ndarray) -> None:
     picture, matrix = turned(astronaut, 90)
-    best = analyser.detect(picture)[0]
+    best = analyzer.detect(picture)[0]
     x, y = transform_points([[223, 125]], matrix)[0]
     assert np.hypot(best.region.x - x, best.region.y - y) < 25
     assert abs(turned_deg(90, best.region.roll_deg)) < 30
@@ -301,7 +301,7 @@ def test_a_damaged_network_is_refused_by_its_hash(
     file.write_bytes(bytes(content))
     monkeypatch.setattr(cards, "_FOLDER", models)
     with pytest.raises(InputError, match=f"{name}.onnx.*damaged.*install Sosie again"):
-        create_analyser(1).analyse(astronaut)
+        create_analyzer(1).analyze(astronaut)
 
 
 def test_start_is_quiet_and_light(run_python: Callable[[str], str]) -> None:
@@ -310,8 +310,8 @@ def test_start_is_quiet_and_light(run_python: Callable[[str], str]) -> None:
         "log = tempfile.TemporaryFile()\n"
         "os.dup2(log.fileno(), 2)\n"
         "from skimage import data\n"
-        "from sosie.analysis.analyzer import create_analyser\n"
-        "print(len(create_analyser(1).analyse(data.astronaut())))\n"
+        "from sosie.analysis.analyzer import create_analyzer\n"
+        "print(len(create_analyzer(1).analyze(data.astronaut())))\n"
         "print('torch' in sys.modules, 'matplotlib' in sys.modules)\n"
         "sys.stderr.flush(); log.seek(0); print(repr(log.read()))\n"
     )
@@ -319,42 +319,42 @@ def test_start_is_quiet_and_light(run_python: Callable[[str], str]) -> None:
 
 
 def test_threads_agree(astronaut: np.ndarray, astronaut_face: Face) -> None:
-    (face,) = create_analyser(1).analyse(astronaut)
+    (face,) = create_analyzer(1).analyze(astronaut)
     assert np.allclose(face.landmarks, astronaut_face.landmarks, atol=0.05)
 
 
 @pytest.mark.parametrize("side_px", [224, 512, 1024, 1800])
 @pytest.mark.parametrize("thorough", [True, False])
 def test_a_face_that_fills_the_picture_at_any_size(
-    analyser: Analyser, hopper: NDArray[np.uint8], hopper_face: Face, side_px: int, thorough: bool
+    analyzer: Analyzer, hopper: NDArray[np.uint8], hopper_face: Face, side_px: int, thorough: bool
 ) -> None:
     for share in (1.0, 1.3):
         reach = hopper_face.size_px * share / 2
-        x0, y0 = np.round(np.subtract(hopper_face.centre, reach)).astype(int)
-        x1, y1 = np.round(np.add(hopper_face.centre, reach)).astype(int)
+        x0, y0 = np.round(np.subtract(hopper_face.center, reach)).astype(int)
+        x1, y1 = np.round(np.add(hopper_face.center, reach)).astype(int)
         close = cv2.resize(hopper[y0:y1, x0:x1], (side_px, side_px), interpolation=cv2.INTER_CUBIC)
-        (face,) = analyser.analyse(close, thorough=thorough)
+        (face,) = analyzer.analyze(close, thorough=thorough)
         assert face.size_px > 0.6 * side_px
 
 
 @pytest.mark.parametrize("upright", [True, False])
 def test_a_small_face_in_a_panorama(
-    analyser: Analyser, astronaut, astronaut_face: Face, backdrop, put, upright: bool
+    analyzer: Analyzer, astronaut, astronaut_face: Face, backdrop, put, upright: bool
 ) -> None:
     """Searched as one frame it would have 8 px."""
     canvas = backdrop(6000, 450) if not upright else backdrop(450, 6000)
     x, y = (300, 4100) if upright else (4100, 260)
     put(canvas, astronaut, astronaut_face, x, y, 75)
-    (face,) = analyser.analyse(canvas, thorough=False)
-    assert np.hypot(face.centre[0] - x, face.centre[1] - y) < 15
+    (face,) = analyzer.analyze(canvas, thorough=False)
+    assert np.hypot(face.center[0] - x, face.center[1] - y) < 15
 
 
 @pytest.mark.parametrize("shape", [(16, 40_000), (40_000, 16)])
 def test_a_very_long_picture_takes_little_memory(run_python, shape: tuple[int, int]) -> None:
     peak_mb = run_python(
         "import numpy as np;"
-        "from sosie.analysis.analyzer import create_analyser;"
-        f"print(len(create_analyser(1).analyse(np.zeros(({shape[0]}, {shape[1]}, 3), np.uint8))));"
+        "from sosie.analysis.analyzer import create_analyzer;"
+        f"print(len(create_analyzer(1).analyze(np.zeros(({shape[0]}, {shape[1]}, 3), np.uint8))));"
         "rows = open('/proc/self/status').read().split();"
         "print(int(rows[rows.index('VmHWM:') + 1]) // 1024)"
     ).split()

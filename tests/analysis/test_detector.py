@@ -50,8 +50,8 @@ def cell(stride, row, column, score, box, points):
     """What a cell must say for a box and points, written down from the meaning of the channels."""
     middle = np.array([column, row]) * stride + (stride - 1) / 2
     box = np.array(box, np.float64)
-    centre, size = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
-    offset, logs = (centre - middle) / stride, np.log(size / (4 * stride))
+    center, size = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+    offset, logs = (center - middle) / stride, np.log(size / (4 * stride))
     fives = (points - middle) / (2 * stride)
     return np.concatenate([[np.log(score / (1 - score))], offset, logs, fives.ravel()])
 
@@ -83,7 +83,7 @@ def test_a_large_frame_is_shrunk_and_its_faces_are_not():
     frame = np.zeros((192, 320, 3), np.uint8)
     (found,) = Detector(session, longer_px=160).detect(frame)
     assert session.shown[0].shape == (1, 96, 160, 3)
-    # Twice as large about the corner of the picture, which is half a pixel before the first centre.
+    # Twice as large about the corner of the picture, which is half a pixel before the first center.
     assert np.allclose(found.box, (80.5, 60.5, 144.5, 140.5), atol=1e-3)
     assert np.allclose(found.points5, np.add(FIVE, (56, 50)) * 2 + 0.5, atol=1e-3)
 
@@ -170,8 +170,8 @@ def turn_about_middle(pixels, angle_deg):
 def test_a_face_is_found_at_any_tilt(shipped, request, name, box, angle_deg):
     turned, matrix = turn_about_middle(request.getfixturevalue(name), angle_deg)
     (found,) = shipped.detect(turned, SURE)
-    centre = matrix[:, :2] @ ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) + matrix[:, 2]
-    assert np.linalg.norm((found.box[:2] + found.box[2:]) / 2 - centre) < 0.15 * (box[3] - box[1])
+    center = matrix[:, :2] @ ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) + matrix[:, 2]
+    assert np.linalg.norm((found.box[:2] + found.box[2:]) / 2 - center) < 0.15 * (box[3] - box[1])
     # From eye to eye the head's tilt is told, upside down too.
     right, left = found.points5[:2]
     tilt = np.degrees(np.arctan2(*(left - right)[::-1]))

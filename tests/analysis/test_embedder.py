@@ -1,11 +1,11 @@
-"""What the recogniser makes of its network's answers."""
+"""What the recognizer makes of its network's answers."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from sosie.analysis.embedder import NUMBERS, SIDE_PX, Recogniser
+from sosie.analysis.embedder import NUMBERS, SIDE_PX, Embedder
 from sosie.errors import InputError
 
 
@@ -30,7 +30,7 @@ def faces(count: int) -> np.ndarray:
 
 
 def test_numbers_have_unit_length():
-    numbers = Recogniser(ColumnsSession()).embed(faces(3))
+    numbers = Embedder(ColumnsSession()).embed(faces(3))
     assert numbers.shape == (3, NUMBERS)
     assert numbers.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(numbers, axis=1), 1, atol=1e-5)
@@ -38,21 +38,21 @@ def test_numbers_have_unit_length():
 
 def test_a_face_and_its_mirror_image_are_the_same_person():
     pictures = faces(2)
-    recogniser = Recogniser(ColumnsSession())
-    plain = recogniser.embed(pictures)
-    np.testing.assert_allclose(recogniser.embed(pictures[:, :, ::-1]), plain, atol=1e-6)
+    embedder = Embedder(ColumnsSession())
+    plain = embedder.embed(pictures)
+    np.testing.assert_allclose(embedder.embed(pictures[:, :, ::-1]), plain, atol=1e-6)
     assert np.abs(plain[0] - plain[1]).max() > 1e-3
 
 
 def test_all_faces_go_through_the_network_at_once():
     session = ColumnsSession()
-    Recogniser(session).embed(faces(5))
+    Embedder(session).embed(faces(5))
     assert session.batches == [10]
 
 
 def test_no_faces_give_no_numbers():
     session = ColumnsSession()
-    assert Recogniser(session).embed(faces(0)).shape == (0, NUMBERS)
+    assert Embedder(session).embed(faces(0)).shape == (0, NUMBERS)
     assert session.batches == []
 
 
@@ -66,4 +66,4 @@ def test_no_faces_give_no_numbers():
 )
 def test_other_pictures_are_refused_with_what_to_do(wrong):
     with pytest.raises(InputError, match="cut them by the template 'arcface'"):
-        Recogniser(ColumnsSession()).embed(wrong)
+        Embedder(ColumnsSession()).embed(wrong)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sosie.analysis import detection
-from sosie.analysis.analyzer import Analyser, FaceAnalyser
+from sosie.analysis.analyzer import Analyzer, FaceAnalyzer
 from sosie.analysis.landmarker import Readings
 from sosie.analysis.networks import Networks
 from sosie.geometry.head_pose import Region, region_of
@@ -37,7 +37,7 @@ def cut_off(pixels: np.ndarray, face: Face, side: str, share: float) -> tuple[np
 @pytest.mark.parametrize("side", CUTS)
 @pytest.mark.parametrize("share", [0.25, 0.45])
 def test_a_face_that_the_frame_cuts_off(
-    analyser: Analyser,
+    analyzer: Analyzer,
     astronaut: np.ndarray,
     astronaut_face: Face,
     hopper: np.ndarray,
@@ -47,7 +47,7 @@ def test_a_face_that_the_frame_cuts_off(
 ) -> None:
     for pixels, whole in ((astronaut, astronaut_face), (hopper, hopper_face)):
         part, x, y = cut_off(pixels, whole, side, share)
-        (face,) = analyser.analyse(part)
+        (face,) = analyzer.analyze(part)
         places = whole.landmarks[:, :2] - (x, y)
         inside = ((places >= 0) & (places < part.shape[1::-1])).all(1)
         apart = np.linalg.norm(face.landmarks[:, :2] - places, axis=1)
@@ -75,13 +75,13 @@ def test_at_the_frames_edge_the_detector_decides(
     confirmed: bool,
 ) -> None:
     """Half a face has a low presence, so that there, and only there, little of it is enough."""
-    points = model_face(unit_px=24, centre=(63.5, 63.5)).landmarks
+    points = model_face(unit_px=24, center=(63.5, 63.5)).landmarks
     readings = Readings(points[None], np.float32([presence]), np.zeros((1, 52), np.float32))
     landmarker = SimpleNamespace(read_twice=lambda squares: (readings, np.float32([0.01])))
     monkeypatch.setattr(detection, "upright_score", lambda detector, frame, region: seen)
     # That landmarks stay where they are is another test's.
-    monkeypatch.setattr(FaceAnalyser, "_wander", lambda *_: 0.0)
-    stubbed = FaceAnalyser(SimpleNamespace(landmarker=landmarker, detector=None))
+    monkeypatch.setattr(FaceAnalyzer, "_wander", lambda *_: 0.0)
+    stubbed = FaceAnalyzer(SimpleNamespace(landmarker=landmarker, detector=None))
     frame, region = np.zeros((200, 300, 3), np.uint8), Region(x, 100, 60, 0)
     assert (stubbed.landmarks(frame, region) is not None) == followed
     assert (stubbed.confirm(frame, region) is not None) == confirmed

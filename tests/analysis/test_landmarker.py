@@ -24,7 +24,7 @@ ASTRONAUT, HOPPER = Region(226.0, 122.0, 112.0, 0.0), Region(262.0, 238.0, 210.0
 """Where the faces of the two portraits are, roughly."""
 
 EYES = {"astronaut": ((203, 101), (246, 103)), "hopper": ((222, 192), (305, 188))}
-"""The eyes' centres, image left first, to about 2 px."""
+"""The eyes' centers, image left first, to about 2 px."""
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sosie.analysis import occlusion
-from sosie.analysis.analyzer import Analyser
+from sosie.analysis.analyzer import Analyzer
 from sosie.analysis.parser import SIDE_PX, FaceParts, cut_square, square_matrix
 from sosie.geometry.alignment import scale_of, transform_points
 from sosie.geometry.head_pose import MIRROR, region_of
@@ -122,7 +122,7 @@ def test_nothing_is_judged_outside_the_face(model_face: ModelFace, yaw: float) -
 
 
 def test_what_is_wholly_hidden_is_so_up_to_the_edge_in_the_picture(model_face: ModelFace) -> None:
-    face = model_face(20, unit_px=200, centre=(400, 400))
+    face = model_face(20, unit_px=200, center=(400, 400))
     view = view_of(face, np.zeros(VIEW))
     assert (
         occlusion.place_view(view, face.landmarks, 800, 800)[in_picture(face, (800, 800))].max()
@@ -167,7 +167,7 @@ def hidden_and_found(face: Face, radius_px: int) -> tuple[np.ndarray, np.ndarray
 
 
 each_place = pytest.mark.parametrize(
-    ("pose", "unit_px", "centre"),
+    ("pose", "unit_px", "center"),
     [((0, 0, 0), 60, (128, 128)), ((25, -8, 40), 65, (120, 135)), ((0, 0, 170), 30, (90, 160)),
      ((-15, 0, -80), 90, (140, 120))],
 )  # fmt: skip
@@ -178,10 +178,10 @@ def test_a_view_lies_where_the_face_is(
     model_face: ModelFace,
     pose: tuple[float, ...],
     unit_px: float,
-    centre: tuple[float, float],
+    center: tuple[float, float],
 ) -> None:
     """Something over the lower half of a tilted face is found there in the picture."""
-    face = model_face(*pose, unit_px=unit_px, centre=centre)
+    face = model_face(*pose, unit_px=unit_px, center=center)
     wanted, found = hidden_and_found(face, round(0.9 * unit_px))
     assert (wanted & found).sum() > 0.93 * (wanted | found).sum()
 
@@ -191,11 +191,11 @@ def test_what_is_found_ends_within_a_pixel_of_the_view(
     model_face: ModelFace,
     pose: tuple[float, ...],
     unit_px: float,
-    centre: tuple[float, float],
+    center: tuple[float, float],
 ) -> None:
     """Of what lies wholly within the face, no more is found than there is, and no less than that
     without a rim of one pixel."""
-    face = model_face(*pose, unit_px=unit_px, centre=centre)
+    face = model_face(*pose, unit_px=unit_px, center=center)
     wanted, found = hidden_and_found(face, round(0.5 * unit_px))
     view_px = round(1 / scale_of(square_matrix(region_of(face.landmarks))))
     assert not (_grown(wanted, -view_px) & ~found).any()
@@ -203,7 +203,7 @@ def test_what_is_found_ends_within_a_pixel_of_the_view(
 
 
 def test_a_view_laid_over_a_picture_is_one_beyond_itself(model_face: ModelFace) -> None:
-    face = model_face(unit_px=20, centre=(60, 60))
+    face = model_face(unit_px=20, center=(60, 60))
     placed = occlusion.place_view(np.zeros(VIEW, np.float32), face.landmarks, 300, 280)
     assert placed.shape == (280, 300)
     assert placed[60, 60] == 0
@@ -211,7 +211,7 @@ def test_a_view_laid_over_a_picture_is_one_beyond_itself(model_face: ModelFace) 
 
 
 def test_a_face_that_the_frame_cuts(model_face: ModelFace) -> None:
-    face = model_face(centre=(10, 250))
+    face = model_face(center=(10, 250))
     picture = np.full((256, 256, 3), SEEN, np.uint8)
     picture[:, :30] = HIDING
     view = occlusion.visible(reddish(picture, face), face.landmarks)
@@ -286,8 +286,8 @@ def test_shares_of_what_lies_over_a_face(model_face: ModelFace) -> None:
 # The shipped network, on portraits that it did not learn from.
 
 
-def shown(analyser: Analyser, pixels: np.ndarray, face: Face) -> np.ndarray:
-    view = analyser.visible(pixels, face.landmarks)
+def shown(analyzer: Analyzer, pixels: np.ndarray, face: Face) -> np.ndarray:
+    view = analyzer.visible(pixels, face.landmarks)
     return occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
 
 
@@ -303,9 +303,9 @@ def portrait(request: pytest.FixtureRequest) -> tuple[np.ndarray, Face]:
     return pixels, face
 
 
-def test_a_real_face_is_visible(analyser: Analyser, portrait: tuple[np.ndarray, Face]) -> None:
+def test_a_real_face_is_visible(analyzer: Analyzer, portrait: tuple[np.ndarray, Face]) -> None:
     pixels, face = portrait
-    visible = shown(analyser, pixels, face)
+    visible = shown(analyzer, pixels, face)
     bare = below_the_brows(face, pixels.shape)
     assert (visible[bare] > 0.9).mean() > 0.9
     features = np.round(face.landmarks[[1, 13, 14, 50, 280, 205, 425, 199], :2]).astype(int)
@@ -313,9 +313,9 @@ def test_a_real_face_is_visible(analyser: Analyser, portrait: tuple[np.ndarray, 
 
 
 def test_a_fringe_hides_and_the_brows_do_not(
-    analyser: Analyser, astronaut: np.ndarray, astronaut_face: Face
+    analyzer: Analyzer, astronaut: np.ndarray, astronaut_face: Face
 ) -> None:
-    visible = shown(analyser, astronaut, astronaut_face)
+    visible = shown(analyzer, astronaut, astronaut_face)
     brows = np.round(astronaut_face.landmarks[[105, 334, 66, 296], :2]).astype(int)
     assert visible[brows[:, 1], brows[:, 0]].min() > 0.9
     hair = in_picture(astronaut_face, astronaut.shape)
@@ -325,21 +325,21 @@ def test_a_fringe_hides_and_the_brows_do_not(
 
 
 @pytest.mark.parametrize(
-    "colour", [(40, 40, 45), (40, 150, 60), None], ids=["dark", "green", "their own skin's"]
+    "color", [(40, 40, 45), (40, 150, 60), None], ids=["dark", "green", "their own skin's"]
 )
 def test_a_bar_across_a_real_mouth_hides_it(
-    analyser: Analyser,
+    analyzer: Analyzer,
     portrait: tuple[np.ndarray, Face],
-    colour: tuple[int, int, int] | None,
+    color: tuple[int, int, int] | None,
 ) -> None:
     pixels, face = portrait[0].copy(), portrait[1]
-    if colour is None:
+    if color is None:
         x, y = np.round(face.landmarks[[50, 280, 205, 425], :2]).astype(int).T
-        colour = 0.9 * np.median(pixels[y, x], 0)
+        color = 0.9 * np.median(pixels[y, x], 0)
     half = 0.11 * face.size_px
     middle = float(face.landmarks[[13, 14], 1].mean())
-    pixels[round(middle - half) : round(middle + half)] = colour
-    visible = shown(analyser, pixels, face)
+    pixels[round(middle - half) : round(middle + half)] = color
+    visible = shown(analyzer, pixels, face)
     inside = in_picture(face, pixels.shape, -3)
     rows = np.indices(inside.shape)[0]
     behind = inside & (np.abs(rows - middle) < half - 0.02 * face.size_px)
@@ -349,9 +349,9 @@ def test_a_bar_across_a_real_mouth_hides_it(
 
 
 def test_sixteen_bits_are_judged_like_eight(
-    analyser: Analyser, astronaut: np.ndarray, astronaut_face: Face
+    analyzer: Analyzer, astronaut: np.ndarray, astronaut_face: Face
 ) -> None:
-    eight = analyser.visible(astronaut, astronaut_face.landmarks)
-    sixteen = analyser.visible(astronaut.astype(np.uint16) * 257, astronaut_face.landmarks)
+    eight = analyzer.visible(astronaut, astronaut_face.landmarks)
+    sixteen = analyzer.visible(astronaut.astype(np.uint16) * 257, astronaut_face.landmarks)
     assert np.array_equal(eight, sixteen)
     assert eight.min() < 0.1

@@ -1,4 +1,4 @@
-"""Which faces are taken, in photos and over the tracks of a film."""
+"""Which faces are taken, in photos and over the tracks of a video."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_photo_with_faces_too_small() -> None:
         select_faces([small, large], "0", PHOTO)
 
 
-def test_film_takes_all() -> None:
+def test_video_takes_all() -> None:
     selector = TrackSelector("all")
     assert chosen(selector, tracked(0, 50, 80), tracked(1, 90, 20), tracked(2, 300, 40)) == [0, 2]
     assert chosen(selector) == []
@@ -138,7 +138,7 @@ def test_positions_may_name_several_and_absent_ones() -> None:
     assert chosen(selector, *faces) == [2, 0]
 
 
-def test_small_faces_of_a_film_are_left_alone() -> None:
+def test_small_faces_of_a_video_are_left_alone() -> None:
     selector = TrackSelector("largest")
     tiny = replace(tracked(0, 50, MIN_FACE_PX - 4), bridged=True)
     assert chosen(selector, tiny) == []
@@ -182,7 +182,7 @@ def test_the_threshold_divides_the_person_from_strangers() -> None:
     assert not match_people([identity(SAME_PERSON - 1e-3)], PEOPLE)[0]
 
 
-def test_film_takes_nobody_whose_identity_is_not_known_or_unlike() -> None:
+def test_video_takes_nobody_whose_identity_is_not_known_or_unlike() -> None:
     selector = PeopleSelector(PEOPLE)
     assert claims(selector) == {}
     assert claims(selector, tracked(0, 50, 80)) == {}
@@ -194,7 +194,7 @@ def test_film_takes_nobody_whose_identity_is_not_known_or_unlike() -> None:
     assert claim.similarity == pytest.approx(0.7)
 
 
-def test_film_decision_does_not_flip() -> None:
+def test_video_decision_does_not_flip() -> None:
     """A similarity that wavers about the threshold makes one change at most."""
     selector = PeopleSelector(PEOPLE)
     wavering = SAME_PERSON + 0.04 * np.cos(np.arange(40))
@@ -208,7 +208,7 @@ def test_film_decision_does_not_flip() -> None:
     assert claims(selector, known(1, HIGH)) == {1: 0}
 
 
-def test_film_person_is_one_face_of_a_frame_and_the_more_alike_one_wins() -> None:
+def test_video_person_is_one_face_of_a_frame_and_the_more_alike_one_wins() -> None:
     selector = PeopleSelector(PEOPLE)
     assert claims(selector, known(0, 0.5), known(1, 0.7)) == {1: 0}
     assert claims(selector, known(0, 0.72), known(1, 0.7)) == {1: 0}
@@ -219,7 +219,7 @@ def test_film_person_is_one_face_of_a_frame_and_the_more_alike_one_wins() -> Non
     assert claims(selector, known(1, 0.9)) == {}
 
 
-def test_film_people_who_return_after_a_gap_or_a_cut_are_found_again() -> None:
+def test_video_people_who_return_after_a_gap_or_a_cut_are_found_again() -> None:
     selector = PeopleSelector(PEOPLE)
     assert claims(selector, known(0, 0.6), known(1, 0.1, 0.6)) == {0: 0, 1: 1}
     assert claims(selector, known(1, 0.1, 0.6)) == {1: 1}
@@ -227,13 +227,13 @@ def test_film_people_who_return_after_a_gap_or_a_cut_are_found_again() -> None:
     assert claims(selector, known(3, 0.1, 0.5, scene=1), known(4, 0.5, scene=1)) == {3: 1, 4: 0}
 
 
-def test_film_face_is_one_person_only() -> None:
+def test_video_face_is_one_person_only() -> None:
     selector = PeopleSelector([identity(1.0), identity(0.25, 0.968)])
     ((track, person),) = claims(selector, known(0, 0.7, 0.5)).items()
     assert (track, person) == (0, 0)
 
 
-def test_film_small_faces_keep_their_person_but_are_left_alone() -> None:
+def test_video_small_faces_keep_their_person_but_are_left_alone() -> None:
     selector = PeopleSelector(PEOPLE)
     assert claims(selector, known(0, 0.6, size_px=MIN_FACE_PX - 4), known(1, 0.5)) == {}
     assert claims(selector, known(0, 0.6, size_px=MIN_FACE_PX + 4), known(1, 0.5)) == {0: 0}

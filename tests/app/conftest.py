@@ -1,4 +1,4 @@
-"""Running the command line in this process, and small photos and films to run it on."""
+"""Running the command line in this process, and small photos and videos to run it on."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def refused(sosie, tmp_path) -> Callable[..., str]:
     return call
 
 
-def write_film(path: Path, frames: Iterable[NDArray[np.uint8]], **options: Any) -> Path:
+def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], **options: Any) -> Path:
     """H.264 at 25 frames a second, from RGB frames; the size may change on the way."""
     with av.open(str(path), "w", **options) as container:
         stream = None
@@ -96,8 +96,8 @@ def write_film(path: Path, frames: Iterable[NDArray[np.uint8]], **options: Any) 
 
 
 @pytest.fixture(scope="session")
-def make_film() -> Callable[..., Path]:
-    return write_film
+def make_video() -> Callable[..., Path]:
+    return write_video
 
 
 @pytest.fixture(scope="session")
@@ -114,10 +114,10 @@ def small_path(small, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def film_path(small, tmp_path_factory) -> Path:
+def video_path(small, tmp_path_factory) -> Path:
     """The same head, moving a little, 12 frames of 256 x 256."""
     path = tmp_path_factory.mktemp("film") / "astronaut.mp4"
-    return write_film(path, (small[k : k + 256, k : k + 256] for k in range(0, 24, 2)))
+    return write_video(path, (small[k : k + 256, k : k + 256] for k in range(0, 24, 2)))
 
 
 @pytest.fixture

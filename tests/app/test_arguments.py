@@ -43,7 +43,7 @@ def test_the_flag_is_repeated_before_each_source(given, expected):
 
 @given(st.lists(st.text(min_size=1).filter(lambda s: s[0] != "-"), min_size=1))
 def test_no_name_is_lost_or_changed(names):
-    spread = spread_values(["swap", "-s", *names, "-t", "film.mp4"])
+    spread = spread_values(["swap", "-s", *names, "-t", "video.mp4"])
     assert spread[2:-2:2] == names
     assert spread[1:-2:2] == ["-s"] * len(names)
 

@@ -47,7 +47,7 @@ def opened(path):
 
 
 def changed_share(before, after):
-    """Share of the pixels that are visibly another colour."""
+    """Share of the pixels that are visibly another color."""
     difference = np.abs(np.asarray(before, float) - np.asarray(after, float)).max(axis=2)
     return float((difference > 8).mean())
 
@@ -65,9 +65,9 @@ def test_a_source_photo_without_a_face(swap_refused, scenery, small_path, tmp_pa
     assert "hill.png" in swap_refused(3, small_path, source=tmp_path / "hill.png")
 
 
-def test_a_film_without_a_face(swap_refused, scenery, make_film, tmp_path):
-    film = make_film(tmp_path / "hills.mp4", [scenery] * 5)
-    assert "hills.mp4" in swap_refused(3, film, output="out.mp4")
+def test_a_video_without_a_face(swap_refused, scenery, make_video, tmp_path):
+    video = make_video(tmp_path / "hills.mp4", [scenery] * 5)
+    assert "hills.mp4" in swap_refused(3, video, output="out.mp4")
 
 
 def test_a_face_that_is_too_small(swap_refused, astronaut, tmp_path):
@@ -102,11 +102,11 @@ def test_an_absent_source(swap_refused, small_path, tmp_path):
     ("name", "words"),
     [
         ("target.jpg", "not a picture"),
-        ("target.mp4", "not a film"),
-        ("target.txt", "neither a photo nor a film"),
+        ("target.mp4", "not a video"),
+        ("target.txt", "neither a photo nor a video"),
     ],
 )
-def test_a_text_is_neither_a_photo_nor_a_film(swap_refused, tmp_path, name, words):
+def test_a_text_is_neither_a_photo_nor_a_video(swap_refused, tmp_path, name, words):
     (tmp_path / name).write_text("This is a text.\n" * 50)
     assert words in swap_refused(1, tmp_path / name, output=f"out{Path(name).suffix}")
 
@@ -126,8 +126,8 @@ def test_a_truncated_photo(swap_refused, small_path, tmp_path, name):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_truncated_film(swap_refused, small, make_film, tmp_path, suffix):
-    whole = make_film(tmp_path / f"whole{suffix}", [small] * 50)
+def test_a_truncated_video(swap_refused, small, make_video, tmp_path, suffix):
+    whole = make_video(tmp_path / f"whole{suffix}", [small] * 50)
     content = whole.read_bytes()
     whole.unlink()
     cut = tmp_path / f"cut{suffix}"
@@ -135,36 +135,36 @@ def test_a_truncated_film(swap_refused, small, make_film, tmp_path, suffix):
     assert "cut short" in swap_refused(1, cut, output="out.mp4")
 
 
-def test_a_film_cut_short_after_its_index(swap_refused, small, make_film, tmp_path):
+def test_a_video_cut_short_after_its_index(swap_refused, small, make_video, tmp_path):
     options = {"options": {"movflags": "faststart"}}
-    film = make_film(tmp_path / "film.mp4", [small] * 50, **options)
-    film.write_bytes(film.read_bytes()[: film.stat().st_size * 3 // 4])
-    assert "cut short" in swap_refused(1, film, output="out.mp4")
+    video = make_video(tmp_path / "video.mp4", [small] * 50, **options)
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 3 // 4])
+    assert "cut short" in swap_refused(1, video, output="out.mp4")
 
 
-def test_a_film_without_frames(swap_refused, tmp_path):
-    film = tmp_path / "blank.mkv"
-    with av.open(str(film), "w") as container:
+def test_a_video_without_frames(swap_refused, tmp_path):
+    video = tmp_path / "blank.mkv"
+    with av.open(str(video), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv420p"
         container.start_encoding()
-    assert "no frames" in swap_refused(1, film, output="out.mp4")
+    assert "no frames" in swap_refused(1, video, output="out.mp4")
 
 
-def test_a_film_without_a_video_stream(swap_refused, tmp_path):
-    film = tmp_path / "sound.mp4"
-    with av.open(str(film), "w") as container:
+def test_a_video_without_a_video_stream(swap_refused, tmp_path):
+    video = tmp_path / "sound.mp4"
+    with av.open(str(video), "w") as container:
         stream = container.add_stream("aac", rate=44100, layout="mono")
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
         sound.sample_rate, sound.time_base, sound.pts = 44100, Fraction(1, 44100), 0
         container.mux(stream.encode(sound))
         container.mux(stream.encode(None))
-    assert "no video stream, only audio" in swap_refused(1, film, output="out.mp4")
+    assert "no video stream, only audio" in swap_refused(1, video, output="out.mp4")
 
 
-def test_a_part_after_the_end_of_a_film(swap_refused, film_path):
-    message = swap_refused(2, film_path, "--start", "1:00", output="out.mp4")
+def test_a_part_after_the_end_of_a_video(swap_refused, video_path):
+    message = swap_refused(2, video_path, "--start", "1:00", output="out.mp4")
     assert "no frame at 60" in message
 
 
@@ -212,24 +212,24 @@ def test_a_read_only_disk(swap_refused, small_path, mounted):
 
 
 @pytest.mark.parametrize("kind", ["photo", "film"])
-def test_a_full_disk(swap_refused, small_path, film_path, mounted, kind):
+def test_a_full_disk(swap_refused, small_path, video_path, mounted, kind):
     disk = mounted("size=16k")
-    target, name = (small_path, "out.png") if kind == "photo" else (film_path, "out.mp4")
+    target, name = (small_path, "out.png") if kind == "photo" else (video_path, "out.mp4")
     assert "disk is full" in swap_refused(1, target, output=disk / name)
 
 
 @pytest.mark.parametrize("name", ["out", "out.gif"])
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(
-    swap_refused, film_path, tmp_path, monkeypatch, name
+    swap_refused, video_path, tmp_path, monkeypatch, name
 ):
     monkeypatch.setattr("sosie.pipeline.read_roles", None)  # no source could be looked at
-    assert "no extension of a film" in swap_refused(2, film_path, output=name)
+    assert "no extension of a video" in swap_refused(2, video_path, output=name)
     (tmp_path / name).mkdir()
-    assert "is a folder; give the name of a file" in swap_refused(1, film_path, output=name)
+    assert "is a folder; give the name of a file" in swap_refused(1, video_path, output=name)
 
 
 @pytest.mark.parametrize("which", ["target", "source", "link"])
-def test_an_output_that_is_an_input(refused, hopper_path, small_path, film_path, tmp_path, which):
+def test_an_output_that_is_an_input(refused, hopper_path, small_path, video_path, tmp_path, which):
     source, target = tmp_path / "source.jpg", tmp_path / "target.png"
     shutil.copy(hopper_path, source)
     shutil.copy(small_path, target)
@@ -239,8 +239,8 @@ def test_an_output_that_is_an_input(refused, hopper_path, small_path, film_path,
     assert "is also an input" in message
 
 
-def test_an_output_that_exists(swap_refused, small_path, film_path, tmp_path):
-    for name, target in (("out.png", small_path), ("out.mp4", film_path)):
+def test_an_output_that_exists(swap_refused, small_path, video_path, tmp_path):
+    for name, target in (("out.png", small_path), ("out.mp4", video_path)):
         (tmp_path / name).write_text("mine")
         assert "exists already" in swap_refused(1, target, output=name)
 
@@ -256,8 +256,8 @@ def test_an_output_that_no_photo_can_be(swap_refused, small_path, name):
 
 
 @pytest.mark.parametrize("name", ["out", "out.txt", "out.png"])
-def test_an_output_that_no_film_can_be(swap_refused, film_path, name):
-    assert "extension" in swap_refused(2, film_path, output=name)
+def test_an_output_that_no_video_can_be(swap_refused, video_path, name):
+    assert "extension" in swap_refused(2, video_path, output=name)
 
 
 @pytest.mark.parametrize(
@@ -270,8 +270,8 @@ def test_an_output_that_no_film_can_be(swap_refused, film_path, name):
         (["--crf", "60"], "crf"),
     ],
 )
-def test_unknown_values_name_the_nearest(swap_refused, film_path, arguments, words):
-    assert words in swap_refused(2, film_path, *arguments, output="out.mp4")
+def test_unknown_values_name_the_nearest(swap_refused, video_path, arguments, words):
+    assert words in swap_refused(2, video_path, *arguments, output="out.mp4")
 
 
 def test_a_provider_that_is_not_installed(swap_refused, small_path):
@@ -305,7 +305,7 @@ def test_a_folder_into_itself(refused, hopper_path, tmp_path):
 def test_a_folder_without_media(refused, hopper_path, tmp_path):
     (tmp_path / "notes.txt").write_text("notes")
     message = refused(1, "swap", "-s", hopper_path, "-t", tmp_path, "-o", tmp_path / "out")
-    assert "holds no photo and no film" in message
+    assert "holds no photo and no video" in message
 
 
 def test_a_source_without_a_face_leaves_no_folder(refused, scenery, small_path, tmp_path):
@@ -349,11 +349,11 @@ def test_a_photo_of_16_bits_stays_one(swapped, small, tmp_path):
     np.testing.assert_array_equal(result[:20], deep[:20])
 
 
-def test_a_grey_photo(swapped, small, tmp_path):
-    grey = Image.fromarray(small).convert("L")
-    grey.save(tmp_path / "grey.png")
-    result = opened(swapped(tmp_path / "grey.png")).convert("RGB")
-    assert 0.02 < changed_share(grey.convert("RGB"), result) < 0.4
+def test_a_gray_photo(swapped, small, tmp_path):
+    gray = Image.fromarray(small).convert("L")
+    gray.save(tmp_path / "gray.png")
+    result = opened(swapped(tmp_path / "gray.png")).convert("RGB")
+    assert 0.02 < changed_share(gray.convert("RGB"), result) < 0.4
 
 
 def test_alpha_is_kept_to_the_bit(swapped, small, tmp_path):
@@ -395,19 +395,19 @@ def test_the_icc_profile_is_kept(swapped, small, tmp_path):
     assert opened(swapped(tmp_path / "tagged.png")).info["icc_profile"] == profile
 
 
-# Films of unusual kinds
+# Videos of unusual kinds
 
 
-def test_a_film_of_odd_size(swapped, small, make_film, tmp_path):
-    film = make_film(tmp_path / "odd.mp4", [small[:281, :283]] * 3)
-    with av.open(str(swapped(film, "out.mp4"))) as container:
+def test_a_video_of_odd_size(swapped, small, make_video, tmp_path):
+    video = make_video(tmp_path / "odd.mp4", [small[:281, :283]] * 3)
+    with av.open(str(swapped(video, "out.mp4"))) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height) == (283, 281)
 
 
-def test_a_film_that_changes_its_size(swap_refused, small, make_film, tmp_path):
-    parts = [make_film(tmp_path / f"{n}.ts", [small[:n, :n]] * 5) for n in (288, 256)]
-    film = tmp_path / "changing.ts"
-    film.write_bytes(b"".join(part.read_bytes() for part in parts))
-    message = swap_refused(1, film, output="out.mp4")
+def test_a_video_that_changes_its_size(swap_refused, small, make_video, tmp_path):
+    parts = [make_video(tmp_path / f"{n}.ts", [small[:n, :n]] * 5) for n in (288, 256)]
+    video = tmp_path / "changing.ts"
+    video.write_bytes(b"".join(part.read_bytes() for part in parts))
+    message = swap_refused(1, video, output="out.mp4")
     assert "changes from 288 x 288 to 256 x 256" in message

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.app.benchmark import Figures
 from sosie.app.cli.bench import _table
 from sosie.app.synthetic_clip import FPS, HEIGHT, WIDTH, scene_frame, write_scene
@@ -14,23 +14,23 @@ from sosie.app.synthetic_clip import FPS, HEIGHT, WIDTH, scene_frame, write_scen
 
 @pytest.fixture(scope="module")
 def face(astronaut):
-    return max(create_analyser().analyse(astronaut), key=lambda face: face.size_px)
+    return max(create_analyzer().analyze(astronaut), key=lambda face: face.size_px)
 
 
 def test_the_scene_has_one_face_of_the_size_asked_for_that_moves(astronaut, face):
-    analyser = create_analyser()
+    analyzer = create_analyzer()
     seen = []
     for time_s in (0.0, 1.0, 3.0):
         frame = scene_frame(astronaut, face, 300, time_s)
         assert frame.shape == (HEIGHT, WIDTH, 3)
-        (found,) = analyser.analyse(frame)
+        (found,) = analyzer.analyze(frame)
         seen.append(found)
     assert seen[0].size_px == pytest.approx(300, rel=0.06)
-    assert abs(seen[1].centre[0] - seen[2].centre[0]) > 150
+    assert abs(seen[1].center[0] - seen[2].center[0]) > 150
     assert abs(seen[1].pose.roll - seen[2].pose.roll) > 6
 
 
-def test_the_scene_film_has_its_length(astronaut, face, tmp_path):
+def test_the_scene_video_has_its_length(astronaut, face, tmp_path):
     path = tmp_path / "scene.mp4"
     assert write_scene(path, astronaut, face, 300, 0.2) == 5
     with av.open(str(path)) as container:
@@ -43,19 +43,19 @@ def test_the_scene_film_has_its_length(astronaut, face, tmp_path):
         assert np.abs(frame.astype(int) - wanted).mean() < 4
 
 
-def test_bench_reports_stages_film_cold_start_and_memory(sosie):
-    result = sosie("bench", "--json", "--runs", 1, "--film-s", 0.5)
+def test_bench_reports_stages_video_cold_start_and_memory(sosie):
+    result = sosie("bench", "--json", "--runs", 1, "--video-s", 0.5)
     assert result.code == 0, result.err
     figures = result.json
     assert {"analysis", "swap", "compose", "total"} <= set(figures["frame_ms"])
     parts = sum(value for stage, value in figures["frame_ms"].items() if stage != "total")
     assert 0 < parts <= figures["frame_ms"]["total"] * 1.01
     assert figures["cold_start_s"] > 0
-    (film,) = figures["films"]
-    assert (film["duration_s"], film["frames"]) == (0.5, 12)
-    assert {"decode", "encode"} <= set(film["stages_ms"])
-    assert film["fps"] > 0
-    assert 100 < film["peak_mb"] < 4000
+    (video,) = figures["videos"]
+    assert (video["duration_s"], video["frames"]) == (0.5, 12)
+    assert {"decode", "encode"} <= set(video["stages_ms"])
+    assert video["fps"] > 0
+    assert 100 < video["peak_mb"] < 4000
     assert figures["machine"]["threads"] >= 1
 
 

@@ -29,7 +29,7 @@ GROUPS = {
         "merge",
         "split",
     ],
-    "eval": ["analysis", "pair", "run", "score", "film", "compare", "protocol"],
+    "eval": ["analysis", "pair", "run", "score", "video", "compare", "protocol"],
     "weights": ["list", "verify", "import"],
 }
 
@@ -87,7 +87,7 @@ def test_every_field_of_the_options_is_a_flag_with_the_same_default_and_words():
         (["-s", "a", "-t", "b", "-o", "c", "--crf", "low"], "should be a valid integer"),
         (["-s", "a", "-t", "b", "-o", "c", "stray"], "unexpected extra argument"),
         (["-s", "a", "-t", "b", "-o", "c", "--blend", "posson"], "did you mean 'poisson'?"),
-        (["-s", "a", "-t", "b", "-o", "c", "--colour", "lihgt"], "did you mean 'light'?"),
+        (["-s", "a", "-t", "b", "-o", "c", "--color", "lihgt"], "did you mean 'light'?"),
         (["-s", "a", "-t", "b", "-o", "c", "--faces", "left"], "faces must be 'largest'"),
         (["-s", "a", "-t", "b", "-o", "c", "--start", "soon"], "'soon' is no time"),
         (["-s", "a", "-t", "b", "-o", "c", "--start", "9", "--end", "5"], "must come after start"),

@@ -7,7 +7,7 @@ import pytest
 from sosie.app.cli.entry import main
 from sosie.media.encoders import PRESETS
 from sosie.methods import TABLE
-from sosie.options import BLENDS, COLOURS
+from sosie.options import BLENDS, COLORS
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from sosie.options import BLENDS, COLOURS
     [
         ("swap --method ", list(TABLE)),
         ("swap -s a.jpg b.jpg -t c.mp4 --blend ", list(BLENDS)),
-        ("swap --colour ", list(COLOURS)),
+        ("swap --color ", list(COLORS)),
         ("swap --preset ver", ["veryfast", "veryslow"]),
         ("swap --preset ", list(PRESETS)),
         ("swap --codec libx26", ["libx264", "libx264rgb", "libx265"]),

@@ -16,7 +16,7 @@ from sosie.datasets.extract import archives, photos
 from sosie.datasets.store import FaceStore
 
 SMALL = ("--size", 112, "--min-face", 40)
-GREY = Image.new("RGB", (64, 64), (90, 90, 90))
+GRAY = Image.new("RGB", (64, 64), (90, 90, 90))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_damaged_empty_and_packed_archives_are_said(sosie, refused, archive, tmp
     with zipfile.ZipFile(empty, "w") as file:
         file.writestr("a.txt", "nothing")
     error = refused(1, "dataset", "extract", empty, "--out", tmp_path / "none", *SMALL)
-    assert "holds no film and no photo" in error
+    assert "holds no video and no photo" in error
     content = bytearray(archive.read_bytes())
     start = content.index(b"anna/1.png") + 200
     content[start : start + 50] = bytes(50)
@@ -101,7 +101,7 @@ def test_members_are_on_disk_one_at_a_time_and_a_killed_run_is_tidied_up(
     monkeypatch.setattr(tempfile, "tempdir", str(temp))
     for name, age_s in (("sosie-unpacked-old", 7200), ("sosie-unpacked-new", 0)):
         (temp / name).mkdir()
-        (temp / name / "film.mp4").write_bytes(b"left")
+        (temp / name / "video.mp4").write_bytes(b"left")
         then = time.time() - age_s
         os.utime(temp / name, (then, then))
     most = 0
@@ -120,13 +120,13 @@ def test_members_are_on_disk_one_at_a_time_and_a_killed_run_is_tidied_up(
     assert [path.name for path in temp.iterdir()] == ["sosie-unpacked-new"]
 
 
-def test_films_of_an_archive_are_read_and_named_by_their_names_there(
-    sosie, film_path, tmp_path, monkeypatch
+def test_videos_of_an_archive_are_read_and_named_by_their_names_there(
+    sosie, video_path, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
     (tmp_path / "temp").mkdir()
     archive = tmp_path / "films.zip"
-    content = film_path.read_bytes()
+    content = video_path.read_bytes()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("a/whole.mp4", content)
         file.writestr("b/cut.mp4", content[: len(content) // 3])

@@ -31,16 +31,16 @@ def photos(tmp_path, small_path):
     return folder
 
 
-def test_films_and_photos_into_a_set(sosie, film_path, photos, tmp_path):
+def test_videos_and_photos_into_a_set(sosie, video_path, photos, tmp_path):
     out = tmp_path / "faces"
-    result = sosie("dataset", "extract", film_path, photos, "--out", out, *SMALL)
+    result = sosie("dataset", "extract", video_path, photos, "--out", out, *SMALL)
     assert result.code == 0, result
     assert "6 faces added, 0 of them rejected, 6 in the set" in result.out
-    assert "files ignored, neither film nor photo: 1" in result.out
+    assert "files ignored, neither video nor photo: 1" in result.out
     read = FaceStore.open(out).read(["file", "template", "size_px"])
     assert sorted({file.split("/")[1] for file in read["file"]}) == ["astronaut", "inner", "photos"]
     assert set(read["template"]) == {"ffhq"}
-    again = sosie("dataset", "extract", film_path, photos, "--out", out, *SMALL, "--json")
+    again = sosie("dataset", "extract", video_path, photos, "--out", out, *SMALL, "--json")
     assert again.code == 0
     assert (again.json["faces"], again.json["skipped"], again.json["total"]) == (0, 3, 6)
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_done(sosie, small_path, tmp_pa
     told = {Path(failure["path"]).name: failure["error"] for failure in result.json["failures"]}
     assert told.keys() == {"bad.mp4", "thesis.txt", "absent.mkv", "large.png"}
     assert "100 megapixels" in told["large.png"]
-    assert "neither a film nor a photo" in told["thesis.txt"]
+    assert "neither a video nor a photo" in told["thesis.txt"]
     assert "does not exist" in told["absent.mkv"]
     for error in told.values():
         assert f"sosie: {error}\n" in result.err
@@ -106,7 +106,9 @@ def test_wrong_words_are_refused_before_anything_is_written(refused, small_path,
 def test_nothing_to_read_is_refused(refused, tmp_path):
     (tmp_path / "empty").mkdir()
     out = tmp_path / "faces"
-    assert "no film and no photo" in refused(1, "dataset", "extract", tmp_path / "empty", "-o", out)
+    assert "no video and no photo" in refused(
+        1, "dataset", "extract", tmp_path / "empty", "-o", out
+    )
     assert "does not exist" in refused(1, "dataset", "extract", tmp_path / "absent", "-o", out)
 
 
@@ -138,14 +140,14 @@ def test_a_read_only_folder_is_said(refused, small_path, tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
-def test_a_run_that_was_killed_goes_on(sosie, make_film, small, tmp_path, kind):
+def test_a_run_that_was_killed_goes_on(sosie, make_video, small, tmp_path, kind):
     """Compared with a run that was left alone: the same pictures and the same table."""
     frames = [small[k // 6 : 256 + k // 6, k // 8 : 256 + k // 8] for k in range(120)]
-    film = make_film(tmp_path / "film.mp4", frames)
+    video = make_video(tmp_path / "video.mp4", frames)
     out, whole = tmp_path / "faces", tmp_path / "whole"
-    command = ["dataset", "extract", film, "--out", out, *SMALL, "--threads", 1]
+    command = ["dataset", "extract", video, "--out", out, *SMALL, "--threads", 1]
     program = (
-        "import sys; from sosie.datasets.extract import films; films.COMMIT_S = 0.0; "
+        "import sys; from sosie.datasets.extract import videos; videos.COMMIT_S = 0.0; "
         "from sosie.app.cli.entry import main; main(sys.argv[1:])"
     )
     source = Path(__file__).resolve().parents[2] / "src"
@@ -170,7 +172,7 @@ def test_a_run_that_was_killed_goes_on(sosie, make_film, small, tmp_path, kind):
     result = sosie(*command, "--json")
     assert result.code == 0
     assert 0 < result.json["faces"] < 40
-    assert sosie("dataset", "extract", film, "--out", whole, *SMALL).code == 0
+    assert sosie("dataset", "extract", video, "--out", whole, *SMALL).code == 0
     assert pictures(out) == pictures(whole)
     assert (out / "faces.parquet").read_bytes() == (whole / "faces.parquet").read_bytes()
 

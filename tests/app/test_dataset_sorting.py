@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.datasets.schema import FaceRow
 from sosie.datasets.store import FaceStore
 from sosie.geometry import alignment
@@ -24,23 +24,23 @@ EACH = 4
 def portraits(tmp_path_factory, astronaut_path, hopper_path):
     """A set of the two portraits in several lights, made through the store alone."""
     folder = tmp_path_factory.mktemp("sets") / "set"
-    analyser = create_analyser(1)
+    analyzer = create_analyzer(1)
     settings = {"align": "ffhq", "size_px": SIDE_PX}
     store = FaceStore.create(folder, {**settings, "inputs": [{"sha256": "0", "folder": "photos"}]})
     (folder / "faces/photos").mkdir(parents=True)
     rows = []
     for path in (astronaut_path, hopper_path):
         plain = np.array(Image.open(path).convert("RGB"))
-        face = max(analyser.analyse(plain), key=lambda face: face.size_px)
+        face = max(analyzer.analyze(plain), key=lambda face: face.size_px)
         for number in range(EACH):
             pixels = np.clip(plain * (0.7 + 0.15 * number), 0, 255).astype(np.uint8)
-            rows.append(_row(folder, path.stem, number, pixels, face, analyser))
+            rows.append(_row(folder, path.stem, number, pixels, face, analyzer))
     store.append(rows)
     store.merge()
     return folder
 
 
-def _row(folder, name, number, pixels, face, analyser):
+def _row(folder, name, number, pixels, face, analyzer):
     sha = hashlib.sha256(pixels.tobytes()).hexdigest()
     file = f"faces/photos/{name}{number}-{sha[:16]}.png"
     matrix = alignment.align_matrix(face.points5, "ffhq", SIDE_PX)
@@ -55,7 +55,7 @@ def _row(folder, name, number, pixels, face, analyser):
             "scene": 0, "track": -1, "person": "", "template": "ffhq", "size_px": SIDE_PX,
             "matrix": matrix, "frame_width": 512, "frame_height": 512, "box": face.box,
             "points5": face.points5, "landmarks": face.landmarks, "expression": face.expression,
-            "identity": analyser.identify(pixels, face), "phash": int(sha[:16], 16),
+            "identity": analyzer.identify(pixels, face), "phash": int(sha[:16], 16),
         }
     )  # fmt: skip
 

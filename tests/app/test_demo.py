@@ -56,12 +56,12 @@ def test_demo_into_a_file_is_refused(refused, tmp_path):
 
 
 def test_the_sheet_shows_the_face_of_each_picture():
-    """Each picture is grey but for its face, which must fill the same part of its tile."""
+    """Each picture is gray but for its face, which must fill the same part of its tile."""
     pictures = []
-    for number, colour in enumerate([(250, 0, 0), (0, 250, 0), (0, 0, 250)]):
+    for number, color in enumerate([(250, 0, 0), (0, 250, 0), (0, 0, 250)]):
         pixels = np.full((400, 600, 3), 128, np.uint8)
         left = 100 + 60 * (number > 0)
-        pixels[150:250, left : left + 100] = colour
+        pixels[150:250, left : left + 100] = color
         pictures.append(pixels)
     row = Row(
         source=pictures[0],

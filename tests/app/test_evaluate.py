@@ -21,7 +21,7 @@ ROWS = {
     "landmarks": [Row("landmarks", "jitter", 0.123456, 0.2, None, "<=", "px")],
     "identity": [Row("identity", "accuracy", math.nan, 98.7, 98.0, ">=", "%")],
     "parser": [],
-    "film": [],
+    "video": [],
     "cost": [Row("all", "size", 12.0, None, 20.0, "<=", "MB")],
 }
 

@@ -151,7 +151,7 @@ def test_what_is_no_target_is_named_before_any_work(tmp_path):
 
 def test_a_folder_without_media_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("notes")
-    with pytest.raises(InputError, match="holds no photo and no film"):
+    with pytest.raises(InputError, match="holds no photo and no video"):
         collect([tmp_path], tmp_path / "out")
 
 

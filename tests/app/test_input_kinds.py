@@ -15,10 +15,10 @@ from sosie.errors import InputError
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
-    """A photo, a film, a sound file and a text, each under a name that says something else."""
+    """A photo, a video, a sound file and a text, each under a name that says something else."""
     folder = tmp_path_factory.mktemp("samples")
     Image.new("RGB", (32, 32)).save(folder / "photo.txt", "PNG")
-    with av.open(str(folder / "film.jpg"), "w", format="mp4") as container:
+    with av.open(str(folder / "video.jpg"), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv420p"
@@ -45,10 +45,10 @@ def test_content_decides(samples, name, kind):
     assert kind_of(samples / name) == kind
 
 
-def test_a_film_is_known_by_its_content(samples, tmp_path):
-    film = tmp_path / "recording"
-    film.write_bytes((samples / "film.jpg").read_bytes())
-    assert kind_of(film) == "film"
+def test_a_video_is_known_by_its_content(samples, tmp_path):
+    video = tmp_path / "recording"
+    video.write_bytes((samples / "video.jpg").read_bytes())
+    assert kind_of(video) == "film"
 
 
 @pytest.mark.parametrize(("name", "kind"), [("broken.JPG", "photo"), ("broken.mkv", "film")])
@@ -59,7 +59,7 @@ def test_a_broken_file_is_what_its_name_says(tmp_path, name, kind):
 
 
 def test_other_files_are_refused_with_what_would_do(samples):
-    with pytest.raises(InputError, match=r"neither a photo nor a film .*; give a picture"):
+    with pytest.raises(InputError, match=r"neither a photo nor a video .*; give a picture"):
         require_kind(samples / "notes.doc")
     with pytest.raises(InputError, match=r"absent\.png does not exist"):
         require_kind(samples / "absent.png")

@@ -1,4 +1,4 @@
-"""`sosie inspect`: what it says of a photo and of a film."""
+"""`sosie inspect`: what it says of a photo and of a video."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def test_what_lies_over_a_face(sosie, astronaut, tmp_path):
     assert "--overwrite" in again.err
 
 
-def test_a_film_is_not_drawn(sosie, small, make_film, tmp_path):
-    film = make_film(tmp_path / "film.mp4", [small[:256, :256]] * 2)
-    result = sosie("inspect", film, "--drawing", tmp_path / "drawing.png")
+def test_a_video_is_not_drawn(sosie, small, make_video, tmp_path):
+    video = make_video(tmp_path / "video.mp4", [small[:256, :256]] * 2)
+    result = sosie("inspect", video, "--drawing", tmp_path / "drawing.png")
     assert result.code == 2
     assert "--drawing" in result.err
     assert not (tmp_path / "drawing.png").exists()
@@ -104,12 +104,12 @@ def test_no_face_is_exit_code_3_with_an_empty_list(sosie, scenery, tmp_path):
     assert result.json["faces"] == []
 
 
-def test_a_film_with_a_cut(sosie, small, hopper, make_film, tmp_path):
+def test_a_video_with_a_cut(sosie, small, hopper, make_video, tmp_path):
     """Ten frames of one person, then eight of another: two scenes, a track in each."""
     first = [small[k : k + 256, k : k + 256] for k in range(10)]
     second = [hopper[60 + k : 316 + k, 120:376] for k in range(8)]
-    film = make_film(tmp_path / "cut.mp4", first + second)
-    result = sosie("inspect", film, "--json")
+    video = make_video(tmp_path / "cut.mp4", first + second)
+    result = sosie("inspect", video, "--json")
     assert result.code == 0, result.err
     assert result.err == ""
     found = result.json
@@ -123,7 +123,7 @@ def test_a_film_with_a_cut(sosie, small, hopper, make_film, tmp_path):
     for track in (one, other):
         assert 60 < track["mean_size_px"] < 256
         assert all(low <= high for low, high in track["pose"].values())
-    assert "2 scenes from 0.00, 0.40 s" in sosie("inspect", film).out
+    assert "2 scenes from 0.00, 0.40 s" in sosie("inspect", video).out
 
 
 @pytest.mark.parametrize("name", ["absent.png", "absent.mp4"])

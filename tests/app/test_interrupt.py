@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a film, and a reader that goes away, as a shell sees them."""
+"""Ctrl-C in the middle of a video, and a reader that goes away, as a shell sees them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 
 def wait_for_output(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Until some of the film has reached the disk."""
+    """Until some of the video has reached the disk."""
     while process.poll() is None:
         if any(path.stat().st_size > 10_000 for path in folder.iterdir()):
             return
@@ -50,9 +50,9 @@ def wait_until_listening(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def long_film(small, make_film, tmp_path_factory) -> Path:
+def long_video(small, make_video, tmp_path_factory) -> Path:
     """Each frame is shifted, so that the encoder has something to write."""
-    return make_film(
+    return make_video(
         tmp_path_factory.mktemp("long") / "long.mp4",
         (small[k % 32 : k % 32 + 256, (k * 7) % 32 : (k * 7) % 32 + 256] for k in range(1500)),
     )
@@ -60,11 +60,13 @@ def long_film(small, make_film, tmp_path_factory) -> Path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 @pytest.mark.parametrize("names", ["SIGINT SIGINT SIGTERM", "SIGTERM", "SIGHUP"])
-def test_a_stopped_film_plays_and_says_that_it_is_partial(hopper_path, long_film, tmp_path, names):
+def test_a_stopped_video_plays_and_says_that_it_is_partial(
+    hopper_path, long_video, tmp_path, names
+):
     folder = tmp_path / "results"
     folder.mkdir()
     output = folder / "out.mp4"
-    with start("swap", "-s", hopper_path, "-t", long_film, "-o", output, "--json") as process:
+    with start("swap", "-s", hopper_path, "-t", long_video, "-o", output, "--json") as process:
         wait_for_output(folder, process)
         for name in names.split():
             process.send_signal(getattr(signal, name))
@@ -83,13 +85,13 @@ def test_a_stopped_film_plays_and_says_that_it_is_partial(hopper_path, long_film
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
-def test_a_stop_at_any_moment_of_the_start_leaves_nothing(hopper_path, long_film, tmp_path):
+def test_a_stop_at_any_moment_of_the_start_leaves_nothing(hopper_path, long_video, tmp_path):
     """While modules are loaded, and while networks are."""
     running = []
     for number, moment in enumerate((0.0, 0.1, 0.25, 0.45, 0.7, 1.0)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        process = start("swap", "-s", hopper_path, "-t", long_film, "-o", folder / "o.mp4")
+        process = start("swap", "-s", hopper_path, "-t", long_video, "-o", folder / "o.mp4")
         running.append((process, folder))
         wait_until_listening(process)
         time.sleep(moment)
@@ -156,8 +158,8 @@ for name in ("del", "import"):
     assert (done.stdout, done.stderr) == ("del\nimport\n", "")
 
 
-def test_a_film_is_finished_though_nobody_reads_what_is_said(hopper_path, film_path, tmp_path):
-    with start("swap", "-s", hopper_path, "-t", film_path, "-o", tmp_path / "o.mp4") as process:
+def test_a_video_is_finished_though_nobody_reads_what_is_said(hopper_path, video_path, tmp_path):
+    with start("swap", "-s", hopper_path, "-t", video_path, "-o", tmp_path / "o.mp4") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

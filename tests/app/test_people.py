@@ -1,4 +1,4 @@
-"""`sosie swap --reference` and `--map`: whom they change in photos, films and folders, what they
+"""`sosie swap --reference` and `--map`: whom they change in photos, videos and folders, what they
 report, and what they refuse."""
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def pixels(path):
 
 
 def tint(before, after):
-    """Which colour the change leans to; `none` where nothing has changed by more than a film's
+    """Which color the change leans to; `none` where nothing has changed by more than a video's
     compression does."""
     change = after.astype(int) - before.astype(int)
     different = np.abs(change).max(-1) > 20
@@ -58,7 +58,7 @@ def tint(before, after):
     return ("red", "green", "blue")[int(np.argmax(change[different].mean(0)))]
 
 
-PLAIN = ["--colour", "none"]
+PLAIN = ["--color", "none"]
 
 
 def test_a_reference_changes_that_person_alone(
@@ -114,10 +114,10 @@ def test_maps_change_each_person_by_their_own_source(
     assert all(person["similarity"] > 0.9 for person in people.values())
 
 
-def test_maps_in_a_film(
-    sosie, pair, dyed_paths, make_film, astronaut_path, hopper_path, film_frames, tmp_path
+def test_maps_in_a_video(
+    sosie, pair, dyed_paths, make_video, astronaut_path, hopper_path, video_frames, tmp_path
 ):
-    film = make_film(tmp_path / "pair.mp4", [pair] * 8)
+    video = make_video(tmp_path / "pair.mp4", [pair] * 8)
     output = tmp_path / "out.mp4"
     result = sosie(
         "swap",
@@ -126,14 +126,14 @@ def test_maps_in_a_film(
         "--map",
         f"{astronaut_path}={dyed_paths['blue']}",
         "-t",
-        film,
+        video,
         "-o",
         output,
         "--json",
         *PLAIN,
     )
     assert result.code == 0, result.err
-    for frame in film_frames(output):
+    for frame in video_frames(output):
         assert tint(pair[LEFT], frame[LEFT]) == "blue"
         assert tint(pair[RIGHT], frame[RIGHT]) == "green"
     followed = {track["reference"]: track for track in result.json["followed"]}
@@ -143,7 +143,7 @@ def test_maps_in_a_film(
 
 
 @pytest.fixture
-def film_frames():
+def video_frames():
     def read(path):
         with av.open(str(path)) as container:
             return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

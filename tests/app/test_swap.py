@@ -1,4 +1,4 @@
-"""`sosie swap` on photos, films and folders: what a user finds afterwards."""
+"""`sosie swap` on photos, videos and folders: what a user finds afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def pixels(path):
         return np.array(picture)
 
 
-def film_frames(path):
+def video_frames(path):
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
@@ -59,13 +59,13 @@ def test_the_json_report_of_a_photo(sosie, hopper_path, small_path, tmp_path):
 
 
 def test_options_reach_the_swap(sosie, hopper_path, small_path, tmp_path):
-    for name, options in (("none", ["--colour", "none"]), ("light", ["--blend", "alpha"])):
+    for name, options in (("none", ["--color", "none"]), ("light", ["--blend", "alpha"])):
         output = tmp_path / f"{name}.png"
         assert sosie("swap", "-s", hopper_path, "-t", small_path, "-o", output, *options).code == 0
     assert difference(pixels(tmp_path / "none.png"), pixels(tmp_path / "light.png")).max() > 8
 
 
-def test_several_sources_after_one_flag(sosie, hopper_path, small_path, film_path, tmp_path):
+def test_several_sources_after_one_flag(sosie, hopper_path, small_path, video_path, tmp_path):
     """The portrait itself is the nearer in pose, so that it is the one taken."""
     output = tmp_path / "out.mp4"
     result = sosie(
@@ -84,38 +84,38 @@ def test_several_sources_after_one_flag(sosie, hopper_path, small_path, film_pat
     assert not output.exists()
 
 
-def test_a_film_is_swapped_in_every_frame(sosie, hopper_path, film_path, tmp_path):
+def test_a_video_is_swapped_in_every_frame(sosie, hopper_path, video_path, tmp_path):
     output = tmp_path / "out.mp4"
-    result = sosie("swap", "-s", hopper_path, "-t", film_path, "-o", output, "--json")
+    result = sosie("swap", "-s", hopper_path, "-t", video_path, "-o", output, "--json")
     assert result.code == 0, result.err
     assert result.err == ""
     report = result.json
     assert (report["frames"], report["swapped_frames"], report["tracks"]) == (12, 12, 1)
     assert report["skipped"] == []
     assert report["fps"] > 0
-    before, after = film_frames(film_path), film_frames(output)
+    before, after = video_frames(video_path), video_frames(output)
     assert len(after) == 12
     for old, new in zip(before, after, strict=True):
         face = difference(old, new)[80:160, 90:160]
         assert face.mean() > 8
 
 
-def test_a_part_of_a_film_by_timecodes(sosie, hopper_path, film_path, tmp_path):
+def test_a_part_of_a_video_by_timecodes(sosie, hopper_path, video_path, tmp_path):
     output = tmp_path / "part.mkv"
     times = ["--start", "0:00.12", "--end", "00:00:00.32"]
-    result = sosie("swap", "-s", hopper_path, "-t", film_path, "-o", output, *times)
+    result = sosie("swap", "-s", hopper_path, "-t", video_path, "-o", output, *times)
     assert result.code == 0, result.err
     assert "5 of 5 frames swapped" in result.out
-    assert len(film_frames(output)) == 5
+    assert len(video_frames(output)) == 5
 
 
 def test_a_folder_with_good_and_bad_files(
-    sosie, hopper_path, small_path, film_path, scenery, tmp_path
+    sosie, hopper_path, small_path, video_path, scenery, tmp_path
 ):
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "a.png").write_bytes(small_path.read_bytes())
-    (folder / "b.mp4").write_bytes(film_path.read_bytes())
+    (folder / "b.mp4").write_bytes(video_path.read_bytes())
     (folder / "c.jpg").write_bytes(b"no picture at all")
     Image.fromarray(scenery).save(folder / "d.png")
     (folder / "notes.txt").write_text("notes")
@@ -218,10 +218,10 @@ def test_python_takes_the_options_that_the_command_line_takes(
     import sosie as package
 
     output = tmp_path / "out.png"
-    arguments = ["--blend", "alpha", "--colour", "match", "--shape", "0.5"]
+    arguments = ["--blend", "alpha", "--color", "match", "--shape", "0.5"]
     assert sosie("swap", "-s", hopper_path, "-t", small_path, "-o", output, *arguments).code == 0
     options = package.SwapOptions.from_dict(
-        json.loads('{"blend": "alpha", "colour": "match", "shape": 0.5}')
+        json.loads('{"blend": "alpha", "color": "match", "shape": 0.5}')
     )
     result = package.swap_image(hopper_path, small_path, options)
     np.testing.assert_array_equal(result.image, pixels(output))

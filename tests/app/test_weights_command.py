@@ -32,11 +32,11 @@ def test_the_list_shows_every_shipped_model(sosie):
     for name, card in cards.embedded_cards().items():
         size = (MODELS / card.file).stat().st_size / 1e6
         figure, value = next(iter(card.figures.items()))
-        for words in (name, f"{size:.2f} MB", card.licence, card.date, card.summary):
+        for words in (name, f"{size:.2f} MB", card.license, card.date, card.summary):
             assert words in result.out
         assert f"{figure} {value:g}" in result.out
         for origin in (*card.data, *card.teachers):
-            assert f"{origin.name}: {origin.licence}" in result.out
+            assert f"{origin.name}: {origin.license}" in result.out
     assert "research alone" in result.out
 
 

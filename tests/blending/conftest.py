@@ -1,4 +1,4 @@
-"""Crops and swapped crops without a network: a model face in a picture of any colours."""
+"""Crops and swapped crops without a network: a model face in a picture of any colors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def crop_of() -> Callable[..., Crop]:
 
 @pytest.fixture(scope="session")
 def swapped_with() -> Callable[..., SwappedCrop]:
-    """A swapped crop: float pixels (or one colour) with a mask and no parts of the target's."""
+    """A swapped crop: float pixels (or one color) with a mask and no parts of the target's."""
 
     def make(
         crop: Crop,

@@ -1,4 +1,4 @@
-"""The target's light and colour on the swapped face."""
+"""The target's light and color on the swapped face."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def side_light(strength: float = 0.5) -> np.ndarray:
 
 
 def cheeks(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean colour of the left and of the right cheek."""
+    """Mean color of the left and of the right cheek."""
     return picture[80:105, 35:55].mean((0, 1)), picture[80:105, 105:125].mean((0, 1))
 
 

@@ -13,7 +13,7 @@ from sosie.blending.composer import ComposeOptions, compose
 from sosie.blending.mask import face_mask
 from sosie.blending.paste import paste
 from sosie.geometry.alignment import warp
-from sosie.options import BLENDS, COLOURS
+from sosie.options import BLENDS, COLORS
 from sosie.types import Crop, Face, SwappedCrop
 
 CropOf = Callable[..., Crop]
@@ -40,9 +40,7 @@ def make(
     return Makers(model_face, crop_of, swapped_with, textured)
 
 
-every_choice = pytest.mark.parametrize(
-    ("blend", "colour"), list(itertools.product(BLENDS, COLOURS))
-)
+every_choice = pytest.mark.parametrize(("blend", "color"), list(itertools.product(BLENDS, COLORS)))
 
 
 def deep(picture: np.ndarray, dtype: type) -> np.ndarray:
@@ -55,11 +53,11 @@ def deep(picture: np.ndarray, dtype: type) -> np.ndarray:
 @every_choice
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_outside_the_mask_the_target_stands_to_the_bit(
-    make: Makers, blend: str, colour: str, dtype: type
+    make: Makers, blend: str, color: str, dtype: type
 ) -> None:
     frame = deep(make.textured(180, 160), dtype)
     before = frame.copy()
-    face = make.face(15, 0, 10, unit_px=30, centre=(95, 80))
+    face = make.face(15, 0, 10, unit_px=30, center=(95, 80))
     crop = make.crop(frame, face, window=(30, 15, 165, 150))
     pixels = make.textured(135, 135, 5).astype(np.float32) / 255
     vouched = np.ones((135, 135), np.float32)
@@ -67,7 +65,7 @@ def test_outside_the_mask_the_target_stands_to_the_bit(
     pixels[vouched == 0] = np.nan  # undefined where the method does not vouch
     pixels = np.nan_to_num(pixels, nan=7.0)
     swapped = make.swapped(crop, pixels, vouched)
-    options = ComposeOptions(blend, colour, 0.04)
+    options = ComposeOptions(blend, color, 0.04)
     patch = compose(frame, crop, swapped, options)
     assert np.array_equal(frame, before)
     assert patch.pixels.dtype == dtype
@@ -83,12 +81,12 @@ def test_outside_the_mask_the_target_stands_to_the_bit(
 
 @every_choice
 def test_a_face_like_the_target_changes_next_to_nothing(
-    make: Makers, blend: str, colour: str
+    make: Makers, blend: str, color: str
 ) -> None:
     frame = make.textured(160, 160)
-    crop = make.crop(frame, make.face(unit_px=30, centre=(80, 75)))
+    crop = make.crop(frame, make.face(unit_px=30, center=(80, 75)))
     swapped = make.swapped(crop, frame.astype(np.float32) / 255)
-    patch = compose(frame, crop, swapped, ComposeOptions(blend, colour, 0.03))
+    patch = compose(frame, crop, swapped, ComposeOptions(blend, color, 0.03))
     assert np.abs(patch.pixels.astype(int) - frame).max() <= 1
 
 
@@ -96,7 +94,7 @@ def test_a_face_like_the_target_changes_next_to_nothing(
 def test_through_a_turned_and_smaller_crop(make: Makers, dtype: type) -> None:
     """As a network's aligned crop goes: the face is painted where it is, and only there."""
     frame = deep(make.textured(240, 220), dtype)
-    face = make.face(0, 0, 35, unit_px=36, centre=(130, 105))
+    face = make.face(0, 0, 35, unit_px=36, center=(130, 105))
     angle = np.radians(-35)
     turn = 0.6 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = np.column_stack([turn, np.array([64, 60]) - turn @ (130, 105)])
@@ -107,8 +105,8 @@ def test_through_a_turned_and_smaller_crop(make: Makers, dtype: type) -> None:
     paste(result, patch)
     top = np.iinfo(dtype).max
     painted = np.abs(result / top - (0.9, 0.1, 0.5)).max(-1) < 0.01
-    inner = make.crop(frame, make.face(0, 0, 35, unit_px=31, centre=(130, 105)))
-    outer = make.crop(frame, make.face(0, 0, 35, unit_px=40, centre=(130, 105)))
+    inner = make.crop(frame, make.face(0, 0, 35, unit_px=31, center=(130, 105)))
+    outer = make.crop(frame, make.face(0, 0, 35, unit_px=40, center=(130, 105)))
     everywhere = make.swapped(inner, (0, 0, 0))
     assert painted[face_mask(inner, everywhere, 0) == 1].all()
     outside = face_mask(outer, everywhere, 0) == 0
@@ -118,18 +116,18 @@ def test_through_a_turned_and_smaller_crop(make: Makers, dtype: type) -> None:
 def test_the_targets_own_parts_are_not_lit_twice(make: Makers) -> None:
     """Eyes that come from the target have its light already."""
     frame = np.full((160, 160, 3), (60, 40, 30), np.uint8)
-    crop = make.crop(frame, make.face(unit_px=30, centre=(80, 75)))
+    crop = make.crop(frame, make.face(unit_px=30, center=(80, 75)))
     pixels = np.full((160, 160, 3), (0.9, 0.7, 0.6), np.float32)
     own = np.zeros((160, 160), np.float32)
     own[60:66, 60:72] = 1
     pixels[own == 1] = np.array((200, 210, 220)) / 255
-    for colour in COLOURS:
+    for color in COLORS:
         swapped = make.swapped(crop, pixels, 1.0, own)
-        patch = compose(frame, crop, swapped, ComposeOptions("alpha", colour, 0.03))
+        patch = compose(frame, crop, swapped, ComposeOptions("alpha", color, 0.03))
         assert np.array_equal(np.unique(patch.pixels[own == 1], axis=0), [(200, 210, 220)])
     # And they have no say in what light the rest gets.
-    for colour in ("light", "match"):
-        options = ComposeOptions("alpha", colour, 0)
+    for color in ("light", "match"):
+        options = ComposeOptions("alpha", color, 0)
         a, b = (
             compose(frame, crop, make.swapped(crop, eyes, 1.0, own), options)
             for eyes in (pixels, np.where(own[..., None] == 1, np.float32(0.2), pixels))
@@ -138,23 +136,23 @@ def test_the_targets_own_parts_are_not_lit_twice(make: Makers) -> None:
         assert np.abs(a.pixels[skin].astype(int) - b.pixels[skin]).max() <= 1
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_a_face_that_its_method_has_lit_keeps_its_light(make: Makers, colour: str) -> None:
+@pytest.mark.parametrize("color", COLORS)
+def test_a_face_that_its_method_has_lit_keeps_its_light(make: Makers, color: str) -> None:
     frame = make.textured(160, 160)
-    crop = make.crop(frame, make.face(unit_px=40, centre=(80, 80)))
+    crop = make.crop(frame, make.face(unit_px=40, center=(80, 80)))
     lit = np.full((160, 160, 3), 0.25, np.float32)
     swapped = make.swapped(crop, lit, 1.0, np.ones((160, 160), np.float32))
-    patch = compose(frame, crop, swapped, ComposeOptions("alpha", colour, 0.02))
+    patch = compose(frame, crop, swapped, ComposeOptions("alpha", color, 0.02))
     assert (patch.pixels[75:85, 75:85] == 64).all()
 
 
 def test_a_face_without_any_visible_part_changes_nothing(make: Makers) -> None:
     frame = np.full((120, 120, 3), 90, np.uint8)
     hidden = np.zeros((120, 120), np.float32)
-    crop = make.crop(frame, make.face(unit_px=25, centre=(60, 60)), visible=hidden)
-    for blend, colour in itertools.product(BLENDS, COLOURS):
+    crop = make.crop(frame, make.face(unit_px=25, center=(60, 60)), visible=hidden)
+    for blend, color in itertools.product(BLENDS, COLORS):
         patch = compose(
-            frame, crop, make.swapped(crop, (1, 0, 0)), ComposeOptions(blend, colour, 0.03)
+            frame, crop, make.swapped(crop, (1, 0, 0)), ComposeOptions(blend, color, 0.03)
         )
         assert not patch.mask.any()
         assert np.array_equal(patch.pixels, frame)
@@ -163,7 +161,7 @@ def test_a_face_without_any_visible_part_changes_nothing(make: Makers) -> None:
 def test_a_smooth_deep_face_stays_smooth(make: Makers) -> None:
     """16 bits: no steps of 256."""
     ramp = np.tile(np.linspace(20000, 24000, 160).astype(np.uint16)[None, :, None], (160, 1, 3))
-    crop = make.crop(ramp, make.face(unit_px=30, centre=(80, 75)))
+    crop = make.crop(ramp, make.face(unit_px=30, center=(80, 75)))
     swapped = make.swapped(crop, ramp[:, ::-1].astype(np.float32) / 65535)
     for blend in BLENDS:
         patch = compose(ramp, crop, swapped, ComposeOptions(blend, "none", 0.03))

@@ -24,7 +24,7 @@ def test_the_other_face_keeps_its_pixels(model_face: Callable[..., Face], dtype:
         pixels=np.full((150, 120, 3), top, dtype),
         mask=np.ones((150, 120), bool),
     )
-    other = model_face(unit_px=40, centre=(200, 120))
+    other = model_face(unit_px=40, center=(200, 120))
     outline = other.landmarks[list(mesh.OVAL), :2]
     inside = fill_polygon(outline, 320, 240, antialiased=False) > 0
     covered = np.zeros((240, 320), bool)
@@ -48,5 +48,5 @@ def test_the_other_face_keeps_its_pixels(model_face: Callable[..., Face], dtype:
 def test_a_face_elsewhere_changes_nothing(model_face: Callable[..., Face]) -> None:
     patch = Patch(10, 10, np.zeros((50, 50, 3), np.uint8), np.ones((50, 50), bool))
     frame = np.full((240, 320, 3), 9, np.uint8)
-    for centre in ((200, 120), (200, 35), (35, 200), (-200, 30)):
-        assert spare(patch, frame, model_face(unit_px=20, centre=centre)) is patch
+    for center in ((200, 120), (200, 35), (35, 200), (-200, 30)):
+        assert spare(patch, frame, model_face(unit_px=20, center=center)) is patch

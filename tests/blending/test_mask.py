@@ -37,7 +37,7 @@ def test_exactly_nothing_outside_the_outline_and_all_well_inside(
     swapped_with: SwappedWith,
     pose: tuple[float, ...],
 ) -> None:
-    crop = crop_of(FRAME, model_face(*pose, centre=(120, 125)))
+    crop = crop_of(FRAME, model_face(*pose, center=(120, 125)))
     mask = face_mask(crop, swapped_with(crop, (0, 0, 0)), 0.03)
     depth = depth_in_outline(crop)
     assert mask.dtype == np.float32
@@ -57,7 +57,7 @@ def test_the_soft_edge_rises_over_a_share_of_the_face(
     unit_px: float,
     feather: float,
 ) -> None:
-    crop = crop_of(FRAME, model_face(unit_px=unit_px, centre=(120, 125)))
+    crop = crop_of(FRAME, model_face(unit_px=unit_px, center=(120, 125)))
     mask = face_mask(crop, swapped_with(crop, (0, 0, 0)), feather)
     width_px = feather * face_size_px(crop)
     # Up from the chin, where the outline is nearly level.
@@ -85,7 +85,7 @@ def test_what_lies_in_front_of_the_face_is_left_alone(
     visible = np.ones(FRAME.shape[:2], np.float32)
     visible[100:140] = 0
     visible[140:150] = 0.3
-    crop = crop_of(FRAME, model_face(centre=(120, 125)), visible=visible)
+    crop = crop_of(FRAME, model_face(center=(120, 125)), visible=visible)
     mask = face_mask(crop, swapped_with(crop, (0, 0, 0)), 0.03)
     assert (mask[100:150] == 0).all()
     assert mask[80, 120] == mask[170, 120] == 1
@@ -99,7 +99,7 @@ def test_where_the_method_does_not_vouch_for_its_pixels_is_left_alone(
     vouched = np.ones(FRAME.shape[:2], np.float32)
     vouched[:, :100] = 0
     vouched[:, 180:] = 0.7
-    crop = crop_of(FRAME, model_face(centre=(120, 125)))
+    crop = crop_of(FRAME, model_face(center=(120, 125)))
     mask = face_mask(crop, swapped_with(crop, (0, 0, 0), vouched), 0.03)
     assert (mask[:, :100] == 0).all()
     assert mask[125, 140] == 1
@@ -112,7 +112,7 @@ def test_all_of_a_turned_face_that_is_seen_is_in_the_mask(
     model_face: Callable[..., Face], crop_of: CropOf, swapped_with: SwappedWith, yaw: float
 ) -> None:
     """The nose and the far cheek stand out beyond the line from the forehead to the chin."""
-    face = model_face(yaw, unit_px=50, centre=(120, 125))
+    face = model_face(yaw, unit_px=50, center=(120, 125))
     crop = crop_of(FRAME, face)
     mask = face_mask(crop, swapped_with(crop, (0, 0, 0)), 0.03)
     seen = np.zeros(FRAME.shape[:2], np.uint8)
@@ -129,7 +129,7 @@ def test_the_edge_of_the_frame_is_no_edge_of_the_face(
     model_face: Callable[..., Face], crop_of: CropOf, swapped_with: SwappedWith
 ) -> None:
     """A face that is cut by the frame is swapped up to its last row."""
-    crop = crop_of(FRAME, model_face(centre=(0, 240)))
+    crop = crop_of(FRAME, model_face(center=(0, 240)))
     mask = face_mask(crop, swapped_with(crop, (0, 0, 0)), 0.05)
     assert (mask[200:, 0] == 1).all()
     assert (mask[259, :20] == 1).all()
@@ -138,7 +138,7 @@ def test_the_edge_of_the_frame_is_no_edge_of_the_face(
 def test_no_weight_so_small_that_it_shows_nowhere(
     model_face: Callable[..., Face], crop_of: CropOf, swapped_with: SwappedWith
 ) -> None:
-    crop = crop_of(FRAME, model_face(centre=(120, 125)))
+    crop = crop_of(FRAME, model_face(center=(120, 125)))
     mask = face_mask(crop, swapped_with(crop, (0, 0, 0)), 0.5)
     assert mask[mask > 0].min() >= 1 / 512
     assert 0.5 < mask.max() <= 1

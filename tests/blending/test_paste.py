@@ -60,9 +60,9 @@ def test_a_crop_goes_back_to_where_it_was_cut(
         moved = np.roll(back, (y, x), (0, 1))
         assert np.abs(moved - picture[y0:y1, x0:x1])[inside].mean() > 4 * off
     # The window is the crop's own bounds: its middle is the crop's middle.
-    centre = invert(matrix)[:, :2] @ (63.5, 63.5) + invert(matrix)[:, 2]
+    center = invert(matrix)[:, :2] @ (63.5, 63.5) + invert(matrix)[:, 2]
     if x0 > 0 and y0 > 0 and x1 < 320 and y1 < 240:
-        assert np.abs(np.array([(x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2]) - centre).max() <= 1
+        assert np.abs(np.array([(x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2]) - center).max() <= 1
     rows, columns = np.nonzero(placed > 0.5)
     middle = invert(matrix)[:, :2] @ (63, 63) + invert(matrix)[:, 2]
     assert columns.mean() + x0 == pytest.approx(middle[0], abs=0.1)

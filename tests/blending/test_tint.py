@@ -1,4 +1,4 @@
-"""Grey, sepia and other pictures of one tint, and pictures with colors."""
+"""Gray, sepia and other pictures of one tint, and pictures with colors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEPIA = picture_of(RAMP * 1.05 + 8, RAMP * 0.9 + 5, RAMP * 0.68)
 COLORED = np.random.default_rng(0).random((40, 40, 3)).astype(np.float32)
 
 
-def test_a_grey_picture_makes_grey_to_the_bit() -> None:
+def test_a_gray_picture_makes_gray_to_the_bit() -> None:
     result = measure_tint(picture_of(RAMP, RAMP, RAMP)).applied(COLORED)
     assert np.array_equal(result[..., 0], result[..., 1])
     assert np.array_equal(result[..., 0], result[..., 2])
@@ -31,14 +31,14 @@ def test_sepia_makes_sepia_of_the_same_luma(deep: bool) -> None:
     pixels = SEPIA.astype(np.uint16) * 257 if deep else SEPIA
     tint = measure_tint(pixels)
     assert tint.strength == 1
-    grey = np.repeat((RAMP / 255)[..., None], 3, axis=2).astype(np.float32)
-    result = tint.applied(grey)
+    gray = np.repeat((RAMP / 255)[..., None], 3, axis=2).astype(np.float32)
+    result = tint.applied(gray)
     weights = np.array([0.299, 0.587, 0.114])
-    assert np.abs(result @ weights - grey @ weights)[:, :-5].max() < 0.01
+    assert np.abs(result @ weights - gray @ weights)[:, :-5].max() < 0.01
     # What the picture has at that luma.
     luma = SEPIA @ weights / 255
     for channel in (0, 2):
-        expected = np.interp(grey[0, 5:-5, 0], luma[0], SEPIA[0, :, channel] / 255)
+        expected = np.interp(gray[0, 5:-5, 0], luma[0], SEPIA[0, :, channel] / 255)
         assert np.abs(result[0, 5:-5, channel] - expected).max() < 0.02
 
 

@@ -23,8 +23,8 @@ def _row_of(number: int, **changes: Any) -> FaceRow:
     face = hashlib.sha256(str(number).encode()).hexdigest()[:16]
     row = FaceRow(
         id=face,
-        file=f"faces/film/{number:06}-{face}.png",
-        input="film.mp4",
+        file=f"faces/video/{number:06}-{face}.png",
+        input="video.mp4",
         input_sha256="0" * 64,
         frame=number,
         time_s=number / 25,
@@ -58,7 +58,7 @@ def _row_of(number: int, **changes: Any) -> FaceRow:
 
 
 def _put_pictures(folder: Path, rows: Sequence[FaceRow]) -> None:
-    """A grey picture for each row, where it says."""
+    """A gray picture for each row, where it says."""
     for row in rows:
         path = folder / row.file
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -92,7 +92,7 @@ def test_a_merge_that_was_cut_short_doubles_nothing(make_set, monkeypatch, row_o
 def test_what_a_killed_process_left_is_tidied_up(make_set):
     store = make_set(1)
     (store.folder / ".journal").mkdir()
-    left = [".journal/.00000001.0a1b2c3d.tmp.parquet", "faces/film/.0001-ab.0a1b2c3d.tmp.png"]
+    left = [".journal/.00000001.0a1b2c3d.tmp.parquet", "faces/video/.0001-ab.0a1b2c3d.tmp.png"]
     for name in left:
         (store.folder / name).write_bytes(b"half")
     store.tidy()
@@ -174,10 +174,10 @@ def test_pictures_moved_by_hand_are_followed(make_set, row_of, put_pictures):
 
     places = [carry(0, "faces/anna"), carry(1, "rejected/ugly"), carry(2, "doubtful/anna")]
     (store.folder / files[3]).unlink()
-    (store.folder / "faces/film/holiday.png").write_bytes(b"")
+    (store.folder / "faces/video/holiday.png").write_bytes(b"")
     found = store.sync()
     assert (found.moved, found.missing) == (3, 1)
-    assert found.strange == ("faces/film/holiday.png",)
+    assert found.strange == ("faces/video/holiday.png",)
     read = store.read(["file", "person", "rejected"])
     assert read["file"].tolist() == [*places, *files[3:]]
     assert read["person"].tolist() == ["anna", "", "", "", "", ""]

@@ -46,7 +46,7 @@ def test_a_face_pasted_onto_itself_changes_nothing(pictures, model_face):
 def test_a_face_is_pasted_inside_its_outline_alone(pictures, model_face):
     face = model_face(unit_px=40)
     pasted = baselines.paste_face(*pictures, face, face)
-    x, y = np.rint(face.centre).astype(int)
+    x, y = np.rint(face.center).astype(int)
     assert np.abs(pasted[y, x].astype(int) - pictures[0][y, x]).max() <= 1
     x0, y0, x1, y1 = face.box.astype(int)
     outside = np.ones(pasted.shape[:2], bool)
@@ -55,18 +55,18 @@ def test_a_face_is_pasted_inside_its_outline_alone(pictures, model_face):
 
 
 def test_a_face_is_moved_by_the_five_points(pictures, model_face):
-    face = model_face(unit_px=30, centre=(100, 120))
+    face = model_face(unit_px=30, center=(100, 120))
     matrix = np.array([[1.2, 0, 20], [0, 1.2, -10]])
     onto = make_face(transform_points(face.landmarks, matrix), 0.9)
     pasted = baselines.paste_face(*pictures, face, onto)
     moved = cv2.warpAffine(pictures[0], matrix, (256, 256), flags=cv2.INTER_CUBIC)
-    x, y = np.rint(onto.centre).astype(int)
+    x, y = np.rint(onto.center).astype(int)
     part = np.s_[y - 10 : y + 10, x - 10 : x + 10]
     assert np.abs(pasted[part].astype(float) - moved[part]).mean() < 2
 
 
 def test_nothing_is_pasted_from_beyond_the_source_photo(pictures, model_face):
-    face = model_face(unit_px=40, centre=(20, 128))
+    face = model_face(unit_px=40, center=(20, 128))
     onto = model_face(unit_px=40)
     pasted = baselines.paste_face(*pictures, face, onto)
     # The middle of the face is pasted; its left side, which the photo has not, is the target's.

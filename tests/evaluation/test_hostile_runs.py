@@ -8,7 +8,7 @@ import pytest
 
 from sosie.errors import InputError
 from sosie.evaluation.results import PICTURES, RESULTS, TRAITS, RunFolder
-from sosie.evaluation.video_record import read_film_record
+from sosie.evaluation.video_record import read_video_record
 
 CONFIG = {
     "method": "graft", "swap": {}, "pairs": {"sha256": "a"}, "score": {}, "weights": {},
@@ -60,16 +60,16 @@ def test_what_a_run_calls_a_pair_is_no_path(tmp_path, mine):
         ({}, {"time_s": 10**400}, r"moments\.json"),
     ],
 )
-def test_a_tampered_record_of_a_film_is_said(tmp_path, frame, moment, words):
+def test_a_tampered_record_of_a_video_is_said(tmp_path, frame, moment, words):
     (tmp_path / "frames.jsonl").write_text(json.dumps({**FRAME, **frame}) + "\n")
     (tmp_path / "moments.json").write_text(json.dumps([{**MOMENT, **moment}]))
     with pytest.raises(InputError, match=words):
-        read_film_record(tmp_path)
+        read_video_record(tmp_path)
 
 
-def test_a_good_record_of_a_film_is_read(tmp_path):
+def test_a_good_record_of_a_video_is_read(tmp_path):
     (tmp_path / "frames.jsonl").write_text(json.dumps(FRAME) + "\n")
     (tmp_path / "moments.json").write_text(json.dumps([MOMENT]))
-    found = read_film_record(tmp_path)
+    found = read_video_record(tmp_path)
     assert found.curves[0].values == {"flicker": (0.5,)}
     assert found.moments[0].file == tmp_path / "moments" / "a.jpg"

@@ -1,4 +1,4 @@
-"""Pictures of a list: out of folders, archives and films."""
+"""Pictures of a list: out of folders, archives and videos."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def test_another_picture_is_noticed(root, tmp_path):
             album.file("faces.zip/ben/2.png")
 
 
-def test_frames_of_a_film_are_those_with_their_numbers(root, tmp_path, monkeypatch):
-    with av.open(str(root / "film.mkv"), "w") as container:
+def test_frames_of_a_video_are_those_with_their_numbers(root, tmp_path, monkeypatch):
+    with av.open(str(root / "video.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.width = stream.height = 32
         stream.pix_fmt = "bgr0"
@@ -88,14 +88,14 @@ def test_frames_of_a_film_are_those_with_their_numbers(root, tmp_path, monkeypat
             picture = np.full((32, 32, 3), number * 20, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
-    names = ["film.mkv#7", "film.mkv#2"]
+    names = ["video.mkv#7", "video.mkv#2"]
     with Album(root, tmp_path / "out", names) as album:
         first = album.file(names[0])
         # Both were taken in one pass.
-        monkeypatch.setattr("sosie.evaluation.image_store.open_film", None)
+        monkeypatch.setattr("sosie.evaluation.image_store.open_video", None)
         for path, number in ((first, 7), (album.file(names[1]), 2)):
             assert np.unique(np.asarray(Image.open(path))).tolist() == [number * 20]
         assert album.content(names[0]) is None
         monkeypatch.undo()
         with pytest.raises(InputError, match="has no frame 99"):
-            album.file("film.mkv#99")
+            album.file("video.mkv#99")

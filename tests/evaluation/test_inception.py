@@ -19,7 +19,7 @@ def network():
 
 
 def test_it_has_the_size_of_inception_v3(network):
-    """21,785,568 numbers without the classifier, in 94 convolutions each with a normalisation."""
+    """21,785,568 numbers without the classifier, in 94 convolutions each with a normalization."""
     assert sum(p.numel() for p in network.parameters()) == 21_785_568
     assert sum(name.endswith("conv.weight") for name in network.state_dict()) == 94
 

@@ -168,7 +168,7 @@ def test_digests_are_those_of_the_files(tmp_path):
     assert sorted(drawn.sha256.values()) == sorted(packed.sha256.values())
 
 
-def film(path: Path, frames: int) -> None:
+def video(path: Path, frames: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
@@ -183,43 +183,43 @@ def film(path: Path, frames: int) -> None:
 def ffpp(tmp_path) -> Path:
     root = tmp_path / "ffpp"
     for name in ("000", "003", "010"):
-        film(root / "original_sequences/youtube/c23/videos" / f"{name}.mp4", 20)
+        video(root / "original_sequences/youtube/c23/videos" / f"{name}.mp4", 20)
     return root
 
 
-def test_films_are_every_third_target(faces, tmp_path):
+def test_videos_are_every_third_target(faces, tmp_path):
     for name in ("a", "b"):
-        film(tmp_path / "films" / f"{name}.mp4", 20)
+        video(tmp_path / "videos" / f"{name}.mp4", 20)
     plain = draw("folder", Request((faces,), 90, seed=3))
-    drawn = draw("folder", Request((faces,), 90, seed=3, films=(tmp_path / "films",)))
+    drawn = draw("folder", Request((faces,), 90, seed=3, videos=(tmp_path / "videos",)))
     assert drawn.root == tmp_path
     assert [p.sources for p in drawn.pairs] == [(f"faces/{p.sources[0]}",) for p in plain.pairs]
     uses = Counter(pair.target for pair in drawn.pairs[2::3])
-    # Ten frames of each film, by turns.
+    # Ten frames of each video, by turns.
     assert len(uses) == 20
     assert set(uses.values()) == {1, 2}
     assert {pair.target_person for pair in drawn.pairs[2::3]} == {
-        "films/films/a.mp4",
-        "films/films/b.mp4",
+        "videos/videos/a.mp4",
+        "videos/videos/b.mp4",
     }
     photos = [k for k in range(90) if k % 3 != 2]
     assert [drawn.pairs[k].target for k in photos] == [
         f"faces/{plain.pairs[k].target}" for k in photos
     ]
-    again = draw("folder", Request((faces,), 90, seed=3, films=(tmp_path / "films",)))
+    again = draw("folder", Request((faces,), 90, seed=3, videos=(tmp_path / "videos",)))
     assert again == drawn
 
 
-def test_films_that_are_none(faces, ffpp, tmp_path):
-    with pytest.raises(InputError, match="is no film and holds none"):
-        draw("folder", Request((faces,), films=(faces,)))
-    with pytest.raises(InputError, match="is no film and holds none"):
-        draw("folder", Request((faces,), films=(tmp_path / "gone.mp4",)))
-    with pytest.raises(UsageError, match="leave out --films"):
-        draw("ffpp", Request((ffpp,), films=(ffpp,)))
+def test_videos_that_are_none(faces, ffpp, tmp_path):
+    with pytest.raises(InputError, match="is no video and holds none"):
+        draw("folder", Request((faces,), videos=(faces,)))
+    with pytest.raises(InputError, match="is no video and holds none"):
+        draw("folder", Request((faces,), videos=(tmp_path / "gone.mp4",)))
+    with pytest.raises(UsageError, match="leave out --videos"):
+        draw("ffpp", Request((ffpp,), videos=(ffpp,)))
 
 
-def test_ffpp_takes_ten_frames_of_every_film_by_the_datasets_own_pairs(ffpp):
+def test_ffpp_takes_ten_frames_of_every_video_by_the_datasets_own_pairs(ffpp):
     (ffpp / "splits").mkdir()
     (ffpp / "splits" / "test.json").write_text(json.dumps([["000", "003"], ["010", "999"]]))
     drawn = draw("ffpp", Request((ffpp,), split="test"))
@@ -236,7 +236,7 @@ def test_ffpp_takes_ten_frames_of_every_film_by_the_datasets_own_pairs(ffpp):
     assert set(few.pairs) <= set(drawn.pairs)
 
 
-def test_ffpp_by_the_names_of_manipulated_films(ffpp):
+def test_ffpp_by_the_names_of_manipulated_videos(ffpp):
     folder = ffpp / "manipulated_sequences" / "Deepfakes" / "c23" / "videos"
     folder.mkdir(parents=True)
     (folder / "000_010.mp4").touch()
@@ -245,17 +245,17 @@ def test_ffpp_by_the_names_of_manipulated_films(ffpp):
 
 
 def test_ffpp_that_is_not_whole(ffpp, tmp_path):
-    with pytest.raises(InputError, match="nothing says which films are swapped"):
+    with pytest.raises(InputError, match="nothing says which videos are swapped"):
         draw("ffpp", Request((ffpp,)))
     with pytest.raises(InputError, match=r"no .*val\.json; get the lists"):
         draw("ffpp", Request((ffpp,), split="val"))
     with pytest.raises(InputError, match=r"There is no .*c40"):
         draw("ffpp", Request((ffpp,), compression="c40"))
     (ffpp / "test.json").write_text("[[1]]")
-    with pytest.raises(InputError, match="is no list of paired films"):
+    with pytest.raises(InputError, match="is no list of paired videos"):
         draw("ffpp", Request((ffpp,)))
     (ffpp / "test.json").write_text('[["998", "999"]]')
-    with pytest.raises(InputError, match="None of the paired films"):
+    with pytest.raises(InputError, match="None of the paired videos"):
         draw("ffpp", Request((ffpp,)))
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from sosie.errors import InputError, UsageError
-from sosie.evaluation.recognition import open_recogniser
+from sosie.evaluation.recognition import open_embedder
 from sosie.evaluation.sample import look_at
 
 
 @pytest.fixture(scope="module")
 def network_file(tmp_path_factory):
-    """Networks whose answer is their picture's mean colours in an 8 x 8 grid, less an offset."""
+    """Networks whose answer is their picture's mean colors in an 8 x 8 grid, less an offset."""
     onnx = pytest.importorskip("onnx")
     helper, kinds = onnx.helper, onnx.TensorProto
     folder = tmp_path_factory.mktemp("recognisers")
@@ -50,9 +50,9 @@ def network_file(tmp_path_factory):
 
 @pytest.fixture
 def plain(model_face):
-    def make(*colours):
+    def make(*colors):
         face = model_face()
-        return [(np.full((256, 256, 3), colour, np.uint8), face) for colour in colours]
+        return [(np.full((256, 256, 3), color, np.uint8), face) for color in colors]
 
     return make
 
@@ -61,11 +61,11 @@ def plain(model_face):
 @pytest.mark.parametrize("batch", ["n", 1, 4])
 def test_layouts_and_batches_give_one_answer(channels_first, batch, network_file, plain):
     path = network_file(f"net{channels_first}{batch}", batch, channels_first=channels_first)
-    network = open_recogniser(f"{path}:range=0..255", 1)
+    network = open_embedder(f"{path}:range=0..255", 1)
     found = network.embed(plain(*[(k + 1, 100, 0) for k in range(6)]))
     assert found.shape == (6, 48)
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
-    # 16 places a colour: the first colour's share grows, in order.
+    # 16 places a color: the first color's share grows, in order.
     assert np.allclose(found[:, 0] / found[:, 16], np.arange(1, 7) / 100, atol=1e-5)
     assert network.embed([]).shape[0] == 0
 
@@ -75,7 +75,7 @@ def test_layouts_and_batches_give_one_answer(channels_first, batch, network_file
     [("", 0.6), (":range=-1..1", 0.6), (":range=0..1", 0.8), (":range=0..255", 204)],
 )
 def test_the_range_of_pixels(option, level, network_file, plain, monkeypatch):
-    network = open_recogniser(f"{network_file('ranged')}{option}", 1)
+    network = open_embedder(f"{network_file('ranged')}{option}", 1)
     seen = []
     run = type(network.session).run
     monkeypatch.setattr(type(network.session), "run", lambda s, x: seen.append(x["x"]) or run(s, x))
@@ -88,45 +88,45 @@ def test_a_card_beside_the_file_names_it_and_its_range(network_file, plain):
     path = network_file("carded")
     beside = path.with_name("carded.onnx.json")
     beside.write_text(json.dumps({"name": "arc", "range": "0..255"}))
-    network = open_recogniser(str(path))
+    network = open_embedder(str(path))
     assert (network.name, network.low, network.high) == ("arc", 0, 255)
-    assert open_recogniser(f"{path}:range=0..1").high == 1
+    assert open_embedder(f"{path}:range=0..1").high == 1
     for text, words in (("{", "not valid JSON"), ('{"size": "9"}', "only the texts")):
         beside.write_text(text)
         with pytest.raises(InputError, match=words):
-            open_recogniser(str(path))
+            open_embedder(str(path))
 
 
 def test_networks_of_another_kind_are_refused(network_file, plain, tmp_path):
     with pytest.raises(InputError, match=r"takes \? x 3 x 64 x 64"):
-        open_recogniser(str(network_file("small", side=64)))
+        open_embedder(str(network_file("small", side=64)))
     with pytest.raises(InputError, match="no vector of 16 to 4,096"):
-        open_recogniser(str(network_file("short", kernel=112))).embed(plain(9))
+        open_embedder(str(network_file("short", kernel=112))).embed(plain(9))
     with pytest.raises(InputError, match="does not exist"):
-        open_recogniser(str(tmp_path / "none.onnx"))
+        open_embedder(str(tmp_path / "none.onnx"))
     with pytest.raises(UsageError, match=r"range '0\.\.2'.*give one of"):
-        open_recogniser(f"{network_file('fine')}:range=0..2")
+        open_embedder(f"{network_file('fine')}:range=0..2")
     with pytest.raises(UsageError, match="cannot be named 'sosie'"):
-        open_recogniser(str(network_file("sosie")))
+        open_embedder(str(network_file("sosie")))
 
 
 def test_a_range_in_which_a_network_sees_nothing_is_refused(network_file):
     path = network_file("biased", bias=100.0)
     with pytest.raises(UsageError, match=r"pixels in -1\.\.1 .*biased\.onnx:range=0\.\.255`"):
-        open_recogniser(str(path), 1)
-    assert open_recogniser(f"{path}:range=0..255", 1).high == 255
+        open_embedder(str(path), 1)
+    assert open_embedder(f"{path}:range=0..255", 1).high == 255
 
 
 def test_a_published_network_tells_two_people_apart(shared_data, astronaut, hopper):
-    from sosie.analysis.analyzer import create_analyser
+    from sosie.analysis.analyzer import create_analyzer
 
     path = shared_data.parent / "teachers" / "mobileface_v2.onnx"
     if not path.is_file():
         pytest.skip(f"needs {path}")
-    network = open_recogniser(f"{path}:range=0..255", 1)
-    analyser = create_analyser(1)
+    network = open_embedder(f"{path}:range=0..255", 1)
+    analyzer = create_analyzer(1)
     photos = [astronaut, astronaut[:, ::-1], hopper]
     a, mirrored, other = (
-        look_at(pixels, "", analyser, [network]).identity["mobileface_v2"] for pixels in photos
+        look_at(pixels, "", analyzer, [network]).identity["mobileface_v2"] for pixels in photos
     )
     assert a @ mirrored > 0.7 > 0.3 > a @ other

@@ -29,9 +29,9 @@ COUNT = 16
 def make_pictures(folder: Path) -> dict[str, str]:
     """A blue source and a green target, each with a white square where the face is."""
     named = {}
-    for name, colour in (("source", (255, 0, 0)), ("target", (0, 255, 0))):
+    for name, color in (("source", (255, 0, 0)), ("target", (0, 255, 0))):
         picture = np.zeros((60, 120, 3), np.uint8)
-        picture[:] = colour
+        picture[:] = color
         picture[20:40, 80:100] = 255
         cv2.imwrite(str(folder / f"{name}.png"), picture)
         named[name] = str(folder / f"{name}.png")

@@ -246,7 +246,7 @@ def test_results_of_another_tool(plan, data, tmp_path):
     assert faceless.figures["identity_source"] is None
     assert missing.error == "There is no result d.png (or .jpg, .webp ...) for the pair."
     assert missing.figures == {"retrieval_rank": None}
-    assert missing.reasons == {"retrieval_rank": "There is no face to recognise."}
+    assert missing.reasons == {"retrieval_rank": "There is no face to recognize."}
     assert summary.whole.reasons["cost_face_ms"] == "Another tool made the results."
 
 
@@ -322,12 +322,12 @@ def test_pairs_without_a_result_count_as_not_found(data, tmp_path):
     assert [line.figures["retrieval_rank"] for line in summary.lines[1:]] == [None] * 2
 
 
-def save_recogniser(path: Path) -> Path:
-    """A network that tells faces apart by their colours in a coarse grid."""
+def save_embedder(path: Path) -> Path:
+    """A network that tells faces apart by their colors in a coarse grid."""
     pool = helper.make_node("AveragePool", ["x"], ["p"], kernel_shape=[14, 14], strides=[14, 14])
     graph = helper.make_graph(
         [pool, helper.make_node("Flatten", ["p"], ["y"])],
-        "colours",
+        "colors",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("n", 3, 112, 112))],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ("n", 192))],
     )
@@ -337,16 +337,16 @@ def save_recogniser(path: Path) -> Path:
 
 
 def test_a_network_of_the_users_measures_beside_ours(plan, tmp_path):
-    network = save_recogniser(tmp_path / "colours.onnx")
+    network = save_embedder(tmp_path / "colors.onnx")
     run_method(replace(plan, limit=2), "target", OPTIONS)
-    asked = replace(plan, limit=2, recognisers=(f"{network}:range=-1..1",))
+    asked = replace(plan, limit=2, embedders=(f"{network}:range=-1..1",))
     lines = run_method(asked, "target", OPTIONS).lines
     for line in lines:
-        assert line.figures["identity_target[colours]"] == pytest.approx(1, abs=1e-5)
-        assert line.figures["identity_source[colours]"] < 0.999
-        assert line.figures["retrieval_rank[colours]"] >= 1
+        assert line.figures["identity_target[colors]"] == pytest.approx(1, abs=1e-5)
+        assert line.figures["identity_source[colors]"] < 0.999
+        assert line.figures["retrieval_rank[colors]"] >= 1
     (kept,) = read_config(plan.folder)["score"]["recognisers"]
-    assert kept["name"] == "colours"
+    assert kept["name"] == "colors"
     assert kept["range"] == "-1..1"
     assert len(kept["sha256"]) == 64
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.evaluation.metric import OWN, MissingFigureError
 from sosie.evaluation.sample import (
     Look,
@@ -18,33 +18,33 @@ from sosie.evaluation.sample import (
 
 
 @pytest.fixture(scope="module")
-def analyser():
-    return create_analyser(1)
+def analyzer():
+    return create_analyzer(1)
 
 
 @pytest.fixture(scope="module")
-def look(astronaut, analyser):
-    return look_at(astronaut, "astronaut", analyser)
+def look(astronaut, analyzer):
+    return look_at(astronaut, "astronaut", analyzer)
 
 
 def noise(shape, level, seed=0):
     return np.random.default_rng(seed).integers(-level, level + 1, shape)
 
 
-def test_identities_are_those_of_the_analyser(look, astronaut, hopper, analyser):
+def test_identities_are_those_of_the_analyzer(look, astronaut, hopper, analyzer):
     other, blank = (
-        look_at(hopper, "hopper", analyser),
+        look_at(hopper, "hopper", analyzer),
         Look(np.zeros((64, 64, 3), np.uint8), "", None),
     )
-    again = identify([look, blank, other], analyser, ())
+    again = identify([look, blank, other], analyzer, ())
     for one in (again[0], again[2]):
-        wanted = analyser.identify(one.pixels, one.face)
+        wanted = analyzer.identify(one.pixels, one.face)
         assert np.allclose(one.identity[OWN], wanted, atol=1e-4)
         assert one.features is not None and one.features.ndim == 1
     assert again[1].identity == {} and again[1].features is None
 
 
-def test_an_analyser_of_another_kind_is_asked_face_by_face(look, by_look):
+def test_an_analyzer_of_another_kind_is_asked_face_by_face(look, by_look):
     again = identify([look], by_look, ())[0]
     assert by_look.identified == 1
     assert again.features is None
@@ -60,48 +60,48 @@ def test_what_networks_said_can_be_kept(look):
     assert bare.with_vectors({}).vectors == {}
 
 
-def test_the_largest_face_is_taken_or_the_one_nearby(look, astronaut, analyser):
+def test_the_largest_face_is_taken_or_the_one_nearby(look, astronaut, analyzer):
     height, width = astronaut.shape[:2]
     small = cv2.resize(astronaut, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     both = np.zeros((height, width + width // 2, 3), np.uint8)
     both[:, :width], both[: height // 2, width:] = astronaut, small
-    assert look_at(both, "", analyser).face.size_px == pytest.approx(look.face.size_px, rel=0.1)
-    place = look_at(both[:, width:], "", analyser).face
-    shifted = look_at(np.roll(both, -width, 1), "", analyser, near=place).face
+    assert look_at(both, "", analyzer).face.size_px == pytest.approx(look.face.size_px, rel=0.1)
+    place = look_at(both[:, width:], "", analyzer).face
+    shifted = look_at(np.roll(both, -width, 1), "", analyzer, near=place).face
     assert shifted.size_px == pytest.approx(look.face.size_px / 2, rel=0.15)
 
 
-def test_no_face_is_said(analyser):
-    blank = look_at(np.full((120, 120, 3), 90, np.uint8), "wall.png", analyser)
+def test_no_face_is_said(analyzer):
+    blank = look_at(np.full((120, 120, 3), 90, np.uint8), "wall.png", analyzer)
     assert blank.face is None and blank.identity == {}
     with pytest.raises(MissingFigureError, match=r"No face was found in wall\.png"):
         _ = blank.inside
-    assert find_face(blank.pixels, analyser, None) is None
+    assert find_face(blank.pixels, analyzer, None) is None
 
 
 def test_surroundings_are_cut_at_the_edges_and_never_empty(model_face):
-    face = model_face(unit_px=20, centre=(50, 50))
+    face = model_face(unit_px=20, center=(50, 50))
     rows, columns = surroundings(face, 400, 300, 2.0)
-    x, y = face.centre
+    x, y = face.center
     assert rows == slice(
         int(y - face.size_px) if y > face.size_px else 0, int(y + face.size_px) + 1
     )
     assert columns == slice(0, int(x + face.size_px) + 1)
-    for centre in ((-500, 40), (900, 40), (50, 900)):
-        rows, columns = surroundings(model_face(unit_px=20, centre=centre), 400, 300)
+    for center in ((-500, 40), (900, 40), (50, 900)):
+        rows, columns = surroundings(model_face(unit_px=20, center=center), 400, 300)
         assert 0 <= rows.start < rows.stop <= 300 and 0 <= columns.start < columns.stop <= 400
 
 
 def test_in_a_lossless_result_every_pixel_counts(look):
     result = look.pixels.copy()
-    x, y = map(int, look.face.centre)
+    x, y = map(int, look.face.center)
     result[y : y + 5, x : x + 7] ^= 1
     changed = changed_mask(look, Look(result, "", look.face))
     assert changed.sum() == 35 and changed[y : y + 5, x : x + 7].all()
 
 
 def test_compression_is_no_change(look):
-    x, y = map(int, look.face.centre)
+    x, y = map(int, look.face.center)
     grain = np.clip(look.pixels + noise(look.pixels.shape, 4), 0, 255).astype(np.uint8)
     grain[y - 20 : y + 20, x - 20 : x + 20] = 0
     changed = changed_mask(look, Look(grain, "", look.face))

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.evaluation.cache import Cache
 from sosie.evaluation.metric import Settings
-from sosie.evaluation.score import Material, Score, Scorer, Shot, open_recognisers
+from sosie.evaluation.score import Material, Score, Scorer, Shot, open_embedders
 
 Picture = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def analyser() -> Analyser:
-    return create_analyser(1)
+def analyzer() -> Analyzer:
+    return create_analyzer(1)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,8 @@ def materials(ann, grace, blank) -> list[Material]:
 
 
 @pytest.fixture(scope="module")
-def scores(analyser, materials) -> list[Score]:
-    return Scorer(analyser, Settings(threads=2)).score(materials)
+def scores(analyzer, materials) -> list[Score]:
+    return Scorer(analyzer, Settings(threads=2)).score(materials)
 
 
 def alike(one: Score, other: Score) -> bool:
@@ -114,22 +114,22 @@ def test_every_figure_without_a_value_has_a_reason(scores):
         assert set(scores[0].scored.figures) == set(score.scored.figures) or score is scores[3]
 
 
-def test_scoring_alone_and_together_is_the_same(analyser, materials, scores):
-    scorer = Scorer(analyser, Settings(threads=1))
+def test_scoring_alone_and_together_is_the_same(analyzer, materials, scores):
+    scorer = Scorer(analyzer, Settings(threads=1))
     for material, score in zip(materials[:3], scores, strict=False):
         assert alike(scorer.score([material])[0], score)
 
 
 class Refusing:
-    """An analyser that must not be needed."""
+    """An analyzer that must not be needed."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         raise AssertionError(f"{name} was asked for")
 
 
-def test_what_was_scored_is_not_analysed_again(analyser, materials, scores, tmp_path):
+def test_what_was_scored_is_not_analyzed_again(analyzer, materials, scores, tmp_path):
     settings = Settings(threads=1)
-    first = Scorer(analyser, settings, cache=Cache(tmp_path)).score(materials)
+    first = Scorer(analyzer, settings, cache=Cache(tmp_path)).score(materials)
     again = Scorer(Refusing(), settings, cache=Cache(tmp_path)).score(materials)
     assert all(map(alike, first, again))
     assert all(map(alike, first, scores))
@@ -145,23 +145,23 @@ def test_what_was_scored_is_not_analysed_again(analyser, materials, scores, tmp_
     ],
     ids=["pixels", "name", "person", "pair"],
 )
-def test_another_input_is_scored_anew(analyser, materials, tmp_path, change):
+def test_another_input_is_scored_anew(analyzer, materials, tmp_path, change):
     one = materials[0]
-    Scorer(analyser, Settings(threads=1), cache=Cache(tmp_path)).score([one])
+    Scorer(analyzer, Settings(threads=1), cache=Cache(tmp_path)).score([one])
     kept = Scorer(Refusing(), Settings(threads=1), cache=Cache(tmp_path))
     changed = change(one)
     assert kept._kept(one, kept._key(one)) is not None
     assert kept._kept(changed, kept._key(changed)) is None
-    other = Scorer(analyser, Settings(threads=1, perceptual="alex"), cache=Cache(tmp_path))
+    other = Scorer(analyzer, Settings(threads=1, perceptual="alex"), cache=Cache(tmp_path))
     assert other._kept(one, other._key(one)) is None
 
 
-def test_the_face_that_was_changed_is_judged(analyser, ann, grace):
+def test_the_face_that_was_changed_is_judged(analyzer, ann, grace):
     """Of two faces of a target the smaller one was swapped."""
     target = np.concatenate([ann, grace], 1)
     result = target.copy()
     result[:, :192] = cv2.GaussianBlur(ann, (0, 0), 2)
-    scorer = Scorer(analyser, Settings(threads=1))
+    scorer = Scorer(analyzer, Settings(threads=1))
     material = Material("two", Shot("ann", ann), Shot("both", target), Shot("swapped", result))
     (score,) = scorer.score([material])
     assert score.boxes["target"][2] < 192
@@ -170,16 +170,16 @@ def test_the_face_that_was_changed_is_judged(analyser, ann, grace):
     assert scorer.score([untouched])[0].boxes["target"][0] > 192
 
 
-def test_known_faces_are_taken_as_they_are(analyser, materials, scores):
+def test_known_faces_are_taken_as_they_are(analyzer, materials, scores):
     one = materials[1]
-    (face,) = analyser.analyse(one.target.pixels)
+    (face,) = analyzer.analyze(one.target.pixels)
     moved = replace(face, box=face.box + 1)
     known = replace(one, target=replace(one.target, face=moved))
-    (score,) = Scorer(analyser, Settings(threads=1)).score([known])
+    (score,) = Scorer(analyzer, Settings(threads=1)).score([known])
     assert score.boxes["target"] == tuple(round(float(edge), 1) for edge in moved.box)
     assert score.boxes["source"] == scores[1].boxes["source"]
 
 
-def test_no_pairs_no_scores(analyser):
-    assert Scorer(analyser, Settings()).score([]) == []
-    assert open_recognisers([]).files == ()
+def test_no_pairs_no_scores(analyzer):
+    assert Scorer(analyzer, Settings()).score([]) == []
+    assert open_embedders([]).files == ()

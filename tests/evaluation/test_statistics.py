@@ -57,7 +57,7 @@ def test_equal_values_leave_no_doubt():
 
 
 def test_a_share_has_the_interval_of_wilson():
-    # Wilson's centre and half width for 8 of 20 at z = 1.96, worked out by hand.
+    # Wilson's center and half width for 8 of 20 at z = 1.96, worked out by hand.
     found = estimate([1] * 8 + [0] * 12, share=True)
     assert (found.low, found.high) == pytest.approx((0.2188, 0.6134), abs=2e-4)
     sure = estimate([1] * 20, share=True)

@@ -39,7 +39,7 @@ def shown(pairs: list[FramePair]) -> list[int | None]:
 
 
 @pytest.mark.parametrize("in_order", [True, False])
-def test_whole_films_are_paired_one_by_one(in_order):
+def test_whole_videos_are_paired_one_by_one(in_order):
     pairing, pairs = paired(frames(range(6)), frames(range(6)), in_order)
     assert shown(pairs) == list(range(6))
     assert (pairing.missing, pairing.added) == (0, 0)
@@ -59,14 +59,14 @@ def test_a_frame_too_many_is_noticed():
     assert (pairing.missing, pairing.added) == (0, 1)
 
 
-def test_a_film_that_goes_on_has_frames_too_many():
+def test_a_video_that_goes_on_has_frames_too_many():
     pairing, _ = paired(frames(range(3)), frames(range(5)))
     assert (pairing.missing, pairing.added) == (0, 2)
     in_order, _ = paired(frames(range(3)), frames(range(5)), in_order=True)
     assert (in_order.missing, in_order.added) == (0, 2)
 
 
-def test_a_film_that_ends_early_lacks_frames():
+def test_a_video_that_ends_early_lacks_frames():
     pairing, pairs = paired(frames(range(5)), frames(range(3)))
     assert shown(pairs) == [0, 1, 2, None, None]
     assert (pairing.missing, pairing.added) == (2, 0)

@@ -1,4 +1,4 @@
-"""Films that were made with known faults, scored against the film that they were made from."""
+"""Videos that were made with known faults, scored against the video that they were made from."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import cv2
 import numpy as np
 import pytest
 
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.errors import InputError, NoFaceError, OutputError
 from sosie.evaluation.report import write_report
-from sosie.evaluation.score import Recognisers
-from sosie.evaluation.video_record import read_film_record, write_film_record
-from sosie.evaluation.video_score import FilmScore, score_film
+from sosie.evaluation.score import Embedders
+from sosie.evaluation.video_record import read_video_record, write_video_record
+from sosie.evaluation.video_score import VideoScore, score_video
 
 FRAMES, SIDE = 14, 256
 FACE = (132, 100), (42, 56)
-"""Centre and half axes of the astronaut's face in a frame."""
+"""Center and half axes of the astronaut's face in a frame."""
 
 
-def write_film(path: Path, pictures: list[np.ndarray], times: list[int] | None = None) -> Path:
+def write_video(path: Path, pictures: list[np.ndarray], times: list[int] | None = None) -> Path:
     """H.264 of 25 fps with hardly any loss. times: numbers of the frames, if some are left out."""
     with av.open(str(path), "w") as container:
         options = {"crf": "4", "preset": "veryfast"}
@@ -76,10 +76,10 @@ FAULTS: dict[str, Callable[[int, np.ndarray], np.ndarray]] = {
 
 
 @dataclass(frozen=True)
-class Films:
+class Videos:
     target: Path
     results: dict[str, Path]
-    scores: dict[str, FilmScore]
+    scores: dict[str, VideoScore]
 
     def figure(self, name: str, fault: str = "steady") -> float:
         value = self.scores[fault].scored.figures[name]
@@ -88,29 +88,29 @@ class Films:
 
 
 @pytest.fixture(scope="module")
-def films(target, astronaut_path, tmp_path_factory) -> Films:
+def videos(target, astronaut_path, tmp_path_factory) -> Videos:
     folder = tmp_path_factory.mktemp("films")
-    before = write_film(folder / "target.mp4", target)
-    analyser = create_analyser(1)
+    before = write_video(folder / "target.mp4", target)
+    analyzer = create_analyzer(1)
     results, scores = {}, {}
     for name, fault in FAULTS.items():
         pictures = [fault(number, picture) for number, picture in enumerate(target)]
-        results[name] = write_film(folder / f"{name}.mp4", pictures)
+        results[name] = write_video(folder / f"{name}.mp4", pictures)
         sources = [astronaut_path] if name in ("steady", "untouched") else []
-        scores[name] = score_film(before, results[name], sources, analyser=analyser)
-    return Films(before, results, scores)
+        scores[name] = score_video(before, results[name], sources, analyzer=analyzer)
+    return Videos(before, results, scores)
 
 
-def test_every_figure_of_films_is_told_or_has_a_reason(films):
+def test_every_figure_of_videos_is_told_or_has_a_reason(videos):
     from sosie.evaluation import metrics
 
-    told = films.scores["steady"].scored
-    assert set(told.figures) == set(metrics.all_figures(metrics.FILM_TABLE))
+    told = videos.scores["steady"].scored
+    assert set(told.figures) == set(metrics.all_figures(metrics.VIDEO_TABLE))
     assert {name for name, value in told.figures.items() if value is None} == set(told.reasons)
     assert set(told.reasons) == {"film_sound_kept", "film_sound_shift", "film_sound_length"}
 
 
-def test_a_whole_film_is_whole(films):
+def test_a_whole_video_is_whole(videos):
     for name in (
         "film_frames_missing",
         "film_frames_added",
@@ -118,56 +118,60 @@ def test_a_whole_film_is_whole(films):
         "film_lost",
         "film_shift",
     ):
-        assert films.figure(name) == 0
+        assert videos.figure(name) == 0
 
 
-def test_flicker_raises_flicker_alone(films):
-    steady, flickering = (films.figure("film_flicker", name) for name in ("steady", "flickering"))
+def test_flicker_raises_flicker_alone(videos):
+    steady, flickering = (videos.figure("film_flicker", name) for name in ("steady", "flickering"))
     # The face is a little larger than what flickers by 8 levels.
     assert 4 < flickering < 9
     assert steady < 2
-    assert films.figure("film_flicker_ratio", "flickering") > 3
-    assert films.figure("film_jitter_ratio", "flickering") < 2
-    assert films.figure("film_flicker_target") == films.figure("film_flicker_target", "flickering")
+    assert videos.figure("film_flicker_ratio", "flickering") > 3
+    assert videos.figure("film_jitter_ratio", "flickering") < 2
+    assert videos.figure("film_flicker_target") == videos.figure(
+        "film_flicker_target", "flickering"
+    )
 
 
-def test_shaking_raises_jitter_and_drift(films):
+def test_shaking_raises_jitter_and_drift(videos):
     for name in ("film_jitter", "film_jitter_ratio", "film_drift"):
-        assert films.figure(name, "shaking") > 1.5 * films.figure(name), name
+        assert videos.figure(name, "shaking") > 1.5 * videos.figure(name), name
 
 
-def test_frames_that_fell_back_are_counted(films):
-    assert films.figure("film_fallback") == 0
-    share = films.figure("film_fallback", "falling back")
+def test_frames_that_fell_back_are_counted(videos):
+    assert videos.figure("film_fallback") == 0
+    share = videos.figure("film_fallback", "falling back")
     assert share == pytest.approx(100 * 3 / FRAMES)
-    assert films.figure("film_fallback", "untouched") == 100
+    assert videos.figure("film_fallback", "untouched") == 100
 
 
-def test_the_target_itself_is_the_targets_person(films):
-    assert films.figure("film_identity_target", "untouched") == pytest.approx(1, abs=0.02)
+def test_the_target_itself_is_the_targets_person(videos):
+    assert videos.figure("film_identity_target", "untouched") == pytest.approx(1, abs=0.02)
     own, target = (
-        films.figure(name, "untouched") for name in ("film_steadiness", "film_steadiness_target")
+        videos.figure(name, "untouched") for name in ("film_steadiness", "film_steadiness_target")
     )
     assert own == pytest.approx(target, abs=0.01)
     # The source is the very person, in another photo of her.
-    assert films.figure("film_identity_source", "untouched") > 0.5
-    reason = films.scores["shaking"].scored.reasons["film_identity_source"]
+    assert videos.figure("film_identity_source", "untouched") > 0.5
+    reason = videos.scores["shaking"].scored.reasons["film_identity_source"]
     assert reason == "No source photo was named: give --source."
 
 
-def test_a_film_that_shows_things_late_is_noticed(target, tmp_path):
-    before = write_film(tmp_path / "target.mp4", target)
+def test_a_video_that_shows_things_late_is_noticed(target, tmp_path):
+    before = write_video(tmp_path / "target.mp4", target)
     late = [swapped(picture) for picture in (target[0], target[0], *target[:-2])]
-    found = score_film(before, write_film(tmp_path / "late.mp4", late), analyser=create_analyser(1))
+    found = score_video(
+        before, write_video(tmp_path / "late.mp4", late), analyzer=create_analyzer(1)
+    )
     assert found.scored.figures["film_shift"] == 2
     assert found.scored.figures["film_timing"] == 0
 
 
-def test_a_dropped_frame_is_missing(target, films, tmp_path):
+def test_a_dropped_frame_is_missing(target, videos, tmp_path):
     kept = [number for number in range(6) if number != 3]
-    short = write_film(tmp_path / "short.mp4", [swapped(target[n]) for n in kept], kept)
-    whole = write_film(tmp_path / "whole.mp4", target[:6])
-    found = score_film(whole, short, analyser=create_analyser(1))
+    short = write_video(tmp_path / "short.mp4", [swapped(target[n]) for n in kept], kept)
+    whole = write_video(tmp_path / "whole.mp4", target[:6])
+    found = score_video(whole, short, analyzer=create_analyzer(1))
     assert found.scored.figures["film_frames_missing"] == 1
     assert found.scored.figures["film_frames_added"] == 0
     assert found.scored.figures["film_timing"] == pytest.approx(0, abs=1)
@@ -175,47 +179,47 @@ def test_a_dropped_frame_is_missing(target, films, tmp_path):
     assert any("6 frames and the result 5" in note for note in found.notes)
 
 
-def test_another_size_is_scored_and_said(target, films, tmp_path):
+def test_another_size_is_scored_and_said(target, videos, tmp_path):
     half = [cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for p in target[:3]]
-    small = write_film(tmp_path / "small.mp4", half)
-    whole = write_film(tmp_path / "whole.mp4", target[:3])
-    found = score_film(whole, small, analyser=create_analyser(1))
+    small = write_video(tmp_path / "small.mp4", half)
+    whole = write_video(tmp_path / "whole.mp4", target[:3])
+    found = score_video(whole, small, analyzer=create_analyzer(1))
     assert "256 x 256" in found.notes[0]
     assert found.scored.figures["film_lost"] == 0
-    tall = write_film(tmp_path / "tall.mp4", [np.vstack([half[0], half[0]])])
+    tall = write_video(tmp_path / "tall.mp4", [np.vstack([half[0], half[0]])])
     with pytest.raises(InputError, match="same shape"):
-        score_film(whole, tall, analyser=create_analyser(1))
+        score_video(whole, tall, analyzer=create_analyzer(1))
 
 
-def test_a_film_without_a_face_has_reasons_and_a_report(tmp_path):
+def test_a_video_without_a_face_has_reasons_and_a_report(tmp_path):
     plain = [np.full((64, 64, 3), 40 + 5 * number, np.uint8) for number in range(3)]
-    film = write_film(tmp_path / "wall.mp4", plain)
-    score = score_film(film, film, analyser=create_analyser(1))
+    video = write_video(tmp_path / "wall.mp4", plain)
+    score = score_video(video, video, analyzer=create_analyzer(1))
     assert score.scored.figures["film_fallback"] is None
     assert score.scored.figures["film_timing"] == 0
     folder = tmp_path / "run"
-    write_film_record(folder, "wall", (film, film), [], Recognisers(), score)
+    write_video_record(folder, "wall", (video, video), [], Embedders(), score)
     assert "0 of 0 faces" in write_report(folder)[0].read_text("utf-8")
 
 
-def test_bad_input_has_clear_words(films, tmp_path):
+def test_bad_input_has_clear_words(videos, tmp_path):
     plain = tmp_path / "wall.png"
     cv2.imwrite(str(plain), np.full((64, 64, 3), 90, np.uint8))
     with pytest.raises(NoFaceError, match=r"wall\.png"):
-        score_film(films.target, films.target, [plain], analyser=create_analyser(1))
+        score_video(videos.target, videos.target, [plain], analyzer=create_analyzer(1))
     with pytest.raises(InputError, match=r"absent\.mp4"):
-        score_film(films.target, tmp_path / "absent.mp4", analyser=create_analyser(1))
+        score_video(videos.target, tmp_path / "absent.mp4", analyzer=create_analyzer(1))
 
 
-def write_record(films: Films, folder: Path, fault: str = "falling back", **flags) -> Path:
-    paths = (films.target, films.results[fault])
-    write_film_record(folder, "run", paths, [], Recognisers(), films.scores[fault], **flags)
+def write_record(videos: Videos, folder: Path, fault: str = "falling back", **flags) -> Path:
+    paths = (videos.target, videos.results[fault])
+    write_video_record(folder, "run", paths, [], Embedders(), videos.scores[fault], **flags)
     return folder
 
 
-def test_a_record_is_read_as_it_was_written(films, tmp_path):
-    score = films.scores["falling back"]
-    found = read_film_record(write_record(films, tmp_path / "run"))
+def test_a_record_is_read_as_it_was_written(videos, tmp_path):
+    score = videos.scores["falling back"]
+    found = read_video_record(write_record(videos, tmp_path / "run"))
     (curve,) = found.curves
     (track,) = score.series.judged
     assert curve.judged
@@ -228,23 +232,23 @@ def test_a_record_is_read_as_it_was_written(films, tmp_path):
     assert all(cv2.imread(str(moment.file)).shape[0] == 256 for moment in found.moments)
 
 
-def test_a_run_is_not_replaced_unasked(films, tmp_path):
-    folder = write_record(films, tmp_path / "run")
+def test_a_run_is_not_replaced_unasked(videos, tmp_path):
+    folder = write_record(videos, tmp_path / "run")
     with pytest.raises(OutputError, match="overwrite"):
-        write_record(films, folder)
-    write_record(films, folder, "steady", overwrite=True)
+        write_record(videos, folder)
+    write_record(videos, folder, "steady", overwrite=True)
     config = json.loads((folder / "config.json").read_text())
     assert config["swap"]["result"].endswith("steady.mp4")
     other = tmp_path / "photos"
     other.mkdir()
     (other / "mine.jpg").write_bytes(b"mine")
     with pytest.raises(OutputError, match="holds no run"):
-        write_record(films, other, overwrite=True)
+        write_record(videos, other, overwrite=True)
     assert (other / "mine.jpg").is_file()
 
 
-def test_the_report_of_a_film_shows_it_along_time(films, tmp_path):
-    folder = write_record(films, tmp_path / "run")
+def test_the_report_of_a_video_shows_it_along_time(videos, tmp_path):
+    folder = write_record(videos, tmp_path / "run")
     page, text = write_report(folder)
     html = page.read_text("utf-8")
     assert "Frames that fell back to the target" in html

@@ -155,7 +155,7 @@ def test_scale_and_points_with_depth(matrix: np.ndarray) -> None:
     assert np.allclose(moved[:, 2], points[:, 2] * scale, rtol=1e-5)
 
 
-# The warp. Patterns finer than the new pixel grid must turn grey, whatever the angle.
+# The warp. Patterns finer than the new pixel grid must turn gray, whatever the angle.
 
 
 def shrinking(scale: float, side: int, angle_deg: float = 0) -> tuple[np.ndarray, int]:
@@ -200,13 +200,13 @@ SCALES = (0.75, 0.5, 0.37, 0.1)
 @pytest.mark.parametrize("angle", [0, 20])
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("pattern", [checkerboard, stripes])
-def test_a_pattern_finer_than_the_result_turns_grey(pattern, scale: float, angle: float) -> None:
+def test_a_pattern_finer_than_the_result_turns_gray(pattern, scale: float, angle: float) -> None:
     picture = pattern(240)
     matrix, size = shrinking(scale, 240, angle)
-    grey = inner(alignment.warp(picture, matrix, size, size)).astype(float)
+    gray = inner(alignment.warp(picture, matrix, size, size)).astype(float)
     # The pattern's own deviation is 127.5.
-    assert grey.std() < (26 if scale > 0.5 else 2.5)
-    assert grey.mean() == pytest.approx(127.5, abs=2)
+    assert gray.std() < (26 if scale > 0.5 else 2.5)
+    assert gray.mean() == pytest.approx(127.5, abs=2)
 
 
 @pytest.mark.parametrize("flag", [cv2.INTER_LINEAR, cv2.INTER_AREA])
@@ -297,7 +297,7 @@ def test_shrinking_keeps_depth_and_range(
     assert inner(result).std() / float(top) < 0.06
 
 
-def test_deep_colour_is_not_reduced_to_256_steps() -> None:
+def test_deep_color_is_not_reduced_to_256_steps() -> None:
     ramp = np.tile(np.linspace(20000, 21000, 300), (300, 1)).astype(np.uint16)
     matrix, size = shrinking(0.4, 300, 10)
     assert len(np.unique(alignment.warp(ramp, matrix, size, size))) > 500

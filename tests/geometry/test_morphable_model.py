@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import (
-    canonicalise,
+    canonicalize,
     distance_from_contour,
     distance_to,
     face_shape,
@@ -103,9 +103,9 @@ def test_a_fan_fills_a_ring_once(ring: str) -> None:
 def test_canonical_coordinates_undo_any_similarity_in_space(
     x: float, y: float, z: float, scale: float, shift: np.ndarray, change: np.ndarray
 ) -> None:
-    own = canonicalise(SHAPE.mean + change, SHAPE)
+    own = canonicalize(SHAPE.mean + change, SHAPE)
     rotation = Rotation.from_euler("xyz", (x, y, z), degrees=True).as_matrix()
-    moved = canonicalise((SHAPE.mean + change) @ rotation * scale + shift, SHAPE)
+    moved = canonicalize((SHAPE.mean + change) @ rotation * scale + shift, SHAPE)
     assert np.allclose(moved.points, own.points, atol=1e-5)
     assert moved.scale == pytest.approx(scale * own.scale, rel=1e-5)
     assert np.allclose(moved.rotation, own.rotation @ rotation, atol=1e-5)
@@ -114,7 +114,7 @@ def test_canonical_coordinates_undo_any_similarity_in_space(
 
 
 def test_the_mean_face_is_canonical_already() -> None:
-    own = canonicalise(SHAPE.mean, SHAPE)
+    own = canonicalize(SHAPE.mean, SHAPE)
     assert np.allclose(own.points, SHAPE.mean, atol=1e-9)
     assert np.allclose(own.rotation, np.eye(3), atol=1e-9)
     assert own.scale == pytest.approx(1)
@@ -123,7 +123,7 @@ def test_the_mean_face_is_canonical_already() -> None:
 def test_a_mirror_image_is_not_turned_inside_out() -> None:
     """Depth reversed: the best fit would be a reflection, and must not be taken."""
     hollow = SHAPE.mean * (1, 1, -1) * 50
-    assert np.linalg.det(canonicalise(hollow, SHAPE).rotation) == pytest.approx(1)
+    assert np.linalg.det(canonicalize(hollow, SHAPE).rotation) == pytest.approx(1)
 
 
 @given(angles, angles, angles, st.floats(20, 500), small_changes, small_changes)
@@ -132,11 +132,11 @@ def test_the_way_back_to_the_picture(
 ) -> None:
     rotation = Rotation.from_euler("xyz", (x, y, z), degrees=True).as_matrix()
     landmarks = (SHAPE.mean + change) @ rotation * scale + (300, 200, 10)
-    face = canonicalise(landmarks, SHAPE)
+    face = canonicalize(landmarks, SHAPE)
     # Points and differences of points alike, since the way back turns and scales but moves nothing.
     back = face.to_picture(face.points - face.points[0])
     assert np.allclose(back, landmarks - landmarks[0], atol=1e-6 * scale)
-    moved = canonicalise(landmarks, SHAPE).points + 1e-3 * vectors
+    moved = canonicalize(landmarks, SHAPE).points + 1e-3 * vectors
     picture = landmarks + face.to_picture(1e-3 * vectors)
     assert np.allclose((picture - picture[0]), face.to_picture(moved - moved[0]), atol=1e-6 * scale)
 
@@ -145,8 +145,8 @@ def test_one_person_in_two_poses_is_one_face(
     model_face: Callable[..., Face],
 ) -> None:
     change = 0.2 * SHAPE.basis[2].reshape(-1, 3)
-    a = canonicalise(model_face(30, -10, 15, change=change).landmarks, SHAPE)
-    b = canonicalise(model_face(-50, 5, -80, unit_px=20, change=change).landmarks, SHAPE)
+    a = canonicalize(model_face(30, -10, 15, change=change).landmarks, SHAPE)
+    b = canonicalize(model_face(-50, 5, -80, unit_px=20, change=change).landmarks, SHAPE)
     assert np.abs(a.points - b.points).max() < 1e-4
 
 

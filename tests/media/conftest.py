@@ -1,4 +1,4 @@
-"""Generated films with every kind of stream, tag and clock that a film may have."""
+"""Generated videos with every kind of stream, tag and clock that a video may have."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 
 def picture(index: int, width: int, height: int) -> np.ndarray:
-    """A smooth coloured RGB picture that differs from frame to frame."""
+    """A smooth colored RGB picture that differs from frame to frame."""
     y, x = np.mgrid[:height, :width]
     red = 60 + 120 * x / width + 5 * (index % 8)
     green = 90 + 80 * y / height
@@ -59,7 +59,7 @@ class Subtitles:
 
 @dataclass
 class Clip:
-    """A film to generate. pts: timestamps in `time_base`, else one a frame."""
+    """A video to generate. pts: timestamps in `time_base`, else one a frame."""
 
     frames: int = 12
     size: tuple[int, int] = (160, 120)
@@ -78,7 +78,7 @@ class Clip:
     matrix: tuple[int, ...] | None = None
     rotation: int = 0
     aspect: Fraction | None = None
-    colours: tuple[int, int, int, int] | None = None
+    colors: tuple[int, int, int, int] | None = None
     gop: int = 6
     cover: bytes | None = None
 
@@ -125,10 +125,10 @@ def _add_video(container: Any, clip: Clip) -> Any:
         video.codec_context.time_base = video.time_base = clip.time_base
     if clip.aspect:
         video.codec_context.sample_aspect_ratio = clip.aspect
-    if clip.colours:
+    if clip.colors:
         context = video.codec_context
-        context.color_primaries, context.color_trc = clip.colours[:2]
-        context.colorspace, context.color_range = clip.colours[2:]
+        context.color_primaries, context.color_trc = clip.colors[:2]
+        context.colorspace, context.color_range = clip.colors[2:]
     if clip.rotation:
         video.set_display_rotation(clip.rotation)
     if clip.matrix:
@@ -209,9 +209,9 @@ MakeClip = Callable[..., Path]
 
 @pytest.fixture
 def make_clip(tmp_path: Path) -> MakeClip:
-    """`make_clip(name, **fields of Clip)` writes a film and returns its path."""
+    """`make_clip(name, **fields of Clip)` writes a video and returns its path."""
 
-    def make(name: str = "film.mp4", **values: Any) -> Path:
+    def make(name: str = "video.mp4", **values: Any) -> Path:
         return write_clip(tmp_path / name, Clip(**values))
 
     return make

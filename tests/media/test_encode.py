@@ -1,4 +1,4 @@
-"""Written films keep clock, colours, shape and depth; what they cannot keep, they say."""
+"""Written videos keep clock, colors, shape and depth; what they cannot keep, they say."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sosie.errors import UsageError
 from sosie.media.encoders import is_available
 from sosie.media.hdr import HdrMetadata
 from sosie.media.pixel_formats import plane_array
-from sosie.media.video import open_film
+from sosie.media.video import open_video
 from sosie.types import Patch
 
 
 def rewrite(source: Path, target: Path, patch: Patch | None = None, **options: Any) -> tuple:
-    """Writes a film anew, and returns the writer's notes."""
+    """Writes a video anew, and returns the writer's notes."""
     span = {key: options.pop(key) for key in ("start_s", "end_s") if key in options}
-    with open_film(source, **span) as film, film.writer(target, **options) as writer:
-        for frame in film.frames():
+    with open_video(source, **span) as video, video.writer(target, **options) as writer:
+        for frame in video.frames():
             if patch is not None:
                 frame.paste(patch)
             writer.write(frame)
@@ -57,7 +57,7 @@ def test_variable_frame_rate_is_kept_exactly(make_clip: Any, tmp_path: Path, nam
 
 def test_variable_frame_rate_in_matroska(make_clip: Any, tmp_path: Path) -> None:
     path = make_clip(
-        "film.mkv", frames=6, pts=[0, 40, 41, 113, 900, 901], time_base=Fraction(1, 1000)
+        "video.mkv", frames=6, pts=[0, 40, 41, 113, 900, 901], time_base=Fraction(1, 1000)
     )
     rewrite(path, tmp_path / "out.mkv")
     assert times(tmp_path / "out.mkv") == times(path)
@@ -84,7 +84,7 @@ def test_a_clock_that_is_too_fine_is_rounded_and_said(make_clip: Any, tmp_path: 
 
 
 def test_full_range_without_a_tag(make_clip: Any, tmp_path: Path) -> None:
-    path = make_clip("film.avi", codec="mjpeg", pix_fmt="yuvj420p", options={})
+    path = make_clip("video.avi", codec="mjpeg", pix_fmt="yuvj420p", options={})
     rewrite(path, tmp_path / "out.webm", crf=5)
     one, two = seen(path).astype(int), seen(tmp_path / "out.webm").astype(int)
     assert np.abs(one - two).mean() < 2
@@ -102,7 +102,7 @@ def test_a_recording_whose_clock_began_hours_before(
     make_clip: Any, kinds: Any, tmp_path: Path
 ) -> None:
     path = make_clip(
-        "film.ts", sounds=(kinds.sound(),), container_options={"output_ts_offset": "36000"}
+        "video.ts", sounds=(kinds.sound(),), container_options={"output_ts_offset": "36000"}
     )
     with av.open(str(path)) as container:
         starts = [stream.start_time * stream.time_base for stream in container.streams]
@@ -125,24 +125,24 @@ def test_a_recording_whose_clock_began_hours_before(
 def test_mpeg4_in_avi_with_frames_between_others(make_clip: Any, tmp_path: Path) -> None:
     """FFmpeg gives two of such frames each other's time."""
     path = make_clip(
-        "film.avi", codec="mpeg4", frames=20, gop=12, options={"bf": "2", "qscale": "3"}
+        "video.avi", codec="mpeg4", frames=20, gop=12, options={"bf": "2", "qscale": "3"}
     )
-    with open_film(path) as film:
-        found = [frame.time_s for frame in film.frames()]
+    with open_video(path) as video:
+        found = [frame.time_s for frame in video.frames()]
     steps = np.diff(found)
     assert len(found) == 20
     # The first may be shown longer: the clock of an AVI is that of decoding.
     assert steps[2:] == pytest.approx(np.full(17, 0.04), abs=1e-6)
     with pytest.raises(UsageError, match=r"no frame from 0 up to 0\.01 s; give a longer part"):
-        open_film(path, None, 0.01)
+        open_video(path, None, 0.01)
 
 
 @pytest.mark.parametrize("extension", ["mkv", "webm", "mp4", "mov"])
-def test_the_same_film_is_the_same_file_each_time(
+def test_the_same_video_is_the_same_file_each_time(
     make_clip: Any, kinds: Any, tmp_path: Path, extension: str
 ) -> None:
     path = make_clip(
-        "film.mkv",
+        "video.mkv",
         # A width that is not of whole vectors: what lies beside the picture must not count.
         size=(336, 240),
         sounds=(kinds.sound(),),
@@ -159,8 +159,8 @@ def test_the_same_film_is_the_same_file_each_time(
 def test_the_last_frame_lasts_as_long(make_clip: Any, tmp_path: Path) -> None:
     path = make_clip(frames=3, pts=[0, 1000, 2000], time_base=Fraction(1, 1000))
 
-    def last(film: Path) -> Fraction:
-        with av.open(str(film)) as container:
+    def last(video: Path) -> Fraction:
+        with av.open(str(video)) as container:
             packets = [p for p in container.demux(video=0) if p.size]
         packet = max(packets, key=lambda p: p.pts)
         return packet.duration * packet.time_base
@@ -200,7 +200,7 @@ CLIPS = ("group_720p", "studio_1080p", "talk_d0", "talk_d19", "talk_d3", "talk_s
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_real_films(shared_data: Path, tmp_path: Path, name: str) -> None:
+def test_real_videos(shared_data: Path, tmp_path: Path, name: str) -> None:
     path = shared_data / "clips" / f"{name}.mp4"
     mask = np.ones((32, 32), bool)
     patch = Patch(41, 51, np.full((32, 32, 3), (20, 200, 30), np.uint8), mask)
@@ -208,7 +208,7 @@ def test_real_films(shared_data: Path, tmp_path: Path, name: str) -> None:
     got, want = times(tmp_path / "out.mp4"), times(path)
     assert 20 < len(got) < 35
     assert got == want[: len(got)]
-    new, old = (seen(film, 0.5).astype(int) for film in (tmp_path / "out.mp4", path))
+    new, old = (seen(video, 0.5).astype(int) for video in (tmp_path / "out.mp4", path))
     assert np.abs(new[55:79, 45:69] - (20, 200, 30)).mean() < 8
     new[49:85, 39:75] = old[49:85, 39:75]
     assert np.abs(new - old).mean() < 1.5
@@ -251,7 +251,7 @@ def test_10_bits_stay_10_bits(make_clip: Any, tmp_path: Path, codec: str) -> Non
 def test_8_bits_of_10_are_noted(make_clip: Any, tmp_path: Path) -> None:
     path = make_clip(pix_fmt="yuv420p10le")
     notes = rewrite(path, tmp_path / "out.mp4", codec="mpeg4")
-    assert any("does not keep all of the film's bits" in note for note in notes)
+    assert any("does not keep all of the video's bits" in note for note in notes)
     got, want = frames(tmp_path / "out.mp4")[3], frames(path)[3]
     assert np.abs(planes(got)[0].astype(int) - planes(want)[0] / 4).mean() < 2
 
@@ -261,7 +261,7 @@ def test_8_bits_of_10_are_noted(make_clip: Any, tmp_path: Path) -> None:
 def test_odd_sizes_are_kept(
     make_clip: Any, tmp_path: Path, size: tuple[int, int], name: str
 ) -> None:
-    path = make_clip("film.webm", codec="libvpx-vp9", options={"crf": "10", "b": "0"}, size=size)
+    path = make_clip("video.webm", codec="libvpx-vp9", options={"crf": "10", "b": "0"}, size=size)
     notes = rewrite(path, tmp_path / name, crf=10)
     got, want = frames(tmp_path / name), frames(path)
     assert (got[0].width, got[0].height) == size
@@ -277,15 +277,15 @@ def test_odd_sizes_are_kept(
         assert got[0].format.name == "yuv444p"
 
 
-def test_rgb_films(make_clip: Any, tmp_path: Path, kinds: Any) -> None:
-    path = make_clip("film.mkv", codec="ffv1", pix_fmt="bgr0", options={})
+def test_rgb_videos(make_clip: Any, tmp_path: Path, kinds: Any) -> None:
+    path = make_clip("video.mkv", codec="ffv1", pix_fmt="bgr0", options={})
     rewrite(path, tmp_path / "out.mp4", crf=5)
     seen = frames(tmp_path / "out.mp4")[4].to_ndarray(format="rgb24").astype(int)
     assert np.abs(seen - kinds.picture(4, 160, 120)).mean() < 2
 
 
 def test_alpha_is_kept_or_noted(tmp_path: Path, kinds: Any, make_clip: Any) -> None:
-    path = make_clip("film.mov", codec="prores_ks", pix_fmt="yuva444p10le", options={})
+    path = make_clip("video.mov", codec="prores_ks", pix_fmt="yuva444p10le", options={})
     notes = rewrite(path, tmp_path / "out.mp4")
     assert any("transparency" in note for note in notes)
     notes = rewrite(path, tmp_path / "out.mov", codec="prores_ks")
@@ -295,16 +295,16 @@ def test_alpha_is_kept_or_noted(tmp_path: Path, kinds: Any, make_clip: Any) -> N
 
 def test_transparency_of_a_webm_is_kept(make_clip: Any, tmp_path: Path, kinds: Any) -> None:
     path = make_clip(
-        "film.webm",
+        "video.webm",
         codec="libvpx-vp9",
         pix_fmt="yuva420p",
         options={"crf": "10", "b": "0"},
         video_metadata={"alpha_mode": "1"},
     )
     assert rewrite(path, tmp_path / "out.webm", crf=10) == ()
-    with open_film(tmp_path / "out.webm") as film:
-        assert film.info.pixel_format == "yuva420p"
-        read = list(film.frames())
+    with open_video(tmp_path / "out.webm") as video:
+        assert video.info.pixel_format == "yuva420p"
+        read = list(video.frames())
     assert [frame.pts * frame.time_base for frame in read] == times(path)
     opacity = plane_array(read[4].native, 3).astype(int)
     assert np.abs(opacity - kinds.picture(4, 160, 120)[..., 0]).mean() < 3
@@ -315,24 +315,24 @@ def test_transparency_of_a_webm_is_kept(make_clip: Any, tmp_path: Path, kinds: A
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
 @pytest.mark.parametrize("tags", [(9, 16, 9, 1), (1, 1, 1, 1), (5, 6, 5, 1), (1, 13, 1, 2)])
-def test_colour_tags(make_clip: Any, tmp_path: Path, name: str, tags: tuple) -> None:
-    path = make_clip(colours=tags, pix_fmt="yuv420p10le" if tags[0] == 9 else "yuv420p")
+def test_color_tags(make_clip: Any, tmp_path: Path, name: str, tags: tuple) -> None:
+    path = make_clip(colors=tags, pix_fmt="yuv420p10le" if tags[0] == 9 else "yuv420p")
     rewrite(path, tmp_path / name)
-    for film in (path, tmp_path / name):
-        frame = frames(film)[0]
+    for video in (path, tmp_path / name):
+        frame = frames(video)[0]
         assert (frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range) == tags
     with av.open(str(tmp_path / name)) as container:
         context = container.streams.video[0].codec_context
         assert (context.color_primaries, context.color_trc, context.colorspace) == tags[:3]
 
 
-def test_no_colour_tags_stay_none(make_clip: Any, tmp_path: Path) -> None:
+def test_no_color_tags_stay_none(make_clip: Any, tmp_path: Path) -> None:
     rewrite(make_clip(), tmp_path / "out.mp4")
     frame = frames(tmp_path / "out.mp4")[0]
     assert (frame.color_primaries, frame.color_trc, frame.colorspace) == (2, 2, 2)
 
 
-@pytest.mark.parametrize("source", ["film.mp4", "film.mkv"])
+@pytest.mark.parametrize("source", ["video.mp4", "video.mkv"])
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.mov", "out.avi"])
 def test_sample_aspect(make_clip: Any, tmp_path: Path, source: str, name: str) -> None:
     rewrite(make_clip(source, aspect=Fraction(16, 15)), tmp_path / name)
@@ -347,8 +347,8 @@ def test_a_sample_aspect_that_is_lost_is_noted(make_clip: Any, tmp_path: Path) -
 
 def seen(path: Path, start_s: float | None = None) -> np.ndarray:
     """The first frame from a time on, as a player shows it."""
-    with open_film(path, start_s) as film:
-        return next(film.frames()).to_rgb()
+    with open_video(path, start_s) as video:
+        return next(video.frames()).to_rgb()
 
 
 FLIPPED = (-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
@@ -379,7 +379,7 @@ def test_hdr_metadata(make_clip: Any, tmp_path: Path, codec: str) -> None:
         pytest.skip(f"{codec} is not in this FFmpeg")
     path = make_clip(
         pix_fmt="yuv420p10le",
-        colours=(9, 16, 9, 1),
+        colors=(9, 16, 9, 1),
         options={"x264-params": f"mastering-display={HDR}:cll=1000,400"},
     )
     rewrite(path, tmp_path / "out.mp4", codec=codec)

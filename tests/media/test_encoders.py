@@ -1,4 +1,4 @@
-"""Every encoder writes films, and every way to end leaves what it should."""
+"""Every encoder writes videos, and every way to end leaves what it should."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import pytest
 from sosie.errors import InputError, OutputError, UnavailableError, UsageError
 from sosie.media.encoders import ENCODERS, PRESETS, choose_encoder, encoding_format, is_available
 from sosie.media.pixel_formats import plane_array
-from sosie.media.video import open_film
+from sosie.media.video import open_video
 from sosie.output import atomic_output
 from sosie.types import Patch
 
 
 def rewrite(source: Path, target: Path, patch: Patch | None = None, **options: Any) -> tuple:
-    """Writes a film anew, and returns the writer's notes."""
+    """Writes a video anew, and returns the writer's notes."""
     span = {key: options.pop(key) for key in ("start_s", "end_s") if key in options}
-    with open_film(source, **span) as film, film.writer(target, **options) as writer:
-        for frame in film.frames():
+    with open_video(source, **span) as video, video.writer(target, **options) as writer:
+        for frame in video.frames():
             if patch is not None:
                 frame.paste(patch)
             writer.write(frame)
@@ -48,7 +48,7 @@ def planes(native: Any) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("codec", [name for name in ENCODERS if "nvenc" not in name])
 @pytest.mark.parametrize("preset", ["ultrafast", "medium", "veryslow"])
-def test_every_encoder_writes_a_film(
+def test_every_encoder_writes_a_video(
     make_clip: Any, tmp_path: Path, codec: str, preset: str, capfd: Any
 ) -> None:
     if not is_available(codec):
@@ -83,9 +83,9 @@ def test_containers_choose_a_codec_that_fits(make_clip: Any, tmp_path: Path) -> 
         ("a.avi", "mpeg4"),
     ):
         rewrite(path, tmp_path / name)
-        with open_film(tmp_path / name) as film:
-            assert film.info.codec == codec
-            assert len(list(film.frames())) == 12
+        with open_video(tmp_path / name) as video:
+            assert video.info.codec == codec
+            assert len(list(video.frames())) == 12
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_unknown_extension(make_clip: Any, tmp_path: Path) -> None:
 
 
 def test_a_codec_that_the_container_cannot_hold(make_clip: Any, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"\.webm film cannot hold libx264.*libvpx-vp9"):
+    with pytest.raises(UsageError, match=r"\.webm video cannot hold libx264.*libvpx-vp9"):
         rewrite(make_clip(), tmp_path / "out.webm", codec="libx264")
 
 
@@ -156,18 +156,18 @@ def test_formats_that_lose_the_least() -> None:
 # Ends.
 
 
-def test_an_interrupted_film_plays(make_clip: Any, tmp_path: Path, kinds: Any) -> None:
+def test_an_interrupted_video_plays(make_clip: Any, tmp_path: Path, kinds: Any) -> None:
     path = make_clip(frames=100, size=(64, 48), sounds=(kinds.sound(),))
     for name in ("out.mp4", "out.mkv"):
         partial = None
         with (
             pytest.raises(KeyboardInterrupt),
             atomic_output(tmp_path / name) as pending,
-            open_film(path) as film,
-            film.writer(pending.path) as writer,
+            open_video(path) as video,
+            video.writer(pending.path) as writer,
         ):
             try:
-                for frame in film.frames():
+                for frame in video.frames():
                     if frame.index == 50:
                         raise KeyboardInterrupt
                     writer.write(frame)
@@ -186,9 +186,9 @@ def test_an_interrupted_film_plays(make_clip: Any, tmp_path: Path, kinds: Any) -
 
 def test_ctrl_c_while_the_end_is_written(make_clip: Any, tmp_path: Path, kinds: Any) -> None:
     path = make_clip(frames=60, size=(64, 48), sounds=(kinds.sound(),))
-    with open_film(path) as film:
-        writer = film.writer(tmp_path / "out.mp4")
-        for frame in film.frames():
+    with open_video(path) as video:
+        writer = video.writer(tmp_path / "out.mp4")
+        for frame in video.frames():
             writer.write(frame)
         write_until = writer._tracks.write_until
 
@@ -205,7 +205,7 @@ def test_ctrl_c_while_the_end_is_written(make_clip: Any, tmp_path: Path, kinds: 
 
 
 def test_an_interruption_before_the_first_frame(make_clip: Any, tmp_path: Path) -> None:
-    with open_film(make_clip()) as film, film.writer(tmp_path / "out.mp4") as writer:
+    with open_video(make_clip()) as video, video.writer(tmp_path / "out.mp4") as writer:
         writer.close_partial()
 
 
@@ -216,10 +216,10 @@ def test_an_error_leaves_nothing_and_lets_go(make_clip: Any, tmp_path: Path) -> 
     with (
         pytest.raises(InputError),
         atomic_output(target / "out.mp4") as pending,
-        open_film(path) as film,
-        film.writer(pending.path) as writer,
+        open_video(path) as video,
+        video.writer(pending.path) as writer,
     ):
-        for frame in film.frames():
+        for frame in video.frames():
             writer.write(frame)
             if frame.index == 10:
                 raise InputError("x")
@@ -242,9 +242,9 @@ def test_a_full_disk(make_clip: Any, tmp_path: Path, name: str) -> None:
 
 
 def test_a_full_disk_is_named(make_clip: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    with open_film(make_clip()) as film:
-        writer = film.writer(tmp_path / "out.mp4")
-        frame = next(film.frames())
+    with open_video(make_clip()) as video:
+        writer = video.writer(tmp_path / "out.mp4")
+        frame = next(video.frames())
 
         def full(packets: Any) -> None:
             raise av.error.OSError(errno.ENOSPC, "No space left on device")

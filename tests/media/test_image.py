@@ -19,7 +19,7 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 W, H = 60, 40
 
 
-def colours(depth: type = np.uint8, channels: int = 3) -> np.ndarray:
+def colors(depth: type = np.uint8, channels: int = 3) -> np.ndarray:
     top = np.iinfo(depth).max
     values = np.random.default_rng(7).integers(0, top, (H, W, channels), endpoint=True)
     return values.astype(depth)
@@ -64,9 +64,9 @@ def stored_for(orientation: int, upright: np.ndarray) -> np.ndarray:
 def test_lossless_formats_keep_depth_alpha_profile_and_exif(
     tmp_path: Path, extension: str, depth: type, alpha: bool
 ) -> None:
-    see_through = colours(depth, 1)[..., 0] if alpha else None
+    see_through = colors(depth, 1)[..., 0] if alpha else None
     data = exif().tobytes()
-    photo = Photo(colours(depth), see_through, SRGB, data, b"<x:xmpmeta/>", dpi=(300, 150))
+    photo = Photo(colors(depth), see_through, SRGB, data, b"<x:xmpmeta/>", dpi=(300, 150))
     assert save_photo(photo, tmp_path / f"a{extension}") == ()
     back = load_photo(tmp_path / f"a{extension}")
     assert back.pixels.dtype == depth
@@ -82,7 +82,7 @@ def test_lossless_formats_keep_depth_alpha_profile_and_exif(
 
 
 def test_other_programs_read_the_16_bit_files(tmp_path: Path) -> None:
-    photo = Photo(colours(np.uint16), None, SRGB, exif().tobytes(), dpi=(72, 72))
+    photo = Photo(colors(np.uint16), None, SRGB, exif().tobytes(), dpi=(72, 72))
     for name in ("a.png", "a.tif"):
         save_photo(photo, tmp_path / name)
         decoded = cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED)
@@ -125,7 +125,7 @@ def test_a_jpeg_of_anything_else_is_of_high_quality(tmp_path: Path) -> None:
         assert max(image.quantization[0]) <= 12
 
 
-def test_a_grey_jpeg_keeps_its_quality(tmp_path: Path) -> None:
+def test_a_gray_jpeg_keeps_its_quality(tmp_path: Path) -> None:
     Image.fromarray(smooth()[..., 0]).save(tmp_path / "a.jpg", quality=70)
     photo = load_photo(tmp_path / "a.jpg")
     np.testing.assert_array_equal(photo.pixels[..., 0], photo.pixels[..., 2])
@@ -136,7 +136,7 @@ def test_a_grey_jpeg_keeps_its_quality(tmp_path: Path) -> None:
 
 def test_webp_stays_lossless_where_it_was(tmp_path: Path) -> None:
     for lossless in (True, False):
-        image = Image.fromarray(colours(channels=4))
+        image = Image.fromarray(colors(channels=4))
         image.save(tmp_path / "a.webp", lossless=lossless, exact=True, quality=80)
         photo = load_photo(tmp_path / "a.webp")
         save_photo(photo, tmp_path / "b.webp", overwrite=True)
@@ -145,7 +145,7 @@ def test_webp_stays_lossless_where_it_was(tmp_path: Path) -> None:
         assert back.lossless == lossless
 
 
-def test_png_chunks_on_colour_are_kept(tmp_path: Path) -> None:
+def test_png_chunks_on_color_are_kept(tmp_path: Path) -> None:
     chunk = struct.pack(">I", 45455)
     raw = io.BytesIO()
     Image.fromarray(smooth()).save(raw, "PNG")
@@ -158,13 +158,13 @@ def test_png_chunks_on_colour_are_kept(tmp_path: Path) -> None:
 
 
 def test_jpeg_says_what_it_cannot_hold(tmp_path: Path) -> None:
-    photo = Photo(colours(np.uint16), colours(np.uint16, 1)[..., 0])
+    photo = Photo(colors(np.uint16), colors(np.uint16, 1)[..., 0])
     notes = save_photo(photo, tmp_path / "a.jpg")
     assert len(notes) == 2
     assert "16 were rounded" in notes[0]
     assert "transparency" in notes[1]
     notes = save_photo(Photo(smooth(), icc_profile=SRGB), tmp_path / "a.bmp")
-    assert "colour profile" in notes[0]
+    assert "color profile" in notes[0]
     np.testing.assert_array_equal(load_photo(tmp_path / "a.bmp").pixels, smooth())
 
 
@@ -202,7 +202,7 @@ def test_orientation_is_applied_and_reset(tmp_path: Path, orientation: int, exte
 
 
 def test_orientation_of_16_bit_pictures(tmp_path: Path) -> None:
-    upright = colours(np.uint16)
+    upright = colors(np.uint16)
     stored = np.ascontiguousarray(stored_for(6, upright))
     for name in ("a.png", "a.tif"):
         save_photo(Photo(stored, exif=exif().tobytes()), tmp_path / name)
@@ -250,19 +250,19 @@ def test_the_thumbnail_of_the_unchanged_photo_is_not_kept(tmp_path: Path) -> Non
 # Kinds of pixels.
 
 
-def test_16_bit_grey(tmp_path: Path) -> None:
-    grey = colours(np.uint16, 1)[..., 0]
+def test_16_bit_gray(tmp_path: Path) -> None:
+    gray = colors(np.uint16, 1)[..., 0]
     for name in ("a.png", "a.tif"):
-        cv2.imwrite(str(tmp_path / name), grey)
+        cv2.imwrite(str(tmp_path / name), gray)
         photo = load_photo(tmp_path / name)
         assert photo.pixels.dtype == np.uint16
         for channel in range(3):
-            np.testing.assert_array_equal(photo.pixels[..., channel], grey)
+            np.testing.assert_array_equal(photo.pixels[..., channel], gray)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    image = Image.fromarray(colours(channels=4)).convert(mode)
+    image = Image.fromarray(colors(channels=4)).convert(mode)
     image.save(tmp_path / "a.png")
     photo = load_photo(tmp_path / "a.png")
     expected = np.asarray(image.convert("RGBA"))
@@ -273,11 +273,11 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
 @pytest.mark.parametrize("extension", [".png", ".tif", ".jpg"])
-def test_a_grey_file_stays_grey(tmp_path: Path, mode: str, extension: str) -> None:
+def test_a_gray_file_stays_gray(tmp_path: Path, mode: str, extension: str) -> None:
     if mode == "I;16":
-        cv2.imwrite(str(tmp_path / "a.png"), colours(np.uint16, 1)[..., 0])
+        cv2.imwrite(str(tmp_path / "a.png"), colors(np.uint16, 1)[..., 0])
     else:
-        Image.fromarray(colours(channels=4)).convert(mode).save(tmp_path / "a.png")
+        Image.fromarray(colors(channels=4)).convert(mode).save(tmp_path / "a.png")
     photo = load_photo(tmp_path / "a.png")
     save_photo(photo, tmp_path / f"b{extension}")
     with Image.open(tmp_path / f"b{extension}") as saved:
@@ -296,7 +296,7 @@ def test_a_grey_file_stays_grey(tmp_path: Path, mode: str, extension: str) -> No
         assert saved.mode in ("RGB", "RGBA")
 
 
-def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
+def test_a_palette_with_a_transparent_color(tmp_path: Path) -> None:
     image = Image.new("P", (W, H), 1)
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.paste(0, (0, 0, 30, 40))

@@ -26,7 +26,7 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 W, H = 60, 40
 
 
-def colours(depth: type = np.uint8, channels: int = 3) -> np.ndarray:
+def colors(depth: type = np.uint8, channels: int = 3) -> np.ndarray:
     top = np.iinfo(depth).max
     values = np.random.default_rng(7).integers(0, top, (H, W, channels), endpoint=True)
     return values.astype(depth)
@@ -107,7 +107,7 @@ def test_heic_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_truncated_pictures(tmp_path: Path, extension: str, depth: type) -> None:
-    save_photo(Photo(colours(depth)), tmp_path / f"a{extension}")
+    save_photo(Photo(colors(depth)), tmp_path / f"a{extension}")
     data = (tmp_path / f"a{extension}").read_bytes()
     for share in (0.3, 0.6, 0.9):
         (tmp_path / f"b{extension}").write_bytes(data[: int(len(data) * share)])
@@ -118,7 +118,7 @@ def test_truncated_pictures(tmp_path: Path, extension: str, depth: type) -> None
 def test_animated_pictures(tmp_path: Path, extension: str) -> None:
     frames = [Image.fromarray(np.roll(smooth(), n, 0)) for n in range(3)]
     frames[0].save(tmp_path / f"a{extension}", save_all=True, append_images=frames[1:])
-    refused(tmp_path / f"a{extension}", "animated (3 frames)", "convert it to a film")
+    refused(tmp_path / f"a{extension}", "animated (3 frames)", "convert it to a video")
 
 
 def test_a_gif_of_one_frame_is_a_picture(tmp_path: Path) -> None:
@@ -199,10 +199,10 @@ def test_damaged_bytes_give_a_photo_or_a_sentence(tmp_path: Path, data: st.DataO
 
 
 def test_arrays() -> None:
-    grey = colours(channels=1)[..., 0]
-    np.testing.assert_array_equal(array_photo(grey).pixels, np.dstack([grey] * 3))
-    np.testing.assert_array_equal(array_photo(grey[..., None]).pixels, np.dstack([grey] * 3))
-    rgba = colours(np.uint16, 4)
+    gray = colors(channels=1)[..., 0]
+    np.testing.assert_array_equal(array_photo(gray).pixels, np.dstack([gray] * 3))
+    np.testing.assert_array_equal(array_photo(gray[..., None]).pixels, np.dstack([gray] * 3))
+    rgba = colors(np.uint16, 4)
     photo = array_photo(rgba)
     np.testing.assert_array_equal(photo.pixels, rgba[..., :3])
     np.testing.assert_array_equal(photo.alpha, rgba[..., 3])

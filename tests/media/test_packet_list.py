@@ -1,4 +1,4 @@
-"""What a film's file holds, and how much of it another file has."""
+"""What a video's file holds, and how much of it another file has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def packets(*hashes: bytes) -> StreamPackets:
 
 
 def remuxed(path, name, keep=lambda kind, number: True, delay_s=0.0):
-    """The film again, packet by packet. delay_s: of the sound."""
+    """The video again, packet by packet. delay_s: of the sound."""
     place = path.with_name(name)
     with av.open(str(path)) as source, av.open(str(place), "w") as target:
         streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
@@ -37,8 +37,8 @@ def remuxed(path, name, keep=lambda kind, number: True, delay_s=0.0):
 
 
 def test_frames_and_sound_are_counted_and_timed(make_clip, kinds):
-    film = make_clip(frames=10, sounds=(kinds.sound(), kinds.sound(language="deu")))
-    found = take_inventory(film)
+    video = make_clip(frames=10, sounds=(kinds.sound(), kinds.sound(language="deu")))
+    found = take_inventory(video)
     assert found.frame_times_s == pytest.approx([number / 25 for number in range(10)], abs=1e-3)
     assert found.picture.kind == "video"
     assert len(found.picture.hashes) == 10
@@ -48,24 +48,24 @@ def test_frames_and_sound_are_counted_and_timed(make_clip, kinds):
 
 
 def test_a_copy_keeps_every_packet(make_clip, kinds):
-    film = make_clip(frames=10, sounds=(kinds.sound(),))
-    before, after = take_inventory(film), take_inventory(remuxed(film, "again.mp4"))
+    video = make_clip(frames=10, sounds=(kinds.sound(),))
+    before, after = take_inventory(video), take_inventory(remuxed(video, "again.mp4"))
     assert kept_share(before.sounds[0], after.sounds) == 1
     assert before.picture.hashes == after.picture.hashes
 
 
 def test_lost_sound_is_told_by_its_share(make_clip, kinds):
-    film = make_clip(frames=25, sounds=(kinds.sound(),))
-    before = take_inventory(film).sounds[0]
-    half = remuxed(film, "half.mp4", lambda kind, number: kind == "video" or number % 2 == 0)
+    video = make_clip(frames=25, sounds=(kinds.sound(),))
+    before = take_inventory(video).sounds[0]
+    half = remuxed(video, "half.mp4", lambda kind, number: kind == "video" or number % 2 == 0)
     share = kept_share(before, take_inventory(half).sounds)
     assert share == pytest.approx(0.5, abs=0.03)
     assert kept_share(before, ()) == 0
 
 
 def test_a_delay_shows_in_the_start(make_clip, kinds):
-    film = make_clip(frames=25, sounds=(kinds.sound(),))
-    late, before = take_inventory(remuxed(film, "late.mp4", delay_s=0.2)), take_inventory(film)
+    video = make_clip(frames=25, sounds=(kinds.sound(),))
+    late, before = take_inventory(remuxed(video, "late.mp4", delay_s=0.2)), take_inventory(video)
     leads = [found.sounds[0].start_s - found.picture.start_s for found in (late, before)]
     assert leads[0] - leads[1] == pytest.approx(0.2, abs=2e-3)
 
@@ -77,7 +77,7 @@ def test_repeated_packets_must_be_found_as_often():
     assert kept_share(packets(), []) == 1
 
 
-def test_cover_art_is_no_stream_of_the_film(make_clip):
+def test_cover_art_is_no_stream_of_the_video(make_clip):
     cover = make_png()
     assert take_inventory(make_clip(cover=cover)).others == ()
 
@@ -89,8 +89,8 @@ def make_png() -> bytes:
     return cv2.imencode(".png", np.zeros((32, 32, 3), np.uint8))[1].tobytes()
 
 
-def test_what_is_no_film_is_said_to_be_none(tmp_path):
-    file = tmp_path / "film.mp4"
+def test_what_is_no_video_is_said_to_be_none(tmp_path):
+    file = tmp_path / "video.mp4"
     file.write_bytes(b"no film at all" * 50)
-    with pytest.raises(InputError, match=r"film\.mp4"):
+    with pytest.raises(InputError, match=r"video\.mp4"):
         take_inventory(file)

@@ -1,4 +1,4 @@
-"""Colours are exact both ways, and a patch changes just the samples under its mask."""
+"""Colors are exact both ways, and a patch changes just the samples under its mask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sosie.errors import InputError
-from sosie.media.pixel_formats import Colours, Converter, bit_depth, native_format, plane_array
+from sosie.media.pixel_formats import Colors, Converter, bit_depth, native_format, plane_array
 from sosie.types import Patch
 
 W, H = 160, 96
@@ -23,9 +23,9 @@ COEFFICIENTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0
 
 
 def blocks(size: int = 8) -> np.ndarray:
-    """RGB in 0..1: patches of one colour each, so that chroma's resolution plays no part."""
-    colours = np.random.default_rng(3).random((H // size, W // size, 3))
-    return np.kron(colours, np.ones((size, size, 1)))
+    """RGB in 0..1: patches of one color each, so that chroma's resolution plays no part."""
+    colors = np.random.default_rng(3).random((H // size, W // size, 3))
+    return np.kron(colors, np.ones((size, size, 1)))
 
 
 def yuv_frame(rgb: np.ndarray, name: str, matrix: int, full: bool, tagged: bool = True) -> Any:
@@ -66,9 +66,9 @@ def planes(frame: Any) -> list[np.ndarray]:
 @pytest.mark.parametrize("matrix", [1, 5, 6, 9])
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("name", ["yuv420p", "yuv444p", "yuv420p10le", "yuv422p10le"])
-def test_rgb_is_by_the_films_matrix_and_range(name: str, matrix: int, full: bool) -> None:
+def test_rgb_is_by_the_videos_matrix_and_range(name: str, matrix: int, full: bool) -> None:
     frame = yuv_frame(blocks(), name, matrix, full)
-    rgb = Converter(Colours.of(frame, "film")).to_rgb(frame)
+    rgb = Converter(Colors.of(frame, "film")).to_rgb(frame)
     top = np.iinfo(rgb.dtype).max
     middle = (slice(4, None, 8), slice(4, None, 8))
     error = (rgb[middle].astype(float) / top - blocks()[middle]) * 255
@@ -78,22 +78,22 @@ def test_rgb_is_by_the_films_matrix_and_range(name: str, matrix: int, full: bool
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(720, 1), (480, 5)])
-def test_untagged_films_go_by_their_height(height: int, matrix: int) -> None:
+def test_untagged_videos_go_by_their_height(height: int, matrix: int) -> None:
     frame = av.VideoFrame(64, height, "yuv420p")
-    assert Colours.of(frame, "film").matrix == matrix
+    assert Colors.of(frame, "film").matrix == matrix
 
 
 def test_an_unknown_matrix_is_refused() -> None:
     frame = av.VideoFrame(64, 64, "yuv420p")
     frame.colorspace = 14
     with pytest.raises(InputError, match=r"matrix 14 .* convert it to BT.709"):
-        Colours.of(frame, "film")
+        Colors.of(frame, "film")
 
 
 @pytest.mark.parametrize("name", PASTED)
 def test_a_patch_changes_the_samples_under_its_mask_and_no_others(name: str) -> None:
     frame = frame_of(name)
-    converter = Converter(Colours.of(frame, "film"))
+    converter = Converter(Colors.of(frame, "film"))
     before = planes(frame)
     dtype = np.uint16 if bit_depth(frame) > 8 else np.uint8
     mask = np.zeros((31, 41), bool)
@@ -119,25 +119,25 @@ def test_a_patch_changes_the_samples_under_its_mask_and_no_others(name: str) -> 
 
 
 @pytest.mark.parametrize("name", PASTED)
-def test_a_patch_shows_its_colour(name: str) -> None:
+def test_a_patch_shows_its_color(name: str) -> None:
     frame = frame_of(name)
-    converter = Converter(Colours.of(frame, "film"))
+    converter = Converter(Colors.of(frame, "film"))
     dtype = np.uint16 if bit_depth(frame) > 8 else np.uint8
     unit = np.iinfo(dtype).max // 255
-    colour = np.array([200, 60, 90]) * unit
+    color = np.array([200, 60, 90]) * unit
     if name == "gray":
-        colour[:] = 120
-    pixels = np.broadcast_to(colour.astype(dtype), (40, 40, 3))
+        color[:] = 120
+    pixels = np.broadcast_to(color.astype(dtype), (40, 40, 3))
     converter.paste(frame, Patch(50, 30, pixels, np.ones((40, 40), bool)))
     seen = converter.to_rgb(frame)[34:66, 54:86].astype(float)
-    assert np.abs(seen - colour).max() <= 2 * unit
+    assert np.abs(seen - color).max() <= 2 * unit
 
 
 @pytest.mark.parametrize("name", PASTED)
 def test_a_patch_of_what_is_there_changes_next_to_nothing(name: str) -> None:
     """The luma to the bit, chroma by the little that halving its resolution twice costs."""
     frame = frame_of(name)
-    converter = Converter(Colours.of(frame, "film"))
+    converter = Converter(Colors.of(frame, "film"))
     rgb = converter.to_rgb(frame)
     before = planes(frame)
     converter.paste(frame, Patch(20, 10, rgb[10:70, 20:101].copy(), np.ones((60, 81), bool)))
@@ -159,7 +159,7 @@ def test_patches_of_any_place_and_size(name: str, x: int, y: int, data: st.DataO
     width = data.draw(st.integers(1, min(40, W - x)))
     height = data.draw(st.integers(1, min(40, H - y)))
     frame = frame_of(name)
-    converter = Converter(Colours.of(frame, "film"))
+    converter = Converter(Colors.of(frame, "film"))
     dtype = np.uint16 if bit_depth(frame) > 8 else np.uint8
     before = planes(frame)
     pixels = np.zeros((height, width, 3), dtype)
@@ -179,7 +179,7 @@ def test_an_empty_mask_does_nothing() -> None:
     frame = frame_of("yuv420p")
     before = planes(frame)
     patch = Patch(0, 0, np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), bool))
-    Converter(Colours.of(frame, "film")).paste(frame, patch)
+    Converter(Colors.of(frame, "film")).paste(frame, patch)
     for old, new in zip(before, planes(frame), strict=True):
         np.testing.assert_array_equal(new, old)
 
@@ -187,7 +187,7 @@ def test_an_empty_mask_does_nothing() -> None:
 def test_odd_frames_to_their_last_row_and_column() -> None:
     frame = av.VideoFrame.from_ndarray(np.full((49, 67, 3), 90, np.uint8), "rgb24")
     frame = frame.reformat(format="yuv420p")
-    converter = Converter(Colours.of(frame, "film"))
+    converter = Converter(Colors.of(frame, "film"))
     white = np.full((10, 10, 3), 255, np.uint8)
     converter.paste(frame, Patch(57, 39, white, np.ones((10, 10), bool)))
     luma = plane_array(frame, 0)
@@ -203,7 +203,7 @@ def test_odd_frames_to_their_last_row_and_column() -> None:
 def test_formats_that_are_converted_lose_nothing(name: str, native: str) -> None:
     frame = frame_of(name)
     assert native_format(frame) == native
-    converter = Converter(Colours.of(frame, "film"))
+    converter = Converter(Colors.of(frame, "film"))
     converted = converter.reformat(frame, native)
     back = converter.reformat(converted, name)
     for old, new in zip(frame.planes, back.planes, strict=True):

@@ -17,7 +17,7 @@ from sosie.errors import OutputError
 from sosie.media import spool as spool_module
 from sosie.media.pixel_formats import plane_array
 from sosie.media.spool import Spool
-from sosie.media.video import FilmFrame, open_film
+from sosie.media.video import VideoFrame, open_video
 from sosie.types import Patch
 
 FORMATS = ("yuv420p", "yuv411p", "yuv422p10le", "yuv444p", "gbrp10le", "gray", "yuva420p")
@@ -52,10 +52,10 @@ def test_planes_and_all_that_belongs_to_a_frame(
     make_clip: Any, tmp_path: Path, pix_fmt: str, budget: int
 ) -> None:
     path = make_clip(
-        "film.mkv", frames=6, size=(98, 66), codec="ffv1", pix_fmt=pix_fmt, options={}, gop=1
+        "video.mkv", frames=6, size=(98, 66), codec="ffv1", pix_fmt=pix_fmt, options={}, gop=1
     )
-    with open_film(path) as film, Spool(tmp_path / "out.mkv", budget) as spool:
-        for frame in film.frames():
+    with open_video(path) as video, Spool(tmp_path / "out.mkv", budget) as spool:
+        for frame in video.frames():
             pixels, before, about = frame.to_rgb(), planes(frame.native), traits(frame.native)
             frame.put_away(spool)
             assert np.array_equal(frame.to_rgb(), pixels)
@@ -64,9 +64,9 @@ def test_planes_and_all_that_belongs_to_a_frame(
 
 
 def test_side_data_and_tags_come_back(make_clip: Any, on_disk: Spool) -> None:
-    path = make_clip(colours=(9, 16, 9, 1), rotation=90)
-    with open_film(path) as film:
-        frames = list(film.frames())
+    path = make_clip(colors=(9, 16, 9, 1), rotation=90)
+    with open_video(path) as video:
+        frames = list(video.frames())
         before = [traits(frame.native) for frame in frames]
         assert any(about[-1] for about in before)
         for frame in frames:
@@ -79,8 +79,8 @@ def test_a_frame_that_waited_can_be_pasted_into(make_clip: Any, on_disk: Spool) 
     patch = Patch(8, 4, np.full((20, 30, 3), 200, np.uint8), np.ones((20, 30), bool))
     results = []
     for waits in (False, True):
-        with open_film(path) as film:
-            frame = next(film.frames())
+        with open_video(path) as video:
+            frame = next(video.frames())
             if waits:
                 frame.put_away(on_disk)
             frame.paste(patch)
@@ -89,19 +89,19 @@ def test_a_frame_that_waited_can_be_pasted_into(make_clip: Any, on_disk: Spool) 
 
 
 def test_room_is_used_again(make_clip: Any, tmp_path: Path) -> None:
-    path = make_clip("film.mkv", frames=30, codec="ffv1", options={})
-    with open_film(path) as film, Spool(tmp_path / "out.mkv", 3 * film.frame_bytes) as spool:
-        waiting: list[tuple[FilmFrame, list[np.ndarray]]] = []
+    path = make_clip("video.mkv", frames=30, codec="ffv1", options={})
+    with open_video(path) as video, Spool(tmp_path / "out.mkv", 3 * video.frame_bytes) as spool:
+        waiting: list[tuple[VideoFrame, list[np.ndarray]]] = []
         sizes = []
-        for frame in film.frames():
+        for frame in video.frames():
             waiting.append((frame, planes(frame.native)))
             frame.put_away(spool)
             if len(waiting) == 6:
                 oldest, before = waiting.pop(0)
                 assert same(planes(oldest.native), before)
             sizes.append(os.fstat(spool._file.fileno()).st_size if spool._file else 0)
-    assert 0 < max(sizes) == sizes[7] <= 4 * film.frame_bytes
-    assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
+    assert 0 < max(sizes) == sizes[7] <= 4 * video.frame_bytes
+    assert [path.name for path in tmp_path.iterdir()] == ["video.mkv"]
 
 
 @pytest.mark.parametrize("fault", ["no room", "no file", "full later"])
@@ -117,16 +117,16 @@ def test_without_room_on_the_disk_frames_stay_in_memory(
         monkeypatch.setattr(spool_module.tempfile, "TemporaryFile", refuse)
     else:
         monkeypatch.setattr(Spool, "_write", refuse)
-    with open_film(make_clip()) as film:
-        frames = list(film.frames())
+    with open_video(make_clip()) as video:
+        frames = list(video.frames())
         before = [planes(frame.native) for frame in frames]
         for frame in frames:
             frame.put_away(on_disk)
         assert all(same(planes(f.native), b) for f, b in zip(frames, before, strict=True))
 
 
-def test_a_4k_film_of_10_bits_takes_bounded_memory(run_python: Any, tmp_path: Path) -> None:
-    path = tmp_path / "film.mp4"
+def test_a_4k_video_of_10_bits_takes_bounded_memory(run_python: Any, tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         video.width, video.height, video.pix_fmt = 3840, 2160, "yuv420p10le"
@@ -142,9 +142,9 @@ import resource
 from sosie.media.spool import Spool
 from sosie.media.video import open_film
 out = {str(tmp_path / "out.mp4")!r}
-with open_film({str(path)!r}) as film, Spool(out) as spool, film.writer(out) as writer:
+with open_video({str(path)!r}) as video, Spool(out) as spool, video.writer(out) as writer:
     waiting = []
-    for frame in film.frames():
+    for frame in video.frames():
         frame.put_away(spool)
         waiting.append(frame)
     waiting.reverse()
@@ -152,14 +152,14 @@ with open_film({str(path)!r}) as film, Spool(out) as spool, film.writer(out) as 
         writer.write(waiting.pop())
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """)
-    # The encoder takes 500 MB by itself: 1,000 if it looks as far ahead as at other films. Sixteen
+    # The encoder takes 500 MB by itself: 1,000 if it looks as far ahead as at other videos. Sixteen
     # frames are 400 MB.
     assert int(peak) < 1_000_000
 
 
 def test_a_disk_that_fails_is_told_in_a_sentence(make_clip: Any, on_disk: Spool) -> None:
-    with open_film(make_clip()) as film:
-        frame = next(film.frames())
+    with open_video(make_clip()) as video:
+        frame = next(video.frames())
         frame.put_away(on_disk)
         on_disk._file.truncate(100)
         with pytest.raises(OutputError, match=r"out\.mkv could not be read again .*check the disk"):

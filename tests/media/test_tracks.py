@@ -15,12 +15,12 @@ from PIL import Image
 
 from sosie.errors import InputError
 from sosie.media.tracks import Tracks
-from sosie.media.video import open_film
+from sosie.media.video import open_video
 
 
 def rewrite(source: Path, target: Path, **span: float) -> tuple[str, ...]:
-    with open_film(source, **span) as film, film.writer(target, preset="ultrafast") as writer:
-        for frame in film.frames():
+    with open_video(source, **span) as video, video.writer(target, preset="ultrafast") as writer:
+        for frame in video.frames():
             writer.write(frame)
     return writer.notes
 
@@ -65,7 +65,7 @@ def wave(path: Path, index: int) -> np.ndarray:
 
 @pytest.fixture
 def rich(make_clip: Any, kinds: Any) -> Any:
-    """Makes a film of two seconds with two sounds, two subtitles, chapters and words."""
+    """Makes a video of two seconds with two sounds, two subtitles, chapters and words."""
 
     def make(name: str) -> Path:
         text = "mov_text" if name.endswith(("mp4", "mov")) else "subrip"
@@ -82,7 +82,7 @@ def rich(make_clip: Any, kinds: Any) -> Any:
                 kinds.subtitles(text, language="ita", forced=True),
             ),
             chapters=((0, 0.8, "First"), (0.8, 2, "Second")),
-            metadata={"title": "A film", "artist": "Somebody", "comment": "äöü"},
+            metadata={"title": "A video", "artist": "Somebody", "comment": "äöü"},
             video_metadata={"language": "jpn"},
         )
         return path
@@ -90,7 +90,7 @@ def rich(make_clip: Any, kinds: Any) -> Any:
     return make
 
 
-@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.mov"])
+@pytest.mark.parametrize("name", ["video.mp4", "video.mkv", "video.mov"])
 def test_everything_is_kept(rich: Any, tmp_path: Path, name: str) -> None:
     path = rich(name)
     out = tmp_path / f"out{path.suffix}"
@@ -122,7 +122,7 @@ def test_everything_is_kept(rich: Any, tmp_path: Path, name: str) -> None:
     assert [note for note in notes if "forced" not in note] == []
 
 
-@pytest.mark.parametrize("source", ["film.mp4", "film.mkv"])
+@pytest.mark.parametrize("source", ["video.mp4", "video.mkv"])
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.mov", "out.webm"])
 def test_subtitles_cross_containers(rich: Any, tmp_path: Path, source: str, name: str) -> None:
     path = rich(source)
@@ -134,7 +134,7 @@ def test_subtitles_cross_containers(rich: Any, tmp_path: Path, source: str, name
         assert lines(tmp_path / name, index) == expected
     with av.open(str(tmp_path / name)) as container:
         assert [container.streams[i].metadata.get("language") for i in (3, 4)] == ["eng", "ita"]
-    same = {"film.mp4": ("out.mp4", "out.mov"), "film.mkv": ("out.mkv",)}[source]
+    same = {"video.mp4": ("out.mp4", "out.mov"), "video.mkv": ("out.mkv",)}[source]
     assert any("was converted to" in note for note in notes) == (name not in same)
 
 
@@ -142,7 +142,7 @@ def test_subtitles_cross_containers(rich: Any, tmp_path: Path, source: str, name
 def test_sound_across_containers_keeps_its_packets_and_the_pictures_time(
     rich: Any, tmp_path: Path, name: str
 ) -> None:
-    path = rich("film.mp4")
+    path = rich("video.mp4")
     rewrite(path, tmp_path / name)
     for index in (1, 2):
         before = [p for p in packets(path, index) if p[0] >= 0]
@@ -156,7 +156,7 @@ def test_sound_across_containers_keeps_its_packets_and_the_pictures_time(
 
 
 def test_sound_that_a_container_cannot_hold_is_converted_in_time(rich: Any, tmp_path: Path) -> None:
-    path = rich("film.mp4")
+    path = rich("video.mp4")
     notes = rewrite(path, tmp_path / "out.webm")
     assert sum("was converted to libopus" in note for note in notes) == 2
     before, after = wave(path, 2), wave(tmp_path / "out.webm", 2)
@@ -170,27 +170,27 @@ def test_sound_that_a_container_cannot_hold_is_converted_in_time(rich: Any, tmp_
 
 
 def test_pcm_of_matroska_into_mp4(make_clip: Any, kinds: Any, tmp_path: Path) -> None:
-    path = make_clip("film.mkv", frames=25, sounds=(kinds.sound("pcm_s16le"),))
+    path = make_clip("video.mkv", frames=25, sounds=(kinds.sound("pcm_s16le"),))
     assert rewrite(path, tmp_path / "out.mp4") == ()
     np.testing.assert_array_equal(wave(path, 1), wave(tmp_path / "out.mp4", 1))
 
 
 def test_what_avi_cannot_hold_is_said(rich: Any, tmp_path: Path) -> None:
-    notes = rewrite(rich("film.mkv"), tmp_path / "out.avi")
+    notes = rewrite(rich("video.mkv"), tmp_path / "out.avi")
     assert sum("subrip" in note and "was left out" in note for note in notes) == 2
     assert any("no chapters" in note for note in notes)
     assert sum("does not hold its language" in note for note in notes) == 2
 
 
 def test_free_words_in_mp4(make_clip: Any, tmp_path: Path) -> None:
-    path = make_clip("film.mkv", metadata={"title": "T", "SCENE": "12", "TAKE": "3"})
+    path = make_clip("video.mkv", metadata={"title": "T", "SCENE": "12", "TAKE": "3"})
     rewrite(path, tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert {"title": "T", "SCENE": "12", "TAKE": "3"}.items() <= container.metadata.items()
 
 
 def test_words_in_no_known_encoding(make_clip: Any, tmp_path: Path) -> None:
-    path = make_clip("film.mkv", metadata={"title": "caf? au lait"})
+    path = make_clip("video.mkv", metadata={"title": "caf? au lait"})
     path.write_bytes(path.read_bytes().replace(b"caf?", b"caf\xe9"))
     rewrite(path, tmp_path / "out.mkv")
     assert b"caf\xe9 au lait" in (tmp_path / "out.mkv").read_bytes()
@@ -204,9 +204,9 @@ def test_cover_art(make_clip: Any, tmp_path: Path, name: str) -> None:
         covers = [s for s in container.streams if s.disposition & Disposition.attached_pic]
         assert len(covers) == 1
         assert bytes(next(container.demux(covers[0]))) == png()
-    with open_film(tmp_path / name) as film:
-        assert film.info.width == 160
-        assert len(list(film.frames())) == 12
+    with open_video(tmp_path / name) as video:
+        assert video.info.width == 160
+        assert len(list(video.frames())) == 12
 
 
 def test_cover_art_that_is_left_out_is_said(make_clip: Any, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_cover_art_that_is_left_out_is_said(make_clip: Any, tmp_path: Path) -> N
 
 def test_attachments(tmp_path: Path, make_clip: Any) -> None:
     plain = make_clip("plain.mkv")
-    path = tmp_path / "film.mkv"
+    path = tmp_path / "video.mkv"
     with av.open(str(plain)) as source, av.open(str(path), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream, opaque=True)
@@ -255,10 +255,10 @@ def test_a_second_video_is_copied(make_clip: Any, tmp_path: Path) -> None:
     assert len(packets(tmp_path / "out.mkv", 0)) == 30
 
 
-# Parts of a film.
+# Parts of a video.
 
 
-@pytest.mark.parametrize("source", ["film.mp4", "film.mkv"])
+@pytest.mark.parametrize("source", ["video.mp4", "video.mkv"])
 def test_a_part_keeps_sound_and_picture_together(
     make_clip: Any, kinds: Any, tmp_path: Path, source: str
 ) -> None:
@@ -279,7 +279,7 @@ def test_a_part_keeps_sound_and_picture_together(
     assert len(packets(out, 0)) == 50
 
 
-@pytest.mark.parametrize(("source", "name"), [("film.mp4", "out.mp4"), ("film.mkv", "out.mkv")])
+@pytest.mark.parametrize(("source", "name"), [("video.mp4", "out.mp4"), ("video.mkv", "out.mkv")])
 def test_a_part_keeps_its_subtitles_and_chapters(
     rich: Any, tmp_path: Path, source: str, name: str
 ) -> None:
@@ -307,7 +307,7 @@ def test_a_part_that_begins_at_a_late_key_frame(make_clip: Any, kinds: Any, tmp_
 
 
 def test_surround_sound_is_converted_with_all_its_channels(make_clip: Any, tmp_path: Path) -> None:
-    plain, path = make_clip("plain.mkv", frames=25), tmp_path / "film.mkv"
+    plain, path = make_clip("plain.mkv", frames=25), tmp_path / "video.mkv"
     with av.open(str(plain)) as source, av.open(str(path), "w") as target:
         copy = target.add_stream_from_template(source.streams.video[0], opaque=True)
         sound = target.add_stream("flac", rate=44100)
@@ -325,8 +325,8 @@ def test_surround_sound_is_converted_with_all_its_channels(make_clip: Any, tmp_p
             target.mux(sound.encode(frame))
         target.mux(sound.encode())
     rewrite(path, tmp_path / "out.webm")
-    with open_film(tmp_path / "out.webm") as film:
-        assert film.info.tracks[0].codec == "opus"
+    with open_video(tmp_path / "out.webm") as video:
+        assert video.info.tracks[0].codec == "opus"
     with av.open(str(tmp_path / "out.webm")) as container:
         assert container.streams.audio[0].codec_context.layout.nb_channels == 6
 
@@ -349,7 +349,7 @@ def test_packets_that_a_container_refuses_are_left_out_and_said(
     make_clip: Any, kinds: Any, tmp_path: Path
 ) -> None:
     path = make_clip(sounds=(kinds.sound(language="fra"),))
-    with open_film(path) as film, film.writer(tmp_path / "out.mp4") as writer:
+    with open_video(path) as video, video.writer(tmp_path / "out.mp4") as writer:
         output = writer._output
         count = 0
 
@@ -361,15 +361,15 @@ def test_packets_that_a_container_refuses_are_left_out_and_said(
             output.mux(packet)
 
         writer._tracks._output = Proxy(output, mux=mux)
-        for frame in film.frames():
+        for frame in video.frames():
             writer.write(frame)
     assert len(packets(tmp_path / "out.mp4", 1)) == len(packets(path, 1)) - 1
     assert writer.notes == ("Audio stream 1 (aac, fra): 1 damaged packets were left out.",)
 
 
 @pytest.mark.parametrize("name", ["out.mov", "out.mp4", "out.mkv"])
-def test_a_timecode_stays_and_costs_no_film(make_clip: Any, tmp_path: Path, name: str) -> None:
-    path = make_clip("film.mov", video_metadata={"timecode": "10:20:30:05"})
+def test_a_timecode_stays_and_costs_no_video(make_clip: Any, tmp_path: Path, name: str) -> None:
+    path = make_clip("video.mov", video_metadata={"timecode": "10:20:30:05"})
     with av.open(str(path)) as container:
         assert [stream.type for stream in container.streams] == ["video", "data"]
     assert rewrite(path, tmp_path / name) == ()
@@ -378,22 +378,22 @@ def test_a_timecode_stays_and_costs_no_film(make_clip: Any, tmp_path: Path, name
     assert words.get("timecode", words.get("TIMECODE")) == "10:20:30:05"
     # A part begins at another time.
     notes = rewrite(path, tmp_path / f"part-{name}", start_s=0.2)
-    assert notes == ("The film's timecode was left out: it is that of the film's start.",)
+    assert notes == ("The video's timecode was left out: it is that of the video's start.",)
 
 
 def test_a_stream_that_is_refused_only_at_the_end_is_left_out_before(
     make_clip: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(Tracks, "_is_timecode", lambda self, stream: False)
-    path = make_clip("film.mov", video_metadata={"timecode": "10:20:30:05"})
+    path = make_clip("video.mov", video_metadata={"timecode": "10:20:30:05"})
     for name in ("out.mov", "out.mkv"):
-        with open_film(path) as film, film.writer(tmp_path / name) as writer:
+        with open_video(path) as video, video.writer(tmp_path / name) as writer:
             extension = Path(name).suffix
             # Matroska cannot hold it either, and is not recommended.
             assert writer.notes == (
                 f"Data stream 1 (unknown, eng) was left out: {extension} cannot hold it.",
             )
-            for frame in film.frames():
+            for frame in video.frames():
                 writer.write(frame)
 
 
@@ -402,9 +402,9 @@ def test_damaged_sound_has_a_sentence(make_clip: Any, kinds: Any) -> None:
         raise av.error.InvalidDataError(1, "Invalid data found")
 
     path = make_clip(sounds=(kinds.sound(),))
-    with open_film(path) as film:
-        writer = film.writer(path.with_name("out.mp4"))
+    with open_video(path) as video:
+        writer = video.writer(path.with_name("out.mp4"))
         writer._tracks._source = Proxy(writer._source, demux=demux)
         with pytest.raises(InputError, match="damaged in its sound or subtitles"), writer:
-            for frame in film.frames():
+            for frame in video.frames():
                 writer.write(frame)

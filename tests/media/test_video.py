@@ -1,4 +1,4 @@
-"""Frames of a film: upright, by their own timestamps, and with nothing but patches changed."""
+"""Frames of a video: upright, by their own timestamps, and with nothing but patches changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sosie.errors import UsageError
 from sosie.media.pixel_formats import plane_array
 from sosie.media.prefetch import prefetch
 from sosie.media.probe import Orientation
-from sosie.media.video import Film, FilmFrame, open_film
+from sosie.media.video import Video, VideoFrame, open_video
 from sosie.types import Patch
 
 
@@ -29,28 +29,28 @@ def decoded(path: Path) -> list[Any]:
         return list(container.decode(video=0))
 
 
-# What a film is.
+# What a video is.
 
 
 def test_info(make_clip: Any, kinds: Any) -> None:
     path = make_clip(
-        "film.mkv",
+        "video.mkv",
         frames=30,
         fps=Fraction(30000, 1001),
         aspect=Fraction(4, 3),
-        colours=(1, 1, 1, 1),
+        colors=(1, 1, 1, 1),
         sounds=(kinds.sound(), kinds.sound("flac", "fra", "Commentaire", default=False)),
         subtitles=(kinds.subtitles("subrip", "deu", forced=True),),
     )
-    with open_film(path) as film:
-        info = film.info
+    with open_video(path) as video:
+        info = video.info
     assert (info.width, info.height, info.sample_aspect) == (160, 120, Fraction(4, 3))
     assert info.fps == pytest.approx(30000 / 1001, abs=0.01)
     assert abs((info.frame_count or 0) - 30) <= 1
     assert info.duration_s == pytest.approx(1.0, abs=0.05)
     assert (info.codec, info.pixel_format, info.bit_depth) == ("h264", "yuv420p", 8)
-    assert info.colour.primaries == info.colour.transfer == info.colour.matrix == 1
-    assert info.colour.full_range is False
+    assert info.color.primaries == info.color.transfer == info.color.matrix == 1
+    assert info.color.full_range is False
     assert [(t.kind, t.codec, t.language, t.default, t.forced) for t in info.tracks] == [
         ("audio", "aac", "eng", True, False),
         ("audio", "flac", "fra", False, False),
@@ -59,16 +59,16 @@ def test_info(make_clip: Any, kinds: Any) -> None:
     assert info.tracks[1].title == "Commentaire"
 
 
-def test_untagged_colours_are_said_to_be_unknown(make_clip: Any) -> None:
-    with open_film(make_clip()) as film:
-        colour = film.info.colour
-    assert (colour.primaries, colour.transfer, colour.matrix, colour.full_range) == (None,) * 4
+def test_untagged_colors_are_said_to_be_unknown(make_clip: Any) -> None:
+    with open_video(make_clip()) as video:
+        color = video.info.color
+    assert (color.primaries, color.transfer, color.matrix, color.full_range) == (None,) * 4
 
 
 def test_frame_count_of_an_mp4_is_exact(make_clip: Any) -> None:
-    with open_film(make_clip(frames=17)) as film:
-        assert film.info.frame_count == film.expected_frames == 17
-        assert len(list(film.frames())) == 17
+    with open_video(make_clip(frames=17)) as video:
+        assert video.info.frame_count == video.expected_frames == 17
+        assert len(list(video.frames())) == 17
 
 
 # Timestamps.
@@ -77,35 +77,35 @@ def test_frame_count_of_an_mp4_is_exact(make_clip: Any) -> None:
 def test_variable_frame_rate(make_clip: Any) -> None:
     pts = [0, 3000, 3100, 9000, 9001, 20000, 45000, 90000]
     path = make_clip(frames=8, pts=pts, time_base=Fraction(1, 90000))
-    with open_film(path) as film:
-        frames = [(f.index, f.pts * f.time_base, f.time_s) for f in film.frames()]
+    with open_video(path) as video:
+        frames = [(f.index, f.pts * f.time_base, f.time_s) for f in video.frames()]
     assert [f[0] for f in frames] == list(range(8))
     assert [f[1] for f in frames] == [Fraction(p, 90000) for p in pts]
     assert [f[2] for f in frames] == pytest.approx([p / 90000 for p in pts])
 
 
-def test_time_counts_from_the_films_start(make_clip: Any) -> None:
-    path = make_clip("film.ts", frames=10)
-    with open_film(path) as film:
-        first = next(film.frames())
+def test_time_counts_from_the_videos_start(make_clip: Any) -> None:
+    path = make_clip("video.ts", frames=10)
+    with open_video(path) as video:
+        first = next(video.frames())
     assert first.pts > 0  # this container begins its clock late
     assert first.time_s == pytest.approx(0)
 
 
-@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.ts", "film.avi"])
+@pytest.mark.parametrize("name", ["video.mp4", "video.mkv", "video.ts", "video.avi"])
 @pytest.mark.parametrize(("start", "end"), [(0.52, 0.8), (2.0, 2.4), (7.96, None), (None, 0.2)])
 def test_a_part_is_exact_at_frames(
     make_clip: Any, name: str, start: float | None, end: float | None
 ) -> None:
     options = {"codec": "mpeg4", "options": {}} if name.endswith(".avi") else {}
     path = make_clip(name, frames=200, size=(64, 48), gop=40, **options)
-    with open_film(path) as film:
-        whole = [(round(f.time_s * 25), planes(f.native)) for f in film.frames()]
+    with open_video(path) as video:
+        whole = [(round(f.time_s * 25), planes(f.native)) for f in video.frames()]
     low, high = (0 if start is None else start), (99 if end is None else end)
     expected = [f for f in whole if low - 1e-6 <= f[0] / 25 < high - 1e-6]
-    with open_film(path, start, end) as film:
-        part = [(round(f.time_s * 25), planes(f.native)) for f in film.frames()]
-        assert abs((film.expected_frames or 0) - len(expected)) <= 1
+    with open_video(path, start, end) as video:
+        part = [(round(f.time_s * 25), planes(f.native)) for f in video.frames()]
+        assert abs((video.expected_frames or 0) - len(expected)) <= 1
     assert [f[0] for f in part] == [f[0] for f in expected]
     assert len(part) > 0
     for (_, got), (_, want) in zip(part, expected, strict=True):
@@ -113,28 +113,28 @@ def test_a_part_is_exact_at_frames(
             np.testing.assert_array_equal(one, two)
 
 
-def test_a_late_part_does_not_decode_the_film_from_its_start(
+def test_a_late_part_does_not_decode_the_video_from_its_start(
     make_clip: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_clip(frames=500, size=(64, 48), gop=25)
     count = 0
-    original = Film._decode_packets
+    original = Video._decode_packets
 
-    def counted(self: Film, *args: Any) -> Any:
+    def counted(self: Video, *args: Any) -> Any:
         nonlocal count
         for frame in original(self, *args):
             count += 1
             yield frame
 
-    monkeypatch.setattr(Film, "_decode_packets", counted)
-    with open_film(path, 18.0, 18.2) as film:
-        assert len(list(film.frames())) == 5
+    monkeypatch.setattr(Video, "_decode_packets", counted)
+    with open_video(path, 18.0, 18.2) as video:
+        assert len(list(video.frames())) == 5
     assert count < 150
 
 
 def test_a_part_after_the_end(make_clip: Any) -> None:
     with pytest.raises(UsageError, match=r"no frame at 9\.0 s or later; start earlier"):
-        open_film(make_clip(), 9.0)
+        open_video(make_clip(), 9.0)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +142,13 @@ def test_a_part_after_the_end(make_clip: Any) -> None:
 )
 def test_parts_that_cannot_be_meant(make_clip: Any, span: tuple) -> None:
     with pytest.raises(UsageError):
-        open_film(make_clip(), *span)
+        open_video(make_clip(), *span)
 
 
 def test_frames_can_be_read_again(make_clip: Any) -> None:
-    with open_film(make_clip()) as film:
-        once = [planes(f.native) for f in film.frames()]
-        again = [planes(f.native) for f in film.frames()]
+    with open_video(make_clip()) as video:
+        once = [planes(f.native) for f in video.frames()]
+        again = [planes(f.native) for f in video.frames()]
     assert len(once) == len(again) == 12
     for one, two in zip(once, again, strict=True):
         np.testing.assert_array_equal(one[0], two[0])
@@ -159,8 +159,8 @@ def test_frames_can_be_read_again(make_clip: Any) -> None:
 
 def test_rgb(make_clip: Any, kinds: Any) -> None:
     path = make_clip(options={"crf": "1"}, pix_fmt="yuv444p")
-    with open_film(path) as film:
-        for frame in film.frames():
+    with open_video(path) as video:
+        for frame in video.frames():
             rgb = frame.to_rgb()
             assert rgb.dtype == np.uint8
             assert rgb.shape == (120, 160, 3) == (frame.height, frame.width, 3)
@@ -170,11 +170,11 @@ def test_rgb(make_clip: Any, kinds: Any) -> None:
             assert np.abs(error).mean() < 1
 
 
-def test_deep_colour_is_16_bits(make_clip: Any, kinds: Any) -> None:
+def test_deep_color_is_16_bits(make_clip: Any, kinds: Any) -> None:
     path = make_clip(pix_fmt="yuv422p10le", options={"crf": "1"})
-    with open_film(path) as film:
-        assert film.info.bit_depth == 10
-        rgb = next(film.frames()).to_rgb()
+    with open_video(path) as video:
+        assert video.info.bit_depth == 10
+        rgb = next(video.frames()).to_rgb()
     assert rgb.dtype == np.uint16
     assert np.abs(rgb / 257.0 - kinds.picture(0, 160, 120)).mean() < 3
     assert len(np.unique(rgb[..., 1])) > 256
@@ -187,8 +187,8 @@ def test_frames_are_as_decoded_and_patches_do_not_reach_other_frames(make_clip: 
     mask = np.zeros((60, 60), bool)
     mask[10:50, 10:50] = True
     patch = Patch(40, 30, np.zeros((60, 60, 3), np.uint8), mask)
-    with open_film(path) as film:
-        for frame, want in zip(film.frames(), expected, strict=True):
+    with open_video(path) as video:
+        for frame, want in zip(video.frames(), expected, strict=True):
             before = planes(frame.native)
             for one, two in zip(before, want, strict=True):
                 np.testing.assert_array_equal(one, two)
@@ -211,8 +211,8 @@ def test_frames_are_as_decoded_and_patches_do_not_reach_other_frames(make_clip: 
     ],
 )
 def test_patches_that_do_not_fit(make_clip: Any, patch: Patch, words: str) -> None:
-    with open_film(make_clip()) as film, pytest.raises(ValueError, match=words):
-        next(film.frames()).paste(patch)
+    with open_video(make_clip()) as video, pytest.raises(ValueError, match=words):
+        next(video.frames()).paste(patch)
 
 
 # Memory.
@@ -221,24 +221,24 @@ def test_patches_that_do_not_fit(make_clip: Any, patch: Patch, words: str) -> No
 def test_frames_are_not_kept(make_clip: Any) -> None:
     path = make_clip(frames=60, size=(64, 48))
     peak = 0
-    with open_film(path) as film, prefetch(film.frames(), 3) as frames:
+    with open_video(path) as video, prefetch(video.frames(), 3) as frames:
         for frame in frames:
             assert frame.width == 64
-            alive = sum(type(thing) is FilmFrame for thing in gc.get_objects())
+            alive = sum(type(thing) is VideoFrame for thing in gc.get_objects())
             peak = max(peak, alive)
     assert 0 < peak <= 3 + 2 + 1  # queued, in the two hands, and the one before
 
 
-def test_memory_does_not_grow_with_the_film(
+def test_memory_does_not_grow_with_the_video(
     make_clip: Any, kinds: Any, run_python: Callable[[str], str]
 ) -> None:
     path = make_clip(frames=1500, size=(320, 240), sounds=(kinds.sound(),))
     code = """
 import resource
 from sosie.media.prefetch import prefetch
-from sosie.media.video import open_film
-with open_film({path!r}, None, {end}) as film, film.writer({out!r}, preset="ultrafast") as writer:
-    for frame in prefetch(film.frames(), 4):
+from sosie.media.video import open_video
+with open_video({path!r}, None, {end}) as clip, clip.writer({out!r}, preset="ultrafast") as writer:
+    for frame in prefetch(clip.frames(), 4):
         frame.to_rgb()
         writer.write(frame)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -253,18 +253,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 FLIPPED = (-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 
 
-@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.mov"])
+@pytest.mark.parametrize("name", ["video.mp4", "video.mkv", "video.mov"])
 @pytest.mark.parametrize("turn", [90, 180, 270, "mirrored"])
 def test_frames_are_upright(make_clip: Any, kinds: Any, name: str, turn: int | str) -> None:
     tag = {"matrix": FLIPPED} if turn == "mirrored" else {"rotation": turn}
     path = make_clip(name, pix_fmt="yuv444p", options={"crf": "1"}, aspect=Fraction(4, 3), **tag)
     stored = kinds.picture(0, 160, 120)
     expected = stored[:, ::-1] if turn == "mirrored" else np.rot90(stored, int(turn) // 90)
-    with open_film(path) as film:
-        assert film.info.width == expected.shape[1]
+    with open_video(path) as video:
+        assert video.info.width == expected.shape[1]
         swapped = turn in (90, 270)
-        assert film.info.sample_aspect == (Fraction(3, 4) if swapped else Fraction(4, 3))
-        frame = next(film.frames())
+        assert video.info.sample_aspect == (Fraction(3, 4) if swapped else Fraction(4, 3))
+        frame = next(video.frames())
         rgb = frame.to_rgb()
         assert rgb.shape == expected.shape == (frame.height, frame.width, 3)
         assert np.abs(rgb.astype(int) - expected).max() <= 4
@@ -292,10 +292,10 @@ def test_orientation_there_and_back(swap: bool, mirror_x: bool, mirror_y: bool) 
     np.testing.assert_array_equal(stored[y : y + back.shape[0], x : x + back.shape[1]], back)
 
 
-def test_cover_art_before_the_video_is_not_the_film(make_clip: Any) -> None:
-    with open_film(make_clip(cover=png_bytes())) as film:
-        assert (film.info.width, film.info.codec) == (160, "h264")
-        assert [track.kind for track in film.info.tracks] == ["picture"]
+def test_cover_art_before_the_video_is_not_the_video(make_clip: Any) -> None:
+    with open_video(make_clip(cover=png_bytes())) as video:
+        assert (video.info.width, video.info.codec) == (160, "h264")
+        assert [track.kind for track in video.info.tracks] == ["picture"]
 
 
 def png_bytes() -> bytes:
@@ -318,9 +318,9 @@ def test_files_are_let_go_of(make_clip: Any) -> None:
 
     if not Path("/proc/self/fd").exists():
         pytest.skip("no /proc on this system")
-    with open_film(path) as film:
-        next(film.frames())
-    with open_film(path):
+    with open_video(path) as video:
+        next(video.frames())
+    with open_video(path):
         pass
     gc.collect()
     assert descriptors() == 0

@@ -1,4 +1,4 @@
-"""Bad films are refused with a sentence on what to do, before or in the work."""
+"""Bad videos are refused with a sentence on what to do, before or in the work."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import pytest
 
 from sosie.errors import InputError
 from sosie.media.packet_list import take_inventory
-from sosie.media.video import FilmFrame, open_film
+from sosie.media.video import VideoFrame, open_video
 
 # Bad input.
 
 
 def refused(path: Path, *words: str, read: bool = False) -> None:
-    with pytest.raises(InputError) as caught, open_film(path) as film:
-        for frame in film.frames() if read else ():
-            assert isinstance(frame, FilmFrame)
+    with pytest.raises(InputError) as caught, open_video(path) as video:
+        for frame in video.frames() if read else ():
+            assert isinstance(frame, VideoFrame)
     message = str(caught.value)
     assert "\n" not in message
     for word in words:
@@ -35,22 +35,22 @@ def test_absent_empty_folder_text_and_picture(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").write_bytes(b"")
     refused(tmp_path / "empty.mp4", "is empty")
     (tmp_path / "text.mp4").write_bytes(b"no film at all but words " * 99)
-    refused(tmp_path / "text.mp4", "not a film")
+    refused(tmp_path / "text.mp4", "not a video")
     (tmp_path / "note.txt").write_text("words that one decoder would make into a picture\n" * 99)
-    refused(tmp_path / "note.txt", "not a film")
+    refused(tmp_path / "note.txt", "not a video")
     (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n#EXT-X-ENDLIST\n")
-    refused(tmp_path / "list.mp4", "not a film")
+    refused(tmp_path / "list.mp4", "not a video")
 
 
-def test_a_picture_is_not_a_film(tmp_path: Path) -> None:
+def test_a_picture_is_not_a_video(tmp_path: Path) -> None:
     from PIL import Image
 
     for name in ("a.png", "a.jpg"):
         Image.new("RGB", (64, 64)).save(tmp_path / name)
-        refused(tmp_path / name, "a picture and not a film")
+        refused(tmp_path / name, "a picture and not a video")
 
 
-def test_a_film_without_permission(tmp_path: Path, as_nobody: None) -> None:
+def test_a_video_without_permission(tmp_path: Path, as_nobody: None) -> None:
     if not Path("/etc/shadow").exists():
         pytest.skip("no file that is closed to others")
     refused(Path("/etc/shadow"), "check its permissions")
@@ -88,8 +88,8 @@ def test_no_video_stream(tmp_path: Path) -> None:
 def test_zero_frames(tmp_path: Path, name: str, words: str) -> None:
     path = tmp_path / name
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25)
-        video.width, video.height = 64, 64
+        video_stream = container.add_stream("libx264", rate=25)
+        video_stream.width, video_stream.height = 64, 64
         container.start_encoding()
     refused(path, words)
 
@@ -107,61 +107,62 @@ def noisy(make_clip: Any, name: str, **values: Any) -> Path:
 
 
 def test_an_mp4_without_its_index(make_clip: Any) -> None:
-    refused(cut(noisy(make_clip, "film.mp4"), 0.7), "cannot be read", "cut short")
+    refused(cut(noisy(make_clip, "video.mp4"), 0.7), "cannot be read", "cut short")
 
 
 @pytest.mark.parametrize("flags", ["faststart", "frag_keyframe+empty_moov+default_base_moof"])
 def test_an_mp4_cut_short_says_how_far_it_goes(make_clip: Any, flags: str) -> None:
-    path = noisy(make_clip, "film.mp4", container_options={"movflags": flags})
+    path = noisy(make_clip, "video.mp4", container_options={"movflags": flags})
     refused(cut(path, 0.6), "cut short", "pictures end at", "--end", read=True)
 
 
 def test_the_part_that_is_there_can_be_used(make_clip: Any) -> None:
-    path = cut(noisy(make_clip, "film.mp4", container_options={"movflags": "faststart"}), 0.6)
-    with open_film(path, None, 1.0) as film:
-        assert len(list(film.frames())) == 25
+    path = cut(noisy(make_clip, "video.mp4", container_options={"movflags": "faststart"}), 0.6)
+    with open_video(path, None, 1.0) as video:
+        assert len(list(video.frames())) == 25
 
 
-@pytest.mark.parametrize("name", ["film.mkv", "film.avi"])
-def test_other_films_cut_short(make_clip: Any, name: str) -> None:
+@pytest.mark.parametrize("name", ["video.mkv", "video.avi"])
+def test_other_videos_cut_short(make_clip: Any, name: str) -> None:
     values = {"codec": "mpeg4"} if name.endswith("avi") else {}
     refused(cut(noisy(make_clip, name, **values), 0.6), "cut short", "--end", read=True)
 
 
 def test_corrupt_packets(make_clip: Any) -> None:
-    path = noisy(make_clip, "film.mp4")
+    path = noisy(make_clip, "video.mp4")
     with av.open(str(path)) as container:
         packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
     data = bytearray(path.read_bytes())
     position, size = packets[60]
     data[position : position + size] = bytes([255]) * size
     path.write_bytes(bytes(data))
-    with open_film(path) as film:
-        times = [frame.time_s for frame in film.frames()]
-        (note,) = film.notes
+    with open_video(path) as video:
+        times = [frame.time_s for frame in video.frames()]
+        (note,) = video.notes
     lost = [n / 25 for n in range(len(packets)) if not np.isclose(times, n / 25).any()]
     assert 1 <= len(lost) < 20
     assert len(times) + len(lost) == len(packets)
     assert note == (
-        f"The film is damaged: its pictures from {lost[0]:.2f} to {lost[-1] + 0.04:.2f} s are lost."
+        f"The video is damaged: its pictures from {lost[0]:.2f} to {lost[-1] + 0.04:.2f} s are "
+        "lost."
     )
 
 
 def test_damage_in_a_broadcast_is_told(make_clip: Any) -> None:
-    path = noisy(make_clip, "film.ts")
+    path = noisy(make_clip, "video.ts")
     whole = path.read_bytes()
     packets = len(whole) // 188
     begin = packets * 2 // 5 * 188
     path.write_bytes(whole[:begin] + whole[begin + 12 * 188 :])
-    with open_film(path) as film:
-        times = [frame.time_s for frame in film.frames()]
-        (note,) = film.notes
+    with open_video(path) as video:
+        times = [frame.time_s for frame in video.frames()]
+        (note,) = video.notes
     assert times[-1] - times[0] > 3
-    assert note.startswith("The film is damaged: ")
+    assert note.startswith("The video is damaged: ")
 
 
 def test_damage_to_the_end(make_clip: Any) -> None:
-    path = noisy(make_clip, "film.mp4")
+    path = noisy(make_clip, "video.mp4")
     with av.open(str(path)) as container:
         packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
     data = bytearray(path.read_bytes())
@@ -194,7 +195,7 @@ def test_a_change_of_size_says_when(tmp_path: Path) -> None:
     refused(path, "changes from 160 x 120 to 96 x 64", "at 1.00 s", "split it there", read=True)
 
 
-def test_tiny_films(make_clip: Any) -> None:
+def test_tiny_videos(make_clip: Any) -> None:
     refused(make_clip(size=(64, 14)), "64 x 14", "at least 16")
 
 
@@ -221,13 +222,13 @@ def test_frames_that_no_encoder_takes_are_refused_before_the_work(tmp_path: Path
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 def test_a_pipe_or_a_device_is_refused_without_opening_it(tmp_path: Path, make: Any) -> None:
-    make(tmp_path / "film.mp4")
-    refused(tmp_path / "film.mp4", "and not a file")
+    make(tmp_path / "video.mp4")
+    refused(tmp_path / "video.mp4", "and not a file")
 
 
-# Whatever comes up while a film is read.
+# Whatever comes up while a video is read.
 
-# Each made anew: one that was raised keeps the frames of the films that it ended.
+# Each made anew: one that was raised keeps the frames of the videos that it ended.
 FAULTS: list[Callable[[], Exception]] = [
     lambda: av.error.InvalidDataError(1, "made up"),
     lambda: av.error.PatchWelcomeError(1, "made up"),
@@ -265,7 +266,7 @@ class _Faulty:
 def test_any_fault_of_the_container_is_one_sentence(
     make_clip: Any, monkeypatch: pytest.MonkeyPatch, step: str, fault: Callable[[], Exception]
 ) -> None:
-    path = make_clip("film.mkv")
+    path = make_clip("video.mkv")
     really = av.open
 
     def opening(*arguments: Any, **options: Any) -> Any:
@@ -296,10 +297,10 @@ def test_any_fault_of_a_conversion_is_one_sentence(
     make_clip: Any, monkeypatch: pytest.MonkeyPatch, fault: Callable[[], Exception]
 ) -> None:
     path = make_clip()
-    with open_film(path) as film:
-        frame = next(film.frames())
-        monkeypatch.setattr(film.source.converter, "reformat", _Faulty(None, "x", fault)._fail)
-        with pytest.raises(InputError, match=r"film\.mp4 "):
+    with open_video(path) as video:
+        frame = next(video.frames())
+        monkeypatch.setattr(video.source.converter, "reformat", _Faulty(None, "x", fault)._fail)
+        with pytest.raises(InputError, match=r"video\.mp4 "):
             frame.to_rgb()
 
 
@@ -307,16 +308,16 @@ def test_any_fault_of_a_conversion_is_one_sentence(
 def test_a_fault_in_seeking(
     make_clip: Any, monkeypatch: pytest.MonkeyPatch, fault: Callable[[], Exception]
 ) -> None:
-    """A film that cannot be sought in is read from its start; what else comes up is told."""
+    """A video that cannot be sought in is read from its start; what else comes up is told."""
     path = make_clip(frames=100, size=(64, 48))
     really = av.open
     monkeypatch.setattr(av, "open", lambda *a, **o: _Faulty(really(*a, **o), "seek", fault))
     if isinstance(fault(), av.error.FFmpegError):
-        with open_film(path, 3.0) as film:
-            assert len(list(film.frames())) == 25
+        with open_video(path, 3.0) as video:
+            assert len(list(video.frames())) == 25
         return
     with pytest.raises(InputError, match="cannot be read"):
-        open_film(path, 3.0)
+        open_video(path, 3.0)
 
 
 @pytest.mark.parametrize("fault", FAULTS[3:], ids=lambda fault: type(fault()).__name__)
@@ -333,11 +334,11 @@ def test_a_fault_in_the_sound_is_one_sentence(
         raise fault()
 
     monkeypatch.setattr("sosie.media.tracks.readable", fail)
-    with open_film(path) as film:
-        frames = list(film.frames())
+    with open_video(path) as video:
+        frames = list(video.frames())
         with (
             pytest.raises(InputError, match="cannot be read"),
-            film.writer(tmp_path / "out.mp4") as writer,
+            video.writer(tmp_path / "out.mp4") as writer,
         ):
             for frame in frames:
                 writer.write(frame)

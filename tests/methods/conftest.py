@@ -37,9 +37,9 @@ def crop_for() -> Callable[..., Crop]:
 
 
 @pytest.fixture(scope="session")
-def colour_swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def color_swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The least of swappers, as an ONNX file that is called like blendswap_256: in the light and
-    shade of the target, the mean colour of the source's picture (of its inner half)."""
+    shade of the target, the mean color of the source's picture (of its inner half)."""
     onnx = pytest.importorskip("onnx", exc_type=ImportError)
     from onnx import TensorProto, helper, numpy_helper
 
@@ -48,16 +48,16 @@ def colour_swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     nodes = [
         helper.make_node("Slice", ["source", "from", "to", "sides"], ["inner"]),
-        helper.make_node("ReduceMean", ["inner"], ["colour"], axes=[2, 3]),
+        helper.make_node("ReduceMean", ["inner"], ["color"], axes=[2, 3]),
         helper.make_node("ReduceMean", ["target"], ["grey"], axes=[1]),
         helper.make_node("ReduceMean", ["grey"], ["light"], axes=[1, 2, 3]),
         helper.make_node("Sub", ["grey", "light"], ["shade"]),
         helper.make_node("Mul", ["shade", "little"], ["relief"]),
-        helper.make_node("Add", ["colour", "relief"], ["result"]),
+        helper.make_node("Add", ["color", "relief"], ["result"]),
     ]
     graph = helper.make_graph(
         nodes,
-        "colour",
+        "color",
         [
             helper.make_tensor_value_info("target", TensorProto.FLOAT, [1, 3, 256, 256]),
             helper.make_tensor_value_info("source", TensorProto.FLOAT, [1, 3, 112, 112]),

@@ -23,8 +23,8 @@ LIT = ("graft",)
 """Whose faces are given the target's light before they are composed."""
 FEATURED = ("mesh", "graft")
 """Whose own networks or none are at work; the one that stands in for a published one, and is called
-`onnx` here, knows a mean colour alone."""
-COLOURS = ((200, 60, 60), (60, 190, 60), (30, 30, 200))
+`onnx` here, knows a mean color alone."""
+COLORS = ((200, 60, 60), (60, 190, 60), (30, 30, 200))
 """Of two sources and a target."""
 
 Paint = Callable[..., np.ndarray]
@@ -33,7 +33,7 @@ Paint = Callable[..., np.ndarray]
 @pytest.fixture(scope="module", params=TABLE)
 def options(request: pytest.FixtureRequest) -> SwapOptions:
     if request.param == "onnx":
-        model = request.getfixturevalue("colour_swapper")
+        model = request.getfixturevalue("color_swapper")
         return SwapOptions(method="onnx", model=str(model), interface="blendswap_256")
     if request.param in TRAINED:
         weights = request.getfixturevalue("untrained")(request.param)
@@ -53,7 +53,7 @@ def sources(
     """Three photos of one face: from the front, and turned to both sides; one of 16 bits."""
     photos = []
     for yaw in (0, 40, -40):
-        face = model_face(yaw, unit_px=65, centre=(128, 125))
+        face = model_face(yaw, unit_px=65, center=(128, 125))
         pixels = paint(face, np.random.default_rng(3).uniform(60, 240, (478, 3)))
         if yaw == 40:
             pixels = pixels.astype(np.uint16) * 257
@@ -71,14 +71,14 @@ def crops(
     """Of different pose, size and depth, one cut by the frame's edge, one so small as is allowed,
     one more than half hidden."""
     made = []
-    for pose, unit_px, centre, dtype, side in (
+    for pose, unit_px, center, dtype, side in (
         ((5, 0, 0), 60, (128, 128), np.uint8, 256),
         ((-35, 10, 25), 50, (120, 130), np.uint16, 240),
         ((20, -15, -170), 40, (20, 150), np.uint8, 200),
         ((0, 0, 0), 8, (20, 21), np.uint8, 40),
         ((75, 0, 0), 55, (100, 128), np.uint8, 256),
     ):
-        face = model_face(*pose, unit_px=unit_px, centre=centre)
+        face = model_face(*pose, unit_px=unit_px, center=center)
         frame = paint(face, (120, 110, 100), side_px=side).astype(dtype)
         if dtype is np.uint16:
             frame *= 257
@@ -111,7 +111,7 @@ def frozen_copy(crop: Crop) -> list[np.ndarray]:
 def test_the_card_states_what_is_to_be_known(swapper: Swapper, options: SwapOptions) -> None:
     card = swapper.card
     assert card.name == options.method
-    for text in (card.summary, card.licence, card.paper):
+    for text in (card.summary, card.license, card.paper):
         assert text.strip() == text != ""
     assert (card.template is None) == (card.size_px is None)
     if card.template is not None:
@@ -152,7 +152,7 @@ def test_the_face_of_the_source_is_what_comes_out(
     source_of: Callable[..., Source],
     crop_for: Callable[..., Crop],
 ) -> None:
-    """Its colours, or its features where a method gives them the target's light itself. Of a
+    """Its colors, or its features where a method gives them the target's light itself. Of a
     network that has learned nothing, that it is told whose face to make."""
     face = model_face(unit_px=60)
 
@@ -161,20 +161,20 @@ def test_the_face_of_the_source_is_what_comes_out(
         return swapper.swap(swapper.prepare([source_of(photo, face)]), [crop])[0]
 
     if swapper.card.name in TRAINED:
-        one, two, target = (paint(face, colour) for colour in COLOURS)
+        one, two, target = (paint(face, color) for color in COLORS)
         first, second, again = (swapped(target, photo) for photo in (one, two, one))
         assert (first.mask > 0.99).mean() > 0.15
         assert not same(first, second)
         assert same(first, again)
         return
     if swapper.card.name not in LIT:
-        one, two, target = COLOURS
-        for colour in (one, two):
-            result = swapped(paint(face, target), paint(face, colour))
+        one, two, target = COLORS
+        for color in (one, two):
+            result = swapped(paint(face, target), paint(face, color))
             skin = (result.mask > 0.99) & (result.own == 0)
             assert skin.sum() > 3000
             mean = result.pixels[skin].mean(0) * 255
-            assert np.linalg.norm(mean - colour) < 0.25 * np.linalg.norm(mean - target)
+            assert np.linalg.norm(mean - color) < 0.25 * np.linalg.norm(mean - target)
     if swapper.card.name in FEATURED:
         shades = np.random.default_rng(4).uniform(90, 180, (3, 478, 1)).repeat(3, 2)
         one, two, target = (paint(face, tones) for tones in shades)
@@ -192,8 +192,8 @@ def test_the_face_of_the_source_is_what_comes_out(
 
 def features(pixels: np.ndarray, skin: np.ndarray) -> np.ndarray:
     """What is finer than light."""
-    grey = pixels.astype(np.float32).mean(2)
-    return (grey - cv2.GaussianBlur(grey, (0, 0), 8))[skin]
+    gray = pixels.astype(np.float32).mean(2)
+    return (gray - cv2.GaussianBlur(gray, (0, 0), 8))[skin]
 
 
 def test_a_batch_is_the_same_as_one_by_one(

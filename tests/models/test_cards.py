@@ -55,13 +55,13 @@ def test_all_weight_files_together_are_small_enough_for_the_wheel():
 
 @pytest.mark.parametrize("card", weights.embedded_cards().values(), ids=lambda card: card.name)
 def test_a_card_says_where_its_file_is_from(card):
-    assert card.licence
+    assert card.license
     assert card.summary
     assert date.fromisoformat(card.date) <= date.today()
     assert card.data
     for origin in (*card.data, *card.teachers):
         assert origin.name
-        assert origin.licence
+        assert origin.license
         assert origin.use
     assert card.figures
     assert not MACHINE_PATH.search(card.remake), "a path of one machine"
@@ -153,8 +153,8 @@ def test_a_truncated_file_is_refused_and_its_size_told(package):
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ({"colour": "blue"}, "should not have, colour"),
-        ({"data": [{"name": "pictures", "use": "seen"}]}, "licence"),
+        ({"color": "blue"}, "should not have, color"),
+        ({"data": [{"name": "pictures", "use": "seen"}]}, "license"),
         ({"data": "pictures"}, "data is no list"),
         ({"teachers": ["a network"]}, "an origin is no JSON object"),
         ({"figures": {"error": "small"}}, "not all numbers"),

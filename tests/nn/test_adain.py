@@ -1,4 +1,4 @@
-"""Adaptive instance normalisation, on values that can be worked out by hand."""
+"""Adaptive instance normalization, on values that can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
-from sosie.nn.adain import AdaIn, AdaInBlock, normalise_instance  # noqa: E402
+from sosie.nn.adain import AdaIn, AdaInBlock, normalize_instance  # noqa: E402
 
 
 @pytest.fixture
@@ -15,16 +15,16 @@ def maps() -> torch.Tensor:
     return torch.randn(2, 3, 8, 6) * 5 + 7
 
 
-def test_every_channel_of_every_picture_is_normalised_by_itself(maps):
-    result = normalise_instance(maps)
+def test_every_channel_of_every_picture_is_normalized_by_itself(maps):
+    result = normalize_instance(maps)
     assert torch.allclose(result.mean((2, 3)), torch.zeros(2, 3), atol=1e-6)
     # The deviation is the biased one.
     assert torch.allclose(result.square().mean((2, 3)), torch.ones(2, 3), atol=1e-5)
-    assert torch.allclose(normalise_instance(maps * 3 - 4), result, atol=1e-5)
+    assert torch.allclose(normalize_instance(maps * 3 - 4), result, atol=1e-5)
 
 
 def test_a_flat_channel_stays_finite():
-    assert normalise_instance(torch.full((1, 2, 4, 4), 9.0)).abs().max() == 0
+    assert normalize_instance(torch.full((1, 2, 4, 4), 9.0)).abs().max() == 0
 
 
 @pytest.mark.parametrize(("around_one", "scale"), [(True, 3.0), (False, 2.0)])

@@ -20,8 +20,8 @@ def test_light_lenses_and_files_do_not_move_the_picture() -> None:
         assert after.shape == pixels.shape
         assert after.dtype == np.uint8
         changed += not np.array_equal(after, pixels)
-        grey = cv2.GaussianBlur(after.astype(float).mean(2), (0, 0), 2)
-        bright = np.clip(grey - 0.6 * grey.max() - 0.4 * grey.min(), 0, None)
+        gray = cv2.GaussianBlur(after.astype(float).mean(2), (0, 0), 2)
+        bright = np.clip(gray - 0.6 * gray.max() - 0.4 * gray.min(), 0, None)
         shifts.append(((bright * x).sum() / bright.sum(), (bright * y).sum() / bright.sum()))
     assert changed > 300
     assert np.median(np.abs(shifts)) < 0.05

@@ -29,7 +29,7 @@ def test_a_draft_is_a_card_of_the_file(tmp_path):
     assert card.date == date.today().isoformat()
     assert card.data[0] == Origin("CelebA", "research use only", "faces")
     assert len(card.data) == 2
-    assert [origin.licence for origin in card.teachers] == ["Apache-2.0"]
+    assert [origin.license for origin in card.teachers] == ["Apache-2.0"]
 
 
 def test_an_origin_that_no_one_knows_is_refused():

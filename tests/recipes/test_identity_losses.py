@@ -45,7 +45,7 @@ def test_faces_are_jittered_about_their_middle():
 
 
 class Seen(torch.nn.Module):
-    """As an identity network, the mean colour of each quarter of a crop in 0..255."""
+    """As an identity network, the mean color of each quarter of a crop in 0..255."""
 
     def __init__(self, channels_last: bool) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def test_many_faces_are_described_as_each_alone(model_face, paint):
         def forward(self, chips: torch.Tensor) -> torch.Tensor:
             return chips.mean((2, 3)) + 1
 
-    faces = [model_face(yaw, unit_px=80, centre=(160, 160)) for yaw in range(-20, 21)]
+    faces = [model_face(yaw, unit_px=80, center=(160, 160)) for yaw in range(-20, 21)]
     tones = np.random.default_rng(0).uniform(60, 220, (len(faces), 3))
     crops = [paint(f, tone, side_px=320) for f, tone in zip(faces, tones, strict=True)]
     points = [face.landmarks for face in faces]

@@ -43,7 +43,7 @@ def blue(astronaut: Pixels) -> Pixels:
 
 
 def tint(before: Pixels, after: Pixels) -> str:
-    """The colour that a change of pixels leans to, or `none` where none has changed."""
+    """The color that a change of pixels leans to, or `none` where none has changed."""
     different = (before != after).any(-1)
     if not different.any():
         return "none"
@@ -58,7 +58,7 @@ def test_only_the_person_of_the_reference(
     by_look: Any, pair: Pixels, green: Pixels, astronaut: Pixels, hopper: Pixels
 ) -> None:
     for reference, swapped, other in ((astronaut, LEFT, RIGHT), (hopper, RIGHT, LEFT)):
-        result = swap_image(green, pair, reference=reference, colour="none")
+        result = swap_image(green, pair, reference=reference, color="none")
         assert len(result.faces) == 1
         assert tint(pair[swapped], result.image[swapped]) == "green"
         assert np.array_equal(pair[other], result.image[other])
@@ -67,7 +67,7 @@ def test_only_the_person_of_the_reference(
         assert face.source_photo == "source 0"
         assert face.similarity > 0.9
     # The same face by its position: the same pixels.
-    by_position = swap_image(green, pair, faces="1", colour="none")
+    by_position = swap_image(green, pair, faces="1", color="none")
     assert np.array_equal(by_position.image, result.image)
     assert by_position.report.faces[0].similarity is None
     assert by_position.report.people == ()
@@ -77,16 +77,16 @@ def test_each_person_gets_their_own_source(
     by_look: Any, pair: Pixels, green: Pixels, blue: Pixels, astronaut: Pixels, hopper: Pixels
 ) -> None:
     people = [(hopper, blue), (astronaut, green)]
-    result = swap_image(None, pair, people=people, colour="none")
+    result = swap_image(None, pair, people=people, color="none")
     assert tint(pair[LEFT], result.image[LEFT]) == "green"
     assert tint(pair[RIGHT], result.image[RIGHT]) == "blue"
     assert [face.reference for face in result.report.faces] == ["reference 1", "reference 0"]
     # Exactly what each alone would have got.
-    alone = [swap_image(s, pair, reference=r, colour="none").image for r, s in people]
+    alone = [swap_image(s, pair, reference=r, color="none").image for r, s in people]
     assert np.array_equal(result.image[RIGHT], alone[0][RIGHT])
     assert np.array_equal(result.image[LEFT], alone[1][LEFT])
-    # Changing sources changes the colours.
-    other = swap_image(None, pair, people=[(hopper, green), (astronaut, blue)], colour="none")
+    # Changing sources changes the colors.
+    other = swap_image(None, pair, people=[(hopper, green), (astronaut, blue)], color="none")
     assert tint(pair[LEFT], other.image[LEFT]) == "blue"
     assert tint(pair[RIGHT], other.image[RIGHT]) == "green"
 
@@ -99,7 +99,7 @@ def test_a_person_may_have_several_source_photos(
         Image.fromarray(pixels).save(tmp_path / name)
         photos.append(tmp_path / name)
     results = [
-        swap_image(None, pair, people={astronaut_path: order}, colour="none")
+        swap_image(None, pair, people={astronaut_path: order}, color="none")
         for order in (photos, photos[::-1])
     ]
     (one,), (other,) = (result.report.faces for result in results)
@@ -114,7 +114,7 @@ def test_depth_and_alpha_are_kept(
 ) -> None:
     alpha = np.random.default_rng(0).integers(0, 65535, pair.shape[:2]).astype(np.uint16)
     deep = np.dstack([pair.astype(np.uint16) * 257, alpha])
-    result = swap_image(green, deep, reference=hopper, colour="none")
+    result = swap_image(green, deep, reference=hopper, color="none")
     assert result.image.dtype == np.uint16
     assert np.array_equal(result.image[LEFT], deep[LEFT])
     assert np.array_equal(result.image[..., 3], alpha)
@@ -125,7 +125,7 @@ def test_faces_that_overlap_are_not_painted_over(
     by_look: Any, green: Pixels, astronaut: Pixels, hopper: Pixels
 ) -> None:
     """The admiral stands before the astronaut; the astronaut alone is swapped."""
-    from sosie.analysis.analyzer import create_analyser
+    from sosie.analysis.analyzer import create_analyzer
     from sosie.geometry import mesh
     from sosie.geometry.alignment import fill_polygon
 
@@ -133,12 +133,12 @@ def test_faces_that_overlap_are_not_painted_over(
     small = cv2.resize(hopper, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     left = 205
     picture[75:235, left : left + 80] = small[40:200, 85:165]
-    faces = create_analyser(2).analyse(picture)
+    faces = create_analyzer(2).analyze(picture)
     assert len(faces) == 2
     assert faces[1].box[0] < faces[0].box[2]
     outline = faces[1].landmarks[list(mesh.OVAL), :2]
     inside = fill_polygon(outline, *picture.shape[1::-1], antialiased=False) > 0
-    result = swap_image(green, picture, reference=astronaut, colour="none")
+    result = swap_image(green, picture, reference=astronaut, color="none")
     assert np.array_equal(picture[inside], result.image[inside])
     assert tint(picture[:, :190], result.image[:, :190]) == "green"
 
@@ -184,7 +184,7 @@ def test_a_reference_with_several_faces_means_the_largest_and_a_note_says_so(
 ) -> None:
     both = tmp_path / "both.png"
     Image.fromarray(pair).save(both)
-    result = swap_image(green, pair, reference=both, colour="none")
+    result = swap_image(green, pair, reference=both, color="none")
     assert tint(pair[LEFT], result.image[LEFT]) == "green"
     assert np.array_equal(pair[RIGHT], result.image[RIGHT])
     assert result.report.notes == (f"{both} shows 2 faces; the largest is taken for the person.",)
@@ -212,7 +212,7 @@ def test_one_absent_person_is_noted_and_the_others_are_swapped(
     by_look: Any, astronaut: Pixels, hopper_path: Path, green: Pixels, blue: Pixels
 ) -> None:
     people = [(hopper_path, blue), (astronaut, green)]
-    result = swap_image(None, astronaut, people=people, colour="none")
+    result = swap_image(None, astronaut, people=people, color="none")
     assert tint(astronaut, result.image) == "green"
     assert [person.face_count for person in result.report.people] == [0, 1]
     (note,) = result.report.notes
@@ -242,7 +242,7 @@ def test_one_absent_person_is_noted_and_the_others_are_swapped(
 def test_what_cannot_be_meant_together(
     given: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sosie.pipeline.create_analyser", None)  # refused before any work
+    monkeypatch.setattr("sosie.pipeline.create_analyzer", None)  # refused before any work
     options = SwapOptions(faces=given.pop("faces", "largest"))
     with pytest.raises(UsageError, match=words):
         FaceSwapper(given.pop("source", None), options, **given)

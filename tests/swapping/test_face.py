@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sosie.analysis import occlusion
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.analysis.parser import SIDE_PX, FaceParts
 from sosie.blending.composer import compose
 from sosie.blending.paste import paste
@@ -26,7 +26,7 @@ from sosie.timing import Stopwatch
 from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
 
 ModelFace = Callable[..., Face]
-GREY = np.full((256, 256, 3), 90, np.uint8)
+GRAY = np.full((256, 256, 3), 90, np.uint8)
 
 
 class White:
@@ -51,7 +51,7 @@ class White:
 
 
 class Told:
-    """An analyser that is told what each half of a face is, look by look."""
+    """An analyzer that is told what each half of a face is, look by look."""
 
     def __init__(self, *parts: FaceParts) -> None:
         self._parts = list(parts)
@@ -96,7 +96,7 @@ def cheeks(face: Face | Crop) -> tuple[Any, Any]:
 def test_what_hides_a_source_is_told_in_its_photos_pixels(
     white: list[White], model_face: ModelFace
 ) -> None:
-    face = model_face(unit_px=25, centre=(200, 70))
+    face = model_face(unit_px=25, center=(200, 70))
     photo = np.zeros((160, 300, 3), np.uint16)
     source = source_of(photo, face, Told(told(left="hair")))
     Engine([[source]], SwapOptions(), Told(told()))
@@ -114,32 +114,32 @@ def test_a_targets_spectacles_stay_and_are_no_hole_in_a_source(
     photo = np.zeros((256, 256, 3), np.uint8)
     glass = Told(told(right="lens"))
     assert source_of(photo, face, glass).visible[cheeks(face)].tolist() == [1, 1]
-    Engine([[]], SwapOptions(), glass).patch(GREY, face, FaceMemory(), Stopwatch(), seen=False)
+    Engine([[]], SwapOptions(), glass).patch(GRAY, face, FaceMemory(), Stopwatch(), seen=False)
     assert white[0].crops[0].visible[cheeks(white[0].crops[0])].tolist() == [1, 0]
 
 
 def test_what_hides_the_target_stays(white: list[White], model_face: ModelFace) -> None:
     face = model_face()
-    engine = Engine([[]], SwapOptions(blend="alpha", colour="none"), Told(told(right="thing")))
-    patch = engine.patch(GREY, face, FaceMemory(), Stopwatch(), seen=False)
-    frame = GREY.copy()
+    engine = Engine([[]], SwapOptions(blend="alpha", color="none"), Told(told(right="thing")))
+    patch = engine.patch(GRAY, face, FaceMemory(), Stopwatch(), seen=False)
+    frame = GRAY.copy()
     height, width = patch.mask.shape
     frame[patch.y : patch.y + height, patch.x : patch.x + width] = patch.pixels
     assert frame[cheeks(face)].tolist() == [[255] * 3, [90] * 3]
 
 
-def test_a_film_is_looked_at_in_every_other_frame_and_averaged(
+def test_a_video_is_looked_at_in_every_other_frame_and_averaged(
     white: list[White], model_face: ModelFace
 ) -> None:
     face = model_face()
-    analyser = Told(told(), told(left="hair"))
-    engine = Engine([[]], SwapOptions(), analyser)
+    analyzer = Told(told(), told(left="hair"))
+    engine = Engine([[]], SwapOptions(), analyzer)
     memory = FaceMemory()
     shares = []
     for _ in range(9):
-        engine.patch(GREY, face, memory, Stopwatch(), seen=False)
+        engine.patch(GRAY, face, memory, Stopwatch(), seen=False)
         shares.append(float(memory.visible[96, 60]))
-    assert analyser.looks == 5
+    assert analyzer.looks == 5
     assert shares[:2] == [1, 1]
     # A hand that comes in is believed within a few looks, and not at one blow.
     assert shares == sorted(shares, reverse=True)
@@ -161,7 +161,7 @@ def test_a_method_is_drafted_as_often_as_its_card_says(
     monkeypatch.setattr(Told, "landmarks", lambda *_: read, raising=False)
     monkeypatch.setattr("sosie.swapping.refinement._LOST", 1e9)
     engine = Engine([[]], SwapOptions(), Told(told()))
-    engine.patch(GREY, model_face(), FaceMemory(), Stopwatch())
+    engine.patch(GRAY, model_face(), FaceMemory(), Stopwatch())
     assert len(white[0].crops) == drafts + 1
 
 
@@ -169,9 +169,9 @@ def test_a_large_face_is_swapped_in_a_reduced_copy(
     monkeypatch: pytest.MonkeyPatch, astronaut: NDArray[np.uint8], hopper: NDArray[np.uint8]
 ) -> None:
     """Its patch is nearly the same, and nothing outside the face's outline changes."""
-    analyser = create_analyser(1)
-    (face,), (source,) = analyser.analyse(astronaut), analyser.analyse(hopper)
-    engine = Engine([[source_of(hopper, source, analyser)]], SwapOptions(), analyser)
+    analyzer = create_analyzer(1)
+    (face,), (source,) = analyzer.analyze(astronaut), analyzer.analyze(hopper)
+    engine = Engine([[source_of(hopper, source, analyzer)]], SwapOptions(), analyzer)
     whole = engine.patch(astronaut, face, FaceMemory(), Stopwatch())
     monkeypatch.setattr("sosie.swapping.face.LARGE_FACE_PX", 80)
     shown = []
@@ -209,13 +209,13 @@ def edge_step(patch: Patch, before: NDArray[Any]) -> float:
 def test_of_a_photo_only_what_is_around_the_face_is_kept(
     model_face: ModelFace, unit_px: float, largest: int
 ) -> None:
-    face = model_face(unit_px=unit_px, centre=(2000, 1500))
+    face = model_face(unit_px=unit_px, center=(2000, 1500))
     part, there, matrix = close_up(np.zeros((3000, 4000, 3), np.uint8), face)
     assert max(part.shape) < largest
     assert there.size_px == pytest.approx(min(face.size_px, LARGE_FACE_PX), rel=1e-4)
     points = transform_points(face.landmarks, matrix)
     np.testing.assert_allclose(there.landmarks, points)
-    assert part.shape[1] > there.centre[0] > 0 < there.centre[1] < part.shape[0]
+    assert part.shape[1] > there.center[0] > 0 < there.center[1] < part.shape[0]
 
 
 def test_a_face_of_3000_px_takes_bounded_memory(
@@ -235,7 +235,7 @@ def test_a_face_of_3000_px_takes_bounded_memory(
     assert int(peak_mb) < 1000
 
 
-def test_a_grey_target_gets_a_grey_face(
+def test_a_gray_target_gets_a_gray_face(
     white: list[White], model_face: ModelFace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pink(self: White, prepared: Any, crops: Sequence[Crop]) -> list[SwappedCrop]:
@@ -247,9 +247,9 @@ def test_a_grey_target_gets_a_grey_face(
     swap = White.swap
     monkeypatch.setattr(White, "swap", pink)
     face = model_face()
-    engine = Engine([[(GREY, face)]], SwapOptions(), Told(told()))
+    engine = Engine([[(GRAY, face)]], SwapOptions(), Told(told()))
     for colored in (False, True):
-        target = GREY.copy()
+        target = GRAY.copy()
         if colored:
             target[..., 2] = np.arange(256, dtype=np.uint8)
         patch = engine.patch(target, face, FaceMemory(), Stopwatch(), seen=False)

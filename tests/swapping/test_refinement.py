@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sosie.geometry.head_pose import head_pose
-from sosie.geometry.morphable_model import canonicalise, face_shape, smoothstep
+from sosie.geometry.morphable_model import canonicalize, face_shape, smoothstep
 from sosie.swapping import refinement
 from sosie.types import Face
 
@@ -21,7 +21,7 @@ def aim_at(target: np.ndarray, correction: np.ndarray) -> np.ndarray:
 
 
 def mouth_gap(landmarks: np.ndarray) -> float:
-    return float(canonicalise(landmarks, SHAPE).points[[13, 14], 1] @ (-1, 1))
+    return float(canonicalize(landmarks, SHAPE).points[[13, 14], 1] @ (-1, 1))
 
 
 def opened_mouth(by: float) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_a_draft_on_target_misses_nothing(model_face: ModelFace) -> None:
 @pytest.mark.parametrize("size", [0.9, 1.1])
 def test_a_shift_or_another_size_is_no_miss(model_face: ModelFace, size: float) -> None:
     target = model_face(15).landmarks
-    seen = model_face(15, unit_px=60 * size, centre=(131, 126)).landmarks
+    seen = model_face(15, unit_px=60 * size, center=(131, 126)).landmarks
     missing = refinement.missed(target, seen)
     assert missing is not None
     assert np.abs(missing).max() < 1e-5
@@ -79,16 +79,16 @@ def test_a_head_turned_too_far_is_turned_back(
 ) -> None:
     """A method that always turns the head by the same error hits after a few corrections."""
     target = model_face(*target_pose).landmarks.astype(np.float64)
-    of_target = canonicalise(target, SHAPE)
-    error = of_target.rotation.T @ canonicalise(model_face(*seen_pose).landmarks, SHAPE).rotation
+    of_target = canonicalize(target, SHAPE)
+    error = of_target.rotation.T @ canonicalize(model_face(*seen_pose).landmarks, SHAPE).rotation
 
     def drafted(aimed: np.ndarray) -> np.ndarray:
         # Not `aimed @ error`: a draft has the rotation of its aim and nothing else of it.
-        turned = canonicalise(aimed, SHAPE).rotation @ error
+        turned = canonicalize(aimed, SHAPE).rotation @ error
         return (of_target.points @ turned * of_target.scale + target.mean(0)).astype(np.float32)
 
     def off_deg(seen: np.ndarray) -> float:
-        turned = of_target.rotation.T @ canonicalise(seen, SHAPE).rotation
+        turned = of_target.rotation.T @ canonicalize(seen, SHAPE).rotation
         return float(np.degrees(np.arccos(np.clip((np.trace(turned) - 1) / 2, -1, 1))))
 
     correction = refinement.no_correction()
@@ -139,9 +139,9 @@ def test_a_difference_of_identity_is_no_miss(model_face: ModelFace) -> None:
 def test_another_face_elsewhere_is_nothing_to_learn_from(model_face: ModelFace) -> None:
     target = model_face().landmarks
     width = float(np.ptp(target[:, 0]))
-    beside = model_face(centre=(128 + 0.6 * width, 128)).landmarks
+    beside = model_face(center=(128 + 0.6 * width, 128)).landmarks
     assert refinement.missed(target, beside) is None
-    nearby = model_face(centre=(128 + 0.2 * width, 128)).landmarks
+    nearby = model_face(center=(128 + 0.2 * width, 128)).landmarks
     assert refinement.missed(target, nearby) is not None
 
 

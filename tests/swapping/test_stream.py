@@ -60,8 +60,8 @@ def test_a_stream_that_looks_far_ahead_is_the_video(
     import av
 
     frames = [np.ascontiguousarray(one[:384, :384]) for one in moved(portrait, 8)]
-    film, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
-    with av.open(str(film), "w") as container:
+    video, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    with av.open(str(video), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
         stream.width, stream.height, stream.pix_fmt = 384, 384, "bgr0"
         for frame in frames:
@@ -72,7 +72,7 @@ def test_a_stream_that_looks_far_ahead_is_the_video(
         method="mesh",
         codec="ffv1",
     )
-    lossless.video(film, output)
+    lossless.video(video, output)
     with av.open(str(output)) as container:
         theirs = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     stream = lossless.stream(10, lookahead=40)

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from sosie.geometry.morphable_model import canonicalise, face_shape
+from sosie.geometry.morphable_model import canonicalize, face_shape
 
 FILE = Path(__file__).resolve().parents[2] / "tools" / "shape_statistics.py"
 DIRECTIONS = 8
@@ -62,7 +62,7 @@ def test_the_mean_is_found_whatever_pose_and_size_the_faces_have(reference):
     np.testing.assert_allclose(shape.mean[mirror] * (-1, 1, 1), shape.mean, atol=1e-9)
     assert np.abs(shape.stability @ shape.mean).max() < 1e-9
     assert shape.stability.sum() == pytest.approx(1)
-    known = canonicalise(shape.mean, face_shape()).points
+    known = canonicalize(shape.mean, face_shape()).points
     assert np.sqrt(((known - face_shape().mean) ** 2).sum(1).mean()) < 0.04
     # As `sosie.geometry.morphable_model` has it: x to the right, y down, the nose towards the
     # camera.
@@ -97,8 +97,8 @@ def test_only_a_persons_own_spread_is_within(statistics):
     rng = np.random.default_rng(0)
     spread = np.array([[2.0, 0.5], [0.5, 1.0]])
     people = np.repeat(np.arange(4000), rng.integers(1, 5, 4000)).astype(str)
-    centres = dict(zip(np.unique(people), rng.normal(0, 10, (4000, 2)), strict=True))
-    values = np.stack([centres[p] for p in people])
+    centers = dict(zip(np.unique(people), rng.normal(0, 10, (4000, 2)), strict=True))
+    values = np.stack([centers[p] for p in people])
     values += rng.multivariate_normal((0, 0), spread, len(people))
     weights = statistics.picture_weights(people)
     found = statistics.within_covariance(values, people, weights)

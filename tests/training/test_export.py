@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 
 from sosie.models.session import create_session  # noqa: E402
 from sosie.nn.blocks import ConvUnit, PixelInput, ResidualUnit  # noqa: E402
-from sosie.training.export import quantised, to_onnx, weights_of  # noqa: E402
+from sosie.training.export import quantized, to_onnx, weights_of  # noqa: E402
 
 
 class Net(nn.Module):
@@ -130,7 +130,7 @@ def test_weights_come_back_by_name(net, tmp_path, storage, tolerance):
 def test_int8_is_off_by_half_a_step_of_its_channel_at_most():
     values = np.random.default_rng(0).normal(size=(6, 4, 3, 3)).astype(np.float32)
     values *= np.float32([1e-3, 0.1, 1, 10, 100, 0])[:, None, None, None]
-    whole, scale = quantised(values)
+    whole, scale = quantized(values)
     assert whole.dtype == np.int8
     assert scale.shape == (6, 1, 1, 1)
     step = np.abs(values).max(axis=(1, 2, 3), keepdims=True) / 127

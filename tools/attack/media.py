@@ -1,4 +1,4 @@
-"""Pictures and films: written with heads that lie, or good ones that were damaged."""
+"""Pictures and videos: written with heads that lie, or good ones that were damaged."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.attack.damage import Dice, damaged
-from tools.attack.films import changed_film, good_films
 from tools.attack.pictures import PICTURES, SIDE_PX, WORDS, Made
 from tools.attack.trial import Case
+from tools.attack.videos import changed_video, good_videos
 
 
 def _face() -> Any:
@@ -29,7 +29,7 @@ def cases(count: int, seed: int) -> Iterator[tuple[int, Case]]:
 
     swapper = FaceSwapper(sample_portraits()["astronaut"], threads=1)
     face = _face()
-    good = good_films(face)
+    good = good_videos(face)
     for number in range(count):
         dice = Dice(f"media {seed} {number}")
         with warnings.catch_warnings():
@@ -41,8 +41,8 @@ def cases(count: int, seed: int) -> Iterator[tuple[int, Case]]:
 def _made(number: int, face: Any, good: Sequence[Made], dice: Dice) -> tuple[str, bytes, str]:
     """A file's ending, its content, and what it is."""
     if number % 4 == 3:
-        ending, content = changed_film(good, dice)
-        return ending, content, f"film {ending}"
+        ending, content = changed_video(good, dice)
+        return ending, content, f"video {ending}"
     make = dice.choice(PICTURES)
     ending, content = make(face, dice)
     if dice.random() < 0.15:
@@ -65,7 +65,7 @@ def _case(name: str, file: str, content: bytes, swapper: Any, number: int) -> Ca
                 return wrong or sosie(
                     "dataset", "extract", path, "--out", out / "set", "--size", 112
                 )
-            if name.startswith("film"):
+            if name.startswith("video"):
                 swapper.video(path, out / "out.mkv")
             else:
                 swapper.photo(path, out / f"out{Path(file).suffix}")

@@ -32,19 +32,19 @@ KINDS = (
 def cases(count: int, seed: int) -> Iterator[tuple[int, Case]]:
     """Each is one signal, or several, at a moment of the time that the whole work takes."""
     with tempfile.TemporaryDirectory() as name:
-        film = Path(name) / "film.mp4"
-        write_film(film)
+        video = Path(name) / "video.mp4"
+        write_video(video)
         took_s: dict[str, float] = {}
         for number in range(count):
             dice = Dice(f"signals {seed} {number}")
             work = ("swap", "swap", "swap", "extract", "inspect")[number % 5]
             if work not in took_s:
-                took_s[work] = _whole_time(work, film)
+                took_s[work] = _whole_time(work, video)
             moment_s = dice.random() * took_s[work] * dice.choice((1.05, 1.05, 0.2))
-            yield number, _case(work, film, KINDS[number % len(KINDS)], moment_s, dice)
+            yield number, _case(work, video, KINDS[number % len(KINDS)], moment_s, dice)
 
 
-def write_film(path: Path) -> None:
+def write_video(path: Path) -> None:
     """A portrait that drifts, so that every frame is another."""
     import av
     import numpy as np
@@ -66,14 +66,14 @@ def write_film(path: Path) -> None:
 
 
 def count_frames(path: Path) -> int:
-    """How many frames a film shows; raises where it does not play."""
+    """How many frames a video shows; raises where it does not play."""
     import av
 
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
 
 
-def words_of(work: str, film: Path, out: Path, ending: str = ".mp4") -> list[str]:
+def words_of(work: str, video: Path, out: Path, ending: str = ".mp4") -> list[str]:
     """The command of a work, which writes into `out`."""
     from sosie.app.samples import sample_portraits
 
@@ -84,34 +84,34 @@ def words_of(work: str, film: Path, out: Path, ending: str = ".mp4") -> list[str
             "-s",
             source,
             "-t",
-            film,
+            video,
             "-o",
             out / f"o{ending}",
             "--preset",
             "ultrafast",
         ],
-        "extract": ["dataset", "extract", film, "--out", out / "set", "--size", 112, "--every", 1],
-        "inspect": ["inspect", film],
+        "extract": ["dataset", "extract", video, "--out", out / "set", "--size", 112, "--every", 1],
+        "inspect": ["inspect", video],
     }
     return [sys.executable, "-m", "sosie.app", *map(str, words[work]), "--threads", "1"][
         : None if work != "extract" else -2
     ]
 
 
-def _whole_time(work: str, film: Path) -> float:
+def _whole_time(work: str, video: Path) -> float:
     with tempfile.TemporaryDirectory() as name:
         started = time.monotonic()
-        subprocess.run(words_of(work, film, Path(name)), check=True, capture_output=True)
+        subprocess.run(words_of(work, video, Path(name)), check=True, capture_output=True)
         return time.monotonic() - started
 
 
-def _case(work: str, film: Path, kind: str, moment_s: float, dice: Dice) -> Case:
+def _case(work: str, video: Path, kind: str, moment_s: float, dice: Dice) -> Case:
     ending = dice.choice((".mp4", ".mkv", ".mov"))
 
     def run(folder: Path) -> Sequence[str]:
         out = folder / "out"
         ignored = kind.startswith("ignored")
-        words = words_of(work, film, out, ending)
+        words = words_of(work, video, out, ending)
 
         def before() -> None:
             # As a terminal and `nohup` leave them.
@@ -178,9 +178,9 @@ def _left(work: str, out: Path, code: int, again: bool, ending: str) -> list[str
         strange = names - {whole.name, part.name} - set(hidden)
         wrong += [f"strange files: {sorted(strange)}"] if strange else []
         if whole.exists() and count_frames(whole) != FRAMES:
-            wrong.append("the film under its own name is not whole")
+            wrong.append("the video under its own name is not whole")
         if (code == 0 or again) and not whole.exists():
-            wrong.append("there is no film")
+            wrong.append("there is no video")
         if part.exists() and count_frames(part) < 1:
             wrong.append("the part does not play")
     if work == "extract" and (out / "set" / "set.json").exists():

@@ -41,7 +41,7 @@ _MIN_CUT_PRESENCE, _MIN_CUT_SEEN = 0.15, 0.6
 _MAX_THREADS = 4
 
 
-class Analyser(Protocol):
+class Analyzer(Protocol):
     """What the rest of Sosie needs of face analysis. Pixels are RGB, H x W x 3, uint8 or uint16."""
 
     @property
@@ -57,14 +57,14 @@ class Analyser(Protocol):
     def confirm(self, pixels: Pixels, region: Region) -> Face | None:
         """The face at a rough place, such as a detection, or None if a closer look finds none."""
 
-    def analyse(
+    def analyze(
         self,
         pixels: Pixels,
         roi: tuple[int, int, int, int] | None = None,
         *,
         thorough: bool = True,
     ) -> list[Face]:
-        """All faces, sorted by their centres from left to right, each once.
+        """All faces, sorted by their centers from left to right, each once.
 
         roi: x0, y0, x1, y1, the part of the frame to search; None takes all of it.
         thorough: look for small faces and for heads at any tilt; otherwise for faces of at least
@@ -90,19 +90,19 @@ class Analyser(Protocol):
         """
 
 
-def create_analyser(threads: int | None = None, provider: str = "cpu") -> Analyser:
-    """The analyser of this installation.
+def create_analyzer(threads: int | None = None, provider: str = "cpu") -> Analyzer:
+    """The analyzer of this installation.
 
     threads: processor threads to use; None takes all. provider: on which its networks run. A weight
     file of the package that is damaged raises InputError when it is first needed, and a provider
     that does not run a network UnavailableError.
     """
     count = min(threads or os.cpu_count() or 1, _MAX_THREADS)
-    return FaceAnalyser(Networks(count, provider))
+    return FaceAnalyzer(Networks(count, provider))
 
 
 @dataclass(frozen=True)
-class FaceAnalyser:
+class FaceAnalyzer:
     """The search for faces over given networks."""
 
     networks: Networks
@@ -130,10 +130,10 @@ class FaceAnalyser:
     def identify(self, pixels: Pixels, face: Face) -> FloatArray:
         matrix = alignment.align_matrix(face.points5, embedder.TEMPLATE, embedder.SIDE_PX)
         aligned = alignment.crop(to_8_bit(pixels), matrix, embedder.SIDE_PX)
-        numbers: FloatArray = self.networks.recogniser.embed(aligned[None])[0]
+        numbers: FloatArray = self.networks.embedder.embed(aligned[None])[0]
         return numbers
 
-    def analyse(
+    def analyze(
         self,
         pixels: Pixels,
         roi: tuple[int, int, int, int] | None = None,
@@ -151,7 +151,7 @@ class FaceAnalyser:
             face = self._confirmed(frame, place)
             if face is not None:
                 faces.append(face)
-        return sorted(without_doubles(faces), key=lambda face: face.centre)
+        return sorted(without_doubles(faces), key=lambda face: face.center)
 
     def visible(self, pixels: Pixels, landmarks: FloatArray) -> FloatArray:
         return occlusion.visible(self.parts(pixels, landmarks), landmarks)

@@ -31,13 +31,13 @@ _CLOSE_MARGINS, _VIEW_PX, _UPRIGHT_DEG, _MIN_CLOSE_SCORE = (2.2, 3.2), 128, 45.0
 # no more than that share of them lies beyond the edge.
 _CUT_SHARE, _CUT_MARGINS, _BEYOND_SHARE = 0.1, (1.6, 1.8), 0.15
 # Five points of an upright face, mean of the training faces, in sizes of its landmarks' region
-# (`topology.region_of`) around that region's centre.
+# (`topology.region_of`) around that region's center.
 _UPRIGHT_POINTS = np.array(
     [(-0.184, -0.192), (0.184, -0.192), (0.0, 0.027), (-0.16, 0.207), (0.16, 0.207)]
 )
 # The detector's boxes reach up to the hairline: the region's size as a share of theirs, and how far
-# its centre lies below theirs, in sizes of the region.
-_SIZE_SHARE, _CENTRE_DOWN = 0.9, 0.07
+# its center lies below theirs, in sizes of the region.
+_SIZE_SHARE, _CENTER_DOWN = 0.9, 0.07
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def find(
 ) -> list[Detection]:
     """Places where faces may be, best first, each once.
 
-    frame: RGB uint8, H x W x 3. thorough: see `Analyser.analyse`. min_score: of the detector, 0..1.
+    frame: RGB uint8, H x W x 3. thorough: see `Analyzer.analyze`. min_score: of the detector, 0..1.
     """
     found = []
     for x0, y0, part in _windows(frame):
@@ -177,7 +177,7 @@ def _detection(seen: Detected) -> Detection:
     roll_deg = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
     # The box bounds a profile better than its points do, which lie close together.
     size_px = _SIZE_SHARE * float(max(seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]))
-    down = _CENTRE_DOWN * size_px
+    down = _CENTER_DOWN * size_px
     x = float(seen.box[0] + seen.box[2]) / 2 - down * float(np.sin(np.radians(roll_deg)))
     y = float(seen.box[1] + seen.box[3]) / 2 + down * float(np.cos(np.radians(roll_deg)))
     return Detection(Region(x, y, size_px, roll_deg), seen.score)

@@ -21,10 +21,10 @@ STRIDES = (8, 16, 32, 64)
 """Side of a cell of each grid, in pixels of the network's input."""
 
 CHANNELS = 15
-"""What a cell says: score (a logit), box centre (2) and log of box size (2), five points (10)."""
+"""What a cell says: score (a logit), box center (2) and log of box size (2), five points (10)."""
 
 BOX_UNIT, POINT_UNIT = 4.0, 2.0
-"""Boxes are measured in so many cells, and points, from the cell's centre, in so many."""
+"""Boxes are measured in so many cells, and points, from the cell's center, in so many."""
 
 OUTPUTS = tuple(f"cells{stride}" for stride in STRIDES)
 
@@ -113,9 +113,9 @@ def read_cells(grids: Sequence[FloatArray], min_score: float) -> Candidates:
         rows, columns = np.nonzero(grid[:, :, 0] >= threshold)
         cells = grid[rows, columns]
         middle = (np.stack([columns, rows], 1) + 0.5) * stride - 0.5
-        centre = middle + cells[:, 1:3] * stride
+        center = middle + cells[:, 1:3] * stride
         half = np.exp(np.minimum(cells[:, 3:5], _MAX_LOG_SIZE)) * (stride * BOX_UNIT / 2)
-        boxes.append(np.concatenate([centre - half, centre + half], 1))
+        boxes.append(np.concatenate([center - half, center + half], 1))
         offsets = cells[:, 5:].reshape(-1, 5, 2)
         points.append(middle[:, None] + offsets * (stride * POINT_UNIT))
         scores.append(1 / (1 + np.exp(-cells[:, 0])))
@@ -160,7 +160,7 @@ def overlaps(a: FloatArray, b: FloatArray) -> FloatArray:
 def _detected(found: Candidates, to_frame: FloatArray) -> list[Detected]:
     """Faces in pixels of the frame. to_frame: its width and height over those of the input."""
     found = merged(found)
-    # The centre of the first pixel, and not its corner, is (0, 0).
+    # The center of the first pixel, and not its corner, is (0, 0).
     boxes = (found.boxes.reshape(-1, 2, 2) + 0.5) * to_frame - 0.5
     points = (found.points5 + 0.5) * to_frame - 0.5
     return [

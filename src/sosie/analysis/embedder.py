@@ -16,7 +16,7 @@ NUMBERS = 512
 """How many numbers describe a face."""
 
 
-class Recogniser:
+class Embedder:
     """Describes faces by numbers of unit length: the dot product of two tells how alike the faces
     are. See `sosie.analysis.selection.SAME_PERSON` for where one person's lie, and strangers'."""
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sosie.analysis import detection
 from sosie.analysis.detector import Detector
-from sosie.analysis.embedder import Recogniser
+from sosie.analysis.embedder import Embedder
 from sosie.analysis.landmarker import Landmarker
 from sosie.analysis.parser import Parser
 from sosie.models.session import Session
@@ -16,7 +16,7 @@ from sosie.models.zoo import open_network
 
 @dataclass(frozen=True)
 class Networks:
-    """What finds, reads and recognises faces.
+    """What finds, reads and recognizes faces.
 
     threads: for the detector, which has the most to do at once; the others take one. provider: on
     which all of them run. providers: of those that were opened so far, by name, on which each does.
@@ -37,8 +37,8 @@ class Networks:
         return Landmarker(self._open("landmarks"))
 
     @cached_property
-    def recogniser(self) -> Recogniser:
-        return Recogniser(self._open("identity"))
+    def embedder(self) -> Embedder:
+        return Embedder(self._open("identity"))
 
     @cached_property
     def parser(self) -> Parser:

@@ -25,7 +25,7 @@ and less than 1 % of two people's.
 """
 
 _OUTGROWN = 2.0
-# How much less alike a face of a film may become before it is no longer the person that it was
+# How much less alike a face of a video may become before it is no longer the person that it was
 # taken for, and how much more alike another one must be to be taken for that person instead.
 _HOLD = 0.05
 
@@ -33,7 +33,7 @@ _HOLD = 0.05
 def select_faces(faces: Sequence[Face], spec: str, pixels: Pixels) -> list[Face]:
     """The faces of a photo that `spec` names, in the order from left to right or as named.
 
-    faces: sorted from left to right, as `Analyser.analyse` returns them. spec: as
+    faces: sorted from left to right, as `Analyzer.analyze` returns them. spec: as
     `SwapOptions.faces`. pixels: the photo; of a face that its edge cuts, what it shows counts.
     `all` leaves out faces that are too small, unless all are.
     Raises NoFaceError where there is none, the position does not exist, or the face is too small,
@@ -61,7 +61,7 @@ def select_faces(faces: Sequence[Face], spec: str, pixels: Pixels) -> list[Face]
 
 
 class TrackSelector:
-    """The same choice over the tracks of a film. Feed it every frame's faces in order.
+    """The same choice over the tracks of a video. Feed it every frame's faces in order.
 
     `all` takes every face. `largest` takes one person a scene: at first the one whose face is the
     largest over the frames known ahead. Another takes over only when its face covers more than
@@ -118,7 +118,7 @@ class TrackSelector:
     def _take_seats(self, faces: Sequence[TrackedFace]) -> None:
         present = {face.track: face for face in faces}
         taken = {seat.track for seat in self._seats}
-        for face in sorted(faces, key=lambda face: face.face.centre):
+        for face in sorted(faces, key=lambda face: face.face.center):
             if face.track in taken:
                 continue
             free = [i for i, seat in enumerate(self._seats) if seat.track not in present]
@@ -169,8 +169,8 @@ class Claim:
 
 
 class PeopleSelector:
-    """The people whom references show, over the tracks of a film. Feed it every frame's faces in
-    order; their identities must be known, see `track_film`.
+    """The people whom references show, over the tracks of a video. Feed it every frame's faces in
+    order; their identities must be known, see `track_video`.
 
     Whose a face is, is decided by its track's identity as in `match_people`, and kept: a track
     stays with its person until it has become less alike than SAME_PERSON by a margin, or another
@@ -244,4 +244,4 @@ def _no_such_position(position: int, count: int) -> str:
 
 
 def _apart(a: Face, b: Face) -> float:
-    return float(np.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]))
+    return float(np.hypot(a.center[0] - b.center[0], a.center[1] - b.center[1]))

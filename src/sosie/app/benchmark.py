@@ -1,4 +1,4 @@
-"""The measurements of `sosie bench`: stages, a cold start, a film from end to end, memory."""
+"""The measurements of `sosie bench`: stages, a cold start, a video from end to end, memory."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Material:
 
 
 @dataclass(frozen=True)
-class FilmFigures:
-    """A film swapped in a process of its own.
+class VideoFigures:
+    """A video swapped in a process of its own.
 
     fps: frames over the whole time of the swap. stages_ms: busy milliseconds a frame; the stages
     overlap, so that their sum is not the time a frame takes. peak_mb: most memory that the process
@@ -57,7 +57,7 @@ class Figures:
     runs: int
     frame_ms: dict[str, float]
     cold_start_s: float
-    films: tuple[FilmFigures, ...]
+    videos: tuple[VideoFigures, ...]
 
 
 def measure_frame(material: Material, runs: int) -> dict[str, float]:
@@ -81,14 +81,14 @@ def measure_cold_start(material: Material, target: Path, folder: Path, runs: int
     return statistics.median(seconds)
 
 
-def measure_film(material: Material, folder: Path, duration_s: float) -> FilmFigures:
-    """A film of the scene, swapped in a new process."""
-    film, output = folder / "scene.mp4", folder / "swapped.mp4"
-    frames = write_scene(film, material.portrait, material.face, material.face_px, duration_s)
-    report, peak_mb = _run_swap(material.source, film, output)
+def measure_video(material: Material, folder: Path, duration_s: float) -> VideoFigures:
+    """A video of the scene, swapped in a new process."""
+    video, output = folder / "scene.mp4", folder / "swapped.mp4"
+    frames = write_scene(video, material.portrait, material.face, material.face_px, duration_s)
+    report, peak_mb = _run_swap(material.source, video, output)
     seconds = dict(report["seconds"])
     total_s = seconds.pop("total")
-    return FilmFigures(
+    return VideoFigures(
         duration_s=duration_s,
         frames=frames,
         fps=frames / total_s,

@@ -135,7 +135,7 @@ def _encoder(name: str) -> Check:
     remedy = "run `pip install --force-reinstall av`" if needed else ""
     if not is_available(name):
         return Check("encoder", name, False, "not in this build of FFmpeg", needed, remedy)
-    # SVT-AV1 reads this once in a process: without it films encoded later would be noisy too.
+    # SVT-AV1 reads this once in a process: without it videos encoded later would be noisy too.
     os.environ.setdefault("SVT_LOG", "1")
     try:
         with _silent():
@@ -146,7 +146,7 @@ def _encoder(name: str) -> Check:
 
 
 def _encode_two_frames(encoder: str) -> int:
-    """Bytes that two grey frames take with an encoder. Raises where it does not work."""
+    """Bytes that two gray frames take with an encoder. Raises where it does not work."""
     import av
     import numpy as np
 
@@ -159,9 +159,9 @@ def _encode_two_frames(encoder: str) -> int:
         formats = stream.codec_context.codec.video_formats or ()
         known = [pixel_format.name for pixel_format in formats]
         stream.pix_fmt = "yuv420p" if not known or "yuv420p" in known else known[0]
-        grey = np.full((_FRAME_PX, _FRAME_PX, 3), 128, np.uint8)
+        gray = np.full((_FRAME_PX, _FRAME_PX, 3), 128, np.uint8)
         for number in range(2):
-            frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(gray, format="rgb24")
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -61,7 +61,7 @@ def _tile(pixels: Pixels, face: Face) -> Image.Image:
     """The square round a face, kept inside the picture, at the size of a tile."""
     height, width = pixels.shape[:2]
     side = min(face.size_px * _FACES_WIDE, height, width)
-    x, y = face.centre
+    x, y = face.center
     left = min(max(x - side / 2, 0), width - side)
     top = min(max(y - side * 0.52, 0), height - side)
     box = (left, top, left + side, top + side)

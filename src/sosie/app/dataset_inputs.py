@@ -1,4 +1,4 @@
-"""What `sosie dataset extract` is to read: the films and photos that paths stand for."""
+"""What `sosie dataset extract` is to read: the videos and photos that paths stand for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sosie.app.input_kinds import FILM_SUFFIXES, PHOTO_SUFFIXES, Kind, kind_of
+from sosie.app.input_kinds import PHOTO_SUFFIXES, VIDEO_SUFFIXES, Kind, kind_of
 from sosie.datasets.extract.archives import Archives, Member, is_archive
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import Failure
@@ -21,7 +21,7 @@ _HEAD_BYTES = 1 << 20
 def gather(
     paths: Iterable[Path], out: Path, archives: Archives
 ) -> tuple[list[Input], list[Failure], list[Path]]:
-    """The films and photos, in order; the paths that cannot be read; and the files in folders and
+    """The videos and photos, in order; the paths that cannot be read; and the files in folders and
     archives that are neither.
 
     Folders are searched with all folders in them, by name, but for hidden files and sets of faces.
@@ -46,7 +46,7 @@ def gather(
         if kind is None and is_archive(path):
             _in_archive(path, archives, inputs, failures, ignored)
         elif kind is None:
-            message = f"{path} is neither a film nor a photo that can be read; leave it out."
+            message = f"{path} is neither a video nor a photo that can be read; leave it out."
             failures.append(Failure(str(path), message))
         else:
             inputs.append(Input(path, kind))
@@ -60,7 +60,7 @@ def _why_nothing(folder: Path, out: Path) -> str:
         return f"{folder} is where the set is to be (--out); give the set a folder of its own."
     if is_set(folder):
         return f"{folder} is a set of faces already; `sosie dataset merge` joins sets."
-    return f"The folder {folder} holds no film and no photo; check it."
+    return f"The folder {folder} holds no video and no photo; check it."
 
 
 def _in_archive(
@@ -91,13 +91,13 @@ def _in_archive(
     except InputError as error:
         failures.append(Failure(str(archive), str(error)))
     if before == (len(inputs), len(failures)):
-        message = f"The archive {archive} holds no film and no photo; check it."
+        message = f"The archive {archive} holds no video and no photo; check it."
         failures.append(Failure(str(archive), message))
 
 
 def _kind_of_member(member: Member) -> Kind | None:
-    """As `kind_of`. Of what is named as a photo or film the head is enough."""
-    is_named = member.name.suffix.lower() in PHOTO_SUFFIXES | FILM_SUFFIXES
+    """As `kind_of`. Of what is named as a photo or video the head is enough."""
+    is_named = member.name.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
     with member.on_disk(_HEAD_BYTES if is_named else None) as place:
         return kind_of(place)
 

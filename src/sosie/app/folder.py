@@ -74,7 +74,7 @@ def collect(targets: Sequence[Path], output: Path) -> Batch:
         kinds = [(path, kind_of(path)) for path in files_in(target)]
         found = [(path, kind) for path, kind in kinds if kind is not None]
         if not found:
-            raise InputError(f"The folder {target} holds no photo and no film; give another one.")
+            raise InputError(f"The folder {target} holds no photo and no video; give another one.")
         media += found
         ignored += [path for path, kind in kinds if kind is None]
         folders += [path for path in folders_in(target) if path.resolve() != output.resolve()]
@@ -86,7 +86,7 @@ def collect(targets: Sequence[Path], output: Path) -> Batch:
 def sequence_notes(folder: Path, photos: Sequence[Path]) -> list[str]:
     """A sentence where the photos of a folder look like the frames of a video, else nothing.
 
-    They do where one name with successive numbers is that of all, and they are a second of film.
+    They do where one name with successive numbers is that of all, and they are a second of video.
     """
     names = [_NUMBERED.fullmatch(path.name) for path in photos]
     found = [match for match in names if match]
@@ -164,10 +164,10 @@ def swap_each(
 
 def result_name(target: Path, kind: Kind) -> str:
     """The target's own name, with `.png` or `.mkv` added where its format is not written."""
-    from sosie.media.encoders import FILM_EXTENSIONS
+    from sosie.media.encoders import VIDEO_EXTENSIONS
     from sosie.media.image_write import WRITABLE
 
-    written, general = (WRITABLE, ".png") if kind == "photo" else (FILM_EXTENSIONS, ".mkv")
+    written, general = (WRITABLE, ".png") if kind == "photo" else (VIDEO_EXTENSIONS, ".mkv")
     return target.name if target.suffix.lower() in written else target.name + general
 
 

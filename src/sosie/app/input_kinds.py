@@ -1,4 +1,4 @@
-"""What a target is: a photo, a film or a folder of them, told by its content."""
+"""What a target is: a photo, a video or a folder of them, told by its content."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sosie.options import SwapOptions
 Kind = Literal["photo", "film"]
 
 PHOTO_SUFFIXES = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-FILM_SUFFIXES = {
+VIDEO_SUFFIXES = {
     ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ts",
     ".webm", ".wmv",
 }  # fmt: skip
 
 
 def kind_of(path: Path) -> Kind | None:
-    """`photo` or `film`, and None for a file of another kind.
+    """`photo` or `video`, and None for a file of another kind.
 
     The content decides. Only where it says nothing does the name: a broken `.jpg` is a photo, so
     that loading it says what is wrong with it. Raises InputError where `path` does not exist, or is
@@ -31,13 +31,13 @@ def kind_of(path: Path) -> Kind | None:
     from sosie.media.image import is_photo
 
     if not path.is_file():
-        require_file(path, "picture or film")
+        require_file(path, "picture or video")
     if is_photo(path):
         return "photo"
     suffix = path.suffix.lower()
     if suffix in PHOTO_SUFFIXES:
         return "photo"
-    if suffix in FILM_SUFFIXES or _is_film(path):
+    if suffix in VIDEO_SUFFIXES or _is_video(path):
         return "film"
     return None
 
@@ -47,15 +47,15 @@ def require_kind(path: Path) -> Kind:
     kind = kind_of(path)
     if kind is None:
         raise InputError(
-            f"{path} is neither a photo nor a film that can be read; give a picture "
-            "(JPEG, PNG, TIFF, WebP, ...) or a film (MP4, MKV, MOV, WebM, ...)."
+            f"{path} is neither a photo nor a video that can be read; give a picture "
+            "(JPEG, PNG, TIFF, WebP, ...) or a video (MP4, MKV, MOV, WebM, ...)."
         )
     return kind
 
 
 def check_result(output: Path, kind: Kind, options: SwapOptions) -> None:
     """Raises an error, before any work, where the name of the output is that of a folder, or means
-    no photo, or no film of the codec, that can be written."""
+    no photo, or no video of the codec, that can be written."""
     if output.is_dir():
         from sosie.output import check_output
 
@@ -104,7 +104,7 @@ def is_pattern(path: Path) -> bool:
     return not os.path.lexists(path) and glob.has_magic(str(path))
 
 
-def _is_film(path: Path) -> bool:
+def _is_video(path: Path) -> bool:
     from sosie.media.probe import opened, video_stream
 
     try:

@@ -15,22 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis import occlusion, parser
-from sosie.analysis.analyzer import create_analyser, to_8_bit
+from sosie.analysis.analyzer import create_analyzer, to_8_bit
 from sosie.analysis.landmarker import EXPRESSIONS
 from sosie.analysis.parser import FaceParts
 from sosie.analysis.quality import sharpness
 from sosie.analysis.tracking.shots import split_scenes
-from sosie.analysis.tracking.tracks import track_film
+from sosie.analysis.tracking.tracks import track_video
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import region_of
 from sosie.media.image import load_photo
 from sosie.media.image_write import save_photo
 from sosie.media.photo import array_photo
-from sosie.media.video import Film, FilmFrame, open_film
+from sosie.media.video import Video, VideoFrame, open_video
 from sosie.types import Face, Pixels, Progress
 
 _ASSUMED_FPS = 25
-"""For a film that does not state its rate: it only sets how often faces are searched for."""
+"""For a video that does not state its rate: it only sets how often faces are searched for."""
 
 
 # Colors that parts of a face are drawn in, and how much of the photo they leave.
@@ -59,9 +59,9 @@ def inspect_photo(
     OutputError where the drawing cannot be written or is there without `overwrite`.
     """
     photo = load_photo(path)
-    analyser = create_analyser(threads)
-    faces = analyser.analyse(photo.pixels)
-    parts = [analyser.parts(photo.pixels, face.landmarks) for face in faces]
+    analyzer = create_analyzer(threads)
+    faces = analyzer.analyze(photo.pixels)
+    parts = [analyzer.parts(photo.pixels, face.landmarks) for face in faces]
     if drawing is not None:
         pixels = _painted(to_8_bit(photo.pixels), faces, parts)
         save_photo(array_photo(pixels), drawing, overwrite=overwrite)
@@ -78,20 +78,20 @@ def inspect_photo(
     }
 
 
-def inspect_film(
+def inspect_video(
     path: Path, threads: int | None = None, on_progress: Callable[[Progress], None] | None = None
 ) -> dict[str, Any]:
-    """The scenes of a film, and its people as tracks: one person in one scene.
+    """The scenes of a video, and its people as tracks: one person in one scene.
 
-    Times are seconds since the film's start; a track's last time is that of its last frame.
+    Times are seconds since the video's start; a track's last time is that of its last frame.
     Raises InputError where it cannot be read.
     """
-    with open_film(path, threads=threads) as film:
-        info = film.info
+    with open_video(path, threads=threads) as video:
+        info = video.info
         fps = float(info.fps or _ASSUMED_FPS)
-        frames = _Frames(film, on_progress)
+        frames = _Frames(video, on_progress)
         tracks: dict[int, _Track] = {}
-        for frame, faces in track_film(frames, create_analyser(threads), fps):
+        for frame, faces in track_video(frames, create_analyzer(threads), fps):
             for found in faces:
                 track = tracks.setdefault(found.track, _Track(found.track, found.scene))
                 track.times_s.append(frame.time_s)
@@ -111,23 +111,23 @@ def inspect_film(
             for start_s, end_s in zip(frames.scene_starts_s, ends_s, strict=True)
         ],
         "tracks": [tracks[number].summary() for number in sorted(tracks)],
-        "notes": list(film.notes),
+        "notes": list(video.notes),
     }
 
 
 class _Frames:
-    """The frames of a film, counted, with the starts of its scenes noted as they go by."""
+    """The frames of a video, counted, with the starts of its scenes noted as they go by."""
 
-    def __init__(self, film: Film, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, video: Video, on_progress: Callable[[Progress], None] | None) -> None:
         self.count = 0
         self.last_s = 0.0
         self.scene_starts_s: list[float] = []
-        self._film = film
+        self._video = video
         self._on_progress = on_progress
 
-    def __iter__(self) -> Iterator[FilmFrame]:
+    def __iter__(self) -> Iterator[VideoFrame]:
         start = time.perf_counter()
-        for shot in split_scenes(self._film.frames()):
+        for shot in split_scenes(self._video.frames()):
             frame = shot.frame
             if shot.starts_scene:
                 self.scene_starts_s.append(frame.time_s)
@@ -136,7 +136,7 @@ class _Frames:
             yield frame
             if self._on_progress:
                 speed = self.count / (time.perf_counter() - start)
-                self._on_progress(Progress(self.count, self._film.expected_frames, speed))
+                self._on_progress(Progress(self.count, self._video.expected_frames, speed))
 
 
 @dataclass

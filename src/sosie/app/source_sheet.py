@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.analysis.occlusion import shares
 from sosie.geometry.morphable_model import silhouette
 from sosie.media.image_write import save_photo
@@ -46,7 +46,7 @@ def examine(
 
     Raises InputError where a photo cannot be read, NoFaceError where one shows no face.
     """
-    sources, _ = read_sources(Casting(None, tuple(photos)), create_analyser())
+    sources, _ = read_sources(Casting(None, tuple(photos)), create_analyzer())
     cut = [cut_out(one) for one in sources]
     rows = [SourceRow(one.pixels, made) for one, made in zip(cut, complete(cut, keep), strict=True)]
     found = []

@@ -1,4 +1,4 @@
-"""A generated film of a moving portrait: the material of `sosie bench`."""
+"""A generated video of a moving portrait: the material of `sosie bench`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def scene_frame(portrait: Pixels, face: Face, face_px: float, time_s: float) -> 
     face: where the face is in the portrait; it becomes `face_px` large and swings about the middle.
     """
     phase = 2 * math.pi * time_s / _PERIOD_S
-    x, y = face.centre
+    x, y = face.center
     matrix = cv2.getRotationMatrix2D((x, y), _TILT_DEG * math.sin(phase), face_px / face.size_px)
     matrix[0, 2] += WIDTH / 2 - x + _SWING_PX * math.sin(phase)
     matrix[1, 2] += HEIGHT / 2 - y + _SWING_PX / 3 * math.cos(phase)
@@ -39,7 +39,7 @@ def scene_frame(portrait: Pixels, face: Face, face_px: float, time_s: float) -> 
 
 
 def write_scene(path: Path, portrait: Pixels, face: Face, face_px: float, duration_s: float) -> int:
-    """Write the scene as a film (H.264, veryfast, 25 frames a second) and return its frames."""
+    """Write the scene as a video (H.264, veryfast, 25 frames a second) and return its frames."""
     count = round(duration_s * FPS)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)

@@ -58,7 +58,7 @@ def multiband(
 
 
 def poisson(swapped: FloatArray, target: FloatArray, mask: FloatArray) -> FloatArray:
-    """Keep the swapped face's gradients and take the target's colours at the edge.
+    """Keep the swapped face's gradients and take the target's colors at the edge.
 
     Perez, Gangnet and Blake, "Poisson image editing", 2003, eq. 3 and 4: the correction is the
     membrane that spans the difference along the edge. It is solved from coarse to fine.

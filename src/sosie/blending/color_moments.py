@@ -1,4 +1,4 @@
-"""The target's colours on the swapped face."""
+"""The target's colors on the swapped face."""
 
 from __future__ import annotations
 

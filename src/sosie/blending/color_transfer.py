@@ -117,7 +117,7 @@ def _local_light(picture: FloatArray, weight: FloatArray, sigma_px: float) -> Fl
     """The value at each pixel of the plane that fits a picture (h x w x K) around it best.
 
     Weighted least squares under `weight` (h x w) times a Gaussian. A local mean alone is drawn
-    inwards where the weight ends, and loses a third of a slope over a face. Normalised convolution
+    inwards where the weight ends, and loses a third of a slope over a face. Normalized convolution
     with the basis 1, x, y: Knutsson and Westin, "Normalized and differential convolution", 1993.
     Far from all weight, the mean of all.
     """
@@ -131,13 +131,13 @@ def _local_light(picture: FloatArray, weight: FloatArray, sigma_px: float) -> Fl
     count = total[..., :1] + np.float32(_FAR)
     total, first_x, first_y = total / count, first_x / count, first_y / count
     x, y = first_x[..., :1], first_y[..., :1]
-    # Covariances about the weight's own centre: of the place, and of place and picture.
+    # Covariances about the weight's own center: of the place, and of place and picture.
     xx = over_x[2] @ by_y[0, ..., :1] / count - x * x + _RIDGE
     yy = over_x[0] @ by_y[2, ..., :1] / count - y * y + _RIDGE
     xy = over_x[1] @ by_y[1, ..., :1] / count - x * y
     level = total[..., 1:]
     slope_x, slope_y = first_x[..., 1:] - x * level, first_y[..., 1:] - y * level
-    # From the centre back to the pixel itself.
+    # From the center back to the pixel itself.
     back_x, back_y = yy * x - xy * y, xx * y - xy * x
     at_pixel = level - (slope_x * back_x + slope_y * back_y) / (xx * yy - xy * xy)
     return np.asarray(mean + at_pixel, np.float32)

@@ -1,4 +1,4 @@
-"""From a swapped crop to a patch of the frame: mask, colour, restore, blend, tint, in this
+"""From a swapped crop to a patch of the frame: mask, color, restore, blend, tint, in this
 order."""
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sosie.types import Crop, FloatArray, Patch, Pixels, SwappedCrop
 
 @dataclass(frozen=True)
 class ComposeOptions:
-    """blend: multiband, poisson or alpha. colour: light, match or none. feather: width of the
+    """blend: multiband, poisson or alpha. color: light, match or none. feather: width of the
     mask's soft edge as a share of the face's size."""
 
     blend: str
-    colour: str
+    color: str
     feather: float
 
 
@@ -38,7 +38,7 @@ def compose(
     """
     mask = face_mask(crop, swapped, options.feather)
     top = np.float32(255 if frame.dtype == np.uint8 else 65535)
-    lit = _lit(crop, swapped, mask, crop.pixels.astype(np.float32) / top, options.colour)
+    lit = _lit(crop, swapped, mask, crop.pixels.astype(np.float32) / top, options.color)
     box = paste.window(crop, frame.shape)
     x0, y0, x1, y1 = box
     target = frame[y0:y1, x0:x1].astype(np.float32) / top

@@ -12,7 +12,7 @@ from sosie.types import Crop, FloatArray, SwappedCrop
 # Below this the mask counts as outside: what eight bits cannot show is not written.
 _NOTHING = 1 / 512
 # The antialiased edge of a filled outline reaches a pixel past it. From this value on a pixel's
-# centre is inside, give or take half a pixel; at 128 it may be 1.1 px outside.
+# center is inside, give or take half a pixel; at 128 it may be 1.1 px outside.
 _INSIDE = 255
 
 

@@ -1,4 +1,4 @@
-"""The tint of a picture without colors of its own: grey, sepia, blueprint, one colored lamp.
+"""The tint of a picture without colors of its own: gray, sepia, blueprint, one colored lamp.
 
 In such a picture the chroma of a pixel follows from its luma. The face that is put in goes onto the
 same line, as far as the picture around it keeps to it.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sosie.types import FloatArray, Pixels
 
-# Luma, then what red and blue have more than it (Rec. 601, unscaled: grey is 0).
+# Luma, then what red and blue have more than it (Rec. 601, unscaled: gray is 0).
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _KNOTS = 16
 # The picture is measured at about this many pixels a side, where noise has averaged out.
@@ -23,13 +23,13 @@ _SIDE_PX = 64
 # What a kink of the line costs, and how surely a knot that no pixel speaks for stays at 0.
 _STIFF, _SLIGHT = 1e-4, 1e-6
 # All but this share of the pixels must keep to the line within the first distance (of 1) to be a
-# picture of one tint; from the second on it has colors. Grey photos and sepia stay below 0.005,
+# picture of one tint; from the second on it has colors. Gray photos and sepia stay below 0.005,
 # faces in colored photos above 0.04.
 _MOST = 98.0
 _ON_LINE, _OFF_LINE = 0.016, 0.036
 
-# Less color than this is grey: it shows in no picture.
-_GREY = 1e-4
+# Less color than this is gray: it shows in no picture.
+_GRAY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Tint:
         red, blue = (np.interp(luma, steps, column).astype(np.float32) for column in self.line.T)
         green = -(red * _LUMA[0] + blue * _LUMA[2]) / _LUMA[1]
         tinted = luma[..., None] + np.stack([red, green, blue], axis=-1)
-        # All of it is written as such, so that grey is grey to the bit.
+        # All of it is written as such, so that gray is gray to the bit.
         mixed = pixels + (tinted - pixels) * np.float32(self.strength)
         chosen = tinted if self.strength >= 1 else mixed
         return np.asarray(np.clip(chosen, 0, 1), np.float32)
@@ -80,7 +80,7 @@ def measure_tint(pixels: Pixels) -> Tint:
     weights = np.maximum(1 - np.abs(place[:, None] - np.arange(_KNOTS)), 0).astype(np.float64)
     normal = weights.T @ weights + len(weights) * (_STIFF * _kinks() + _SLIGHT * np.eye(_KNOTS))
     line = np.linalg.solve(normal, weights.T @ color)
-    line[np.abs(line) < _GREY] = 0
+    line[np.abs(line) < _GRAY] = 0
     away = float(np.percentile(np.linalg.norm(color - weights @ line, axis=1), _MOST))
     strength = float(np.clip((_OFF_LINE - away) / (_OFF_LINE - _ON_LINE), 0, 1))
     return Tint(np.asarray(line, np.float32), strength)

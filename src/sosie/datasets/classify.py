@@ -28,7 +28,7 @@ _FIELDS = ("names", "weights", "bias", "means", "encoder")
 @dataclass(frozen=True)
 class Samples:
     """Faces with names. identities: float32, N x 512, unit length. names: whose each is. groups:
-    faces of one group (a track of a film, a photo) are never on both sides of a test."""
+    faces of one group (a track of a video, a photo) are never on both sides of a test."""
 
     identities: FloatArray
     names: list[str]

@@ -180,7 +180,7 @@ def _same_moment(table: Mapping[str, NDArray[Any]], a: int, b: int) -> bool:
 
 
 def unit_numbers(table: Mapping[str, NDArray[Any]]) -> NDArray[np.intp]:
-    """For each face the number of its unit: a track of a film, or a single photo."""
+    """For each face the number of its unit: a track of a video, or a single photo."""
     keys = [
         (sha, track if track >= 0 else ~k)
         for k, (sha, track) in enumerate(zip(table["input_sha256"], table["track"], strict=True))

@@ -56,7 +56,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Wish:
-    """What to film next. gain: points of completeness that enough of it adds. missing: faces."""
+    """What to record next. gain: points of completeness that enough of it adds. missing: faces."""
 
     text: str
     gain: float

@@ -2,7 +2,7 @@
 their number.
 
 The likeness of two faces is the cosine of their identities, mixed with how far they have the same
-neighbours: Zhong et al., "Re-ranking person re-identification with k-reciprocal encoding", CVPR
+neighbors: Zhong et al., "Re-ranking person re-identification with k-reciprocal encoding", CVPR
 2017, with the cosine of the encodings in place of their Jaccard distance. Both are dot products, so
 that the mean likeness of two groups is the dot product of their means, and no table of all pairs
 is ever needed.

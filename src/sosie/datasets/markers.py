@@ -42,7 +42,7 @@ RESUME_FORM: dict[Any, Any] = {
     "linker": {"scene": int, "next": int, "tracks": [_TRACK_FORM]},
     "thinner": {"thinned": int, "kept": {str: {"good": [int], "rejected": [int]}}},
 }
-"""Where a film is taken up again that an earlier run did not finish."""
+"""Where a video is taken up again that an earlier run did not finish."""
 
 INPUT_FORM: dict[Any, Any] = {
     "sha256": str,

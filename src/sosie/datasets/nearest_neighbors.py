@@ -53,7 +53,7 @@ class Best:
         owned[:] = np.take_along_axis(owners, kept, 1)
 
 
-def neighbours(identities: Scratch, count: int) -> tuple[Rows, FloatArray]:
+def neighbors(identities: Scratch, count: int) -> tuple[Rows, FloatArray]:
     """The `count` faces most alike to each, itself first, and their cosines: both N x count."""
     number = len(identities.values)
     count = min(count, number)

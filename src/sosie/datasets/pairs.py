@@ -76,8 +76,8 @@ def other_self(face: Pixels, rng: np.random.Generator) -> Pixels:
     """
     side = face.shape[0]
     angle, scale = rng.normal(0, 5), float(np.exp(rng.normal(0, 0.06)))
-    centre = ((side - 1) / 2, (side - 1) / 2)
-    matrix = np.asarray(cv2.getRotationMatrix2D(centre, float(angle), scale), np.float64)
+    center = ((side - 1) / 2, (side - 1) / 2)
+    matrix = np.asarray(cv2.getRotationMatrix2D(center, float(angle), scale), np.float64)
     matrix[:, 2] += rng.normal(0, 0.02 * side, 2)
     if rng.random() < 0.5:
         face = np.ascontiguousarray(face[:, ::-1])
@@ -92,7 +92,7 @@ def other_self(face: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def relit(face: Pixels, rng: np.random.Generator, amount: float = 0.2) -> Pixels:
-    """The face in another light: brightness, contrast and the three colours by up to `amount`."""
+    """The face in another light: brightness, contrast and the three colors by up to `amount`."""
     gain = 1 + rng.uniform(-amount, amount) + rng.uniform(-amount, amount, 3) / 4
     values = face.astype(np.float32)
     middle = values.mean()
@@ -106,7 +106,7 @@ def occluded(face: Pixels, other: Pixels, rng: np.random.Generator) -> tuple[Pix
     section 3.2): the picture, and the mask of the thing, uint8, S x S, 255 where it is.
 
     other: any other picture of the size, whose middle lends texture. The thing is a blob, a bar (a
-    hand, an arm, a microphone) or two thin lines (glasses, strands), of texture or of one colour.
+    hand, an arm, a microphone) or two thin lines (glasses, strands), of texture or of one color.
     """
     side = face.shape[0]
     mask = np.zeros((side, side), np.uint8)
@@ -128,8 +128,8 @@ def occluded(face: Pixels, other: Pixels, rng: np.random.Generator) -> tuple[Pix
             cv2.line(mask, ends[0], ends[1], (255,), max(1, round(width * side)), cv2.LINE_AA)
     if rng.random() < 0.5:
         skin = face[side // 2, side // 2].astype(np.float32)
-        colour = skin * rng.uniform(0.5, 1.3) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
-        filling = np.clip(colour + rng.normal(0, 6, face.shape), 0, 255).astype(np.uint8)
+        color = skin * rng.uniform(0.5, 1.3) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
+        filling = np.clip(color + rng.normal(0, 6, face.shape), 0, 255).astype(np.uint8)
     else:
         filling = np.roll(other, tuple(rng.integers(0, side, 2)), (0, 1))
     share = mask[..., None].astype(np.float32) / 255

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie import foreign
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.datasets.array_files import new_bytes, save_arrays
 from sosie.datasets.images import Picture, find_pictures, read_picture
 from sosie.datasets.split import is_held_out, is_validation
@@ -230,7 +230,7 @@ def _found(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], FloatArray | N
     if scale < 1:
         size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    faces = _analyser().analyse(pixels, thorough=False)
+    faces = _analyzer().analyze(pixels, thorough=False)
     spans = [np.ptp(face.landmarks[:, :2], axis=0).prod() for face in faces]
     return pixels, faces[int(np.argmax(spans))].points5 if faces else None
 
@@ -260,6 +260,6 @@ def _merge(files: Sequence[Path], folder: Path, size_px: int) -> None:
 
 
 @cache
-def _analyser() -> Analyser:
+def _analyzer() -> Analyzer:
     cv2.setNumThreads(1)
-    return create_analyser(threads=1)
+    return create_analyzer(threads=1)

@@ -1,4 +1,4 @@
-"""What faces each face has for neighbours, as sparse rows: k-reciprocal encoding, Zhong et al.,
+"""What faces each face has for neighbors, as sparse rows: k-reciprocal encoding, Zhong et al.,
 "Re-ranking person re-identification with k-reciprocal encoding", CVPR 2017.
 """
 
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sosie.datasets.nearest_neighbors import Rows, neighbours
+from sosie.datasets.nearest_neighbors import Rows, neighbors
 from sosie.datasets.scratch_arrays import Scratch, parts
 from sosie.types import FloatArray
 
 # Chosen with `linkage.CUT` on identities that are not held out; `docs/reports/datasets.md` has the
 # figures.
-_NEIGHBOURS, _EXPANDED = 20, 6
+_NEIGHBORS, _EXPANDED = 20, 6
 _EXPANDED_FROM = 0.55
 _STEEPNESS = 6.0
 
@@ -82,12 +82,12 @@ class Contexts:
 def contexts(identities: Scratch) -> Contexts:
     """The encodings of faces, each of unit length. identities: N x D, of unit length.
 
-    Neighbours count that have each other among their nearest, by their likeness, and each row is
+    Neighbors count that have each other among their nearest, by their likeness, and each row is
     the sum of those of its few nearest, if they are close.
     """
     number = len(identities.values)
-    rows, cosines = neighbours(identities, _NEIGHBOURS)
-    made = Contexts(number, number * (_NEIGHBOURS * _EXPANDED + _SPARE))
+    rows, cosines = neighbors(identities, _NEIGHBORS)
+    made = Contexts(number, number * (_NEIGHBORS * _EXPANDED + _SPARE))
     mutual = sparse.vstack([*_mutual(rows, cosines), _sparse(rows[:0], cosines[:0], number)], "csr")
     # Not of strangers: a face that has few of its own person's would share theirs.
     close = (cosines[:, :_EXPANDED] >= _EXPANDED_FROM).astype(np.float32)
@@ -101,7 +101,7 @@ def contexts(identities: Scratch) -> Contexts:
 
 
 def _mutual(rows: Rows, cosines: FloatArray) -> Iterator[sparse.csr_matrix]:
-    """By parts, the neighbours that have each other, their weights summing up to 1."""
+    """By parts, the neighbors that have each other, their weights summing up to 1."""
     for part in parts(len(rows)):
         own = np.arange(part.start, part.stop)[:, None, None]
         weights = np.exp((cosines[part] - 1) * _STEEPNESS)

@@ -56,7 +56,7 @@ def _figures(findings: SetFindings) -> str:
     cells = [
         ("faces", f"{findings.faces:,}"),
         ("people", f"{len(findings.people):,}"),
-        ("films and photos", f"{findings.inputs:,}"),
+        ("videos and photos", f"{findings.inputs:,}"),
         ("pictures of", sizes),
         ("put aside", f"{rejected:,}"),
         ("doubles", f"{doubles:,}"),
@@ -91,7 +91,7 @@ def _people_table(findings: SetFindings) -> str:
     if not lines:
         return "<p>No people yet: run <code>sosie dataset cluster</code>.</p>"
     heads = ("person", "faces", "inputs", "face px", "sharpness", "doubles", "completeness")
-    head = "".join(f"<th>{text}</th>" for text in (*heads, "to film next"))
+    head = "".join(f"<th>{text}</th>" for text in (*heads, "to record next"))
     return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
 
@@ -158,11 +158,11 @@ def _cells(covered: Coverage) -> str:
 
 
 def _heat(number: int) -> str:
-    """A cell whose colour tells how far the number is from enough."""
+    """A cell whose color tells how far the number is from enough."""
     share = min(number / coverage.ENOUGH, 1)
-    colour = f"hsl(165 45% {97 - 47 * share:.0f}%)"
+    color = f"hsl(165 45% {97 - 47 * share:.0f}%)"
     ink = "#fff" if share > 0.6 else "#333"
-    return f'<td style="background:{colour};color:{ink}">{number or "·"}</td>'
+    return f'<td style="background:{color};color:{ink}">{number or "·"}</td>'
 
 
 def _bars(values: FloatArray, steps: Sequence[float], digits: str) -> str:
@@ -198,7 +198,7 @@ _SECTION = Template("""
 <p class="parts">$parts</p>
 <img src="$sheet" width="$width" height="$height" alt="Faces of $name">
 <div class="columns">
-<div><h3>Poses</h3>$poses<h3>To film next</h3>$wishes</div>
+<div><h3>Poses</h3>$poses<h3>To record next</h3>$wishes</div>
 <div><h3>Pose by expression and light</h3>$cells</div>
 <div><h3>Size of the face in its frame, px</h3>$sizes<h3>Sharpness (0.08 and more is sharp)</h3>
 $sharpness</div>

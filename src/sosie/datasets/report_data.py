@@ -29,7 +29,7 @@ _DOUBLE_BITS = 6
 
 @dataclass(frozen=True)
 class PersonFindings:
-    """Of one person; "" stands for the faces that are nobody's yet. inputs: films and photos that
+    """Of one person; "" stands for the faces that are nobody's yet. inputs: videos and photos that
     show the person. face_px, sharpness: float, a face each. pictures: a few files that show the
     range. doubles: faces that show what another one does."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sosie.analysis.analyzer import Analyser
+from sosie.analysis.analyzer import Analyzer
 from sosie.datasets.classify import Samples
 from sosie.datasets.markers import PICTURES
 from sosie.datasets.store import FaceStore
@@ -34,7 +34,7 @@ def samples_of_set(store: FaceStore) -> Samples:
 
 
 def samples_of_folders(
-    folder: Path, analyser: Analyser, on_photo: Callable[[int], None] | None = None
+    folder: Path, analyzer: Analyzer, on_photo: Callable[[int], None] | None = None
 ) -> tuple[Samples, list[str]]:
     """The largest face of every photo in the folders inside `folder`, each named for a person; and
     a sentence on every photo that could not be used.
@@ -53,7 +53,7 @@ def samples_of_folders(
     for person in people:
         for path in photos_in(person):
             try:
-                identity = identity_in(path, analyser)
+                identity = identity_in(path, analyzer)
             except InputError as error:
                 notes.append(str(error))
                 continue
@@ -78,10 +78,10 @@ def photos_in(folder: Path) -> list[Path]:
     return found
 
 
-def identity_in(path: Path, analyser: Analyser) -> FloatArray | None:
+def identity_in(path: Path, analyzer: Analyzer) -> FloatArray | None:
     """Whose the largest face of a photo is: float32, 512; None where it shows none."""
     pixels = load_photo(path).pixels
-    faces = analyser.analyse(pixels)
+    faces = analyzer.analyze(pixels)
     if not faces:
         return None
-    return analyser.identify(pixels, max(faces, key=lambda face: face.size_px))
+    return analyzer.identify(pixels, max(faces, key=lambda face: face.size_px))

@@ -24,10 +24,11 @@ class FaceRow:
     id: 16 hexadecimal digits, from the content of the input, the frame and the face's place in it:
         the same in every run.
     file: the picture, relative to the set's folder, with `/`; its name ends with the id.
-    input, input_sha256: the film's or photo's name as it was given, and its content's hash.
-    frame: index in the film, from 0; -1 of a photo. time_s: since the film's start; nan of a photo.
+    input, input_sha256: the video's or photo's name as it was given, and its content's hash.
+    frame: index in the video, from 0; -1 of a photo. time_s: since the video's start; nan of a
+    photo.
     scene: number of the shot, from 0. track: number of the person's track, from 0, unique in the
-        film; -1 of a photo.
+        video; -1 of a photo.
     person: whose face it is, "" where unknown.
     template, size_px: how the picture was aligned, and its side in pixels.
     matrix: pixels of the frame -> pixels of the picture, float64, 2 x 3.

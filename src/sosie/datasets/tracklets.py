@@ -1,4 +1,4 @@
-"""Faces that are judged together: those of one track of a film, or a single photo's."""
+"""Faces that are judged together: those of one track of a video, or a single photo's."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def show_source(source: Picture, target: Picture) -> Picture:
     repeated around it. Nothing of the target is in it."""
     height, width = target.shape[:2]
     scale = min(width / source.shape[1], height / source.shape[0])
-    # Pixel centres are whole numbers, so that the pictures' middles are half a pixel off theirs.
+    # Pixel centers are whole numbers, so that the pictures' middles are half a pixel off theirs.
     x, y = (
         (whole - 1) / 2 - scale * (part - 1) / 2
         for whole, part in zip((width, height), source.shape[1::-1], strict=True)

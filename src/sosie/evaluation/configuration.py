@@ -14,7 +14,7 @@ from sosie.evaluation.cache import code_digest, versions, weight_digests
 from sosie.evaluation.machine import machine
 from sosie.evaluation.metric import Settings
 from sosie.evaluation.pairs import PairList
-from sosie.evaluation.score import Recognisers
+from sosie.evaluation.score import Embedders
 from sosie.options import SwapOptions
 
 # Options of a swap that are the run's own, or mean nothing for photos.
@@ -26,9 +26,9 @@ class Plan:
     """A run over a list of pairs.
 
     folder: of the run. name: for tables. root: folder of the pictures, in place of the list's own.
-    limit: pairs at most, the first of the list. settings, recognisers: how results are scored;
-    recognisers are `FILE` or `FILE:range=0..255`. threads: for networks; None takes all.
-    cache: folder for what is analysed and scored once; None keeps nothing.
+    limit: pairs at most, the first of the list. settings, recognizers: how results are scored;
+    recognizers are `FILE` or `FILE:range=0..255`. threads: for networks; None takes all.
+    cache: folder for what is analyzed and scored once; None keeps nothing.
     overwrite: replace another run that the folder holds. cost: measure memory and operations too.
     """
 
@@ -38,7 +38,7 @@ class Plan:
     root: Path | None = None
     limit: int | None = None
     settings: Settings = field(default_factory=Settings)
-    recognisers: tuple[str, ...] = ()
+    embedders: tuple[str, ...] = ()
     threads: int | None = None
     cache: Path | None = None
     overwrite: bool = False
@@ -64,7 +64,7 @@ def swap_options(changes: Mapping[str, str], threads: int | None = None) -> Swap
 
 
 def record(
-    plan: Plan, pairs: PairList, recognisers: Recognisers, method: str, swap: Mapping[str, Any]
+    plan: Plan, pairs: PairList, embedders: Embedders, method: str, swap: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The content of config.json. swap: what decides about the results beside method and pairs."""
     settings = plan.settings
@@ -87,7 +87,7 @@ def record(
             "weights": None if settings.weights is None else str(settings.weights),
             "recognisers": [
                 {"name": name, "sha256": digest, "range": span}
-                for name, digest, span in recognisers.files
+                for name, digest, span in embedders.files
             ],
         },
         "weights": weight_digests(),

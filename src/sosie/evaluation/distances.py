@@ -18,7 +18,7 @@ def frechet_distance(one: Features, other: Features) -> float:
     the sum of the singular values of X Y', which needs no square root of a matrix and is exact for
     fewer vectors than dimensions. >= 0, 0 for equal sets.
     """
-    a, b = _centred(one), _centred(other)
+    a, b = _centered(one), _centered(other)
     means = one.mean(0, np.float64) - other.mean(0, np.float64)
     cross = np.linalg.svd(_small(a) @ _small(b).T, compute_uv=False).sum()
     total = means @ means + (a * a).sum() + (b * b).sum() - 2 * cross
@@ -42,7 +42,7 @@ def kernel_distance(one: Features, other: Features) -> float:
     return total / (count * (count - 1))
 
 
-def _centred(vectors: Features) -> NDArray[np.float64]:
+def _centered(vectors: Features) -> NDArray[np.float64]:
     """Rows whose X'X is the covariance."""
     x = np.asarray(vectors, np.float64)
     return np.asarray((x - x.mean(0)) / np.sqrt(len(x) - 1))

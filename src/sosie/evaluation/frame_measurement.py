@@ -1,4 +1,4 @@
-"""One face on one frame of two films: its pixels cut out upright, and what they tell."""
+"""One face on one frame of two videos: its pixels cut out upright, and what they tell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import Analyser
+from sosie.analysis.analyzer import Analyzer
 from sosie.evaluation.metrics.untouched_frames import is_untouched
 from sosie.evaluation.metrics.video_flicker import flicker
 from sosie.evaluation.metrics.video_jitter import drift, jitter
@@ -29,8 +29,8 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame of both films. index: in the target, from 0. target, result: RGB uint8, of one
-    size, H x W x 3; result is None where the film has none for this frame."""
+    """One frame of both videos. index: in the target, from 0. target, result: RGB uint8, of one
+    size, H x W x 3; result is None where the video has none for this frame."""
 
     index: int
     time_s: float
@@ -41,7 +41,7 @@ class Frame:
 @dataclass(frozen=True)
 class Seen:
     """A tracked face on one frame. place: where the tracker puts it. target, result: as the
-    landmark network reads it in each film, not smoothed; None where it finds none."""
+    landmark network reads it in each video, not smoothed; None where it finds none."""
 
     frame: Frame
     place: Face
@@ -49,11 +49,11 @@ class Seen:
     result: Face | None
 
 
-def see(frame: Frame, place: Face, analyser: Analyser) -> Seen:
-    """Read one tracked face in both films, in the same square, so that both are read alike."""
+def see(frame: Frame, place: Face, analyzer: Analyzer) -> Seen:
+    """Read one tracked face in both videos, in the same square, so that both are read alike."""
     region = head_pose.region_of(place.landmarks)
-    result = None if frame.result is None else analyser.landmarks(frame.result, region)
-    return Seen(frame, place, analyser.landmarks(frame.target, region), result)
+    result = None if frame.result is None else analyzer.landmarks(frame.result, region)
+    return Seen(frame, place, analyzer.landmarks(frame.target, region), result)
 
 
 class Moments:
@@ -63,7 +63,7 @@ class Moments:
         self._flow = cv2.DISOpticalFlow.create(_PRESET)
 
     def measure(self, seen: Seen, before: Seen | None) -> dict[str, float]:
-        """What is told of a face on a frame, by the names of `film_series.MOMENTS`.
+        """What is told of a face on a frame, by the names of `video_series.MOMENTS`.
 
         before: the same track on the frame before; None where it was not seen there.
         """

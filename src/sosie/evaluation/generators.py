@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import Analyser, to_8_bit
+from sosie.analysis.analyzer import Analyzer, to_8_bit
 from sosie.analysis.selection import select_faces
 from sosie.errors import NoFaceError, UsageError
 from sosie.evaluation import baselines
@@ -59,12 +59,12 @@ def require_method(name: str) -> None:
         raise UsageError(f"Unknown method {name!r}: {nearest(name, method_names())}.")
 
 
-def create_maker(name: str, options: SwapOptions, analyser: Analyser) -> Maker:
+def create_maker(name: str, options: SwapOptions, analyzer: Analyzer) -> Maker:
     """The maker of that name. Raises UsageError for an unknown one."""
     require_method(name)
     if name in baselines.BOUNDS:
-        return BoundMaker(name, analyser)
-    return SwapMaker(name, replace(options, method=name), analyser)
+        return BoundMaker(name, analyzer)
+    return SwapMaker(name, replace(options, method=name), analyzer)
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ class SwapMaker:
 
     name: str
     options: SwapOptions
-    analyser: Analyser
+    analyzer: Analyzer
 
     def make(self, sources: Sequence[Path], target: Path) -> Made:
-        witness = Witness(self.analyser)
+        witness = Witness(self.analyzer)
         start = time.perf_counter()
-        job = FaceSwapper(list(sources), self.options, analyser=witness)
+        job = FaceSwapper(list(sources), self.options, analyzer=witness)
         ready = time.perf_counter()
         result = job.image(target)
         report = result.report
@@ -97,30 +97,30 @@ class SwapMaker:
 
 
 class Witness:
-    """An analyser that remembers the faces that it was asked for, so that what is judged need not
+    """An analyzer that remembers the faces that it was asked for, so that what is judged need not
     be searched again.
 
-    seen: the faces of each picture that was analysed, in that order.
+    seen: the faces of each picture that was analyzed, in that order.
     """
 
-    def __init__(self, analyser: Analyser) -> None:
-        self._analyser = analyser
+    def __init__(self, analyzer: Analyzer) -> None:
+        self._analyzer = analyzer
         self.seen: list[list[Face]] = []
 
-    def analyse(
+    def analyze(
         self,
         pixels: Pixels,
         roi: tuple[int, int, int, int] | None = None,
         *,
         thorough: bool = True,
     ) -> list[Face]:
-        """As `Analyser.analyse`."""
-        found = self._analyser.analyse(pixels, roi, thorough=thorough)
+        """As `Analyzer.analyze`."""
+        found = self._analyzer.analyze(pixels, roi, thorough=thorough)
         self.seen.append(found)
         return found
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._analyser, name)
+        return getattr(self._analyzer, name)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class BoundMaker:
     """A trivial method of `bounds`."""
 
     name: str
-    analyser: Analyser
+    analyzer: Analyzer
 
     def make(self, sources: Sequence[Path], target: Path) -> Made:
         source, onto = (read_plain(path) for path in (sources[0], target))
@@ -143,7 +143,7 @@ class BoundMaker:
 
     def _face(self, path: Path, pixels: NDArray[np.uint8]) -> Face:
         try:
-            return select_faces(self.analyser.analyse(pixels), "largest", pixels)[0]
+            return select_faces(self.analyzer.analyze(pixels), "largest", pixels)[0]
         except NoFaceError as error:
             raise NoFaceError(f"{path}: {error}") from None
 

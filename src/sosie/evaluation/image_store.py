@@ -1,7 +1,7 @@
 """The pictures of a list of pairs as files: plain ones where they lie, others taken out.
 
-A picture of a zip archive (`lfw-0.zip/Ann/1.webp`) or of a film (`000.mp4#120`, the frame with that
-number, from 0) is put into a folder when it is first asked for, whole or not at all.
+A picture of a zip archive (`lfw-0.zip/Ann/1.webp`) or of a video (`000.mp4#120`, the frame with
+that number, from 0) is put into a folder when it is first asked for, whole or not at all.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Self
 from sosie import foreign
 from sosie.errors import InputError
 from sosie.evaluation.files import make_folder, write_picture
-from sosie.media.video import open_film
+from sosie.media.video import open_video
 from sosie.output import atomic_output
 
 _LIST = "The list of pairs"
-_FRAME = re.compile(r"(?P<film>.+\.\w+)#(?P<index>\d+)")
+_FRAME = re.compile(r"(?P<video>.+\.\w+)#(?P<index>\d+)")
 
 
 class Album:
@@ -29,7 +29,7 @@ class Album:
 
     root: the folder that names are relative to, and that none may leave. folder: where pictures
     that are no files are put; None where only `content` will be asked for.
-    names: all that will be asked for, so that a film is read once for all of its frames.
+    names: all that will be asked for, so that a video is read once for all of its frames.
     sha256: name -> digest that the file of that picture must have.
     """
 
@@ -49,7 +49,7 @@ class Album:
         for name in names:
             frame = _FRAME.fullmatch(name)
             if frame and foreign.is_inside(name) and not (root / name).is_file():
-                self._frames.setdefault(root / frame["film"], set()).add(int(frame["index"]))
+                self._frames.setdefault(root / frame["video"], set()).add(int(frame["index"]))
 
     def file(self, name: str) -> Path:
         """The file of a picture.
@@ -58,14 +58,14 @@ class Album:
         name leads out of the root.
         """
         path = self._at(name)
-        found = path if path.is_file() else self._from_film(name) or self._from_archive(name)
+        found = path if path.is_file() else self._from_video(name) or self._from_archive(name)
         if found is None:
             raise InputError(f"{path} does not exist; check the list of pairs and its root.")
         self._check(name, found)
         return found
 
     def content(self, name: str) -> bytes | None:
-        """The bytes of a picture's file, wherever it lies; None for a frame of a film.
+        """The bytes of a picture's file, wherever it lies; None for a frame of a video.
 
         Raises InputError where there is no such file, or its name leads out of the root.
         """
@@ -120,27 +120,27 @@ class Album:
                 pending.path.write_bytes(content)
         return taken
 
-    def _from_film(self, name: str) -> Path | None:
+    def _from_video(self, name: str) -> Path | None:
         frame = _FRAME.fullmatch(name)
-        if frame is None or not (self._root / frame["film"]).is_file():
+        if frame is None or not (self._root / frame["video"]).is_file():
             return None
-        taken = self._place(f"{frame['film']}/{int(frame['index']):06}.png")
+        taken = self._place(f"{frame['video']}/{int(frame['index']):06}.png")
         if not taken.is_file():
-            self._take_frames(frame["film"], int(frame["index"]))
+            self._take_frames(frame["video"], int(frame["index"]))
         if not taken.is_file():
             raise InputError(
-                f"{self._root / frame['film']} has no frame {frame['index']}; check the list of "
+                f"{self._root / frame['video']} has no frame {frame['index']}; check the list of "
                 f"pairs."
             )
         return taken
 
-    def _take_frames(self, film_name: str, index: int) -> None:
-        path = self._root / film_name
+    def _take_frames(self, video_name: str, index: int) -> None:
+        path = self._root / video_name
         wanted = self._frames.pop(path, set()) | {index}
-        with open_film(path) as film:
-            for frame in film.frames():
+        with open_video(path) as video:
+            for frame in video.frames():
                 if frame.index in wanted:
-                    place = self._place(f"{film_name}/{frame.index:06}.png")
+                    place = self._place(f"{video_name}/{frame.index:06}.png")
                     make_folder(place.parent)
                     write_picture(place, frame.to_rgb())
                 if frame.index >= max(wanted):

@@ -32,12 +32,12 @@ _WIDE, _HIGH = (1, 7), (7, 1)
 
 
 class _Unit(nn.Module):
-    """Convolution, batch normalisation, ReLU; the kernel is centred unless it strides."""
+    """Convolution, batch normalization, ReLU; the kernel is centered unless it strides."""
 
-    def __init__(self, conv: _Conv, *, centred: bool = True) -> None:
+    def __init__(self, conv: _Conv, *, centered: bool = True) -> None:
         super().__init__()
         channels, width, kernel, stride = conv
-        padding = (kernel[0] // 2, kernel[1] // 2) if centred and stride == 1 else (0, 0)
+        padding = (kernel[0] // 2, kernel[1] // 2) if centered and stride == 1 else (0, 0)
         self.conv = nn.Conv2d(channels, width, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm2d(width, eps=0.001)
 
@@ -158,10 +158,10 @@ class Inception(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.Conv2d_1a_3x3 = _Unit((3, 32, _THREE, 2))
-        self.Conv2d_2a_3x3 = _Unit((32, 32, _THREE, 1), centred=False)
+        self.Conv2d_2a_3x3 = _Unit((32, 32, _THREE, 1), centered=False)
         self.Conv2d_2b_3x3 = _Unit((32, 64, _THREE, 1))
         self.Conv2d_3b_1x1 = _Unit((64, 80, _ONE, 1))
-        self.Conv2d_4a_3x3 = _Unit((80, 192, _THREE, 1), centred=False)
+        self.Conv2d_4a_3x3 = _Unit((80, 192, _THREE, 1), centered=False)
         self.Mixed_5b = _block_35(192, 32)
         self.Mixed_5c = _block_35(256, 64)
         self.Mixed_5d = _block_35(288, 64)
@@ -180,7 +180,7 @@ class Inception(nn.Module):
         """
         own = {name: value for name, value in weights.items() if not name.startswith("fc.")}
         for name, value in self.state_dict().items():
-            # How many batches a normalisation has seen does not matter, and is not published.
+            # How many batches a normalization has seen does not matter, and is not published.
             if name.endswith("num_batches_tracked"):
                 own.setdefault(name, value)
         try:
@@ -200,7 +200,7 @@ class Inception(nn.Module):
 
 def resize_as_tensorflow(pictures: Tensor, side_px: int) -> Tensor:
     """Bilinear, N x C x H x W -> N x C x side_px x side_px, with the top left corners of pixels
-    matched, not their centres, and nothing filtered: what TensorFlow 1 did."""
+    matched, not their centers, and nothing filtered: what TensorFlow 1 did."""
     for axis in (2, 3):
         size = pictures.shape[axis]
         place = torch.arange(side_px) * (size / side_px)

@@ -1,4 +1,4 @@
-"""Pictures kept of a film while it is scored: some of each track evenly in time, and its worst."""
+"""Pictures kept of a video while it is scored: some of each track evenly in time, and its worst."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class _TrackAlbum:
         self.worst[name] = kept[:_WORST]
 
 
-class FilmAlbum:
+class VideoAlbum:
     """Keeps pictures, by track; memory grows with the number of tracks only."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from sosie.errors import SosieError
 from sosie.types import FloatArray
 
 Direction = Literal["higher", "lower", "nearer to 1"]
-Kind = Literal["pair", "set", "film", "cost"]
+Kind = Literal["pair", "set", "video", "cost"]
 
 OWN = "sosie"
 """Name of the networks of this package, whose variant of a figure has the figure's bare name."""

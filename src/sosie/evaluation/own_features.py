@@ -13,7 +13,7 @@ from sosie.models.session import Session, create_session
 from sosie.types import FloatArray
 
 # The first two of the network's three stages: they see texture and parts, and tell blur, ghosts and
-# colour from real faces better than the later ones, which are to look past such things.
+# color from real faces better than the later ones, which are to look past such things.
 _STAGES = (
     "/1/stages.0/stages.0.1/act/PRelu_output_0",
     "/1/stages.1/stages.1.2/act/PRelu_output_0",
@@ -47,7 +47,7 @@ def own_view(crops: NDArray[np.uint8], threads: int | None) -> OwnView:
 
 def _seen(crops: NDArray[np.uint8], threads: int | None) -> OwnView:
     found = _network(threads).run({"pixels": np.concatenate([crops, crops[:, :, ::-1]])})
-    # As the recogniser: a face and its mirror image are one person. Features are of the face alone.
+    # As the recognizer: a face and its mirror image are one person. Features are of the face alone.
     total = found["identity"][: len(crops)] + found["identity"][len(crops) :]
     norm = np.linalg.norm(total, axis=1, keepdims=True)
     features = [found[name][: len(crops)].mean((2, 3)) for name in _STAGES]
@@ -81,7 +81,7 @@ def _field(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | 2, *length, rest]) + content
 
 
-def standardised(features: FloatArray, by: FloatArray) -> NDArray[np.float64]:
+def standardized(features: FloatArray, by: FloatArray) -> NDArray[np.float64]:
     """Features in deviations from the mean of `by`, so that each channel counts alike."""
     reference = np.asarray(by, np.float64)
     spread = np.maximum(reference.std(0), 1e-6)

@@ -7,7 +7,7 @@
 
 Only `format` and `pairs`, and of a pair `id`, `source` and `target`, must be there. Paths are
 relative to `root`, and that to the file's folder. A source may be a list of photos of one person.
-A path may lead into a zip archive (`lfw-0.zip/Ann/1.webp`) or name a frame of a film
+A path may lead into a zip archive (`lfw-0.zip/Ann/1.webp`) or name a frame of a video
 (`000.mp4#120`).
 """
 

@@ -20,17 +20,17 @@ from sosie.errors import InputError, UsageError
 from sosie.evaluation.dataset_index import CELEBA_LIST, Gallery, Portrait, open_gallery
 from sosie.evaluation.image_store import Album, digest
 from sosie.evaluation.pairs import Pair, PairList
-from sosie.media.video import open_film
+from sosie.media.video import open_video
 from sosie.options import nearest
 
 T = TypeVar("T")
 
 FRAMES = 10
-"""Frames that the protocol of FaceForensics++ takes from a film, evenly spread."""
+"""Frames that the protocol of FaceForensics++ takes from a video, evenly spread."""
 
-# Every how manieth pair has a film's frame for its target, where films are given; their endings.
+# Every how manieth pair has a video's frame for its target, where videos are given; their endings.
 _EVERY = 3
-_FILMS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
+_VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 
 _COMPRESSIONS = ("c23", "c0", "raw", "c40")
 
@@ -41,9 +41,9 @@ class Request:
 
     places: folders or zip archives. count: pairs; None takes as many as need no picture twice
     (ffpp: all). held_out: only people of the split's test part, on whom none of Sosie's networks
-    was fitted. compression, split: of FaceForensics++, see `draw_ffpp`. films: film files, or
-    folders of them: frames of them are the targets of every third pair (not of ffpp, which is films
-    already).
+    was fitted. compression, split: of FaceForensics++, see `draw_ffpp`. videos: video files, or
+    folders of them: frames of them are the targets of every third pair (not of ffpp, which is
+    videos already).
     """
 
     places: tuple[Path, ...]
@@ -53,24 +53,24 @@ class Request:
     name: str = ""
     compression: str | None = None
     split: str | None = None
-    films: tuple[Path, ...] = ()
+    videos: tuple[Path, ...] = ()
 
 
 def draw(protocol: str, request: Request) -> PairList:
     """Pairs by a protocol of PROTOCOLS. The same data and request give the same list.
 
-    Raises UsageError for an unknown protocol, more pairs than there are, or films with ffpp;
+    Raises UsageError for an unknown protocol, more pairs than there are, or videos with ffpp;
     InputError where the data is not there or not of the protocol's layout.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(f"Unknown protocol {protocol!r}: {nearest(protocol, PROTOCOLS)}.")
     if request.count is not None and request.count < 1:
         raise UsageError(f"The number of pairs must be 1 or more, not {request.count}.")
-    if request.films and protocol == "ffpp":
-        raise UsageError("The pairs of ffpp are frames of films already; leave out --films.")
+    if request.videos and protocol == "ffpp":
+        raise UsageError("The pairs of ffpp are frames of videos already; leave out --videos.")
     drawn = PROTOCOLS[protocol](request)
-    if request.films:
-        drawn = _with_films(drawn, request)
+    if request.videos:
+        drawn = _with_videos(drawn, request)
     facts = {
         "name": protocol,
         "count": len(drawn.pairs),
@@ -109,11 +109,11 @@ def draw_celeba(request: Request) -> PairList:
 
 
 def draw_ffpp(request: Request) -> PairList:
-    """FaceForensics++ (Rössler et al. 2019): 10 frames of every film, swapped with those of the
-    film that the dataset itself pairs it with (as FaceShifter and SimSwap measure).
+    """FaceForensics++ (Rössler et al. 2019): 10 frames of every video, swapped with those of the
+    video that the dataset itself pairs it with (as FaceShifter and SimSwap measure).
 
     The pairs are taken from the lists of the dataset (`splits/test.json`, or `test.json`; `split`
-    chooses one), or else from the names of the manipulated films (`TARGET_SOURCE.mp4`).
+    chooses one), or else from the names of the manipulated videos (`TARGET_SOURCE.mp4`).
     compression: `c23`, `c40`, `c0` or `raw`; None takes the first of them that is there.
     """
     if len(request.places) != 1:
@@ -126,8 +126,8 @@ def draw_ffpp(request: Request) -> PairList:
     if request.held_out:
         pairs = [pair for pair in pairs if is_held_out(f"ffpp/{pair[0]}")]
     if not pairs:
-        raise InputError(f"None of the paired films of {root} is in {videos}; check the download.")
-    used = {film for pair in pairs for film in pair}
+        raise InputError(f"None of the paired videos of {root} is in {videos}; check the download.")
+    used = {video for pair in pairs for video in pair}
     names = {stem: _frame_names(path, root) for stem, path in there.items() if stem in used}
     drawn = [
         Pair(
@@ -149,13 +149,13 @@ def draw_ffpp(request: Request) -> PairList:
     return PairList(name="", root=root, pairs=tuple(drawn), protocol=facts)
 
 
-def _with_films(drawn: PairList, request: Request) -> PairList:
-    """The pairs, every _EVERY-th of which has a frame of a film for its target: FRAMES of each, by
+def _with_videos(drawn: PairList, request: Request) -> PairList:
+    """The pairs, every _EVERY-th of which has a frame of a video for its target: FRAMES of each, by
     turns."""
-    films = _film_files(request.films)
-    root = Path(os.path.commonpath([drawn.root.absolute(), *(f.absolute().parent for f in films)]))
+    videos = _video_files(request.videos)
+    root = Path(os.path.commonpath([drawn.root.absolute(), *(f.absolute().parent for f in videos)]))
     below = Path(os.path.relpath(drawn.root.absolute(), root))
-    of_each = [_frame_names(film.absolute(), root) for film in films]
+    of_each = [_frame_names(video.absolute(), root) for video in videos]
     frames = ordered(request.seed, (name for names in of_each for name in names))
     pairs = []
     for number, pair in enumerate(drawn.pairs):
@@ -163,7 +163,7 @@ def _with_films(drawn: PairList, request: Request) -> PairList:
         turn, here = divmod(number, _EVERY)
         if here == _EVERY - 1:
             target = frames[turn % len(frames)]
-            person = f"films/{target.partition('#')[0]}"
+            person = f"videos/{target.partition('#')[0]}"
         pairs.append(
             replace(
                 pair,
@@ -173,18 +173,18 @@ def _with_films(drawn: PairList, request: Request) -> PairList:
                 other_source=pair.other_source and (below / pair.other_source).as_posix(),
             )
         )
-    facts = {**drawn.protocol, "films": len(films)}
+    facts = {**drawn.protocol, "films": len(videos)}
     return replace(drawn, root=root, pairs=tuple(pairs), protocol=facts)
 
 
-def _film_files(places: Iterable[Path]) -> list[Path]:
+def _video_files(places: Iterable[Path]) -> list[Path]:
     found = []
     for place in places:
         inside = sorted(place.iterdir()) if place.is_dir() else [place]
-        films = [path for path in inside if path.suffix.lower() in _FILMS]
-        if not films or not films[0].is_file():
-            raise InputError(f"{place} is no film and holds none; give another file or folder.")
-        found += films
+        videos = [path for path in inside if path.suffix.lower() in _VIDEOS]
+        if not videos or not videos[0].is_file():
+            raise InputError(f"{place} is no video and holds none; give another file or folder.")
+        found += videos
     return found
 
 
@@ -254,7 +254,7 @@ def _from_gallery(gallery: Gallery, request: Request) -> PairList:
 
 
 def with_digests(pairs: PairList) -> PairList:
-    """The list with the SHA-256 of each picture's file; frames of films are left out.
+    """The list with the SHA-256 of each picture's file; frames of videos are left out.
 
     Raises InputError where a picture cannot be read.
     """
@@ -297,12 +297,12 @@ def _ffpp_pairs(root: Path, split: str | None) -> list[tuple[str, str]]:
         return sorted(set(both), key=lambda pair: (pair[1], pair[0]))
     if split:
         raise InputError(f"There is no {files[0]}; get the lists of FaceForensics++, or no split.")
-    films = root.glob("manipulated_sequences/*/*/videos/*_*.mp4")
-    named = {film.stem.partition("_")[::2] for film in films}
+    videos = root.glob("manipulated_sequences/*/*/videos/*_*.mp4")
+    named = {video.stem.partition("_")[::2] for video in videos}
     if not named:
         raise InputError(
             f"{root} holds neither the lists of FaceForensics++ (splits/test.json) nor "
-            f"manipulated films, so that nothing says which films are swapped; get the lists."
+            f"manipulated videos, so that nothing says which videos are swapped; get the lists."
         )
     return sorted(((source, target) for target, source in named), key=lambda pair: pair[::-1])
 
@@ -310,15 +310,15 @@ def _ffpp_pairs(root: Path, split: str | None) -> list[tuple[str, str]]:
 def _read_split(file: Path) -> list[tuple[str, str]]:
     pairs = foreign.read_json(file, [[(str, int)]], "download it again")
     if not all(len(pair) == 2 for pair in pairs):
-        raise InputError(f"{file} is no list of paired films; download it again.")
+        raise InputError(f"{file} is no list of paired videos; download it again.")
     return [(str(a), str(b)) for a, b in pairs]
 
 
-def _frame_names(film_path: Path, root: Path) -> list[str]:
-    """The names of FRAMES frames, each in the middle of its part of the film."""
-    with open_film(film_path) as film:
-        total = film.info.frame_count
+def _frame_names(video_path: Path, root: Path) -> list[str]:
+    """The names of FRAMES frames, each in the middle of its part of the video."""
+    with open_video(video_path) as video:
+        total = video.info.frame_count
     if total is None or total < FRAMES:
-        raise InputError(f"{film_path} has fewer than {FRAMES} frames; check the download.")
-    name = film_path.relative_to(root).as_posix()
+        raise InputError(f"{video_path} has fewer than {FRAMES} frames; check the download.")
+    name = video_path.relative_to(root).as_posix()
     return [f"{name}#{(2 * k + 1) * total // (2 * FRAMES)}" for k in range(FRAMES)]

@@ -43,7 +43,7 @@ class IdentityNetwork(Protocol):
 
 
 @dataclass(frozen=True)
-class OnnxRecogniser:
+class OnnxEmbedder:
     """A recognition network in an ONNX file. It takes faces cut as Sosie's own: ArcFace's.
 
     channels_first: whether it takes N x 3 x 112 x 112 and not N x 112 x 112 x 3. batch: how many
@@ -83,7 +83,7 @@ class OnnxRecogniser:
         return np.asarray(vectors / np.maximum(norm, 1e-6), np.float32)
 
 
-def open_recogniser(choice: str, threads: int | None = None) -> OnnxRecogniser:
+def open_embedder(choice: str, threads: int | None = None) -> OnnxEmbedder:
     """The network that a user names as `FILE` or `FILE:range=0..255`.
 
     It must take aligned faces (ArcFace's template), RGB float32 of 112 x 112; the layout is read
@@ -109,12 +109,12 @@ def open_recogniser(choice: str, threads: int | None = None) -> OnnxRecogniser:
         )
     session = create_session(path, threads=threads)
     first, batch = _layout(session, path)
-    network = OnnxRecogniser(name, session, first, batch, *RANGES[chosen])
+    network = OnnxEmbedder(name, session, first, batch, *RANGES[chosen])
     _require_sight(network, path, chosen)
     return network
 
 
-def _require_sight(network: OnnxRecogniser, path: Path, chosen: str) -> None:
+def _require_sight(network: OnnxEmbedder, path: Path, chosen: str) -> None:
     """Raises UsageError where the network takes all pictures for one: pixels in a range that is far
     too small for it leave hardly more than its biases."""
     coarse = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), np.uint8)

@@ -5,7 +5,7 @@ RUN/results.jsonl   a line a pair
 RUN/set.json        figures of the whole set, and what the run cost
 RUN/results/ID.png  the results (of `sosie eval run`)
 RUN/traits/ID.npz   what figures of the whole set need of a pair
-RUN/pictures/       pictures that were taken out of archives and films
+RUN/pictures/       pictures that were taken out of archives and videos
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class RunFolder:
 
     @property
     def pictures(self) -> Path:
-        """Where pictures of archives and films are put."""
+        """Where pictures of archives and videos are put."""
         return self.folder / PICTURES
 
     def named(self, path: Path | None) -> str | None:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.errors import InterruptedSwapError, OutputError, SosieError
 from sosie.evaluation import baselines, cost, metrics
 from sosie.evaluation.cache import Cache
@@ -26,7 +26,7 @@ from sosie.evaluation.metric import Readings
 from sosie.evaluation.metrics import Scored
 from sosie.evaluation.pairs import Pair, PairList, read_pairs
 from sosie.evaluation.results import Line, RunFolder
-from sosie.evaluation.score import Material, Score, Scorer, Shot, open_recognisers
+from sosie.evaluation.score import Material, Score, Scorer, Shot, open_embedders
 from sosie.options import SwapOptions
 from sosie.types import Progress
 
@@ -63,9 +63,9 @@ def run_method(
     `sosie.errors` where nothing can be done at all, InterruptedSwapError where the user stops it;
     a pair that fails has its error in its line.
     """
-    analyser = create_analyser(plan.threads)
-    maker = create_maker(method, options, analyser)
-    job = _Job(plan, method, made_by_us(options), analyser)
+    analyzer = create_analyzer(plan.threads)
+    maker = create_maker(method, options, analyzer)
+    job = _Job(plan, method, made_by_us(options), analyzer)
 
     def find(pair: Pair, sources: Sequence[Path], target: Path) -> tuple[Path, Made]:
         file = job.folder.result(pair.id)
@@ -139,21 +139,21 @@ class _Job:
         plan: Plan,
         method: str,
         swap: dict[str, Any],
-        analyser: Analyser | None,
+        analyzer: Analyzer | None,
         resume: bool = True,
     ) -> None:
         self._plan = plan
         self._method = method
         self._pairs = _chosen(read_pairs(plan.pairs), plan)
-        recognisers = open_recognisers(plan.recognisers, plan.threads)
+        embedders = open_embedders(plan.embedders, plan.threads)
         self._scorer = Scorer(
-            analyser or create_analyser(plan.threads),
+            analyzer or create_analyzer(plan.threads),
             plan.settings,
-            recognisers,
+            embedders,
             Cache(plan.cache),
         )
         self.folder = RunFolder(plan.folder)
-        config = record(plan, self._pairs, recognisers, method, swap)
+        config = record(plan, self._pairs, embedders, method, swap)
         self.folder.begin(config, plan.overwrite, resume)
         pictures = [name for pair in self._pairs.pairs for name in pair.pictures]
         self.album = Album(self._pairs.root, self.folder.pictures, pictures, self._pairs.sha256)

@@ -1,4 +1,4 @@
-"""Pictures analysed once, for all figures: a look at one picture, and the three of one swap."""
+"""Pictures analyzed once, for all figures: a look at one picture, and the three of one swap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import Analyser, FaceAnalyser, to_8_bit
+from sosie.analysis.analyzer import Analyzer, FaceAnalyzer, to_8_bit
 from sosie.evaluation.metric import OWN, MissingFigureError
 from sosie.evaluation.own_features import own_view
 from sosie.evaluation.recognition import IdentityNetwork, aligned
@@ -37,7 +37,7 @@ _SURROUNDINGS = 1.8
 
 @dataclass(frozen=True)
 class Look:
-    """One picture, analysed once.
+    """One picture, analyzed once.
 
     pixels: RGB uint8, H x W x 3. name: of the picture, for people and for telling pictures apart.
     face: the one that is judged; None where none was found.
@@ -143,11 +143,11 @@ class Triple:
 def look_at(
     pixels: Pixels,
     name: str,
-    analyser: Analyser,
+    analyzer: Analyzer,
     networks: Sequence[IdentityNetwork] = (),
     near: Face | None = None,
 ) -> Look:
-    """Analyse one picture.
+    """Analyze one picture.
 
     pixels: RGB, H x W x 3, uint8 or uint16. near: a face that is known at this place of a picture
     of the same size, such as the target's for its result: the face there is taken, or else the one
@@ -155,25 +155,25 @@ def look_at(
     networks: see `identify`.
     """
     picture = np.ascontiguousarray(to_8_bit(pixels))
-    look = Look(picture, name, find_face(picture, analyser, near))
-    return identify([look], analyser, networks)[0]
+    look = Look(picture, name, find_face(picture, analyzer, near))
+    return identify([look], analyzer, networks)[0]
 
 
-def find_face(picture: NDArray[np.uint8], analyser: Analyser, near: Face | None) -> Face | None:
+def find_face(picture: NDArray[np.uint8], analyzer: Analyzer, near: Face | None) -> Face | None:
     """The face to judge, or None; see `look_at`."""
     if near is not None:
-        face = analyser.confirm(picture, head_pose.region_of(near.landmarks))
+        face = analyzer.confirm(picture, head_pose.region_of(near.landmarks))
         if face is not None and _apart(face, near) < 0.5:
             return face
     # Small and tilted faces are only looked for where there is no other: that takes longest.
-    faces = analyser.analyse(picture, thorough=False) or analyser.analyse(picture)
+    faces = analyzer.analyze(picture, thorough=False) or analyzer.analyze(picture)
     if near is not None:
         return min(faces, key=lambda face: _apart(face, near), default=None)
     return max(faces, key=lambda face: face.size_px, default=None)
 
 
 def identify(
-    looks: Sequence[Look], analyser: Analyser, networks: Sequence[IdentityNetwork]
+    looks: Sequence[Look], analyzer: Analyzer, networks: Sequence[IdentityNetwork]
 ) -> list[Look]:
     """The looks with what Sosie's network and these see in their faces, run on all at once."""
     shown = [(look.pixels, look.face) for look in looks if look.face is not None]
@@ -181,13 +181,13 @@ def identify(
         return list(looks)
     vectors: dict[str, Sequence[FloatArray]] = {}
     features: Sequence[FloatArray | None] = [None] * len(shown)
-    if isinstance(analyser, FaceAnalyser):
+    if isinstance(analyzer, FaceAnalyzer):
         # One run gives the same identities and, for no more, the features of sets.
         crops = np.stack([aligned(pixels, face) for pixels, face in shown])
-        view = own_view(crops, analyser.networks.threads)
+        view = own_view(crops, analyzer.networks.threads)
         vectors[OWN], features = list(view.identities), list(view.features)
     else:
-        vectors[OWN] = [analyser.identify(pixels, face) for pixels, face in shown]
+        vectors[OWN] = [analyzer.identify(pixels, face) for pixels, face in shown]
     for network in networks:
         vectors[network.name] = list(network.embed(shown))
     described, number = [], 0
@@ -205,7 +205,7 @@ def identify(
 def surroundings(face: Face, width: int, height: int, boxes: float = _SURROUNDINGS) -> Window:
     """The part of a picture around a face: a square of so many times its size, cut at the edges."""
     reach = face.size_px * boxes / 2
-    x, y = face.centre
+    x, y = face.center
 
     def part(middle: float, size: int) -> slice:
         # At least one pixel, also of a face that lies outside.
@@ -247,6 +247,6 @@ def _noise(apart: NDArray[np.uint8], face: Face | None) -> float:
 
 
 def _apart(face: Face, other: Face) -> float:
-    """Distance of two faces' boxes, in sizes of the second: of their centres and of their sizes."""
-    step = np.hypot(*np.subtract(face.centre, other.centre))
+    """Distance of two faces' boxes, in sizes of the second: of their centers and of their sizes."""
+    step = np.hypot(*np.subtract(face.center, other.center))
     return float(step + abs(face.size_px - other.size_px)) / max(other.size_px, 1e-6)

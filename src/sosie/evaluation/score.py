@@ -1,4 +1,4 @@
-"""One pair and its result -> all figures of it, with nothing analysed or measured twice."""
+"""One pair and its result -> all figures of it, with nothing analyzed or measured twice."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import Analyser, make_face
+from sosie.analysis.analyzer import Analyzer, make_face
 from sosie.evaluation import metrics
 from sosie.evaluation.cache import Cache, basis, key_of
 from sosie.evaluation.image_store import digest
 from sosie.evaluation.metric import Settings, Traits
 from sosie.evaluation.metrics import Scored
-from sosie.evaluation.recognition import OnnxRecogniser, open_recogniser
+from sosie.evaluation.recognition import OnnxEmbedder, open_embedder
 from sosie.evaluation.sample import Look, Triple, find_face, identify
 from sosie.types import Face
 
@@ -92,26 +92,26 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Recognisers:
+class Embedders:
     """The recognition networks beside Sosie's. files: name -> SHA-256 of its file and its range."""
 
-    networks: tuple[OnnxRecogniser, ...] = ()
+    networks: tuple[OnnxEmbedder, ...] = ()
     files: tuple[tuple[str, str, str], ...] = ()
 
 
-def open_recognisers(choices: Sequence[str], threads: int | None = None) -> Recognisers:
-    """The networks that are named as `FILE` or `FILE:range=0..255`; see `open_recogniser`."""
+def open_embedders(choices: Sequence[str], threads: int | None = None) -> Embedders:
+    """The networks that are named as `FILE` or `FILE:range=0..255`; see `open_embedder`."""
     networks, files = [], []
     for choice in choices:
-        network = open_recogniser(choice, threads)
+        network = open_embedder(choice, threads)
         content = Path(choice.partition(":range=")[0]).read_bytes()
         networks.append(network)
         files.append((network.name, digest(content), f"{network.low:g}..{network.high:g}"))
-    return Recognisers(tuple(networks), tuple(files))
+    return Embedders(tuple(networks), tuple(files))
 
 
 class Scorer:
-    """Scores pairs with one analyser, set of networks and settings, several at once.
+    """Scores pairs with one analyzer, set of networks and settings, several at once.
 
     cache: for what was found of the same pictures before. The networks of the analysis take one
     thread each, so that it is the pairs that are spread over `settings.threads`.
@@ -119,17 +119,17 @@ class Scorer:
 
     def __init__(
         self,
-        analyser: Analyser,
+        analyzer: Analyzer,
         settings: Settings,
-        recognisers: Recognisers | None = None,
+        embedders: Embedders | None = None,
         cache: Cache | None = None,
     ) -> None:
-        self._analyser = analyser
+        self._analyzer = analyzer
         self._settings = settings
-        self._recognisers = recognisers or Recognisers()
+        self._embedders = embedders or Embedders()
         self._cache = cache or Cache()
         self._workers = ThreadPoolExecutor(settings.threads or os.cpu_count() or 1)
-        self._basis = key_of(basis(), self._recognisers.files, settings, _weight_files(settings))
+        self._basis = key_of(basis(), self._embedders.files, settings, _weight_files(settings))
 
     def score(self, materials: Sequence[Material]) -> list[Score]:
         """The figures of each pair. The networks run on all of them together."""
@@ -214,15 +214,15 @@ class Scorer:
             return near
         if near is None:
             return max(self._faces(shot), key=_size, default=None)
-        return find_face(shot.pixels, self._analyser, near)
+        return find_face(shot.pixels, self._analyzer, near)
 
     def _faces(self, shot: Shot) -> list[Face]:
         """All faces of a picture, small and tilted ones only where there is no other."""
         key = key_of(self._basis, shot.key)
         kept = self._cache.get("faces", key)
         if kept is None:
-            found = self._analyser.analyse(shot.pixels, thorough=False)
-            found = found or self._analyser.analyse(shot.pixels)
+            found = self._analyzer.analyze(shot.pixels, thorough=False)
+            found = found or self._analyzer.analyze(shot.pixels)
             kept = _face_arrays(found)
             self._cache.put("faces", key, kept)
         return _faces_of(kept)
@@ -249,7 +249,7 @@ class Scorer:
         ]
 
     def _identify(self, looks: Sequence[Look]) -> list[Look]:
-        return identify(looks, self._analyser, self._recognisers.networks)
+        return identify(looks, self._analyzer, self._embedders.networks)
 
     def _key(self, material: Material) -> str:
         shots = {

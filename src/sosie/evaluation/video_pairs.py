@@ -1,4 +1,4 @@
-"""Two films frame by frame: which frame of the result stands for which of the target."""
+"""Two videos frame by frame: which frame of the result stands for which of the target."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Timed(HasPixels, Protocol):
 
     @property
     def time_s(self) -> float:
-        """Since the film's start."""
+        """Since the video's start."""
 
 
 @dataclass(frozen=True)
 class FramePair:
     """A frame of the target, and the result's that stands for it; None where there is none.
 
-    It passes for the target's frame in `sosie.analysis.tracking.tracks.track_film`.
+    It passes for the target's frame in `sosie.analysis.tracking.tracks.track_video`.
     """
 
     target: Timed
@@ -37,9 +37,9 @@ class FramePair:
 
 
 class Pairing:
-    """Pairs the frames of two films as they are read.
+    """Pairs the frames of two videos as they are read.
 
-    in_order: the first with the first and so on, for films of equally many frames. Otherwise the
+    in_order: the first with the first and so on, for videos of equally many frames. Otherwise the
     result's frame nearest in time, if it is no more than half a frame away.
     missing: frames of the target without one so far; added: the result's that were passed over.
     apart_ms: by how much the times of each pair differ, the result's less the target's.
@@ -56,7 +56,7 @@ class Pairing:
         self._start_s = start_s
 
     def pairs(self, target: Iterable[Timed], result: Iterable[Timed]) -> Iterator[FramePair]:
-        """Every frame of the target in order. Reads both films once, side by side."""
+        """Every frame of the target in order. Reads both videos once, side by side."""
         rest = iter(result)
         matched = self._ordered(target, rest) if self._in_order else self._timed(target, rest)
         for frame, found in matched:

@@ -1,7 +1,7 @@
-"""The folder of a film's evaluation: what is in it, and how it is written and read.
+"""The folder of a video's evaluation: what is in it, and how it is written and read.
 
 RUN/config.json     what was scored, with what: files and their hashes, weights, versions
-RUN/results.jsonl   one line: the figures of the film
+RUN/results.jsonl   one line: the figures of the video
 RUN/frames.jsonl    a line a face and frame: what figures are made of, over time
 RUN/moments.json    which pictures were kept, and why
 RUN/moments/        those pictures, target and result side by side
@@ -27,8 +27,8 @@ from sosie.evaluation.files import make_folder, remove, write_json
 from sosie.evaluation.key_frames import WORST, Snapshot
 from sosie.evaluation.machine import machine
 from sosie.evaluation.results import CONFIG, LINES
-from sosie.evaluation.score import Recognisers
-from sosie.evaluation.video_score import FilmScore
+from sosie.evaluation.score import Embedders
+from sosie.evaluation.video_score import VideoScore
 from sosie.output import atomic_output
 
 FRAMES, MOMENTS, PICTURES = "frames.jsonl", "moments.json", "moments"
@@ -53,12 +53,12 @@ def _values(row: object) -> None:
 
 _FRAME_FORM = _values
 EVENLY = "evenly"
-"""What a picture is kept for that stands for its stretch of the film, not for its badness."""
+"""What a picture is kept for that stands for its stretch of the video, not for its badness."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A picture of a film. why: EVENLY, or the value of which it is among the worst frames.
+    """A picture of a video. why: EVENLY, or the value of which it is among the worst frames.
     value: that value, NaN for EVENLY. file: JPEG, the target's face and the result's."""
 
     why: str
@@ -80,14 +80,14 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class FilmRecord:
-    """A film's evaluation as it lies in a folder."""
+class VideoRecord:
+    """A video's evaluation as it lies in a folder."""
 
     curves: tuple[Curve, ...]
     moments: tuple[Moment, ...]
 
 
-def check_film_folder(folder: Path, overwrite: bool) -> None:
+def check_video_folder(folder: Path, overwrite: bool) -> None:
     """Raises OutputError where the folder is taken: by a run without `overwrite`, or by what is
     none."""
     if folder.exists() and not folder.is_dir():
@@ -102,24 +102,24 @@ def check_film_folder(folder: Path, overwrite: bool) -> None:
         )
 
 
-def write_film_record(
+def write_video_record(
     folder: Path,
     name: str,
-    films: tuple[Path, Path],
+    videos: tuple[Path, Path],
     sources: Sequence[Path],
-    recognisers: Recognisers,
-    score: FilmScore,
+    embedders: Embedders,
+    score: VideoScore,
     overwrite: bool = False,
 ) -> None:
-    """Write all of it but the report. films: target and result.
+    """Write all of it but the report. videos: target and result.
 
-    Raises OutputError as `check_film_folder` does, and where the folder cannot be written to.
+    Raises OutputError as `check_video_folder` does, and where the folder cannot be written to.
     """
-    check_film_folder(folder, overwrite)
+    check_video_folder(folder, overwrite)
     if folder.is_dir():
         _clear(folder)
     make_folder(folder)
-    write_json(folder / CONFIG, _config(name, films, sources, recognisers, score))
+    write_json(folder / CONFIG, _config(name, videos, sources, embedders, score))
     make_folder(folder / PICTURES)
     _write_lines(folder / FRAMES, _frame_lines(score))
     write_json(folder / MOMENTS, _keep_moments(folder, score))
@@ -127,8 +127,8 @@ def write_film_record(
         "pair": "film",
         "method": name,
         "source": str(sources[0].resolve()) if sources else None,
-        "target": str(films[0].resolve()),
-        "result": str(films[1].resolve()),
+        "target": str(videos[0].resolve()),
+        "result": str(videos[1].resolve()),
         "figures": score.scored.figures,
         "reasons": score.scored.reasons,
         "error": None,
@@ -137,13 +137,13 @@ def write_film_record(
     _write_lines(folder / LINES, [line])
 
 
-def read_film_record(folder: Path) -> FilmRecord:
+def read_video_record(folder: Path) -> VideoRecord:
     """Reads it back. Raises InputError where that cannot be done."""
     try:
         content = foreign.read_file(folder / FRAMES, _REMEDY)
         entries = foreign.read_json(folder / MOMENTS, [_MOMENT_FORM], _REMEDY)
     except FileNotFoundError as error:
-        raise InputError(f"The record of a film in {folder} cannot be read; {_REMEDY}.") from error
+        raise InputError(f"The record of a video in {folder} cannot be read; {_REMEDY}.") from error
     rows = [
         foreign.parse_json(row, _FRAME_FORM, f"Line {number} of {folder / FRAMES}", _REMEDY)
         for number, row in enumerate(content.splitlines(), 1)
@@ -159,7 +159,7 @@ def read_film_record(folder: Path) -> FilmRecord:
         )
         for entry in entries
     )
-    return FilmRecord(_curves(rows), moments)
+    return VideoRecord(_curves(rows), moments)
 
 
 def _clear(folder: Path) -> None:
@@ -169,14 +169,14 @@ def _clear(folder: Path) -> None:
 
 def _config(
     name: str,
-    films: tuple[Path, Path],
+    videos: tuple[Path, Path],
     sources: Sequence[Path],
-    recognisers: Recognisers,
-    score: FilmScore,
+    embedders: Embedders,
+    score: VideoScore,
 ) -> dict[str, Any]:
     digests = {
-        "target": _file_digest(films[0]),
-        "result": _file_digest(films[1]),
+        "target": _file_digest(videos[0]),
+        "result": _file_digest(videos[1]),
         "sources": [_file_digest(path) for path in sources],
     }
     basis = json.dumps([digests["target"], digests["sources"]], sort_keys=True)
@@ -187,14 +187,14 @@ def _config(
         "method": name,
         "pairs": {
             "file": None,
-            "name": films[0].name,
+            "name": videos[0].name,
             "seed": None,
             "sha256": hashlib.sha256(basis.encode()).hexdigest(),
             "count": 1,
         },
         "swap": {
-            "target": str(films[0].resolve()),
-            "result": str(films[1].resolve()),
+            "target": str(videos[0].resolve()),
+            "result": str(videos[1].resolve()),
             "sources": [str(path.resolve()) for path in sources],
             "sha256": digests,
         },
@@ -202,7 +202,7 @@ def _config(
             "frames": score.series.frames,
             "recognisers": [
                 {"name": known, "sha256": digest, "range": span}
-                for known, digest, span in recognisers.files
+                for known, digest, span in embedders.files
             ],
             "notes": list(score.notes),
         },
@@ -218,7 +218,7 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _frame_lines(score: FilmScore) -> list[dict[str, Any]]:
+def _frame_lines(score: VideoScore) -> list[dict[str, Any]]:
     """By frame, then by track; values that were not told are left out."""
     judged = {track.track for track in score.series.judged}
     lines = []
@@ -234,7 +234,7 @@ def _frame_lines(score: FilmScore) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda line: (line["frame"], line["track"]))
 
 
-def _keep_moments(folder: Path, score: FilmScore) -> list[dict[str, Any]]:
+def _keep_moments(folder: Path, score: VideoScore) -> list[dict[str, Any]]:
     tracks = [track.track for track in score.series.judged]
     kept = [(EVENLY, *one) for one in score.album.evenly(tracks)]
     kept += [(name, *one) for name in WORST for one in score.album.worst(name, tracks)]

@@ -1,4 +1,4 @@
-"""Two films, before and after a swap, read side by side once -> figures over time."""
+"""Two videos, before and after a swap, read side by side once -> figures over time."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import Analyser, create_analyser, to_8_bit
-from sosie.analysis.tracking.tracks import TrackedFace, track_film
+from sosie.analysis.analyzer import Analyzer, create_analyzer, to_8_bit
+from sosie.analysis.tracking.tracks import TrackedFace, track_video
 from sosie.errors import InputError, NoFaceError
 from sosie.evaluation import metrics
 from sosie.evaluation.frame_measurement import Frame, Moments, Picture, Seen, see
-from sosie.evaluation.key_frames import FilmAlbum
+from sosie.evaluation.key_frames import VideoAlbum
 from sosie.evaluation.metric import OWN, Readings, variant_name
 from sosie.evaluation.metrics import Scored
 from sosie.evaluation.recognition import IdentityNetwork
 from sosie.evaluation.video_pairs import FramePair, Pairing
-from sosie.evaluation.video_series import FilmSeries, Sights, TrackSeries
+from sosie.evaluation.video_series import Sights, TrackSeries, VideoSeries
 from sosie.media.image import load_photo
 from sosie.media.packet_list import Inventory, take_inventory
-from sosie.media.video import Film, open_film
+from sosie.media.video import Video, open_video
 from sosie.types import Face, FloatArray, Progress
 
 _UNKNOWN_FPS = 25.0
@@ -37,48 +37,49 @@ IDENTITY_FPS = 5.0
 
 
 @dataclass(frozen=True)
-class FilmScore:
-    """What was found of two films.
+class VideoScore:
+    """What was found of two videos.
 
     scored: the figures. series: what they are made of. album: pictures. notes: sentences on what
-    the user should know, such as that the films are of different sizes.
+    the user should know, such as that the videos are of different sizes.
     """
 
     scored: Scored
-    series: FilmSeries
-    album: FilmAlbum
+    series: VideoSeries
+    album: VideoAlbum
     notes: tuple[str, ...]
 
 
-def score_film(
+def score_video(
     target: Path,
     result: Path,
     sources: Sequence[Path] = (),
     *,
-    analyser: Analyser | None = None,
+    analyzer: Analyzer | None = None,
     networks: Sequence[IdentityNetwork] = (),
     start_s: float | None = None,
     end_s: float | None = None,
     threads: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-) -> FilmScore:
-    """Score a swapped film against the one that it was made from.
+) -> VideoScore:
+    """Score a swapped video against the one that it was made from.
 
     sources: photos of the person who was put in; without them similarity to the source is not
     told. start_s, end_s: the part of the target that the result shows, where it was swapped with
     `--start` and `--end`: seconds since the target's start. networks: recognition networks beside
     Sosie's. Whatever cannot be told is there with its
     reason. A result of another size is brought to the target's.
-    Raises InputError where a film or photo cannot be read, NoFaceError for a source without a face.
+    Raises InputError where a video or photo cannot be read, NoFaceError for a source without a
+    face.
     """
-    analyser = analyser or create_analyser(threads)
-    described = _describe_sources(sources, analyser, networks)
+    analyzer = analyzer or create_analyzer(threads)
+    described = _describe_sources(sources, analyzer, networks)
     files = take_inventory(target, start_s, end_s), take_inventory(result)
-    series = FilmSeries(*files, networks=tuple(described))
-    scorer = _Scorer(series, analyser, networks, described)
+    series = VideoSeries(*files, networks=tuple(described))
+    scorer = _Scorer(series, analyzer, networks, described)
     with (
-        open_film(target, start_s, end_s, threads=threads) as before,
-        open_film(result, threads=threads) as after,
+        open_video(target, start_s, end_s, threads=threads) as before,
+        open_video(result, threads=threads) as after,
     ):
         notes = _notes(before, after, files)
         fps = float(before.info.fps or _UNKNOWN_FPS)
@@ -88,22 +89,22 @@ def score_film(
         pairing = Pairing(counts[0] == counts[1], 1 / fps, begins_s)
         pairs = pairing.pairs(before.frames(), after.frames())
         total = before.expected_frames
-        for pair, faces in _reported(track_film(pairs, analyser, fps), total, on_progress):
+        for pair, faces in _reported(track_video(pairs, analyzer, fps), total, on_progress):
             scorer.add(pair, faces)
     series.missing, series.added = pairing.missing, pairing.added
     series.apart_ms = pairing.apart_ms
-    return FilmScore(measure(series), series, scorer.album, notes)
+    return VideoScore(measure(series), series, scorer.album, notes)
 
 
-def _first_time_s(film: Film) -> float:
-    """When the first frame of a film's part is shown, since the film's start."""
-    return float(film.source.first_time - film.source.origin)
+def _first_time_s(video: Video) -> float:
+    """When the first frame of a video's part is shown, since the video's start."""
+    return float(video.source.first_time - video.source.origin)
 
 
-def measure(series: FilmSeries) -> Scored:
-    """All figures of films, from what was kept of one."""
+def measure(series: VideoSeries) -> Scored:
+    """All figures of videos, from what was kept of one."""
     found: Readings = {}
-    for file in metrics.FILM_TABLE:
+    for file in metrics.VIDEO_TABLE:
         found |= metrics.load_figures(file).measure(series)
     return metrics.scored(found)
 
@@ -113,20 +114,20 @@ class _Scorer:
 
     def __init__(
         self,
-        series: FilmSeries,
-        analyser: Analyser,
+        series: VideoSeries,
+        analyzer: Analyzer,
         networks: Sequence[IdentityNetwork],
         sources: dict[str, FloatArray],
     ) -> None:
-        self.album = FilmAlbum()
+        self.album = VideoAlbum()
         self.identify_every = 1
-        self._series, self._analyser = series, analyser
+        self._series, self._analyzer = series, analyzer
         self._networks, self._sources = networks, sources
         self._moments = Moments()
         self._before: dict[int, Seen] = {}
 
     def add(self, pair: FramePair, faces: Sequence[TrackedFace]) -> None:
-        """One frame of both films, and the target's faces on it."""
+        """One frame of both videos, and the target's faces on it."""
         self._series.frames += 1
         # What is hidden in the target tells nothing of a swap.
         shown = [tracked for tracked in faces if not tracked.bridged]
@@ -135,7 +136,7 @@ class _Scorer:
             self._series.shown.append((_small(frame.target), _small(frame.result)))
         seen: dict[int, Seen] = {}
         for tracked in shown:
-            one = seen[tracked.track] = see(frame, tracked.face, self._analyser)
+            one = seen[tracked.track] = see(frame, tracked.face, self._analyzer)
             track = self._series.tracks.setdefault(
                 tracked.track, TrackSeries(tracked.track, tracked.scene)
             )
@@ -155,7 +156,7 @@ class _Scorer:
             return {}
         shown = [(seen.frame.target, target), (seen.frame.result, result)]
         told = {}
-        for name, (before, after) in _vectors(shown, self._analyser, self._networks).items():
+        for name, (before, after) in _vectors(shown, self._analyzer, self._networks).items():
             track.sights.setdefault(name, Sights()).add(after)
             track.sights_target.setdefault(name, Sights()).add(before)
             told[variant_name("identity_target", name)] = float(after @ before)
@@ -166,29 +167,29 @@ class _Scorer:
 
 def _vectors(
     shown: Sequence[tuple[Picture, Face]],
-    analyser: Analyser,
+    analyzer: Analyzer,
     networks: Sequence[IdentityNetwork],
 ) -> dict[str, list[FloatArray]]:
     """Network's name -> a vector of unit length for each face."""
-    found = {OWN: [analyser.identify(pixels, face) for pixels, face in shown]}
+    found = {OWN: [analyzer.identify(pixels, face) for pixels, face in shown]}
     return found | {network.name: list(network.embed(shown)) for network in networks}
 
 
 def _describe_sources(
-    sources: Sequence[Path], analyser: Analyser, networks: Sequence[IdentityNetwork]
+    sources: Sequence[Path], analyzer: Analyzer, networks: Sequence[IdentityNetwork]
 ) -> dict[str, FloatArray]:
     """Network's name -> mean vector of the sources, of unit length; empty without sources."""
     shown = []
     for path in sources:
         pixels = to_8_bit(load_photo(path).pixels)
-        faces = analyser.analyse(pixels)
+        faces = analyzer.analyze(pixels)
         if not faces:
             raise NoFaceError(f"No face was found in {path}; give another photo of the source.")
         shown.append((pixels, max(faces, key=lambda face: face.size_px)))
     if not shown:
         return {}
     means = {}
-    for name, vectors in _vectors(shown, analyser, networks).items():
+    for name, vectors in _vectors(shown, analyzer, networks).items():
         mean = np.mean(vectors, axis=0)
         means[name] = np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-6), np.float32)
     return means
@@ -208,15 +209,15 @@ def _frame(pair: FramePair) -> Frame:
 
 
 def _small(picture: Picture) -> NDArray[np.float16]:
-    """What `film_shift` needs of a frame: grey, _SMALL_PX x _SMALL_PX, flat."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    small = cv2.resize(grey, (_SMALL_PX, _SMALL_PX), interpolation=cv2.INTER_AREA)
+    """What `film_shift` needs of a frame: gray, _SMALL_PX x _SMALL_PX, flat."""
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    small = cv2.resize(gray, (_SMALL_PX, _SMALL_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float16).ravel()
 
 
-def _notes(before: Film, after: Film, files: tuple[Inventory, Inventory]) -> tuple[str, ...]:
-    """What differs about the films as a whole. Raises InputError where one is the other turned."""
-    sizes = [(film.info.width, film.info.height) for film in (before, after)]
+def _notes(before: Video, after: Video, files: tuple[Inventory, Inventory]) -> tuple[str, ...]:
+    """What differs about the videos as a whole. Raises InputError where one is the other turned."""
+    sizes = [(video.info.width, video.info.height) for video in (before, after)]
     notes = []
     if sizes[0] != sizes[1]:
         (width, height), (other_width, other_height) = sizes

@@ -1,4 +1,4 @@
-"""What is kept of two films while they are read: numbers by track and frame, and sums."""
+"""What is kept of two videos while they are read: numbers by track and frame, and sums."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sosie.media.packet_list import Inventory
 from sosie.types import FloatArray
 
 MOMENTS = {
-    "difference": "grey levels between result and target inside the face",
-    "surroundings": "grey levels between result and target around the face",
+    "difference": "gray levels between result and target inside the face",
+    "surroundings": "gray levels between result and target around the face",
     "found": "1 where a face was found in the result, 0 where none was",
     "untouched": "1 where the result's face is the target's, 0 where it was changed",
-    "flicker": "grey levels between successive frames of the result, motion taken out",
+    "flicker": "gray levels between successive frames of the result, motion taken out",
     "flicker_target": "the same of the target",
     "jitter": "per cent of the face by which the result's landmarks leave the target's motion",
     "jitter_target": "the same of the target's landmarks",
@@ -105,8 +105,8 @@ class TrackSeries:
 
 
 @dataclass
-class FilmSeries:
-    """All that the figures of a film are made of.
+class VideoSeries:
+    """All that the figures of a video are made of.
 
     target, result: what the files hold. tracks: by number, every face of the target.
     frames: of the target, as decoded. missing: of those, for which the result has none. added:
@@ -144,7 +144,7 @@ class FilmSeries:
         return np.asarray(joined[np.isfinite(joined)])
 
 
-def mean_of(series: FilmSeries, name: str, reason: str) -> float | Missing:
+def mean_of(series: VideoSeries, name: str, reason: str) -> float | Missing:
     """The mean over the judged tracks' frames, or, where there is no value, the reason."""
     values = series.values(name)
     return float(values.mean()) if len(values) else Missing(reason)

@@ -28,14 +28,14 @@ FOLDER_VARIABLE = "SOSIE_WEIGHTS"
 class WeightFile:
     """The card of one file.
 
-    file: its name. sha256: hexadecimal. url: where it comes from. licence: as its publisher states
+    file: its name. sha256: hexadecimal. url: where it comes from. license: as its publisher states
     it.
     """
 
     file: str
     sha256: str
     url: str
-    licence: str
+    license: str
 
 
 def weight_folder(named: Path | None) -> Path | None:
@@ -60,7 +60,7 @@ def find_weights(card: WeightFile, folder: Path | None) -> Path:
         )
         raise UnavailableError(
             f"The weights {card.file} are not there {where}: fetch them from {card.url} "
-            f"({card.licence}) into a folder and name it by --weights or ${FOLDER_VARIABLE}."
+            f"({card.license}) into a folder and name it by --weights or ${FOLDER_VARIABLE}."
         )
     path = place / card.file
     try:

@@ -1,7 +1,7 @@
 """Alignment: named templates, the similarity fit, and a warp that filters what it shrinks.
 
 A transform is a float64 2 x 3 matrix that maps pixel coordinates (x, y, 1); (0, 0) is the
-centre of the top left pixel.
+center of the top left pixel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HALVING = np.array([-3, -6, 35, 76, 35, -6, -3], np.float32) / 128
 # the result still shows something. The cubic kernel would go over all pixels of a large photo.
 _BY_MEANS = 8
 
-# Five points (eye centres, nose tip, mouth corners; image left first) as shares of the crop's
+# Five points (eye centers, nose tip, mouth corners; image left first) as shares of the crop's
 # side. Published constants of the systems that the names stand for.
 _TEMPLATES = {
     # SimSwap 224, GHOST: the frontal one of insightface's five pose templates.

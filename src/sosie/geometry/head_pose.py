@@ -66,7 +66,7 @@ MIRROR = np.fromstring(
 class Region:
     """A square of a frame, tilted like a head: the bounds of a face's landmarks.
 
-    x, y: centre, in pixels. size_px: side. roll_deg: tilt, clockwise as seen.
+    x, y: center, in pixels. size_px: side. roll_deg: tilt, clockwise as seen.
     """
 
     x: float
@@ -76,7 +76,7 @@ class Region:
 
 
 def five_points(landmarks: FloatArray) -> FloatArray:
-    """Eye centres, nose tip and mouth corners, the subject's right side first: float32, 5 x 2."""
+    """Eye centers, nose tip and mouth corners, the subject's right side first: float32, 5 x 2."""
     xy = landmarks[:, :2]
     points = np.stack(
         [

@@ -1,6 +1,6 @@
 """Point numbers of the 478-point face mesh, for all parts of Sosie.
 
-The numbering is MediaPipe's: 468 points of the surface, then five for each iris (centre, then
+The numbering is MediaPipe's: 468 points of the surface, then five for each iris (center, then
 four of the rim). Right and left are the subject's own.
 """
 

@@ -6,7 +6,7 @@ and by the covariance of one person's faces. The file `face_shape.npz` is made b
 `tools/fit_face_shape.py`; it holds no picture. Its card is `face_shape.json`.
 
 Canonical coordinates: x to the image's right, y down, z away from the camera; the root mean square
-distance of the points from their weighted centre is about 1.
+distance of the points from their weighted center is about 1.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Canonical:
         return vectors @ self.rotation * self.scale
 
 
-def canonicalise(landmarks: NDArray[Any], shape: FaceShape) -> Canonical:
+def canonicalize(landmarks: NDArray[Any], shape: FaceShape) -> Canonical:
     """Bring landmarks (478 x 3, pixels) onto the mean face by a 3D similarity.
 
     Weighted least squares by singular values (Umeyama, "Least-squares estimation of
@@ -111,12 +111,12 @@ def canonicalise(landmarks: NDArray[Any], shape: FaceShape) -> Canonical:
     weights = shape.stability
     points = np.asarray(landmarks, np.float64)
     points = points - weights @ points
-    centre = weights @ shape.mean
-    u, s, vt = np.linalg.svd((points * weights[:, None]).T @ (shape.mean - centre))
+    center = weights @ shape.mean
+    u, s, vt = np.linalg.svd((points * weights[:, None]).T @ (shape.mean - center))
     sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
     rotation = (u * sign) @ vt
     scale = float(s @ sign) / max(float(weights @ (points * points).sum(1)), 1e-12)
-    return Canonical(scale * points @ rotation + centre, rotation.T, 1 / max(scale, 1e-12))
+    return Canonical(scale * points @ rotation + center, rotation.T, 1 / max(scale, 1e-12))
 
 
 def distance_to(points: tuple[int, ...], shape: FaceShape) -> Points:

@@ -1,6 +1,6 @@
 """Piecewise-affine maps over the face mesh: which triangle a pixel sees, and what it carries.
 
-`rasterise` is done once a crop; any number of per-vertex quantities (coordinates in the source,
+`rasterize` is done once a crop; any number of per-vertex quantities (coordinates in the source,
 its mirror image's, weights) are then interpolated over it in one go.
 """
 
@@ -39,7 +39,7 @@ class Raster:
         """
         corners = values[self.triangles].astype(np.float64)  # T x 3
         planes = np.einsum("tji,tj->ti", self.weights, corners)
-        # Pixels at an edge have their centres outside, where a sliver's plane leaves all bounds.
+        # Pixels at an edge have their centers outside, where a sliver's plane leaves all bounds.
         table = np.column_stack([planes, corners.min(1), corners.max(1)]).astype(np.float32)
         table = np.concatenate([table, np.zeros((1, 5), np.float32)])  # index -1: nothing
         height, width = self.index.shape
@@ -49,7 +49,7 @@ class Raster:
         return np.asarray(np.clip(a * x + b * y + c, low, high), np.float32)
 
 
-def rasterise(points: FloatArray, triangles: IntArray, width: int, height: int) -> Raster:
+def rasterize(points: FloatArray, triangles: IntArray, width: int, height: int) -> Raster:
     """Paint triangles from back to front.
 
     points: N x 3 (x, y in pixels; z, smaller is nearer). Triangles that face away (negative

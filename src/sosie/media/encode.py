@@ -1,4 +1,4 @@
-"""Writes a film anew: changed frames encoded, everything else as it was."""
+"""Writes a video anew: changed frames encoded, everything else as it was."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from sosie.media.encoders import (
     encoding_format,
 )
 from sosie.media.hdr import HdrMetadata
-from sosie.media.input_info import FilmSource, NativeFrame
+from sosie.media.input_info import NativeFrame, VideoSource
 from sosie.media.pixel_formats import has_alpha, is_rgb
 from sosie.media.probe import Orientation, open_input
 from sosie.media.tracks import Tracks, copy_words, moved_chapters
-from sosie.media.video_file import FilmFile
+from sosie.media.video_file import VideoFile
 from sosie.output import FULL, full_disk, not_written
 
 # Written by the container itself; as words they would be those of the old file.
@@ -49,9 +49,9 @@ _MP4_TAGS = frozenset(
 # In frames. Containers round timestamps to milliseconds, which is less.
 _AVI_SLACK = Fraction(1, 4)
 _BT709_MATRIX = 1
-# What the index of a film takes at most for a frame, and for the sound and subtitles beside it.
+# What the index of a video takes at most for a frame, and for the sound and subtitles beside it.
 _INDEX_BYTES = 128
-# Containers whose clock has no start of its own, and the most that a film in another begins late.
+# Containers whose clock has no start of its own, and the most that a video in another begins late.
 _BROADCAST, _LONGEST_DELAY_S = ("mpegts", "mpeg"), 60
 _OF_THE_SYSTEM = (*FULL, errno.EFBIG, errno.EIO)
 _LIMITED_RANGE, _FULL_RANGE = 1, 2
@@ -59,12 +59,12 @@ _LIMITED_RANGE, _FULL_RANGE = 1, 2
 _LARGE_FRAME_BYTES = 14_000_000
 
 
-class FilmWriter:
-    """Writes a film with changed frames.
+class VideoWriter:
+    """Writes a video with changed frames.
 
-    Every other stream, the chapters, the metadata, the colour tags, the rotation and the sample
+    Every other stream, the chapters, the metadata, the color tags, the rotation and the sample
     aspect are kept; what a container cannot hold is converted or left out, and `notes` says so.
-    Frames keep their timestamps. Those of a part of a film move so that its first frame is at 0,
+    Frames keep their timestamps. Those of a part of a video move so that its first frame is at 0,
     and those of a recording, whose clock began before it, so that its start is.
 
     Give the frames to `write` in order, then `close`; or, after an interruption, `close_partial`.
@@ -82,7 +82,7 @@ class FilmWriter:
 
     def __init__(
         self,
-        film: FilmSource,
+        video: VideoSource,
         path: Path,
         codec: str | None,
         crf: int,
@@ -97,7 +97,7 @@ class FilmWriter:
         self.is_whole = False
         self._shown = Path(shown or path)
         self._muxed = 0
-        self._film = film
+        self._video = video
         self._notes: list[str] = []
         # One thread may write while another, after a second Ctrl-C, ends the file.
         self._busy = threading.Lock()
@@ -105,26 +105,28 @@ class FilmWriter:
         self._constant = path.suffix.lower() == ".avi"
         self._last_position = -1
         self._end_time = Fraction(0)
-        start, end = film.span_s
-        self._shift = _clock_start(film) if start is None else film.first_time
-        low = None if start is None else film.first_time
-        high = None if end is None else film.origin + Fraction(end)
+        start, end = video.span_s
+        self._shift = _clock_start(video) if start is None else video.first_time
+        low = None if start is None else video.first_time
+        high = None if end is None else video.origin + Fraction(end)
         with self._explained():
-            self._file = FilmFile(path)
+            self._file = VideoFile(path)
         try:
-            self._source = open_input(film.path)
+            self._source = open_input(video.path)
         except BaseException:
             self._file.release()
             raise
         try:
             with self._explained():
                 self._output = self._open_output(container_format(path))
-            self._tracks = Tracks(self._source, self._output, film.path, self._shift, (low, high))
+            self._tracks = Tracks(self._source, self._output, video.path, self._shift, (low, high))
             self._turn = self._needs_turning()
-            video = next(s for s in self._source.streams if s.index == film.stream_index)
+            video_stream = next(s for s in self._source.streams if s.index == video.stream_index)
             for stream in self._source.streams:
-                if stream is video:
-                    self._video = self._add_video(video, encoder, crf, preset, threads)
+                if stream is video_stream:
+                    self._video_stream = self._add_video(
+                        video_stream, encoder, crf, preset, threads
+                    )
                 else:
                     self._tracks.add(stream)
             chapters = moved_chapters(self._source.chapters(), self._shift, (low, high))
@@ -151,12 +153,12 @@ class FilmWriter:
             self._graph.push(native)
             native = self._graph.pull()
         if native.format.name != self._format:
-            native = self._film.converter.reformat(native, self._format)
+            native = self._video.converter.reformat(native, self._format)
         self._end_time = (native.pts + (native.duration or 0)) * native.time_base
         native.pict_type = 0  # as it was encoded before, which must not decide how it is now
         with self._busy, self._explained():
             self._start()
-            packets = self._video.encode(native)
+            packets = self._video_stream.encode(native)
             self.frames += 1
             self._mux(packets)
 
@@ -200,7 +202,7 @@ class FilmWriter:
             # After Ctrl-C in the middle of `close`, `close_partial` takes up where that was.
             if not self._flushed:
                 self._flushed = True
-                packets = self._video.encode(None)
+                packets = self._video_stream.encode(None)
                 with suppress(OutputError) if partial else nullcontext():
                     self._mux(packets)
             self._tracks.write_until(self._end_time if partial else None)
@@ -241,7 +243,7 @@ class FilmWriter:
             for key, value in self._source.metadata.items()
             if key not in _OWN_TAGS
         }
-        # Else a Matroska has random ids, and the same film twice is not the same file.
+        # Else a Matroska has random ids, and the same video twice is not the same file.
         options = {"fflags": "+bitexact"}
         if container in ("mp4", "mov") and not _MP4_TAGS.issuperset(words):
             options["movflags"] = "use_metadata_tags"
@@ -258,7 +260,7 @@ class FilmWriter:
     def _needs_turning(self) -> bool:
         """Whether pixels must be turned, because the container has no mark for that: AVI has none
         at all, Matroska none for mirroring."""
-        turn, extension = self._film.orientation, self.path.suffix.lower()
+        turn, extension = self._video.orientation, self.path.suffix.lower()
         if extension in (".mkv", ".webm"):
             return turn.is_mirrored
         return extension == ".avi" and turn != Orientation()
@@ -266,35 +268,35 @@ class FilmWriter:
     def _add_video(
         self, source: Any, encoder: Encoder, crf: int, preset: str, threads: int | None
     ) -> Any:
-        film, first = self._film, self._film.first
-        self._graph = _turning_graph(film) if self._turn else None
+        video, first = self._video, self._video.first
+        self._graph = _turning_graph(video) if self._turn else None
         width, height = first.width, first.height
         if self._turn:
-            width, height = film.info.width, film.info.height
+            width, height = video.info.width, video.info.height
         alpha = has_alpha(first.format.name, first)
-        self._format, notes = encoding_format(encoder, film.native_format, width, height, alpha)
+        self._format, notes = encoding_format(encoder, video.native_format, width, height, alpha)
         self._notes += notes
         if encoder.fixed:
             self._notes.append(f"crf and preset have no meaning for {encoder.name}.")
         rate = self._rate(source)
         options = self._encoder_options(encoder, crf, preset)
         try:
-            video = self._output.add_stream(encoder.name, rate=rate, options=options)
+            video_stream = self._output.add_stream(encoder.name, rate=rate, options=options)
         except ValueError as error:
             fits = [n for n in ENCODERS if n in self._output.supported_codecs]
             raise UsageError(
-                f"A {self.path.suffix} film cannot hold {encoder.name}; choose one of "
+                f"A {self.path.suffix} video cannot hold {encoder.name}; choose one of "
                 f"{', '.join(fits)}, or another extension."
             ) from error
-        context = video.codec_context
+        context = video_stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, self._format
         self._clock = 1 / rate if self._constant else Fraction(source.time_base)
-        context.time_base = video.time_base = self._clock
+        context.time_base = video_stream.time_base = self._clock
         if encoder.finest_clock and self._clock.denominator > encoder.finest_clock:
-            context.time_base = video.time_base = Fraction(1, encoder.finest_clock)
+            context.time_base = video_stream.time_base = Fraction(1, encoder.finest_clock)
             self._notes.append(
-                f"{encoder.name} counts time in 1/{encoder.finest_clock} s: the film's timestamps, "
-                f"in {self._clock} s, were rounded to that."
+                f"{encoder.name} counts time in 1/{encoder.finest_clock} s: the video's "
+                f"timestamps, in {self._clock} s, were rounded to that."
             )
         context.thread_count = threads or 0
         context.flags |= Flags.frame_duration
@@ -302,32 +304,35 @@ class FilmWriter:
             context.flags |= Flags.interlaced_dct
         if source.sample_aspect_ratio:
             self._keep_aspect(context, encoder)
-        self._tag_colours(context)
-        if film.display_matrix is not None and not self._turn:
-            video.set_display_matrix(film.display_matrix)
+        self._tag_colors(context)
+        if video.display_matrix is not None and not self._turn:
+            video_stream.set_display_matrix(video.display_matrix)
         if self._constant:
             context.max_b_frames = 0  # AVI has no place for the order in which frames are shown
-        copy_words(source, video)
-        if film.span_s[0] is not None and video.metadata.pop("timecode", None):
-            self._notes.append("The film's timecode was left out: it is that of the film's start.")
+        copy_words(source, video_stream)
+        if video.span_s[0] is not None and video_stream.metadata.pop("timecode", None):
+            self._notes.append(
+                "The video's timecode was left out: it is that of the video's start."
+            )
         if encoder.name in ("libvpx", "libvpx-vp9") and self._format.startswith("yuva"):
-            video.metadata["alpha_mode"] = "1"
+            video_stream.metadata["alpha_mode"] = "1"
         self._open_encoder(context, encoder)
-        return video
+        return video_stream
 
     def _encoder_options(self, encoder: Encoder, crf: int, preset: str) -> dict[str, str]:
         options = encoder.options(crf, preset)
-        if sum(plane.buffer_size for plane in self._film.first.planes) > _LARGE_FRAME_BYTES:
+        if sum(plane.buffer_size for plane in self._video.first.planes) > _LARGE_FRAME_BYTES:
             options |= encoder.fewer
-        metadata = HdrMetadata.of(self._film.first)
+        metadata = HdrMetadata.of(self._video.first)
         if metadata.dynamic:
             self._notes.append(
-                "The film's HDR metadata from scene to scene (HDR10+ or Dolby Vision) was left out."
+                "The video's HDR metadata from scene to scene (HDR10+ or Dolby Vision) was left "
+                "out."
             )
         hdr = metadata.options(encoder.name)
         if hdr is None:
             self._notes.append(
-                f"{encoder.name} does not keep the film's HDR mastering metadata: "
+                f"{encoder.name} does not keep the video's HDR mastering metadata: "
                 f"choose libx264 or libx265 to keep it."
             )
             return options
@@ -336,35 +341,35 @@ class FilmWriter:
         return options
 
     def _keep_aspect(self, context: Any, encoder: Encoder) -> None:
-        aspect = self._film.info.sample_aspect
-        as_stored = self._film.orientation.swap and not self._turn
+        aspect = self._video.info.sample_aspect
+        as_stored = self._video.orientation.swap and not self._turn
         context.sample_aspect_ratio = 1 / aspect if as_stored else aspect
         if aspect != 1 and not encoder.aspect and self.path.suffix.lower() in (".mkv", ".webm"):
             self._notes.append(
-                f"The film's pixels are {aspect.numerator}:{aspect.denominator}, not square, and "
+                f"The video's pixels are {aspect.numerator}:{aspect.denominator}, not square, and "
                 f"{encoder.name} in {self.path.suffix} does not say so: write a .mp4 to keep that."
             )
 
     def _rate(self, source: Any) -> Fraction:
-        rate = self._film.info.fps or Fraction(25)
+        rate = self._video.info.fps or Fraction(25)
         base = source.base_rate
         # The average of a few frames may be off; a clock that fits all of them is not.
         return Fraction(base) if self._constant and base and base <= 4 * rate else rate
 
     def _check_constant(self, native: Any) -> None:
         """Refuses frames that are not on the even clock of an AVI."""
-        first = self._film.first_time - self._shift
+        first = self._video.first_time - self._shift
         position = (native.pts * native.time_base - first) / self._clock
         off_beat = abs(position - round(position)) > _AVI_SLACK
         if off_beat or round(position) <= self._last_position:
             raise OutputError(
                 f"{self._shown} cannot be written: .avi holds a constant frame rate only, and the "
-                f"film's is variable; write a .mp4 or .mkv."
+                f"video's is variable; write a .mp4 or .mkv."
             )
         self._last_position = round(position)
 
-    def _tag_colours(self, context: Any) -> None:
-        first = self._film.first
+    def _tag_colors(self, context: Any) -> None:
+        first = self._video.first
         context.color_primaries = int(first.color_primaries)
         context.color_trc = int(first.color_trc)
         if is_rgb(first.format.name) and not is_rgb(self._format):
@@ -399,22 +404,22 @@ class FilmWriter:
             ) from error
 
 
-def _clock_start(film: FilmSource) -> Fraction:
-    """Where a film starts by its clock, where that is the recorder's; 0 where it is its own, by
-    which a film may begin a little late on purpose."""
-    is_recorders = film.info.container in _BROADCAST or film.origin > _LONGEST_DELAY_S
-    return film.origin if is_recorders else Fraction(0)
+def _clock_start(video: VideoSource) -> Fraction:
+    """Where a video starts by its clock, where that is the recorder's; 0 where it is its own, by
+    which a video may begin a little late on purpose."""
+    is_recorders = video.info.container in _BROADCAST or video.origin > _LONGEST_DELAY_S
+    return video.origin if is_recorders else Fraction(0)
 
 
-def _turning_graph(film: FilmSource) -> Any:
+def _turning_graph(video: VideoSource) -> Any:
     """A filter that makes frames upright."""
-    first, turn = film.first, film.orientation
+    first, turn = video.first, video.orientation
     graph = Graph()
     nodes = [
         graph.add_buffer(
             width=first.width,
             height=first.height,
-            format=VideoFormat(film.native_format, first.width, first.height),
+            format=VideoFormat(video.native_format, first.width, first.height),
             time_base=first.time_base,
         )
     ]

@@ -27,8 +27,8 @@ _CONTAINERS = {
     ".webm": ("webm", "libvpx-vp9"),
     ".avi": ("avi", "mpeg4"),
 }
-FILM_EXTENSIONS = tuple(_CONTAINERS)
-"""Extensions of the films that can be written."""
+VIDEO_EXTENSIONS = tuple(_CONTAINERS)
+"""Extensions of the videos that can be written."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def _no_options(_crf: int, _preset: str) -> dict[str, str]:
 
 
 def _mpeg4(crf: int, _preset: str) -> dict[str, str]:
-    # Quantiser 1..31. About the same look as crf of H.264, found by eye: 18 -> 3.
-    quantiser = str(max(1, min(31, round(crf / 6))))
-    return {"qmin": quantiser, "qmax": quantiser}
+    # Quantizer 1..31. About the same look as crf of H.264, found by eye: 18 -> 3.
+    quantizer = str(max(1, min(31, round(crf / 6))))
+    return {"qmin": quantizer, "qmax": quantizer}
 
 
 def _nvenc(crf: int, preset: str) -> dict[str, str]:
@@ -129,8 +129,8 @@ def container_format(path: Path) -> str:
     extension = path.suffix.lower()
     if extension not in _CONTAINERS:
         raise UsageError(
-            f"{path} has no extension of a film that can be written: "
-            f"{nearest(extension, FILM_EXTENSIONS)}."
+            f"{path} has no extension of a video that can be written: "
+            f"{nearest(extension, VIDEO_EXTENSIONS)}."
         )
     return _CONTAINERS[extension][0]
 
@@ -169,9 +169,9 @@ def is_available(name: str) -> bool:
 def encoding_format(
     encoder: Encoder, native: str, width: int, height: int, alpha: bool
 ) -> tuple[str, list[str]]:
-    """The pixel format to encode a film of `native` in, and notes on what that loses.
+    """The pixel format to encode a video of `native` in, and notes on what that loses.
 
-    The film's own where the encoder takes it; else the one that loses least. Odd sizes, which
+    The video's own where the encoder takes it; else the one that loses least. Odd sizes, which
     4:2:0 cannot hold in most encoders, are kept in 4:4:4.
     """
     offered = [f.name for f in Codec(encoder.name, "w").video_formats or () if _usable(f, encoder)]
@@ -189,14 +189,14 @@ def encoding_format(
     notes = []
     if odd and _is_subsampled(native):
         notes.append(
-            f"The film's size, {width} x {height}, is odd: it was kept by encoding "
+            f"The video's size, {width} x {height}, is odd: it was kept by encoding "
             f"chroma in full resolution ({name}), which some players do not show."
         )
     for flag, text in (
-        (PixFmtLoss.DEPTH, "all of the film's bits a colour"),
-        (PixFmtLoss.ALPHA, "the film's transparency"),
-        (PixFmtLoss.RESOLUTION, "all of the film's chroma resolution"),
-        (PixFmtLoss.CHROMA, "the film's colours"),
+        (PixFmtLoss.DEPTH, "all of the video's bits a color"),
+        (PixFmtLoss.ALPHA, "the video's transparency"),
+        (PixFmtLoss.RESOLUTION, "all of the video's chroma resolution"),
+        (PixFmtLoss.CHROMA, "the video's colors"),
     ):
         if loss & flag:
             notes.append(f"{encoder.name} does not keep {text}: it was encoded as {name}.")

@@ -1,4 +1,4 @@
-"""The static metadata of HDR films: how bright the screen was on which they were graded."""
+"""The static metadata of HDR videos: how bright the screen was on which they were graded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 _MASTERING = struct.Struct("=20i2i")
 _LIGHT = struct.Struct("=2I")
 _CHROMATICITY_UNIT = 50_000  # H.265 Annex D counts in 0.00002
-_LUMINANCE_UNIT = 10_000  # and in 0.0001 candela a square metre
+_LUMINANCE_UNIT = 10_000  # and in 0.0001 candela a square meter
 _PARAMS = {"libx264": ("x264-params", "cll"), "libx265": ("x265-params", "max-cll")}
 _DYNAMIC = ("DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID", "DOVI_METADATA", "DOVI_RPU_BUFFER")
 _DISPLAY_NAMES = {"libx264": "mastering-display", "libx265": "master-display"}

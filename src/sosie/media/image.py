@@ -1,4 +1,4 @@
-"""Photos from files. Pillow reads; OpenCV decodes 16-bit colour, which Pillow cannot hold."""
+"""Photos from files. Pillow reads; OpenCV decodes 16-bit color, which Pillow cannot hold."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     8: lambda a: np.rot90(a, 1),
 }
 _DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-_COLOUR_CHUNKS = (b"cICP", b"gAMA", b"cHRM", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
+_COLOR_CHUNKS = (b"cICP", b"gAMA", b"cHRM", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"hevc")
 # Few files have more pages or scans than these; to count or to decode tens of thousands takes
 # minutes. Each scan of a JPEG goes over all of its pixels.
@@ -86,7 +86,7 @@ _warnings_lock = threading.Lock()
 def load_photo(source: StrPath | MemoryFile) -> Photo:
     """Reads a photo, upright, in RGB.
 
-    Grey and palette pictures become RGB; CMYK and Lab are converted by their ICC profile to sRGB;
+    Gray and palette pictures become RGB; CMYK and Lab are converted by their ICC profile to sRGB;
     16-bit PNG and TIFF stay 16 bit. Raises InputError, with a sentence on what to do, where the
     file is absent, unreadable, truncated, no picture, of an unknown format, animated, of 100
     megapixels or more (50 with 16 bits), or under 16 pixels a side.
@@ -186,7 +186,7 @@ def _read(image: Image.Image, path: PhotoFile) -> Photo:
                 f"{path} has {how_many} pages; save the one you want as a picture of its own."
             )
         raise InputError(
-            f"{path} is animated ({how_many} frames); convert it to a film, such as .mp4, first."
+            f"{path} is animated ({how_many} frames); convert it to a video, such as .mp4, first."
         )
     _check_scans(image, path)
     with decoding(path):
@@ -209,8 +209,8 @@ def _read(image: Image.Image, path: PhotoFile) -> Photo:
         dpi=_read_dpi(image),
         jpeg=_jpeg_quality(image),
         lossless=image.format == "WEBP" and _is_lossless_webp(path),
-        # A profile that was kept is one of RGB, which a grey file cannot hold.
-        grey=icc is None and (image.mode == "I" or image.mode.startswith(("1", "L", "I;16"))),
+        # A profile that was kept is one of RGB, which a gray file cannot hold.
+        gray=icc is None and (image.mode == "I" or image.mode.startswith(("1", "L", "I;16"))),
         png_chunks=_png_chunks(path) if image.format == "PNG" else (),
         notes=tuple(notes),
     )
@@ -251,10 +251,10 @@ def _check_scans(image: Image.Image, path: PhotoFile) -> None:
 def _read_pixels(
     image: Image.Image, path: PhotoFile, deep: bool, notes: list[str]
 ) -> tuple[NDArray[Any], bytes | None]:
-    """Grey, RGB or RGBA as stored (not yet upright), and the profile that holds for it."""
+    """Gray, RGB or RGBA as stored (not yet upright), and the profile that holds for it."""
     icc = image.info.get("icc_profile") or None
     if icc is not None and not isinstance(icc, bytes):
-        notes.append(f"{path.name}: its colour profile is stored as text; not kept.")
+        notes.append(f"{path.name}: its color profile is stored as text; not kept.")
         icc = None
     space = icc[16:20] if icc else None
     if image.mode == "F":
@@ -302,7 +302,7 @@ def _is_deep(image: Image.Image, path: PhotoFile) -> bool:
 
 
 def _decode_deep(image: Image.Image, path: PhotoFile) -> NDArray[np.uint16]:
-    """16-bit grey, RGB or RGBA of a PNG or TIFF."""
+    """16-bit gray, RGB or RGBA of a PNG or TIFF."""
     if image.mode == "I" or image.mode.startswith("I;16"):
         with decoding(path):
             return np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
@@ -330,7 +330,7 @@ def _png_depth(path: PhotoFile) -> int:
 def _to_srgb(
     image: Image.Image, path: PhotoFile, icc: bytes | None, notes: list[str]
 ) -> tuple[Pixels, bytes | None]:
-    """An image of another colour space by its profile to sRGB, and the sRGB profile. Without a
+    """An image of another color space by its profile to sRGB, and the sRGB profile. Without a
     usable profile: by the plain formula, and None."""
     if image.mode != "LAB" and not icc:
         notes.append(
@@ -353,7 +353,7 @@ def _to_srgb(
 
 
 def _space_name(icc: bytes | None) -> str:
-    return icc[16:20].decode("ascii", "replace").strip() if icc else "colour"
+    return icc[16:20].decode("ascii", "replace").strip() if icc else "color"
 
 
 def _read_exif(image: Image.Image, path: PhotoFile, notes: list[str]) -> tuple[int, bytes | None]:
@@ -456,7 +456,7 @@ def _png_chunks(path: PhotoFile) -> tuple[tuple[bytes, bytes], ...]:
         file.seek(8)
         while len(head := file.read(8)) == 8:
             size, kind = struct.unpack(">I4s", head)
-            if kind in _COLOUR_CHUNKS:
+            if kind in _COLOR_CHUNKS:
                 content = file.read(size)
                 # EXIF and XMP are kept with the orientation reset, not as they stand.
                 if not content.startswith((b"XML:com.adobe.xmp", b"Raw profile type")):

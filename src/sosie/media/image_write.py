@@ -36,7 +36,7 @@ WRITABLE = tuple(_FORMATS)
 _LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}
 _ALPHA = ("PNG", "TIFF", "WEBP", "AVIF")
 _DEEP = ("PNG", "TIFF")
-_GREY = ("JPEG", "PNG", "TIFF", "BMP")
+_GRAY = ("JPEG", "PNG", "TIFF", "BMP")
 _NO_METADATA = ("BMP",)
 # Tags of an EXIF that a TIFF would take for the storage of its own pixels.
 _STORAGE_TAGS = frozenset(
@@ -63,9 +63,9 @@ def save_photo(photo: Photo, path: StrPath, *, overwrite: bool = False) -> tuple
     """Writes a photo in the format of the path's extension, whole or not at all.
 
     PNG and TIFF keep 16 bits and alpha; WebP and AVIF keep alpha; JPEG and BMP keep neither: the
-    colours are written as they are, alpha is left out. A JPEG from a JPEG keeps its quality and
+    colors are written as they are, alpha is left out. A JPEG from a JPEG keeps its quality and
     subsampling; else quality is 95 and 4:4:4. WebP is lossless where the photo came from such.
-    All but BMP keep the colour profile, EXIF and XMP. What came from a grey file and has no colors
+    All but BMP keep the color profile, EXIF and XMP. What came from a gray file and has no colors
     stays one channel where the format knows that.
 
     Returns sentences on what the format could not keep. Raises UsageError on an unknown extension,
@@ -91,14 +91,14 @@ def _fit(photo: Photo, kind: str) -> tuple[Photo, tuple[str, ...]]:
     notes = []
     pixels, alpha = photo.pixels, photo.alpha
     if pixels.dtype == np.uint16 and kind not in _DEEP:
-        notes.append(f"{kind} holds 8 bits a colour: the photo's 16 were rounded.")
+        notes.append(f"{kind} holds 8 bits a color: the photo's 16 were rounded.")
         pixels = _to_8_bit(pixels)
         alpha = None if alpha is None else _to_8_bit(alpha)
     if alpha is not None and kind not in _ALPHA:
         notes.append(f"{kind} holds no transparency: it was left out.")
         alpha = None
     if kind in _NO_METADATA and (photo.icc_profile or photo.exif or photo.xmp):
-        notes.append(f"{kind} holds no colour profile, EXIF or XMP: they were left out.")
+        notes.append(f"{kind} holds no color profile, EXIF or XMP: they were left out.")
     fitted = Photo(
         pixels,
         alpha,
@@ -109,7 +109,7 @@ def _fit(photo: Photo, kind: str) -> tuple[Photo, tuple[str, ...]]:
         photo.dpi,
         photo.jpeg,
         photo.lossless,
-        photo.grey and kind in _GREY and _is_grey(pixels),
+        photo.gray and kind in _GRAY and _is_gray(pixels),
         photo.png_chunks,
     )
     return fitted, tuple(notes)
@@ -119,15 +119,15 @@ def _to_8_bit(array: NDArray[Any]) -> NDArray[np.uint8]:
     return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _is_grey(pixels: NDArray[Any]) -> bool:
+def _is_gray(pixels: NDArray[Any]) -> bool:
     return np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(
         pixels[..., 0], pixels[..., 2]
     )
 
 
 def _stacked(photo: Photo) -> NDArray[Any]:
-    """Grey (h x w), grey and alpha, RGB or RGBA."""
-    pixels = photo.pixels[..., 0] if photo.grey else photo.pixels
+    """Gray (h x w), gray and alpha, RGB or RGBA."""
+    pixels = photo.pixels[..., 0] if photo.gray else photo.pixels
     if photo.alpha is None:
         return pixels
     return np.dstack([pixels, photo.alpha])
@@ -169,8 +169,8 @@ def _bmp(photo: Photo) -> bytes:
 
 
 def _opencv(photo: Photo, extension: str, options: list[int]) -> bytes:
-    # It knows no grey with alpha.
-    array = _stacked(replace(photo, grey=photo.grey and photo.alpha is None))
+    # It knows no gray with alpha.
+    array = _stacked(replace(photo, gray=photo.gray and photo.alpha is None))
     if array.ndim == 3:
         array = array[..., [2, 1, 0, 3][: array.shape[2]]]
     ok, data = cv2.imencode(extension, np.ascontiguousarray(array), options)

@@ -1,4 +1,4 @@
-"""What a writer has to know of the film that it writes anew."""
+"""What a writer has to know of the video that it writes anew."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sosie.media.pixel_formats import Converter
-from sosie.media.probe import FilmInfo, Orientation
+from sosie.media.probe import Orientation, VideoInfo
 
 
 @dataclass(frozen=True)
-class FilmSource:
-    """An open film, as its reader found it.
+class VideoSource:
+    """An open video, as its reader found it.
 
     stream_index: of the video among the streams. span_s: start and end of the part, seconds since
-    the film's start. origin, first_time: timestamps of the film's start and of the part's first
+    the video's start. origin, first_time: timestamps of the video's start and of the part's first
     frame, in seconds. first: that frame. display_matrix: nine numbers, None where there is none.
     native_format: pixel format of the frames that will come.
     """
 
     path: Path
-    info: FilmInfo
+    info: VideoInfo
     stream_index: int
     span_s: tuple[float | None, float | None]
     origin: Fraction

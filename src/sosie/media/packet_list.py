@@ -1,4 +1,4 @@
-"""What a film's file holds, packet by packet, without decoding anything."""
+"""What a video's file holds, packet by packet, without decoding anything."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from sosie.files import StrPath
-from sosie.media.probe import codec_name, film_origin, is_cover, opened, video_stream
+from sosie.media.probe import codec_name, is_cover, opened, video_origin, video_stream
 
 
 @dataclass(frozen=True)
 class StreamPackets:
     """One stream's packets, in the order of the file.
 
-    kind: `video` is the film's picture; further ones, sound, text and data, as FFmpeg names them.
+    kind: `video` is the video's picture; further ones, sound, text and data, as FFmpeg names them.
     language: None where the file does not say. hashes: BLAKE2b of each packet's content, 16 bytes.
-    start_s, end_s: first timestamp and end of the last packet, seconds since the film's start;
+    start_s, end_s: first timestamp and end of the last packet, seconds since the video's start;
     None where no packet has a timestamp.
     """
 
@@ -34,10 +34,10 @@ class StreamPackets:
 
 @dataclass(frozen=True)
 class Inventory:
-    """A film's file.
+    """A video's file.
 
-    picture: the stream that shows the film. frame_times_s: timestamps of its packets, ascending,
-    seconds since the film's start. others: every other stream but cover art, in order.
+    picture: the stream that shows the video. frame_times_s: timestamps of its packets, ascending,
+    seconds since the video's start. others: every other stream but cover art, in order.
     """
 
     picture: StreamPackets
@@ -85,10 +85,10 @@ class _Read:
 def take_inventory(
     path: StrPath, start_s: float | None = None, end_s: float | None = None
 ) -> Inventory:
-    """Reads all packets of a film, or of the part of it from `start_s` up to, without, `end_s`,
+    """Reads all packets of a video, or of the part of it from `start_s` up to, without, `end_s`,
     whose times then count from its first frame.
 
-    Raises InputError where the file is absent, no film, or damaged.
+    Raises InputError where the file is absent, no video, or damaged.
     """
     path = Path(path)
     with opened(path) as container:
@@ -98,7 +98,7 @@ def take_inventory(
         for packet in container.demux(streams):
             if packet.size:
                 found[packet.stream_index].add(packet)
-        origin = film_origin(container)
+        origin = video_origin(container)
         if start_s is not None or end_s is not None:
             origin = _cut(found, picture.index, origin, start_s, end_s)
         times = sorted(float(time - origin) for time in found[picture.index].times)

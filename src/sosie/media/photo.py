@@ -43,9 +43,9 @@ PhotoFile = Path | MemoryFile
 
 @dataclass(frozen=True)
 class JpegQuality:
-    """How a JPEG was quantised, so that it can be saved in the same quality.
+    """How a JPEG was quantized, so that it can be saved in the same quality.
 
-    tables: quantisation tables as Pillow gives them, each of 64 numbers. subsampling: of the
+    tables: quantization tables as Pillow gives them, each of 64 numbers. subsampling: of the
     chroma: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0.
     """
 
@@ -66,8 +66,8 @@ class Photo:
     dpi: pixels an inch, x and y.
     jpeg: quality of the JPEG that it came from.
     lossless: whether it came from a lossless WebP.
-    grey: whether it came from a file of one grey channel; while it has no colors, it is saved so.
-    png_chunks: colour and text chunks of the PNG that it came from: type and content.
+    gray: whether it came from a file of one gray channel; while it has no colors, it is saved so.
+    png_chunks: color and text chunks of the PNG that it came from: type and content.
     notes: sentences on what could not be kept when the photo was loaded.
     """
 
@@ -80,7 +80,7 @@ class Photo:
     dpi: tuple[float, float] | None = None
     jpeg: JpegQuality | None = None
     lossless: bool = False
-    grey: bool = False
+    gray: bool = False
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ class Photo:
 
 
 def array_photo(array: NDArray[Any]) -> Photo:
-    """A photo from an array: grey (h x w or h x w x 1), RGB or RGBA, uint8 or uint16.
+    """A photo from an array: gray (h x w or h x w x 1), RGB or RGBA, uint8 or uint16.
 
     Raises InputError where the array is of another kind, or its size is out of bounds.
     """
@@ -109,7 +109,7 @@ def array_photo(array: NDArray[Any]) -> Photo:
         )
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise InputError(
-            f"A picture must be height x width (grey), or height x width x 3 (RGB) or x 4 (RGBA), "
+            f"A picture must be height x width (gray), or height x width x 3 (RGB) or x 4 (RGBA), "
             f"not of shape {array.shape}."
         )
     check_size(
@@ -123,7 +123,7 @@ def array_photo(array: NDArray[Any]) -> Photo:
 
 
 def split_channels(array: NDArray[Any]) -> tuple[Pixels, NDArray[Any] | None]:
-    """RGB and alpha of an array that is grey (h x w or h x w x 1), RGB or RGBA."""
+    """RGB and alpha of an array that is gray (h x w or h x w x 1), RGB or RGBA."""
     if array.ndim == 2 or array.shape[2] == 1:
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2), None
     alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None

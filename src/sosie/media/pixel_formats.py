@@ -46,18 +46,18 @@ _PATCH_MARGIN_PX = 2
 
 
 @dataclass(frozen=True)
-class Colours:
-    """How the samples of a film mean colours.
+class Colors:
+    """How the samples of a video mean colors.
 
-    matrix: swscale's number, None for a film in RGB. value_range: 1 limited, 2 full.
+    matrix: swscale's number, None for a video in RGB. value_range: 1 limited, 2 full.
     """
 
     matrix: int | None
     value_range: int
 
     @classmethod
-    def of(cls, frame: VideoFrame, name: str) -> Colours:
-        """From a frame's tags. A film without a matrix tag is taken for BT.709 from 720 lines up,
+    def of(cls, frame: VideoFrame, name: str) -> Colors:
+        """From a frame's tags. A video without a matrix tag is taken for BT.709 from 720 lines up,
         else for BT.601, as players do. Raises InputError on a matrix that is not supported."""
         full = int(frame.color_range) == _FULL or frame.format.name.startswith("yuvj")
         if frame.format.is_rgb:
@@ -67,23 +67,23 @@ class Colours:
             tag = _BT709 if frame.height >= 720 else _BT601
         if tag not in _MATRICES:
             raise InputError(
-                f"{name} has colours by matrix {tag} of ITU-T H.273, which is not supported; "
+                f"{name} has colors by matrix {tag} of ITU-T H.273, which is not supported; "
                 f"convert it to BT.709 first."
             )
         return cls(_MATRICES[tag], _FULL if full else _LIMITED)
 
 
 class Converter:
-    """Conversions of one film's frames. Threads may share it: each has its own scaler."""
+    """Conversions of one video's frames. Threads may share it: each has its own scaler."""
 
-    def __init__(self, colours: Colours) -> None:
-        self.colours = colours
+    def __init__(self, colors: Colors) -> None:
+        self.colors = colors
         self._local = threading.local()
         self._one_at_a_time = threading.Lock()
 
     def reformat(self, frame: VideoFrame, format_name: str, threads: int = 0) -> VideoFrame:
-        """The frame in another pixel format, in the film's matrix and range."""
-        matrix, value_range = self.colours.matrix, self.colours.value_range
+        """The frame in another pixel format, in the video's matrix and range."""
+        matrix, value_range = self.colors.matrix, self.colors.value_range
         source_rgb, target_rgb = frame.format.is_rgb, is_rgb(format_name)
         if source_rgb and not target_rgb and matrix is None:
             matrix, value_range = _BT709, _LIMITED
@@ -101,7 +101,7 @@ class Converter:
     def scaled(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
         """A frame of another size with all that belongs to a frame: its times, tags and side data.
         Its pixels are the nearest ones."""
-        matrix, value_range = self.colours.matrix, self.colours.value_range
+        matrix, value_range = self.colors.matrix, self.colors.value_range
         scaled = VideoReformatter().reformat(
             frame,
             width=width,
@@ -117,7 +117,7 @@ class Converter:
         return scaled
 
     def to_rgb(self, frame: VideoFrame) -> Pixels:
-        """RGB as stored, h x w x 3: uint8, or uint16 in 0..65535 for films of more than 8 bits."""
+        """RGB as stored, h x w x 3: uint8, or uint16 in 0..65535 for videos of more than 8 bits."""
         deep = bit_depth(frame) > 8
         # The planes in between take as much memory as the result.
         with self._one_at_a_time:
@@ -171,7 +171,7 @@ def has_alpha(format_name: str, frame: VideoFrame) -> bool:
 
 
 def native_format(frame: VideoFrame) -> str:
-    """The pixel format in which frames of this film are pasted into: its own where its planes can
+    """The pixel format in which frames of this video are pasted into: its own where its planes can
     be written to, else the one of those that loses least."""
     name = frame.format.name
     if _NATIVE.fullmatch(name):
@@ -207,7 +207,7 @@ def _cut(
     """The part of a patch that counts, on the grid of the frame's chroma: x, y, RGB and mask.
 
     Around the mask's box it takes some more of the patch, for chroma's filter to see true
-    neighbours, and beyond the patch it repeats the edge, which is then not written.
+    neighbors, and beyond the patch it repeats the edge, which is then not written.
     """
     height, width = patch.mask.shape
     x0, y0 = max(box[0] - _PATCH_MARGIN_PX, 0), max(box[1] - _PATCH_MARGIN_PX, 0)

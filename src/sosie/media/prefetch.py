@@ -1,7 +1,7 @@
 """Stages of a pipeline that run ahead in threads, by a bounded number of items.
 
-    frames = staged(prefetch(film.frames(), 4), analyse, 4)
-    for analysed in frames: ...
+    frames = staged(prefetch(video.frames(), 4), analyze, 4)
+    for analyzed in frames: ...
 
 Each stage has a thread that fills a queue of `depth` items and waits while it is full, so memory is
 bounded whatever the speeds. An exception in a stage reaches the consumer after the items before it.

@@ -1,4 +1,4 @@
-"""Opens a film for reading and says what is in it."""
+"""Opens a video for reading and says what is in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sosie.files import StrPath, require_file
 from sosie.media.truncation import decoding
 
 MIN_SIDE_PX = 16
-"""No side of a film may be shorter."""
+"""No side of a video may be shorter."""
 
 MAX_PIXELS = 10_000_000
 """No frame may have more pixels (4K): decoder, encoder and what is between hold some fifty."""
@@ -32,13 +32,13 @@ LARGE_PIXELS = 4_000_000
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 # Demuxers that make "video" of a text, or that follow a list to other files.
-_NO_FILM = ("tty", "hls", "concat", "dash", "ffmetadata")
+_NO_VIDEO = ("tty", "hls", "concat", "dash", "ffmetadata")
 _UNSPECIFIED = 2
 
 
 @dataclass(frozen=True)
-class ColourTags:
-    """Colour tags as numbers of ITU-T H.273, None where the film has none.
+class ColorTags:
+    """Color tags as numbers of ITU-T H.273, None where the video has none.
 
     full_range: whether luma spans 0..255 and not 16..235.
     """
@@ -51,7 +51,7 @@ class ColourTags:
 
 @dataclass(frozen=True)
 class TrackInfo:
-    """A stream of a film besides its video.
+    """A stream of a video besides its video.
 
     kind: `audio`, `subtitle`, `data`, `attachment`, `picture` (cover art), `video` (a second one).
     """
@@ -115,13 +115,14 @@ class Orientation:
 
 
 @dataclass(frozen=True)
-class FilmInfo:
-    """What a film is.
+class VideoInfo:
+    """What a video is.
 
     width, height: in pixels, upright (rotation applied). sample_aspect: width over height of a
-    pixel as seen. fps: average. frame_count: of the whole film; an estimate where the container
-    does not say, None where it cannot be estimated. duration_s: of the whole film, None if unknown.
-    pixel_format: FFmpeg's name. bit_depth: of a colour sample. rotation_deg: counter-clockwise
+    pixel as seen. fps: average. frame_count: of the whole video; an estimate where the container
+    does not say, None where it cannot be estimated. duration_s: of the whole video, None if
+    unknown.
+    pixel_format: FFmpeg's name. bit_depth: of a color sample. rotation_deg: counter-clockwise
     turn that a player makes. tracks: every other stream.
     """
 
@@ -136,32 +137,32 @@ class FilmInfo:
     duration_s: float | None
     pixel_format: str
     bit_depth: int
-    colour: ColourTags
+    color: ColorTags
     rotation_deg: int
     tracks: tuple[TrackInfo, ...]
 
 
 def open_input(path: Path) -> Any:
     """A container for reading. Raises InputError where there is none to be read."""
-    path = require_file(path, "film")
+    path = require_file(path, "video")
     with decoding(path):
         # Absolute, so that a colon in the name is not taken for a protocol.
         container = av.open(str(path.absolute()), "r", metadata_errors="surrogateescape")
     name = container.format.name
-    if name in _NO_FILM or name == "image2" or name.endswith("_pipe"):
+    if name in _NO_VIDEO or name == "image2" or name.endswith("_pipe"):
         container.close()
-        kind = "not a film" if name in _NO_FILM else "a picture and not a film"
-        raise InputError(f"{path} is {kind}; give a film such as .mp4, .mov or .mkv.")
+        kind = "not a video" if name in _NO_VIDEO else "a picture and not a video"
+        raise InputError(f"{path} is {kind}; give a video such as .mp4, .mov or .mkv.")
     return container
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The film's video: not its cover art. Raises InputError where there is none, or its frames are
-    too large."""
+    """The video's video: not its cover art. Raises InputError where there is none, or its frames
+    are too large."""
     streams = [s for s in container.streams.video if not s.disposition & _PICTURES]
     if not streams:
         raise InputError(
-            f"{path} has no video stream, only {_stream_names(container)}; give a film with video."
+            f"{path} has no video stream, only {_stream_names(container)}; give a video with video."
         )
     chosen = next((s for s in streams if s.disposition & Disposition.default), streams[0])
     if chosen.codec_context is None or chosen.codec_context.codec is None:
@@ -208,13 +209,13 @@ def codec_name(stream: Any) -> str:
     return str(name or "unknown")
 
 
-def film_origin(container: Any) -> Fraction:
-    """The timestamp, in seconds, that players show as the film's start."""
+def video_origin(container: Any) -> Fraction:
+    """The timestamp, in seconds, that players show as the video's start."""
     return Fraction(container.start_time or 0, av.time_base)
 
 
-def film_info(path: Path, container: Any, stream: Any, frame: Any, turn: Orientation) -> FilmInfo:
-    """What a film is, from its container, video stream and first decoded frame."""
+def video_info(path: Path, container: Any, stream: Any, frame: Any, turn: Orientation) -> VideoInfo:
+    """What a video is, from its container, video stream and first decoded frame."""
     aspect = Fraction(stream.sample_aspect_ratio or 0) or Fraction(1)
     width, height = frame.width, frame.height
     if turn.swap:
@@ -224,7 +225,7 @@ def film_info(path: Path, container: Any, stream: Any, frame: Any, turn: Orienta
     count = stream.frames or None
     if count is None and duration is not None and fps:
         count = round(duration * fps)
-    return FilmInfo(
+    return VideoInfo(
         path=path,
         container=container.format.name,
         codec=codec_name(stream),
@@ -236,7 +237,7 @@ def film_info(path: Path, container: Any, stream: Any, frame: Any, turn: Orienta
         duration_s=None if duration is None else float(duration),
         pixel_format=frame.format.name,
         bit_depth=max(c.bits for c in frame.format.components),
-        colour=_colour_tags(frame),
+        color=_color_tags(frame),
         rotation_deg=frame.rotation,
         tracks=tuple(_track(s) for s in container.streams if s.index != stream.index),
     )
@@ -250,11 +251,11 @@ def _duration_s(container: Any, stream: Any) -> Fraction | None:
     return None
 
 
-def _colour_tags(frame: Any) -> ColourTags:
+def _color_tags(frame: Any) -> ColorTags:
     def tag(value: int) -> int | None:
         return None if int(value) == _UNSPECIFIED else int(value)
 
-    return ColourTags(
+    return ColorTags(
         tag(frame.color_primaries),
         tag(frame.color_trc),
         tag(frame.colorspace),

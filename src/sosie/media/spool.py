@@ -29,7 +29,7 @@ _HUSK_PX = (16, 16)
 
 
 class Spool:
-    """Keeps the frames of one film, which are of one size. Threads may share it.
+    """Keeps the frames of one video, which are of one size. Threads may share it.
 
     Its file has no name, lies beside the output, and goes away with the process. Where it cannot
     grow, frames stay in memory. Close it, or use it as a context manager.
@@ -45,7 +45,7 @@ class Spool:
         self._free: list[int] = []
 
     def put(self, frame: VideoFrame, converter: Converter) -> Spooled:
-        """Takes a frame, of which the caller keeps nothing. converter: the film's."""
+        """Takes a frame, of which the caller keeps nothing. converter: the video's."""
         planes = [plane_array(frame, index) for index in range(len(frame.planes))]
         size = sum(plane.nbytes for plane in planes)
         with self._lock:
@@ -145,7 +145,7 @@ class Spooled:
         place: int | None = None,
         converter: Converter | None = None,
     ) -> None:
-        """size: what it takes of the spool. converter: of a husk, the film's."""
+        """size: what it takes of the spool. converter: of a husk, the video's."""
         self._spool, self._frame, self._size = spool, frame, size
         self._place, self._converter = place, converter
 

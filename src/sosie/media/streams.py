@@ -1,4 +1,4 @@
-"""One stream of a film on its way into another: copied, or converted to another codec."""
+"""One stream of a video on its way into another: copied, or converted to another codec."""
 
 from __future__ import annotations
 

@@ -1,23 +1,23 @@
-"""Small copies of a film's frames, for what needs no detail: many times faster than `to_rgb`."""
+"""Small copies of a video's frames, for what needs no detail: many times faster than `to_rgb`."""
 
 from __future__ import annotations
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from sosie.media.video import FilmFrame
+from sosie.media.video import VideoFrame
 from sosie.types import Pixels
 
 _LONGER_PX = 128
 
 
 class Shrinker:
-    """Shrinks the frames of one film. Not for several threads at once."""
+    """Shrinks the frames of one video. Not for several threads at once."""
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
 
-    def small_rgb(self, frame: FilmFrame) -> Pixels:
+    def small_rgb(self, frame: VideoFrame) -> Pixels:
         """The frame as stored, not turned upright: RGB uint8, the longer side 128 pixels or, of a
         smaller frame, its own."""
         native = frame.native

@@ -1,5 +1,5 @@
-"""The streams of a film besides its video: copied packet by packet, or converted where the output's
-container cannot hold them, and never left out without a note."""
+"""The streams of a video besides its video: copied packet by packet, or converted where the
+output's container cannot hold them, and never left out without a note."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _QUICKTIME_LANGUAGES = dict(
 
 
 class Tracks:
-    """Every stream of a film but its video, on the way into an output.
+    """Every stream of a video but its video, on the way into an output.
 
     shift: seconds that all timestamps move back by. span: first and last timestamp of the part, in
     seconds; None for no limit. notes: sentences on what was converted or could not be kept.
@@ -136,7 +136,7 @@ class Tracks:
             try:
                 self._output.mux(packet)
             except (InvalidDataError, ArgumentError, PatchWelcomeError):
-                # What a container refuses of a damaged sound is not worth the whole film.
+                # What a container refuses of a damaged sound is not worth the whole video.
                 track.damaged += 1
 
     def _keep(self, track: Track, stream: Any) -> None:
@@ -226,7 +226,7 @@ class Tracks:
 
     def _is_lead_in(self, packet: Any) -> bool:
         """Whether a packet only warms up the decoder of a sound, before 0, and would move the
-        timestamps of the whole film in this container."""
+        timestamps of the whole video in this container."""
         if packet.stream.type != "audio" or self._output.format.name not in _NO_NEGATIVE_TIMES:
             return False
         if self._source.format.name == "matroska,webm" and self._extension != ".avi":
@@ -274,7 +274,7 @@ class Tracks:
                 f"{self._path} is damaged in its sound or subtitles ({error.strerror}); "
                 f"repair or export it again."
             ) from error
-        note = "The film is damaged: some of its sound or subtitles could not be read."
+        note = "The video is damaged: some of its sound or subtitles could not be read."
         if note not in self.notes:
             self.notes.append(note)
 
@@ -313,7 +313,7 @@ def copy_words(source: Any, target: Any) -> Any:
 def moved_chapters(
     chapters: list[Any], shift: Fraction, span: tuple[Fraction | None, Fraction | None]
 ) -> list[Any]:
-    """The chapters that lie in a part of the film, in its time."""
+    """The chapters that lie in a part of the video, in its time."""
     low, high = span
     kept = []
     for chapter in chapters:

@@ -1,4 +1,4 @@
-"""Films that are not all there: found before the work where the file tells, and said how far."""
+"""Videos that are not all there: found before the work where the file tells, and said how far."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATED_DURATION = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
-    """Around whatever is asked of FFmpeg about a film that is read.
+    """Around whatever is asked of FFmpeg about a video that is read.
 
     What comes up of a broken file, by FFmpeg or by PyAV, which meets values there that its own
     types do not have, becomes one InputError.
@@ -37,7 +37,7 @@ def decoding(path: Path) -> Iterator[None]:
     except Exception as error:
         why = f" ({error.strerror})" if isinstance(error, FFmpegError) else ""
         raise InputError(
-            f"{path} is not a film, or is damaged or cut short, and cannot be read{why}; "
+            f"{path} is not a video, or is damaged or cut short, and cannot be read{why}; "
             f"play it to check, and export or download it again."
         ) from error
 
@@ -73,7 +73,7 @@ def declared_end(container: Any, stream: Any) -> Fraction | None:
 
 
 def cut_short(path: Path, end_s: float) -> str:
-    """The sentence for a film whose pictures end before it does."""
+    """The sentence for a video whose pictures end before it does."""
     return (
         f"{path} is cut short: its pictures end at {end_s:.2f} s; "
         f"copy or download it again, or use the part up to there with --end."
@@ -81,7 +81,7 @@ def cut_short(path: Path, end_s: float) -> str:
 
 
 def damaged(path: Path, time: Fraction) -> str:
-    """The sentence for a film of which nothing can be decoded from a time on."""
+    """The sentence for a video of which nothing can be decoded from a time on."""
     return (
         f"{path} is damaged at {float(time):.2f} s and cannot be read further; "
         f"repair or export it again, or use the part up to there with --end."
@@ -106,9 +106,9 @@ def readable(
 
 
 class Damage:
-    """What of a film's pictures was lost: told of every fault and every frame, as they come.
+    """What of a video's pictures was lost: told of every fault and every frame, as they come.
 
-    Times are in seconds of the film's clock. A film may have gaps of its own; only one beside a
+    Times are in seconds of the video's clock. A video may have gaps of its own; only one beside a
     fault counts as lost.
     """
 
@@ -135,7 +135,7 @@ class Damage:
         self._seen_until = end if before is None else max(before, end)
 
     def end(self, end: Fraction) -> Fraction | None:
-        """The film ends. Returns from where on it shows nothing although it goes on, if so."""
+        """The video ends. Returns from where on it shows nothing although it goes on, if so."""
         last = self._seen_until
         if last is None or end <= last or not self._is_near(last, end):
             return None
@@ -145,7 +145,7 @@ class Damage:
         return None
 
     def note(self, origin: Fraction) -> str | None:
-        """A sentence on what was lost, by times since the film's start."""
+        """A sentence on what was lost, by times since the video's start."""
         shown = [
             time
             for time in self._faults
@@ -158,7 +158,7 @@ class Damage:
         if shown:
             places = dict.fromkeys(f"{max(0.0, float(t - origin)):.1f}" for t in sorted(shown))
             parts.append(f"those at about {_listed(list(places))} s may show it")
-        return f"The film is damaged: {', and '.join(parts)}." if parts else None
+        return f"The video is damaged: {', and '.join(parts)}." if parts else None
 
     def _is_near(self, low: Fraction, high: Fraction) -> bool:
         return any(low - _NEAR_S <= time <= high + _NEAR_S for time in self._faults)

@@ -1,7 +1,7 @@
-"""Films: frames out, and, through `FilmWriter`, the film with changed frames back.
+"""Videos: frames out, and, through `VideoWriter`, the video with changed frames back.
 
-    with open_film("in.mp4") as film, film.writer(path) as writer:
-        for frame in film.frames():
+    with open_video("in.mp4") as video, video.writer(path) as writer:
+        for frame in video.frames():
             frame.paste(change(frame.to_rgb()))
             writer.write(frame)
 
@@ -26,19 +26,19 @@ from av.stream import Discard
 
 from sosie.errors import InputError, UsageError
 from sosie.files import StrPath
-from sosie.media.encode import FilmWriter
-from sosie.media.input_info import FilmSource
-from sosie.media.pixel_formats import Colours, Converter, bit_depth, native_format
+from sosie.media.encode import VideoWriter
+from sosie.media.input_info import VideoSource
+from sosie.media.pixel_formats import Colors, Converter, bit_depth, native_format
 from sosie.media.probe import (
     LARGE_PIXELS,
     MIN_SIDE_PX,
-    FilmInfo,
     Orientation,
+    VideoInfo,
     check_frame_size,
     codec_name,
-    film_info,
-    film_origin,
     opened,
+    video_info,
+    video_origin,
     video_stream,
 )
 from sosie.media.spool import Spool, Spooled
@@ -60,31 +60,31 @@ _TIME_SLACK = Fraction(1, 1_000_000)
 _SEEK_EARLIER_S = 2
 
 
-class FilmFrame:
+class VideoFrame:
     """One frame.
 
-    index: from 0, counted from the first frame that is read. time_s: since the film's start.
-    pts, time_base: the frame's own timestamp, in the film's clock. width, height: upright.
+    index: from 0, counted from the first frame that is read. time_s: since the video's start.
+    pts, time_base: the frame's own timestamp, in the video's clock. width, height: upright.
     """
 
-    __slots__ = ("_film", "_native", "_spooled", "index", "pts", "time_base", "time_s")
+    __slots__ = ("_native", "_spooled", "_video", "index", "pts", "time_base", "time_s")
 
-    def __init__(self, film: FilmSource, native: Any, index: int) -> None:
-        self._film = film
+    def __init__(self, video: VideoSource, native: Any, index: int) -> None:
+        self._video = video
         self._native = native
         self._spooled: Spooled | None = None
         self.index = index
         self.pts: int = native.pts
         self.time_base: Fraction = native.time_base
-        self.time_s = float(self.pts * self.time_base - film.origin)
+        self.time_s = float(self.pts * self.time_base - video.origin)
 
     @property
     def width(self) -> int:
-        return self._film.info.width
+        return self._video.info.width
 
     @property
     def height(self) -> int:
-        return self._film.info.height
+        return self._video.info.height
 
     @property
     def native(self) -> Any:
@@ -96,7 +96,7 @@ class FilmFrame:
         """Leaves the decoded frame to `spool` until it is brought back, which writing to it and
         asking for `native` do too."""
         if self._spooled is None:
-            self._native, self._spooled = None, spool.put(self._native, self._film.converter)
+            self._native, self._spooled = None, spool.put(self._native, self._video.converter)
 
     def bring_back(self) -> None:
         """Has the decoded frame in memory again. Raises OutputError where the disk fails."""
@@ -104,11 +104,11 @@ class FilmFrame:
             self._native, self._spooled = self._spooled.look(*self._stored_size), None
 
     def to_rgb(self) -> Pixels:
-        """The frame upright: RGB, h x w x 3, uint8; uint16 in 0..65535 where the film has more than
-        8 bits a colour."""
+        """The frame upright: RGB, h x w x 3, uint8; uint16 in 0..65535 where the video has more
+        than 8 bits a color."""
         native = self._spooled.look(*self._stored_size) if self._spooled else self._native
-        with decoding(self._film.path):
-            return self._film.orientation.upright(self._film.converter.to_rgb(native))
+        with decoding(self._video.path):
+            return self._video.orientation.upright(self._video.converter.to_rgb(native))
 
     def paste(self, patch: Patch) -> None:
         """Writes the pixels under the patch's mask into this frame, and nothing else.
@@ -125,22 +125,22 @@ class FilmFrame:
             raise ValueError("the patch is not inside the frame")
         if patch.y + height > self.height:
             raise ValueError("the patch is not inside the frame")
-        turn = self._film.orientation
+        turn = self._video.orientation
         x, y = turn.stored_corner(patch.x, patch.y, (width, height), (self.width, self.height))
         stored = Patch(x, y, turn.stored(patch.pixels), turn.stored(patch.mask))
-        self._film.converter.paste(self.native, stored)
+        self._video.converter.paste(self.native, stored)
 
     @property
     def _stored_size(self) -> tuple[int, int]:
-        """Width and height, not turned: all frames of a film have those of the first."""
-        return self._film.first.width, self._film.first.height
+        """Width and height, not turned: all frames of a video have those of the first."""
+        return self._video.first.width, self._video.first.height
 
 
-class Film:
-    """An open film. Made by `open_film`; close it, or use it as a context manager.
+class Video:
+    """An open video. Made by `open_video`; close it, or use it as a context manager.
 
     source: all that is known of it. span_s: start and end of the part that is read, seconds since
-    the film's start, None for no limit.
+    the video's start, None for no limit.
     """
 
     def __init__(
@@ -154,16 +154,16 @@ class Film:
         self._end = Fraction(0)
         with opened(path) as container:
             stream = video_stream(container, path)
-            self._origin = film_origin(container)
+            self._origin = video_origin(container)
             missing = missing_from_s(stream, path, self._origin)
             if missing is not None and (end_s is None or end_s > missing):
                 raise InputError(cut_short(path, missing))
             first, rest = self._peek()
             self._pending: tuple[Any, Iterator[Any]] | None = (first, rest)
             orientation, matrix = _orientation(first)
-            self.source = FilmSource(
+            self.source = VideoSource(
                 path=path,
-                info=film_info(path, container, stream, first, orientation),
+                info=video_info(path, container, stream, first, orientation),
                 stream_index=stream.index,
                 span_s=self.span_s,
                 origin=self._origin,
@@ -172,23 +172,23 @@ class Film:
                 orientation=orientation,
                 display_matrix=matrix,
                 native_format=native_format(first),
-                converter=Converter(Colours.of(first, str(path))),
+                converter=Converter(Colors.of(first, str(path))),
             )
         if min(self.info.width, self.info.height) < MIN_SIDE_PX:
             self.close()
             raise InputError(
                 f"{path} is {self.info.width} x {self.info.height} pixels, too small for a face; "
-                f"use a film of at least {MIN_SIDE_PX} pixels a side."
+                f"use a video of at least {MIN_SIDE_PX} pixels a side."
             )
 
     @property
-    def info(self) -> FilmInfo:
-        """What the film is."""
+    def info(self) -> VideoInfo:
+        """What the video is."""
         return self.source.info
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what of the film could not be read, as far as it was."""
+        """Sentences on what of the video could not be read, as far as it was."""
         note = self._damage.note(self._origin)
         return () if note is None else (note,)
 
@@ -209,10 +209,10 @@ class Film:
         length = min(end if end is not None else duration, duration) - (start or 0)
         return max(1, min(total, round(length * fps)))
 
-    def frames(self) -> Iterator[FilmFrame]:
-        """The frames in order. May be called again: each call reads the film anew.
+    def frames(self) -> Iterator[VideoFrame]:
+        """The frames in order. May be called again: each call reads the video anew.
 
-        Raises InputError where the film is damaged, cut short, or changes its size, with the time.
+        Raises InputError where the video is damaged, cut short, or changes its size, with the time.
         """
         if self._pending is not None:
             first, rest = self._pending
@@ -224,7 +224,7 @@ class Film:
             if native.format.name != self.source.native_format:
                 with decoding(self.path):
                     native = self.source.converter.reformat(native, self.source.native_format)
-            yield FilmFrame(self.source, native, index)
+            yield VideoFrame(self.source, native, index)
 
     def writer(
         self,
@@ -234,9 +234,9 @@ class Film:
         preset: str = "veryfast",
         threads: int | None = None,
         shown: StrPath | None = None,
-    ) -> FilmWriter:
-        """A writer of this film with changed frames: see `sosie.media.encode.FilmWriter`."""
-        return FilmWriter(self.source, Path(path), codec, crf, preset, threads, shown)
+    ) -> VideoWriter:
+        """A writer of this video with changed frames: see `sosie.media.encode.VideoWriter`."""
+        return VideoWriter(self.source, Path(path), codec, crf, preset, threads, shown)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -322,13 +322,13 @@ class Film:
             stream.thread_type = "SLICE" if size > LARGE_PIXELS else "AUTO"
             stream.thread_count = self._threads
             if seek is not None:
-                with suppress(FFmpegError):  # no index to seek by: the film is read from its start
+                with suppress(FFmpegError):  # no index to seek by: the video is read from its start
                     container.seek(int(seek / stream.time_base), stream=stream)
             yield from self._decode_packets(container, stream)
 
     def _decode_packets(self, container: Any, stream: Any) -> Iterator[Any]:
         """Decoded frames, without those that are damaged. Raises InputError where the file ends
-        before the film does."""
+        before the video does."""
         self._damage = damage = Damage()
         self._end = self._origin
         decoded = is_cut = False
@@ -366,20 +366,20 @@ class Film:
             raise InputError(cut_short(self.path, float(self._end - self._origin)))
 
 
-def open_film(
+def open_video(
     path: StrPath,
     start_s: float | None = None,
     end_s: float | None = None,
     threads: int | None = None,
-) -> Film:
-    """Opens a film, or the part of it from `start_s` up to, without, `end_s`.
+) -> Video:
+    """Opens a video, or the part of it from `start_s` up to, without, `end_s`.
 
-    start_s, end_s: seconds since the film's start; a frame counts by its own timestamp. threads:
+    start_s, end_s: seconds since the video's start; a frame counts by its own timestamp. threads:
     of the decoder; None uses all. Raises InputError where the file is absent, unreadable, cut
     short, has no video stream or no frames, UsageError where no frame lies in the part, or
     its end is not after its start.
     """
-    return Film(Path(path), start_s, end_s, threads)
+    return Video(Path(path), start_s, end_s, threads)
 
 
 def _decoder(stream: Any) -> Any:
@@ -421,7 +421,7 @@ def _in_order(frames: Iterator[Any], damage: Callable[[], Damage]) -> Iterator[A
 
 def _timed(frames: Iterator[Any]) -> Iterator[Any]:
     """Frames with a timestamp each, strictly rising: what encoders and containers need. Where a
-    film has none, or one that does not rise, it goes by the frame before."""
+    video has none, or one that does not rise, it goes by the frame before."""
     last: int | None = None
     step = 1
     for frame in frames:

@@ -1,4 +1,4 @@
-"""The file that a film is written to, with room kept for its end."""
+"""The file that a video is written to, with room kept for its end."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _STEP = 1 << 20
 """Bytes by which the room that is kept grows."""
 
 
-class FilmFile:
-    """A file object for FFmpeg that can end a film when the disk is full.
+class VideoFile:
+    """A file object for FFmpeg that can end a video when the disk is full.
 
-    Behind its pictures a film needs an index, without which many kinds do not play. So room is
+    Behind its pictures a video needs an index, without which many kinds do not play. So room is
     kept on the disk (`reserve`), in a file without a name, which goes away with the process. When
     the disk is full that room is given up, and what is written from then on goes into it. `error`
-    then says so, None before: the film has to be ended.
+    then says so, None before: the video has to be ended.
     """
 
     def __init__(self, path: Path) -> None:

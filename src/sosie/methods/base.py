@@ -44,7 +44,7 @@ class Card:
 
     name: str
     summary: str
-    licence: str
+    license: str
     paper: str
     template: str | None
     size_px: int | None
@@ -68,7 +68,7 @@ class Swapper(Protocol):
         """Which of the source photos suits a crop best: its position among them.
 
         before: the choice for this face in the frame before; it is kept unless another is clearly
-        better, so that a film does not waver between two.
+        better, so that a video does not waver between two.
         """
 
     def swap(self, prepared: Any, crops: Sequence[Crop]) -> list[SwappedCrop]:

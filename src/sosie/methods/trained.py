@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from sosie.analysis.analyzer import to_8_bit
-from sosie.analysis.embedder import SIDE_PX, TEMPLATE, Recogniser
+from sosie.analysis.embedder import SIDE_PX, TEMPLATE, Embedder
 from sosie.errors import InputError, UsageError
 from sosie.geometry import alignment
 from sosie.methods.base import Card, Source, Swapper, nearest_pose
+from sosie.models.cards import with_license
 from sosie.models.session import Session, create_session
 from sosie.models.zoo import open_network
 from sosie.options import SwapOptions
@@ -58,12 +59,12 @@ class TrainedSwapper:
         facts = _facts(file, self._session, name)
         self._size_px, self._low = facts["size_px"], facts["low"]
         identity = open_network("identity", options.provider, 1)
-        self._recogniser = Recogniser(identity)
+        self._embedder = Embedder(identity)
         self.providers = {name: self._session.provider, "identity": identity.provider}
         self.card = Card(
             name=name,
             summary=f"a {name} that was trained with Sosie: {file.name}",
-            licence=str(facts["licence"]),
+            license=str(facts["license"]),
             paper=str(facts["paper"]),
             template=str(facts["template"]),
             size_px=self._size_px,
@@ -99,7 +100,7 @@ class TrainedSwapper:
     def _identity(self, source: Source) -> FloatArray:
         matrix = alignment.align_matrix(source.face.points5, TEMPLATE, SIDE_PX)
         face = alignment.crop(to_8_bit(source.pixels), matrix, SIDE_PX)
-        return self._recogniser.embed(np.asarray(face, np.uint8)[None])
+        return self._embedder.embed(np.asarray(face, np.uint8)[None])
 
     def _values(self, crop: Crop) -> FloatArray:
         """RGB uint8 or uint16 -> 1 x 3 x S x S in the network's range."""
@@ -122,8 +123,8 @@ def _onnx_beside(weights: Path) -> Path:
 
 def _facts(file: Path, session: Session, name: str) -> dict[str, Any]:
     try:
-        told = json.loads(session.metadata.get(_CARD, "{}"))
-        texts = {key: str(told[key]) for key in ("method", "template", "licence", "paper")}
+        told = with_license(json.loads(session.metadata.get(_CARD, "{}")))
+        texts = {key: str(told[key]) for key in ("method", "template", "license", "paper")}
         size_px, low = int(told["size_px"]), float(told["low"])
         if session.inputs["target"][2:] != (size_px, size_px) or not low < 1:
             raise ValueError("it takes other pictures than it says")

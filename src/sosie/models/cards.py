@@ -28,7 +28,7 @@ class Origin:
     """Data or a network that a weight file was made from."""
 
     name: str
-    licence: str
+    license: str
     use: str
 
 
@@ -37,7 +37,7 @@ class Card:
     """What there is to know about a weight file.
 
     name: the file's name without its ending. file: its name. sha256: of its bytes, hexadecimal.
-    summary: what it is for. licence: of the file, an SPDX identifier.
+    summary: what it is for. license: of the file, an SPDX identifier.
     data, teachers: what it was fitted on, and the networks that it learned from.
     date: when it was made, YYYY-MM-DD. figures: what was measured, name -> number, the most telling
     first.
@@ -48,7 +48,7 @@ class Card:
     file: str
     sha256: str
     summary: str
-    licence: str
+    license: str
     data: tuple[Origin, ...]
     teachers: tuple[Origin, ...]
     date: str
@@ -126,6 +126,7 @@ def parse_card(content: bytes, name: str) -> Card:
     entries = json.loads(content)
     if not isinstance(entries, dict):
         raise ValueError("it is no JSON object")
+    entries = with_license(entries)
     _require_keys(entries, Card)
     for key in ("data", "teachers"):
         if not isinstance(entries[key], list):
@@ -150,8 +151,19 @@ def parse_card(content: bytes, name: str) -> Card:
 def _origin(entry: Any) -> Origin:
     if not isinstance(entry, dict):
         raise ValueError("an origin is no JSON object")
+    entry = with_license(entry)
     _require_keys(entry, Origin)
     return Origin(**entry)
+
+
+def with_license(entries: Any) -> dict[str, Any]:
+    """A card's entries as they are called today; `license` was written `licence` before 0.2.
+
+    Raises TypeError where they are no JSON object.
+    """
+    if not isinstance(entries, dict):
+        raise TypeError("it is no JSON object")
+    return {("license" if key == "licence" else key): value for key, value in entries.items()}
 
 
 def _require_keys(entries: dict[str, Any], record: type[Card | Origin]) -> None:

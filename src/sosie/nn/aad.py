@@ -1,7 +1,7 @@
-"""Attentional denormalisation (AAD): how FaceShifter and its kin weave an identity into a face.
+"""Attentional denormalization (AAD): how FaceShifter and its kin weave an identity into a face.
 
 Source: Li et al. 2020, "FaceShifter: Towards High Fidelity And Occlusion Aware Face Swapping",
-section 3.1 (adaptive attentional denormalisation). The published systems differ in the norm, the
+section 3.1 (adaptive attentional denormalization). The published systems differ in the norm, the
 kernels and the width of the mask, and in nothing else; `AadForm` says which.
 """
 
@@ -22,7 +22,7 @@ Norm = Literal["instance", "batch"]
 class AadForm:
     """What distinguishes the published forms of the layer.
 
-    norm: what normalises the activations before they are denormalised (both with eps 1e-5); the
+    norm: what normalizes the activations before they are denormalized (both with eps 1e-5); the
         batch norm has its own scale and shift, the instance norm has none.
     kernel: side of the convolutions that turn attributes into scale and shift (odd).
     mask_kernel: side of the convolution behind the mask (odd).

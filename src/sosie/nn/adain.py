@@ -1,4 +1,4 @@
-"""Adaptive instance normalisation (AdaIN): an identity sets the statistics of a feature map.
+"""Adaptive instance normalization (AdaIN): an identity sets the statistics of a feature map.
 
 Source: Huang and Belongie 2017, "Arbitrary Style Transfer in Real-time with Adaptive Instance
 Normalization", equation 8. Scale and shift are a linear function of the identity vector, as in
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 
-def normalise_instance(x: torch.Tensor, eps: float = 1e-8) -> torch.Tensor:
+def normalize_instance(x: torch.Tensor, eps: float = 1e-8) -> torch.Tensor:
     """Each channel of each picture with mean 0 and deviation 1: N x C x H x W -> the same.
 
     The variance is the biased one. eps: added to it.
@@ -23,7 +23,7 @@ def normalise_instance(x: torch.Tensor, eps: float = 1e-8) -> torch.Tensor:
 class AdaIn(nn.Module):
     """Scale and shift by an identity: N x C x H x W, N x identity -> N x C x H x W.
 
-    Normalises first. around_one: multiply by 1 + scale (SimSwap) instead of by the scale itself
+    Normalizes first. around_one: multiply by 1 + scale (SimSwap) instead of by the scale itself
     (inswapper). The linear layer gives all scales and then all shifts.
     """
 
@@ -37,7 +37,7 @@ class AdaIn(nn.Module):
         scale, shift = self.linear(identity)[:, :, None, None].chunk(2, dim=1)
         if self._around_one:
             scale = 1 + scale
-        result: torch.Tensor = normalise_instance(x, self._eps) * scale + shift
+        result: torch.Tensor = normalize_instance(x, self._eps) * scale + shift
         return result
 
 

@@ -49,7 +49,7 @@ class ImprovedUnit(nn.Module):
 
 
 class IResNet(nn.Module):
-    """An aligned face N x 3 x 112 x 112, RGB in -1..1 -> embedding N x 512, not normalised.
+    """An aligned face N x 3 x 112 x 112, RGB in -1..1 -> embedding N x 512, not normalized.
 
     layers: 18, 50 or 100. Raises KeyError on another number.
     """

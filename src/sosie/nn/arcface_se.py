@@ -63,7 +63,7 @@ class SeUnit(nn.Module):
 
 
 class SeResNet101(nn.Module):
-    """An aligned face N x 3 x 112 x 112 -> embedding N x 512, not normalised.
+    """An aligned face N x 3 x 112 x 112 -> embedding N x 512, not normalized.
 
     The face is RGB with ImageNet's mean (0.485, 0.456, 0.406) and deviation (0.229, 0.224, 0.225)
     taken out of 0..1.

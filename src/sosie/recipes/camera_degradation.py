@@ -1,4 +1,4 @@
-"""What cameras and codecs do to a face: light, colour, blur, low resolution, noise, compression."""
+"""What cameras and codecs do to a face: light, color, blur, low resolution, noise, compression."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 # Share of the samples to which each is done.
-_COLOURED, _PALE, _SIDE_LIT = 0.8, 0.2, 0.2
+_COLORED, _PALE, _SIDE_LIT = 0.8, 0.2, 0.2
 _BLURRED, _SMALL, _NOISY, _COMPRESSED = 0.2, 0.25, 0.3, 0.1
 _BANK_PX = 256
 
 
 def as_photographed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """A square (uint8, side x side x 3, RGB) under other light, by another camera, from a file."""
-    if rng.random() < _COLOURED:
+    if rng.random() < _COLORED:
         pixels = _relit(pixels, rng)
     if rng.random() < _PALE:
-        grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        gray = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         share = min(1.0, rng.uniform(0.3, 1.5))
-        pixels = np.asarray(cv2.addWeighted(grey, share, pixels, 1 - share, 0), np.uint8)
+        pixels = np.asarray(cv2.addWeighted(gray, share, pixels, 1 - share, 0), np.uint8)
     if rng.random() < _SIDE_LIT:
         pixels = _lit_from_a_side(pixels, rng)
     if rng.random() < _BLURRED:
@@ -38,7 +38,7 @@ def as_photographed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _relit(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Gamma, contrast, brightness and the colour of the light; one in ten is nearly dark."""
+    """Gamma, contrast, brightness and the color of the light; one in ten is nearly dark."""
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
     gamma, contrast = np.exp(rng.normal(0, 0.3)), np.exp(rng.normal(0, 0.2))
     gain = np.exp(rng.normal(0, 0.08, 3))
@@ -90,7 +90,7 @@ def _from_few_pixels(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _noisy(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Grain of a sensor: white, or of the size that a codec leaves; coloured or grey."""
+    """Grain of a sensor: white, or of the size that a codec leaves; colored or gray."""
     side = pixels.shape[0]
     bank = _noise_bank()[int(rng.integers(2))]
     y, x = rng.integers(0, _BANK_PX - side + 1, 2)

@@ -30,7 +30,7 @@ DATA = {
     "given": ("pictures that whoever trained it gave", "that of the pictures"),
     "scikit-image": ("pictures of the package scikit-image", "public domain or free"),
 }
-"""Key of a source of pictures -> its name and licence."""
+"""Key of a source of pictures -> its name and license."""
 
 FACES = ("lfw", "celeba", "ffhq", "stylegan2", "portraits", "youtube")
 """The keys of the sources that are in the face cache."""
@@ -51,13 +51,13 @@ TEACHERS = {
     "sosie_landmarks": ("landmarks.onnx (Sosie)", "Apache-2.0"),
     "fsanet": ("fsanet-1x1 and fsanet-var (FSA-Net)", "MIT"),
 }
-"""Key of a teacher -> its name and licence."""
+"""Key of a teacher -> its name and license."""
 
 _CARRIED = {"sosie", "sosie_landmarks"}
 """Teachers that the package carries itself."""
 
-LICENCE = "Apache-2.0"
-"""Of the weights that Sosie makes. What they were made from, and its licences, is on the card."""
+LICENSE = "Apache-2.0"
+"""Of the weights that Sosie makes. What they were made from, and its licenses, is on the card."""
 
 
 def origins(uses: Mapping[str, str]) -> tuple[tuple[Origin, ...], tuple[Origin, ...]]:
@@ -114,7 +114,7 @@ def draft(
     uses: Mapping[str, str],
     figures: Mapping[str, float],
     remake: str,
-    licence: str = LICENCE,
+    license_name: str = LICENSE,
 ) -> Card:
     """The card of a weight file as it is now."""
     data, teachers = origins(uses)
@@ -123,7 +123,7 @@ def draft(
         file=file.name,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         summary=summary,
-        licence=licence,
+        license=license_name,
         data=data,
         teachers=teachers,
         date=date.today().isoformat(),

@@ -21,7 +21,7 @@ TABLE = {
     "landmarks": "sosie.recipes.landmarks.evaluate",
     "identity": "sosie.recipes.identity.evaluate",
     "parser": "sosie.recipes.parser.evaluate",
-    "film": "sosie.recipes.evaluate_tracking",
+    "video": "sosie.recipes.evaluate_tracking",
     "cost": "sosie.recipes.evaluate_cost",
 }
 """Name of a measurement -> its module. The first four are those of the models."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.detector import Detector
-from sosie.analysis.embedder import Recogniser
+from sosie.analysis.embedder import Embedder
 from sosie.analysis.landmarker import Landmarker
 from sosie.analysis.parser import Parser
 from sosie.models.cards import embedded_names, read_embedded
@@ -59,7 +59,7 @@ class Subject:
 SUBJECTS = (
     Subject("detector", lambda s, p: _detect(Detector(s), p), 1.5, 12.0, DETECTOR_FILE),
     Subject("landmarks", lambda s, p: _read(Landmarker(s), s, p), 5.0, 5.0, LANDMARKER_FILE),
-    Subject("identity", lambda s, p: _embed(Recogniser(s), s, p), 12.0, 15.0, _IDENTITY_FILE),
+    Subject("identity", lambda s, p: _embed(Embedder(s), s, p), 12.0, 15.0, _IDENTITY_FILE),
     Subject("parser", lambda s, p: _parts(Parser(s), s, p), 4.0, 9.0, None),
     Subject("swap", lambda s, p: _correct(s, p), 15.0, 140.0, None),
 )
@@ -140,9 +140,9 @@ def _read(landmarker: Landmarker, session: Session, picture: Pixels) -> Call:
     return lambda: landmarker.read(square)
 
 
-def _embed(recogniser: Recogniser, session: Session, picture: Pixels) -> Call:
+def _embed(embedder: Embedder, session: Session, picture: Pixels) -> Call:
     square = _square(session, picture)
-    return lambda: recogniser.embed(square)
+    return lambda: embedder.embed(square)
 
 
 def _parts(parser: Parser, session: Session, picture: Pixels) -> Call:
@@ -151,7 +151,7 @@ def _parts(parser: Parser, session: Session, picture: Pixels) -> Call:
 
 
 def _correct(session: Session, picture: Pixels) -> Call:
-    """The picture's colours, again and again, for all that the network is shown."""
+    """The picture's colors, again and again, for all that the network is shown."""
     _, height, width, channels = session.inputs["pixels"]
     assert height is not None and width is not None and channels is not None
     shown = np.resize(_resized(picture, width, height), (1, height, width, channels))

@@ -1,4 +1,4 @@
-"""Analysis of film: does every face that the teacher sees have a track, do tracks stay with their
+"""Analysis of video: does every face that the teacher sees have a track, do tracks stay with their
 people, and what does a frame cost."""
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis import embedder
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.analysis.detection import Detection
 from sosie.analysis.parser import FaceParts
-from sosie.analysis.tracking.tracks import TrackedFace, track_film
+from sosie.analysis.tracking.tracks import TrackedFace, track_video
 from sosie.errors import InputError
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import Region
-from sosie.media.video import FilmFrame, open_film
+from sosie.media.video import VideoFrame, open_video
 from sosie.models.session import Session, create_session
 from sosie.recipes.evaluate_table import Row
 from sosie.recipes.teachers import YuNet, teacher_file
@@ -72,15 +72,15 @@ def measure(materials: Materials, limit: int | None) -> list[Row]:
         where = f"on {clip.name}"
         share = 100 * found.covered / max(found.runs, 1)
         rows += [
-            Row("film", f"YuNet's runs of 10 frames that have a track {where}, of {found.runs}",
+            Row("video", f"YuNet's runs of 10 frames that have a track {where}, of {found.runs}",
                 share, None, 100.0, ">=", "%"),
-            Row("film", f"tracks that change person {where}, of {found.tracks}",
+            Row("video", f"tracks that change person {where}, of {found.tracks}",
                 float(found.jumps), None, 0.0, "<=", ""),
         ]  # fmt: skip
     speed = materials.data / "clips" / _SPEED_CLIP
     milliseconds = analysis_ms(speed, limit)
     rows += [
-        Row("film", f"{stage} a frame, one face, 1080p", value, None, bound, "<=", "ms")
+        Row("video", f"{stage} a frame, one face, 1080p", value, None, bound, "<=", "ms")
         for stage, value, bound in (
             *((stage, value, None) for stage, value in milliseconds.items()),
             ("detection, landmarks and identity", sum(milliseconds.values()), 12.0),
@@ -94,7 +94,7 @@ def clip_tracks(clip: Path, teacher: YuNet, identity: Session, limit: int | None
     runs: list[TeacherRun] = []
     tracked: dict[int, dict[int, Face]] = {}
     looks: dict[int, list[FloatArray]] = {}
-    for frame, faces in _tracked(clip, create_analyser(), limit):
+    for frame, faces in _tracked(clip, create_analyzer(), limit):
         pixels = frame.to_rgb()
         _extend(runs, frame.index, teacher.detect(pixels).boxes)
         for one in faces:
@@ -108,11 +108,11 @@ def clip_tracks(clip: Path, teacher: YuNet, identity: Session, limit: int | None
 
 
 def _tracked(
-    clip: Path, analyser: Analyser, limit: int | None
-) -> Iterator[tuple[FilmFrame, tuple[TrackedFace, ...]]]:
-    with open_film(clip) as film:
-        frames = (frame for frame in film.frames() if limit is None or frame.index < limit)
-        yield from track_film(frames, analyser, float(film.info.fps or 25))
+    clip: Path, analyzer: Analyzer, limit: int | None
+) -> Iterator[tuple[VideoFrame, tuple[TrackedFace, ...]]]:
+    with open_video(clip) as video:
+        frames = (frame for frame in video.frames() if limit is None or frame.index < limit)
+        yield from track_video(frames, analyzer, float(video.info.fps or 25))
 
 
 def _extend(runs: list[TeacherRun], index: int, boxes: NDArray[np.float32]) -> None:
@@ -150,8 +150,8 @@ def shown(face: Face, pixels: Pixels) -> Face:
 
 
 def _inside(face: Face, box: NDArray[np.float32]) -> bool:
-    """Whether a face is the one in a box: its centre within, its size alike."""
-    x, y = face.centre
+    """Whether a face is the one in a box: its center within, its size alike."""
+    x, y = face.center
     size = float(max(box[2] - box[0], box[3] - box[1]))
     return bool(box[0] < x < box[2] and box[1] < y < box[3] and 0.5 < face.size_px / size < 2)
 
@@ -178,9 +178,9 @@ def _changes_person(sights: list[FloatArray], identity: Session) -> bool:
 
 
 def analysis_ms(clip: Path, limit: int | None) -> dict[str, float]:
-    """Milliseconds of each part of the analysis a frame, as a film is swapped. The first two
+    """Milliseconds of each part of the analysis a frame, as a video is swapped. The first two
     seconds, which load networks, count as well."""
-    timed = _TimedAnalyser(create_analyser(1))
+    timed = _TimedAnalyzer(create_analyzer(1))
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     frames, known = 0, set()
@@ -196,11 +196,11 @@ def analysis_ms(clip: Path, limit: int | None) -> dict[str, float]:
     return timed.milliseconds(frames)
 
 
-class _TimedAnalyser:
-    """An analyser that counts the seconds of its parts."""
+class _TimedAnalyzer:
+    """An analyzer that counts the seconds of its parts."""
 
-    def __init__(self, analyser: Analyser) -> None:
-        self._analyser = analyser
+    def __init__(self, analyzer: Analyzer) -> None:
+        self._analyzer = analyzer
         self._watch = Stopwatch()
 
     def milliseconds(self, frames: int) -> dict[str, float]:
@@ -211,31 +211,31 @@ class _TimedAnalyser:
 
     @property
     def providers(self) -> Mapping[str, str]:
-        return self._analyser.providers
+        return self._analyzer.providers
 
     def detect(self, pixels: Pixels, *, thorough: bool = True) -> list[Detection]:
         with self._watch("detection"):
-            return self._analyser.detect(pixels, thorough=thorough)
+            return self._analyzer.detect(pixels, thorough=thorough)
 
     def landmarks(self, pixels: Pixels, region: Region) -> Face | None:
         with self._watch("landmarks"):
-            return self._analyser.landmarks(pixels, region)
+            return self._analyzer.landmarks(pixels, region)
 
     def confirm(self, pixels: Pixels, region: Region) -> Face | None:
         with self._watch("detection"):
-            return self._analyser.confirm(pixels, region)
+            return self._analyzer.confirm(pixels, region)
 
     def identify(self, pixels: Pixels, face: Face) -> FloatArray:
         with self._watch("identity"):
-            return self._analyser.identify(pixels, face)
+            return self._analyzer.identify(pixels, face)
 
     def visible(self, pixels: Pixels, landmarks: FloatArray) -> FloatArray:
-        return self._analyser.visible(pixels, landmarks)
+        return self._analyzer.visible(pixels, landmarks)
 
     def parts(self, pixels: Pixels, landmarks: FloatArray) -> FaceParts:
-        return self._analyser.parts(pixels, landmarks)
+        return self._analyzer.parts(pixels, landmarks)
 
-    def analyse(
+    def analyze(
         self,
         pixels: Pixels,
         roi: tuple[int, int, int, int] | None = None,
@@ -243,4 +243,4 @@ class _TimedAnalyser:
         thorough: bool = True,
     ) -> list[Face]:
         with self._watch("detection"):
-            return self._analyser.analyse(pixels, roi, thorough=thorough)
+            return self._analyzer.analyze(pixels, roi, thorough=thorough)

@@ -1,4 +1,4 @@
-"""The face cache: one row a picture that shows a face, cut out, as upright as there, labelled.
+"""The face cache: one row a picture that shows a face, cut out, as upright as there, labeled.
 
 Pictures are read in processes of their own, a part of an archive at a time. Each part is kept, so
 that a run can stop and go on; when all are there they become one array that is mapped, not read.
@@ -103,7 +103,7 @@ class Part:
 
 
 def open_faces(materials: Materials) -> FaceSet:
-    """The cached faces of `materials.data`; they are cut out and labelled first where need be.
+    """The cached faces of `materials.data`; they are cut out and labeled first where need be.
 
     Raises InputError where an archive or a teacher is absent.
     """

@@ -93,11 +93,11 @@ class YuNet:
 class LandmarkTeacher:
     """MediaPipe's face landmarker: 478 points, 52 expression weights, head rotation.
 
-    film_fps: None for pictures that have nothing to do with one another; otherwise the rate of a
-    film, whose frames `look` is given in order: the teacher then follows the face and smooths.
+    video_fps: None for pictures that have nothing to do with one another; otherwise the rate of a
+    video, whose frames `look` is given in order: the teacher then follows the face and smooths.
     """
 
-    def __init__(self, teachers: Path, film_fps: float | None = None) -> None:
+    def __init__(self, teachers: Path, video_fps: float | None = None) -> None:
         path = teacher_file(teachers, LANDMARKER_FILE)
         try:
             import mediapipe
@@ -107,12 +107,12 @@ class LandmarkTeacher:
             ) from error
         vision = mediapipe.tasks.vision
         self._mediapipe = mediapipe
-        self._film_fps, self._frames = film_fps, 0
+        self._video_fps, self._frames = video_fps, 0
         modes = vision.RunningMode
         self._network: Any = vision.FaceLandmarker.create_from_options(
             vision.FaceLandmarkerOptions(
                 base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(path)),
-                running_mode=modes.IMAGE if film_fps is None else modes.VIDEO,
+                running_mode=modes.IMAGE if video_fps is None else modes.VIDEO,
                 output_face_blendshapes=True,
                 output_facial_transformation_matrixes=True,
                 min_face_detection_confidence=0.3,
@@ -130,10 +130,10 @@ class LandmarkTeacher:
         image = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(square)
         )
-        if self._film_fps is None:
+        if self._video_fps is None:
             found = self._network.detect(image)
         else:
-            time_ms = round(1000 * self._frames / self._film_fps)
+            time_ms = round(1000 * self._frames / self._video_fps)
             found = self._network.detect_for_video(image, time_ms)
             self._frames += 1
         if not found.face_landmarks:
@@ -159,8 +159,8 @@ class LandmarkTeacher:
         """
         side = float(max(box[2] - box[0], box[3] - box[1])) * _VIEW
         scale = _VIEW_PX / side
-        centre = (box[:2] + box[2:]) / 2
-        matrix = np.column_stack([np.eye(2) * scale, (_VIEW_PX - 1) / 2 - scale * centre])
+        center = (box[:2] + box[2:]) / 2
+        matrix = np.column_stack([np.eye(2) * scale, (_VIEW_PX - 1) / 2 - scale * center])
         square = alignment.warp(pixels, matrix, _VIEW_PX, _VIEW_PX)
         plain = self.look(square)
         mirrored = None if plain is None else self.look(square[:, ::-1])

@@ -149,7 +149,7 @@ def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Mad
         summary=recipe.summary,
         uses=recipe.uses(),
         figures=figures,
-        licence=recipe.licence,
+        license_name=recipe.license,
         remake=card.remake_command(
             recipe.name,
             begun["settings"],

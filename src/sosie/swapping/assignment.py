@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sosie.analysis.analyzer import Analyser
+from sosie.analysis.analyzer import Analyzer
 from sosie.analysis.selection import SAME_PERSON, select_faces
 from sosie.errors import InputError, NoFaceError, UsageError
 from sosie.media.image import MemoryFile, load_photo, pillow_photo
@@ -106,7 +106,7 @@ def cast(
 
 
 def read_sources(
-    casting: Casting, analyser: Analyser
+    casting: Casting, analyzer: Analyzer
 ) -> tuple[list[PreparedSource], tuple[str, ...]]:
     """The source photos of one person, each with the largest face in it, and their names.
 
@@ -123,16 +123,16 @@ def read_sources(
             names += photos
             continue
         name, photo = load(picture, f"source {number}")
-        found = analyser.analyse(photo.pixels)
+        found = analyzer.analyze(photo.pixels)
         part, face, _ = close_up(photo.pixels, _largest(name, found, photo.pixels))
         # A copy, so that the rest of a large photo can go.
-        read.append(source_of(np.ascontiguousarray(part), face, analyser))
+        read.append(source_of(np.ascontiguousarray(part), face, analyzer))
         names.append(name)
     return read, tuple(names)
 
 
 def read_roles(
-    castings: Sequence[Casting], names: Sequence[tuple[str, ...]], analyser: Analyser
+    castings: Sequence[Casting], names: Sequence[tuple[str, ...]], analyzer: Analyzer
 ) -> tuple[list[Role], list[str]]:
     """The roles, and notes on references that show several people: the largest face counts.
 
@@ -145,11 +145,11 @@ def read_roles(
             roles.append(Role(sources))
             continue
         name, photo = load(casting.reference, f"reference {number}")
-        found = analyser.analyse(photo.pixels)
+        found = analyzer.analyze(photo.pixels)
         face = _largest(name, found, photo.pixels)
         if len(found) > 1:
             notes.append(f"{name} shows {len(found)} faces; the largest is taken for the person.")
-        roles.append(Role(sources, name, analyser.identify(photo.pixels, face)))
+        roles.append(Role(sources, name, analyzer.identify(photo.pixels, face)))
     for a, b in itertools.combinations(roles, 2):
         if a.identity is None or b.identity is None:
             continue

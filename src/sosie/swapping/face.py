@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sosie.analysis import occlusion
-from sosie.analysis.analyzer import Analyser
+from sosie.analysis.analyzer import Analyzer
 from sosie.analysis.parser import FaceParts
 from sosie.blending import paste
 from sosie.blending.composer import ComposeOptions, compose
@@ -68,18 +68,18 @@ class Engine:
     """
 
     def __init__(
-        self, people: Sequence[Sequence[Source]], options: SwapOptions, analyser: Analyser
+        self, people: Sequence[Sequence[Source]], options: SwapOptions, analyzer: Analyzer
     ) -> None:
         """people: the source photos of each person who is put in."""
         self._swapper = load_method(options.method)(options)
-        self._compose = ComposeOptions(options.blend, options.colour, options.mask_feather)
-        self._analyser = analyser
+        self._compose = ComposeOptions(options.blend, options.color, options.mask_feather)
+        self._analyzer = analyzer
         self._prepared = [self._swapper.prepare(photos) for photos in people]
 
     @property
     def license(self) -> str:
         """Of the weights of the method, as its card states it."""
-        return self._swapper.card.licence
+        return self._swapper.card.license
 
     @property
     def providers(self) -> Mapping[str, str]:
@@ -108,7 +108,7 @@ class Engine:
     ) -> Patch:
         with watch("aim"):
             if memory.frames % _LOOK_EVERY == 0:
-                parts = self._analyser.parts(pixels, face.landmarks)
+                parts = self._analyzer.parts(pixels, face.landmarks)
                 memory.parts = occlusion.averaged(memory.parts, parts, memory.frames)
                 memory.visible = occlusion.paintable(memory.parts, face.landmarks)
                 memory.tint = _tint(pixels, face, memory)
@@ -155,16 +155,16 @@ class Engine:
             draft = small.copy()
             crop, swapped = self._swapped(small, there, memory)
             paste.paste(draft, compose(small, crop, swapped, self._compose, memory.tint))
-            read = self._analyser.landmarks(draft, region_of(points))
+            read = self._analyzer.landmarks(draft, region_of(points))
             return None if read is None else read.landmarks
 
         first = memory.frames == 0
         memory.refinement.update(points, drafted, self._swapper.card.drafts, first)
 
 
-def source_of(pixels: Pixels, face: Face, analyser: Analyser) -> Source:
+def source_of(pixels: Pixels, face: Face, analyzer: Analyzer) -> Source:
     """A source photo (RGB, uint8 or uint16) with the face in it, and what lies before that."""
-    parts = analyser.parts(pixels, face.landmarks)
+    parts = analyzer.parts(pixels, face.landmarks)
     view = occlusion.visible(parts, face.landmarks)
     visible = occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
     return Source(pixels, face, visible, parts)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sosie.geometry.morphable_model import Points, canonicalise, face_shape
+from sosie.geometry.morphable_model import Points, canonicalize, face_shape
 from sosie.types import FloatArray
 
 # How much of a miss is corrected at once: less than all, since a reading has errors of its own.
@@ -45,7 +45,7 @@ class Refinement:
 
     def applied(self, target: FloatArray) -> FloatArray:
         """The target's landmarks (478 x 3, pixels) with the correction added."""
-        moved = canonicalise(target, face_shape()).to_picture(self.correction)
+        moved = canonicalize(target, face_shape()).to_picture(self.correction)
         return np.asarray(target + moved, np.float32)
 
     def update(
@@ -79,7 +79,7 @@ def missed(target: FloatArray, seen: FloatArray) -> Points | None:
     if float(np.abs(seen[:, :2] - target[:, :2]).mean()) > _LOST * width_px:
         return None
     shape = face_shape()
-    of_target, of_seen = canonicalise(target, shape), canonicalise(seen, shape)
+    of_target, of_seen = canonicalize(target, shape), canonicalize(seen, shape)
     expression = shape.expression_change(of_seen.points - of_target.points)
     # The rotation from what was seen to the target, in canonical coordinates.
     turn = of_target.rotation @ of_seen.rotation.T

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import Analyser
+from sosie.analysis.analyzer import Analyzer
 from sosie.analysis.tracking.tracks import FaceTracker, Tracked
 from sosie.errors import UsageError
 from sosie.swapping.frame import Assigner, FrameSwapper
@@ -39,7 +39,7 @@ class SwapStream:
         self,
         swapper: FrameSwapper,
         assigner: Assigner,
-        analyser: Analyser,
+        analyzer: Analyzer,
         fps: float,
         lookahead: int,
     ) -> None:
@@ -50,7 +50,7 @@ class SwapStream:
             raise UsageError(f"lookahead must be 0 or more, not {lookahead}.")
         self.lookahead = lookahead
         self._swapper, self._assigner = swapper, assigner
-        self._tracker: FaceTracker[_Frame] = FaceTracker(analyser, float(fps), lookahead)
+        self._tracker: FaceTracker[_Frame] = FaceTracker(analyzer, float(fps), lookahead)
         self._ready: deque[Tracked[_Frame]] = deque()
         self._watch = Stopwatch()
         self._shape: tuple[int, ...] | None = None

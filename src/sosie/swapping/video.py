@@ -1,4 +1,4 @@
-"""One film on its way from file to file."""
+"""One video on its way from file to file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sosie.analysis.analyzer import Analyser
-from sosie.analysis.tracking.tracks import TrackedFace, track_film
+from sosie.analysis.analyzer import Analyzer
+from sosie.analysis.tracking.tracks import TrackedFace, track_video
 from sosie.errors import InterruptedSwapError, NoFaceError
-from sosie.media.encode import FilmWriter
+from sosie.media.encode import VideoWriter
 from sosie.media.prefetch import Stage, prefetch, staged
 from sosie.media.spool import Spool
-from sosie.media.video import Film, FilmFrame
+from sosie.media.video import Video, VideoFrame
 from sosie.options import SwapOptions
 from sosie.output import PendingOutput
 from sosie.stops import stops_held
@@ -25,10 +25,10 @@ from sosie.types import PersonReport, Progress, SkippedFrame, SwapReport, TrackR
 
 # Frames that may wait between two stages: fewer where they are large.
 _QUEUE_FRAMES, _QUEUE_BYTES = 3, 32 << 20
-# For a film that does not tell: only the tracker's sense of time depends on it.
+# For a video that does not tell: only the tracker's sense of time depends on it.
 _UNKNOWN_FPS = 25
 
-_Analysed = tuple[FilmFrame, tuple[TrackedFace, ...]]
+_Analyzed = tuple[VideoFrame, tuple[TrackedFace, ...]]
 
 
 @dataclass
@@ -43,14 +43,14 @@ class _Swapped:
     similarity: float | None = None
 
 
-class FilmJob:
-    """One film: decoded, analysed, swapped and encoded at once, each in a thread."""
+class VideoJob:
+    """One video: decoded, analyzed, swapped and encoded at once, each in a thread."""
 
     def __init__(
         self,
         engine: Engine,
-        analyser: Analyser,
-        film: Film,
+        analyzer: Analyzer,
+        video: Video,
         roles: Sequence[Role],
         options: SwapOptions,
         on_progress: Callable[[Progress], None] | None,
@@ -59,8 +59,8 @@ class FilmJob:
         """roles: as the people of `engine`, in the same order. cancel: stops the job as Ctrl-C
         does where it is set."""
         self._cancel = cancel or threading.Event()
-        self._analyser = analyser
-        self._film, self._options, self._on_progress = film, options, on_progress
+        self._analyzer = analyzer
+        self._video, self._options, self._on_progress = video, options, on_progress
         self._roles = roles
         self._assigner = Assigner([role.identity for role in roles], options.faces)
         self._swapper = FrameSwapper(engine)
@@ -70,10 +70,10 @@ class FilmJob:
         self._watch = Stopwatch()
 
     def run(self, pending: PendingOutput, target: str, output: str) -> SwapReport:
-        """Write the film to `pending`. What was done before Ctrl-C or an error is kept as a part,
+        """Write the video to `pending`. What was done before Ctrl-C or an error is kept as a part,
         and the exception says so."""
         o = self._options
-        with self._film.writer(
+        with self._video.writer(
             pending.path, o.codec, o.crf, o.preset, o.threads, shown=pending.final
         ) as writer:
             try:
@@ -89,12 +89,12 @@ class FilmJob:
                 raise
 
     def _run(
-        self, pending: PendingOutput, writer: FilmWriter, target: str, output: str
+        self, pending: PendingOutput, writer: VideoWriter, target: str, output: str
     ) -> SwapReport:
         with Spool(pending.path) as spool:
-            # Those that are analysed are in the spool, however large.
-            analysed = prefetch(self._analysed(spool), _QUEUE_FRAMES)
-            swapped = staged(analysed, self._swap, min(2, self._queue_frames))
+            # Those that are analyzed are in the spool, however large.
+            analyzed = prefetch(self._analyzed(spool), _QUEUE_FRAMES)
+            swapped = staged(analyzed, self._swap, min(2, self._queue_frames))
             # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and would
             # lose a packet between the encoder and the file.
             with prefetch(self._written(swapped, writer, pending), 1) as counts:
@@ -117,15 +117,15 @@ class FilmJob:
             followed=self._track_reports(),
             people=people,
             skipped=tuple(self._skipped),
-            notes=(*self._film.notes, *writer.notes, *absent_notes(people)),
+            notes=(*self._video.notes, *writer.notes, *absent_notes(people)),
             seconds=seconds,
             fps=writer.frames / max(seconds["total"], 1e-9),
         )
 
     def _written(
-        self, swapped: Stage[FilmFrame], writer: FilmWriter, pending: PendingOutput
+        self, swapped: Stage[VideoFrame], writer: VideoWriter, pending: PendingOutput
     ) -> Iterator[int]:
-        """Writes the film. Yields how many frames are written, after each."""
+        """Writes the video. Yields how many frames are written, after each."""
         with swapped as frames:
             for frame in frames:
                 with self._watch("encode"):
@@ -137,18 +137,18 @@ class FilmJob:
 
     @property
     def _queue_frames(self) -> int:
-        return max(1, min(_QUEUE_FRAMES, _QUEUE_BYTES // self._film.frame_bytes))
+        return max(1, min(_QUEUE_FRAMES, _QUEUE_BYTES // self._video.frame_bytes))
 
-    def _analysed(self, spool: Spool) -> Iterator[_Analysed]:
-        fps = float(self._film.info.fps or _UNKNOWN_FPS)
-        decoded = self._watch.timed("decode", self._film.frames())
+    def _analyzed(self, spool: Spool) -> Iterator[_Analyzed]:
+        fps = float(self._video.info.fps or _UNKNOWN_FPS)
+        decoded = self._watch.timed("decode", self._video.frames())
         # Closed here: after an error its traceback would keep the thread and the file.
         with prefetch(decoded, self._queue_frames) as frames:
             waited = self._watch.timed("waited", frames)
-            tracked = track_film(_put_away(waited, spool), self._analyser, fps)
+            tracked = track_video(_put_away(waited, spool), self._analyzer, fps)
             yield from self._watch.timed("analysis", tracked, without="waited")
 
-    def _swap(self, item: _Analysed) -> FilmFrame:
+    def _swap(self, item: _Analyzed) -> VideoFrame:
         frame, faces = item
         self._seen_faces = self._seen_faces or bool(faces)
         claims = self._assigner.assign(faces)
@@ -162,7 +162,7 @@ class FilmJob:
             self._note(done, frame.time_s)
         return frame
 
-    def _skip(self, frame: FilmFrame, faces: Sequence[TrackedFace]) -> None:
+    def _skip(self, frame: VideoFrame, faces: Sequence[TrackedFace]) -> None:
         if not faces:
             reason = "no face was found"
         elif not self._assigner.by_identity:
@@ -214,32 +214,33 @@ class FilmJob:
     def _report_progress(self, done: int) -> None:
         if self._on_progress is not None:
             fps = done / max(self._watch.elapsed_s, 1e-9)
-            self._on_progress(Progress(done, self._film.expected_frames, fps))
+            self._on_progress(Progress(done, self._video.expected_frames, fps))
 
 
-def _put_away(frames: Iterator[FilmFrame], spool: Spool) -> Iterator[FilmFrame]:
+def _put_away(frames: Iterator[VideoFrame], spool: Spool) -> Iterator[VideoFrame]:
     """The same frames, each put away once it has been looked at: it waits for later ones."""
     for frame in frames:
         yield frame
         frame.put_away(spool)
 
 
-def _kept(writer: FilmWriter, pending: PendingOutput) -> Path | None:
-    """Ends the film after what was written, and keeps that. None where there is nothing to keep."""
+def _kept(writer: VideoWriter, pending: PendingOutput) -> Path | None:
+    """Ends the video after what was written, and keeps that. None where there is nothing to
+    keep."""
     with stops_held():
         try:
             writer.close_partial()
-        except Exception:  # the one that ended the film is what matters
+        except Exception:  # the one that ended the video is what matters
             return None
         return pending.keep_partial() if writer.is_whole and writer.frames else None
 
 
-def _where(writer: FilmWriter, partial: Path) -> str:
+def _where(writer: VideoWriter, partial: Path) -> str:
     count = f"first {writer.frames} frames are" if writer.frames > 1 else "first frame is"
     return f"The {count} in {partial}."
 
 
-def _interrupted(writer: FilmWriter, partial: Path | None) -> InterruptedSwapError:
+def _interrupted(writer: VideoWriter, partial: Path | None) -> InterruptedSwapError:
     if partial is None:
         return InterruptedSwapError("Stopped before the first frame was written; nothing is kept.")
     return InterruptedSwapError(f"Stopped. {_where(writer, partial)}", str(partial))

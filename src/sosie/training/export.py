@@ -118,7 +118,7 @@ def _shrink(graph: onnx.GraphProto, storage: Storage) -> None:
             graph.initializer.append(numpy_helper.from_array(half, stored))
             nodes.append(_cast(stored, tensor.name))
             continue
-        whole, scale = quantised(values)
+        whole, scale = quantized(values)
         graph.initializer.append(numpy_helper.from_array(whole, stored))
         graph.initializer.append(numpy_helper.from_array(scale, f"{tensor.name}/scale"))
         nodes.append(_cast(stored, f"{tensor.name}/whole"))
@@ -128,7 +128,7 @@ def _shrink(graph: onnx.GraphProto, storage: Storage) -> None:
         graph.node.insert(0, node)
 
 
-def quantised(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def quantized(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """int8 values and a scale along the first axis, whose product is nearest to `values`."""
     axes = tuple(range(1, values.ndim))
     scale = np.abs(values).max(axis=axes, keepdims=True) / 127

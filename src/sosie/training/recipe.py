@@ -133,7 +133,7 @@ class Recipe(abc.ABC):
     plan: what is trained by where nothing else is chosen. presets: other plans, by name.
     weight_file: name of the result; None takes that of the network. keeps_snapshot: whether all
     networks, those that only training needs among them, are kept beside it, to be fine-tuned.
-    licence: of the weights. finetuned: set where the networks are trained already.
+    license: of the weights. finetuned: set where the networks are trained already.
     """
 
     name: ClassVar[str]
@@ -143,7 +143,7 @@ class Recipe(abc.ABC):
     presets: ClassVar[Mapping[str, Plan]] = {}
     weight_file: ClassVar[str | None] = None
     keeps_snapshot: ClassVar[bool] = False
-    licence: ClassVar[str] = "Apache-2.0"
+    license: ClassVar[str] = "Apache-2.0"
     finetuned = False
 
     @classmethod

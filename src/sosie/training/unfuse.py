@@ -21,7 +21,7 @@ def unmerged(network: nn.Module, file: Path, pixels: torch.Tensor) -> dict[str, 
 
     network: of the file's architecture, its convolutions without a bias followed by a batch norm
     each, those with one by none; it is changed. pixels: a batch of inputs. Each batch norm gets the
-    statistics that it meets on them, and the scale and offset that undo its normalising, so that
+    statistics that it meets on them, and the scale and offset that undo its normalizing, so that
     training goes on from where the file is. Slopes and the like keep the network's values. Raises
     InputError where the file is of another architecture.
     """

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sosie.analysis.tracking.embeddings import Sight, TrackIdentities, clarity, mean_identity
-from sosie.analysis.tracking.smoothing import neighbourhood
+from sosie.analysis.tracking.smoothing import neighborhood
 from sosie.analysis.tracking.tracker import Follower, Pace, Trail
 from sosie.types import Face
 
@@ -40,15 +40,15 @@ class Told:
 
     def identify(self, pixels: NDArray[np.uint8], face: Face) -> Vector:
         self.looks.append(self._index)
-        return self._answers[face.centre]
+        return self._answers[face.center]
 
     def show(self, *faces: tuple[int, Face, Vector]) -> None:
         """The next frame: for each trail in sight its first number, its face, and whose it is."""
         self._index += 1
-        self._answers = {face.centre: identity for _, face, identity in faces}
+        self._answers = {face.center: identity for _, face, identity in faces}
         for number, face, _ in faces:
             if number not in self._trails:
-                look, around = np.ones(3, np.float32), neighbourhood(face.landmarks)
+                look, around = np.ones(3, np.float32), neighborhood(face.landmarks)
                 self._trails[number] = Trail(number, 0, self._index, self._index, look, around)
                 self.follower.trails.append(self._trails[number])
                 self.follower._next_number = max(self.follower._next_number, number + 1)
@@ -69,7 +69,7 @@ def told() -> Told:
 @pytest.fixture
 def face(model_face: Callable[..., Face]) -> Callable[..., Face]:
     def make(x: float = 100, size_px: float = 120, **pose: float) -> Face:
-        return model_face(unit_px=size_px / 3.2, centre=(x, 120), **pose)
+        return model_face(unit_px=size_px / 3.2, center=(x, 120), **pose)
 
     return make
 
@@ -79,7 +79,7 @@ def test_a_steady_face_is_looked_at_a_few_times_and_never_again(told: Told, face
         told.show((0, face(100 + 0.1 * index), person(0)))
     assert 3 <= len(told.looks) <= 6
     assert told.looks[0] == 0
-    # All within what a film knows ahead, so that the first frame is decided by all of them.
+    # All within what a video knows ahead, so that the first frame is decided by all of them.
     assert told.looks[-1] <= LOOKAHEAD
     assert told.identities.of(0) @ person(0) == pytest.approx(1)
 
@@ -181,7 +181,7 @@ def test_two_who_cross_and_change_tracks_are_parted_when_they_are_clear_again(
     assert [trail.number for trail in told.follower.trails] == [0, 1, 2, 3]
     for trail in told.follower.trails:
         (who,) = np.flatnonzero(told.identities.of(trail.number) > 0.9)
-        left = np.mean([face.centre[0] for face in trail.seen.values()]) < 160
+        left = np.mean([face.center[0] for face in trail.seen.values()]) < 160
         assert who == (0 if left == (trail.number < 2) else 1)
         # Not before they met, and not long after they were apart.
         assert trail.number < 2 or 30 <= trail.first <= 50

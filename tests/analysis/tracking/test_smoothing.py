@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sosie.analysis.tracking.smoothing import REACH_FRAMES, neighbourhood, smooth_at
+from sosie.analysis.tracking.smoothing import REACH_FRAMES, neighborhood, smooth_at
 from sosie.geometry.mesh import LEFT_EYE, RIGHT_EYE
 from sosie.types import Face
 
@@ -26,8 +26,8 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 
 def smoothed(series: np.ndarray) -> np.ndarray:
-    neighbours = neighbourhood(series[0])
-    return np.stack([smooth_at(series, i, neighbours) for i in range(len(series))])
+    neighbors = neighborhood(series[0])
+    return np.stack([smooth_at(series, i, neighbors) for i in range(len(series))])
 
 
 def test_jitter_of_a_still_face(still: np.ndarray) -> None:
@@ -86,11 +86,11 @@ def test_jerk_is_not_smeared(still: np.ndarray) -> None:
 
 def test_turn_and_growth_of_the_head(still: np.ndarray) -> None:
     clean = still.copy()
-    centre = clean[0, :, :2].mean(0)
+    center = clean[0, :, :2].mean(0)
     for i in range(61):
         angle, scale = np.radians(1.5 * i), 1.01**i
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        clean[i, :, :2] = (clean[i, :, :2] - centre) @ turn.T + centre
+        clean[i, :, :2] = (clean[i, :, :2] - center) @ turn.T + center
         clean[i, :, 2] *= scale
     error = np.abs(smoothed(clean + noise(clean.shape)) - clean)[REACH_FRAMES:-REACH_FRAMES]
     # 45 degrees and a third of the size in a second: paths so bent that no line is exact.
@@ -105,15 +105,15 @@ def test_time_backwards_is_the_same_backwards(
     rng = np.random.default_rng(seed)
     series = still[:17] + noise(still[:17].shape, seed)
     series = series + np.cumsum(rng.normal(0, wobble_px, (17, 1, 3)), 0).astype(np.float32)
-    neighbours = neighbourhood(series[0])
-    forward = smooth_at(series, 8, neighbours)
-    backward = smooth_at(series[::-1], 8, neighbours)
+    neighbors = neighborhood(series[0])
+    forward = smooth_at(series, 8, neighbors)
+    backward = smooth_at(series[::-1], 8, neighbors)
     assert np.allclose(forward, backward, atol=1e-3)
 
 
 def test_ends_of_a_track_are_left_alone(still: np.ndarray) -> None:
     series = still + noise(still.shape)
-    neighbours = neighbourhood(series[0])
-    assert np.array_equal(smooth_at(series, 0, neighbours), series[0])
-    assert np.array_equal(smooth_at(series, 60, neighbours), series[60])
-    assert np.array_equal(smooth_at(series[:1], 0, neighbours), series[0])
+    neighbors = neighborhood(series[0])
+    assert np.array_equal(smooth_at(series, 0, neighbors), series[0])
+    assert np.array_equal(smooth_at(series, 60, neighbors), series[60])
+    assert np.array_equal(smooth_at(series[:1], 0, neighbors), series[0])

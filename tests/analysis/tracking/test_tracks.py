@@ -1,4 +1,4 @@
-"""Tracks over generated films: whose face is where, on every frame, and with how much memory."""
+"""Tracks over generated videos: whose face is where, on every frame, and with how much memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import Analyser, make_face
+from sosie.analysis.analyzer import Analyzer, make_face
 from sosie.analysis.detection import Detection
 from sosie.analysis.selection import TrackSelector
-from sosie.analysis.tracking.tracks import TrackedFace, track_film
+from sosie.analysis.tracking.tracks import TrackedFace, track_video
 from sosie.geometry.alignment import transform_points
 from sosie.geometry.head_pose import Region, region_of
 from sosie.types import Face
@@ -27,7 +27,7 @@ Tracked = list[tuple[TrackedFace, ...]]
 
 
 class Frame:
-    """A frame of a film that is only drawn when it is asked for."""
+    """A frame of a video that is only drawn when it is asked for."""
 
     conversions = 0
 
@@ -83,13 +83,13 @@ def stage(
     return Stage(put, people, backdrop(640, 360))
 
 
-def film(draw: Callable[[int], Pixels], count: int) -> Iterator[Frame]:
+def video(draw: Callable[[int], Pixels], count: int) -> Iterator[Frame]:
     for index in range(count):
         yield Frame(lambda index=index: draw(index))
 
 
-def tracks_of(analyser: Analyser, draw: Callable[[int], Pixels], count: int) -> Tracked:
-    result = list(track_film(film(draw, count), analyser, FPS))
+def tracks_of(analyzer: Analyzer, draw: Callable[[int], Pixels], count: int) -> Tracked:
+    result = list(track_video(video(draw, count), analyzer, FPS))
     assert len(result) == count
     return [faces for _, faces in result]
 
@@ -107,7 +107,7 @@ def errors_px(tracked: Tracked, track: int, truths: list[np.ndarray]) -> np.ndar
     )
 
 
-def test_moving_head_has_one_track_without_lag(analyser: Analyser, stage: Stage) -> None:
+def test_moving_head_has_one_track_without_lag(analyzer: Analyzer, stage: Stage) -> None:
     places = [
         (
             "hopper",
@@ -118,7 +118,7 @@ def test_moving_head_has_one_track_without_lag(analyser: Analyser, stage: Stage)
         )
         for i in range(60)
     ]
-    tracked = tracks_of(analyser, lambda i: stage.draw(i, places[i]), 60)
+    tracked = tracks_of(analyzer, lambda i: stage.draw(i, places[i]), 60)
     assert [[face.track for face in faces] for faces in tracked] == [[0]] * 60
     assert not any(face.bridged for faces in tracked for face in faces)
     truths = [stage.truth(*place) for place in places]
@@ -131,7 +131,7 @@ def test_moving_head_has_one_track_without_lag(analyser: Analyser, stage: Stage)
     assert abs(lag_frames) < 0.05
 
 
-def test_jitter_of_a_still_head(analyser: Analyser, stage: Stage) -> None:
+def test_jitter_of_a_still_head(analyzer: Analyzer, stage: Stage) -> None:
     rng = np.random.default_rng(5)
 
     def draw(index: int) -> Pixels:
@@ -139,15 +139,15 @@ def test_jitter_of_a_still_head(analyser: Analyser, stage: Stage) -> None:
         return np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
 
     frames = [draw(i) for i in range(40)]
-    tracked = tracks_of(analyser, lambda i: frames[i], 40)
+    tracked = tracks_of(analyzer, lambda i: frames[i], 40)
     region_of_first = tracked[0][0].face
-    raw = [analyser.landmarks(frame, region_of(region_of_first.landmarks)) for frame in frames]
+    raw = [analyzer.landmarks(frame, region_of(region_of_first.landmarks)) for frame in frames]
     before = np.stack([face.landmarks for face in raw if face is not None])[8:-8, :, :2]
     after = np.stack([faces[0].face.landmarks for faces in tracked])[8:-8, :, :2]
     assert after.std(0).mean() < 0.75 * before.std(0).mean()
 
 
-def test_hidden_face_is_bridged(analyser: Analyser, stage: Stage) -> None:
+def test_hidden_face_is_bridged(analyzer: Analyzer, stage: Stage) -> None:
     places = [("astronaut", 150 + 2.5 * i, 140, 100, 0) for i in range(60)]
 
     def draw(index: int) -> Pixels:
@@ -158,7 +158,7 @@ def test_hidden_face_is_bridged(analyser: Analyser, stage: Stage) -> None:
         picture[60:260, max(x, 0) : max(x + 150, 0)] = 40
         return picture
 
-    tracked = tracks_of(analyser, draw, 60)
+    tracked = tracks_of(analyzer, draw, 60)
     assert [[face.track for face in faces] for faces in tracked] == [[0]] * 60
     hidden = [index for index, faces in enumerate(tracked) if faces[0].bridged]
     assert set(hidden) >= set(range(25, 30))
@@ -166,12 +166,12 @@ def test_hidden_face_is_bridged(analyser: Analyser, stage: Stage) -> None:
     assert errors_px(tracked, 0, [stage.truth(*place) for place in places]).max() < 3.5
 
 
-def test_long_absence_ends_the_track(analyser: Analyser, stage: Stage) -> None:
+def test_long_absence_ends_the_track(analyzer: Analyzer, stage: Stage) -> None:
     def draw(index: int) -> Pixels:
         seen = not 20 <= index < 45
         return stage.draw(index, *([("astronaut", 240, 140, 60, 0)] if seen else []))
 
-    tracked = tracks_of(analyser, draw, 70)
+    tracked = tracks_of(analyzer, draw, 70)
     numbers = [[face.track for face in faces] for faces in tracked]
     assert numbers == [[0]] * 20 + [[]] * 25 + [[1]] * 25
     assert {face.scene for faces in tracked for face in faces} == {0}
@@ -179,18 +179,18 @@ def test_long_absence_ends_the_track(analyser: Analyser, stage: Stage) -> None:
 
 @pytest.mark.parametrize("entrance", [11, 13, 17])
 def test_face_found_late_is_there_from_its_first_frame(
-    analyser: Analyser, stage: Stage, entrance: int
+    analyzer: Analyzer, stage: Stage, entrance: int
 ) -> None:
     def draw(index: int) -> Pixels:
         seen = index >= entrance
         return stage.draw(index, *([("hopper", 240 + index, 140, 90, 0)] if seen else []))
 
-    tracked = tracks_of(analyser, draw, 34)
+    tracked = tracks_of(analyzer, draw, 34)
     assert [len(faces) for faces in tracked] == [0] * entrance + [1] * (34 - entrance)
 
 
 def test_cut_starts_new_tracks(
-    analyser: Analyser,
+    analyzer: Analyzer,
     stage: Stage,
     backdrop: Callable[..., Pixels],
     put: Callable[..., np.ndarray],
@@ -206,7 +206,7 @@ def test_cut_starts_new_tracks(
         put(picture, astronaut, astronaut_face, 240, 135, 110)
         return picture
 
-    tracked = tracks_of(analyser, draw, 42)
+    tracked = tracks_of(analyzer, draw, 42)
     assert [[(f.track, f.scene) for f in faces] for faces in tracked] == (
         [[(0, 0)]] * 15 + [[(1, 1)]] * 15 + [[(2, 2)]] * 12
     )
@@ -216,7 +216,7 @@ def test_cut_starts_new_tracks(
         assert np.abs(points - points.mean(0)).mean() < 0.5
 
 
-def test_people_who_cross_keep_their_numbers(analyser: Analyser, stage: Stage) -> None:
+def test_people_who_cross_keep_their_numbers(analyzer: Analyzer, stage: Stage) -> None:
     def places(index: int) -> tuple[tuple[str, float, float, float, float], ...]:
         # The astronaut passes in front of hopper.
         return (
@@ -224,32 +224,32 @@ def test_people_who_cross_keep_their_numbers(analyser: Analyser, stage: Stage) -
             ("astronaut", 100 + 9 * index, 185, 90, 0),
         )
 
-    tracked = tracks_of(analyser, lambda i: stage.draw(i, *places(i)), 50)
-    first = {int(face.face.centre[0] > 320): face.track for face in tracked[0]}
+    tracked = tracks_of(analyzer, lambda i: stage.draw(i, *places(i)), 50)
+    first = {int(face.face.center[0] > 320): face.track for face in tracked[0]}
     front, behind = first[0], first[1]
     truths = [stage.truth(*places(i)[1]) for i in range(50)]
     assert errors_px(tracked, front, truths).max() < 5
     hopper_late = [face for face in tracked[-1] if face.track != front]
     assert len(hopper_late) == 1
-    assert abs(hopper_late[0].face.centre[0] - places(49)[0][1]) < 10
+    assert abs(hopper_late[0].face.center[0] - places(49)[0][1]) < 10
     assert hopper_late[0].track == behind
     # Never two tracks on one face.
     for faces in tracked:
         for a in faces:
             for b in faces:
-                apart = np.hypot(*np.subtract(a.face.centre, b.face.centre))
+                apart = np.hypot(*np.subtract(a.face.center, b.face.center))
                 assert a is b or a.bridged or b.bridged or apart > 20
 
 
-def test_short_false_alarm_is_no_track(analyser: Analyser, stage: Stage) -> None:
+def test_short_false_alarm_is_no_track(analyzer: Analyzer, stage: Stage) -> None:
     def draw(index: int) -> Pixels:
         seen = index in (20, 21)
         return stage.draw(index, *([("hopper", 240, 140, 60, 0)] if seen else []))
 
-    assert not any(tracks_of(analyser, draw, 40))
+    assert not any(tracks_of(analyzer, draw, 40))
 
 
-def test_memory_is_bounded_and_each_frame_converted_once(analyser: Analyser, stage: Stage) -> None:
+def test_memory_is_bounded_and_each_frame_converted_once(analyzer: Analyzer, stage: Stage) -> None:
     count, most = 90, 0
     alive: weakref.WeakSet[Frame] = weakref.WeakSet()
 
@@ -261,7 +261,7 @@ def test_memory_is_bounded_and_each_frame_converted_once(analyser: Analyser, sta
             yield frame
 
     Frame.conversions = 0
-    for _, faces in track_film(frames(), analyser, FPS):
+    for _, faces in track_video(frames(), analyzer, FPS):
         gc.collect(0)
         most = max(most, len(alive))
         assert len(faces) == 1
@@ -270,48 +270,48 @@ def test_memory_is_bounded_and_each_frame_converted_once(analyser: Analyser, sta
     assert most <= 13 + 7 + 3
 
 
-def test_prominence_knows_who_leaves(analyser: Analyser, stage: Stage) -> None:
+def test_prominence_knows_who_leaves(analyzer: Analyzer, stage: Stage) -> None:
     def draw(index: int) -> Pixels:
         places = [("hopper", 120.0, 140.0, 50.0, 0.0)]
         if index < 22:
             places.append(("astronaut", 350.0, 135.0, 65.0, 0.0))
         return stage.draw(index, *places)
 
-    tracked = tracks_of(analyser, draw, 50)
-    stays, leaves = sorted(tracked[0], key=lambda face: face.face.centre[0])
+    tracked = tracks_of(analyzer, draw, 50)
+    stays, leaves = sorted(tracked[0], key=lambda face: face.face.center[0])
     assert leaves.prominence > stays.prominence
     by_track = {face.track: face for face in tracked[18]}
     assert by_track[leaves.track].prominence < by_track[stays.track].prominence
 
 
-def test_a_face_that_the_edge_cuts_counts_as_what_is_seen(analyser: Analyser, stage: Stage) -> None:
-    """A half face at the edge, though the larger one, is not whom a film is about."""
+def test_a_face_that_the_edge_cuts_counts_as_what_is_seen(analyzer: Analyzer, stage: Stage) -> None:
+    """A half face at the edge, though the larger one, is not whom a video is about."""
 
     def draw(index: int) -> Pixels:
         return stage.draw(
             index, ("astronaut", 8.0, 180.0, 75.0, 0.0), ("hopper", 400.0, 150.0, 65.0, 0.0)
         )
 
-    cut, whole = sorted(tracks_of(analyser, draw, 12)[0], key=lambda face: face.face.centre[0])
+    cut, whole = sorted(tracks_of(analyzer, draw, 12)[0], key=lambda face: face.face.center[0])
     assert cut.face.size_px > 1.05 * whole.face.size_px
     assert cut.area < 0.9 * whole.area
     assert cut.prominence < whole.prominence
     assert TrackSelector("largest").choose((cut, whole)) == (whole,)
 
 
-def test_film_without_faces_and_without_frames(analyser: Analyser, stage: Stage) -> None:
-    assert not any(tracks_of(analyser, lambda i: stage.draw(i), 30))
-    assert tracks_of(analyser, lambda i: stage.draw(i), 0) == []
+def test_video_without_faces_and_without_frames(analyzer: Analyzer, stage: Stage) -> None:
+    assert not any(tracks_of(analyzer, lambda i: stage.draw(i), 30))
+    assert tracks_of(analyzer, lambda i: stage.draw(i), 0) == []
 
 
-def test_16_bit_film(analyser: Analyser, stage: Stage) -> None:
+def test_16_bit_video(analyzer: Analyzer, stage: Stage) -> None:
     def draw(index: int) -> NDArray[np.uint16]:
         return stage.draw(index, ("hopper", 240, 135, 110, 0)).astype(np.uint16) * 257
 
-    assert [len(faces) for faces in tracks_of(analyser, draw, 12)] == [1] * 12
+    assert [len(faces) for faces in tracks_of(analyzer, draw, 12)] == [1] * 12
 
 
-def test_clip_of_real_people(analyser: Analyser, shared_data) -> None:
+def test_clip_of_real_people(analyzer: Analyzer, shared_data) -> None:
     """Four seconds of a talking head: one track, nowhere interrupted."""
     path = shared_data / "clips" / "talk_d19.mp4"
     capture = cv2.VideoCapture(str(path))
@@ -322,12 +322,12 @@ def test_clip_of_real_people(analyser: Analyser, shared_data) -> None:
             break
         frames.append(Frame(lambda picture=picture: picture[..., ::-1].copy()))
     capture.release()
-    result = list(track_film(iter(frames), analyser, FPS))
+    result = list(track_video(iter(frames), analyzer, FPS))
     assert [[face.track for face in faces] for _, faces in result] == [[0]] * len(frames)
 
 
 class Blinking:
-    """An analyser that knows where the faces are, and misses some of them at random."""
+    """An analyzer that knows where the faces are, and misses some of them at random."""
 
     def __init__(self, truth: list[list[Face]], seed: int) -> None:
         self._truth = truth
@@ -353,7 +353,7 @@ class Blinking:
     def identify(self, pixels: Pixels, face: Face) -> NDArray[np.float32]:
         return np.eye(1, 512, dtype=np.float32)[0]
 
-    def analyse(self, pixels: Pixels, roi: object = None, *, thorough: bool = True) -> list[Face]:
+    def analyze(self, pixels: Pixels, roi: object = None, *, thorough: bool = True) -> list[Face]:
         raise NotImplementedError
 
 
@@ -373,7 +373,7 @@ def test_tracks_have_no_gaps_whatever_is_missed(
     fps: float,
 ) -> None:
     rng = np.random.default_rng(seed)
-    shape = astronaut_face.landmarks - (*astronaut_face.centre, 0)
+    shape = astronaut_face.landmarks - (*astronaut_face.center, 0)
     place, speed = rng.uniform(100, 250, (people, 2)), rng.normal(0, 6, (people, 2))
     shown = np.ones(people, bool)
     truth = []
@@ -393,7 +393,7 @@ def test_tracks_have_no_gaps_whatever_is_missed(
 
     indices: dict[int, list[int]] = {}
     scenes: dict[int, set[int]] = {}
-    result = list(track_film(film(draw, count), Blinking(truth, seed), fps))
+    result = list(track_video(video(draw, count), Blinking(truth, seed), fps))
     for index, (frame, faces) in enumerate(result):
         assert frame.to_rgb()[0, 0, 0] == index
         for face in faces:

@@ -1,4 +1,4 @@
-"""Photos and films of two people to extract faces from."""
+"""Photos and videos of two people to extract faces from."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 
 
 @pytest.fixture(scope="session")
-def analyser() -> Analyser:
-    return create_analyser(1)
+def analyzer() -> Analyzer:
+    return create_analyzer(1)
 
 
-def _write_film(path: Path, frames: Iterable[NDArray[np.uint8]]) -> Path:
+def _write_video(path: Path, frames: Iterable[NDArray[np.uint8]]) -> Path:
     """H.264 at 25 frames a second."""
     with av.open(str(path), "w") as container:
         stream = None
@@ -37,12 +37,12 @@ def _write_film(path: Path, frames: Iterable[NDArray[np.uint8]]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def write_film() -> Callable[..., Path]:
-    return _write_film
+def write_video() -> Callable[..., Path]:
+    return _write_video
 
 
 @pytest.fixture(scope="session")
-def film_path(astronaut, hopper, tmp_path_factory) -> Path:
+def video_path(astronaut, hopper, tmp_path_factory) -> Path:
     """40 frames of the astronaut, who comes nearer, then 40 of Grace Hopper, who moves: 256 px."""
 
     def frames() -> Iterable[NDArray[np.uint8]]:
@@ -53,7 +53,7 @@ def film_path(astronaut, hopper, tmp_path_factory) -> Path:
         for k in range(40):
             yield hopper[60 + k : 316 + k, 120 + k : 376 + k]
 
-    return _write_film(tmp_path_factory.mktemp("film") / "two people.mp4", frames())
+    return _write_video(tmp_path_factory.mktemp("film") / "two people.mp4", frames())
 
 
 @pytest.fixture(scope="session")

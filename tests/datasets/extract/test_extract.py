@@ -45,17 +45,17 @@ def state(folder):
 
 
 @pytest.fixture(scope="module")
-def whole(film_path, photos_path, tmp_path_factory):
-    """A set of the film and both photos, made in one go."""
+def whole(video_path, photos_path, tmp_path_factory):
+    """A set of the video and both photos, made in one go."""
     folder = tmp_path_factory.mktemp("whole") / "set"
-    return extract(inputs_of(film_path, photos_path), folder, OPTIONS), folder
+    return extract(inputs_of(video_path, photos_path), folder, OPTIONS), folder
 
 
-def inputs_of(film_path, photos_path):
-    return of_paths(film_path, photos_path / "astronaut.png", photos_path / "inner" / "hopper.jpg")
+def inputs_of(video_path, photos_path):
+    return of_paths(video_path, photos_path / "astronaut.png", photos_path / "inner" / "hopper.jpg")
 
 
-def test_a_film_and_photos_become_a_set(whole, film_path):
+def test_a_video_and_photos_become_a_set(whole, video_path):
     report, folder = whole
     store = FaceStore.open(folder)
     assert (report.inputs, report.frames, report.faces, report.total) == (3, 80, 22, 22)
@@ -92,12 +92,12 @@ def test_the_same_person_has_one_identity_and_the_other_another(whole):
     assert alike[:10, 20].min() > 0.5 > alike[:10, 10:20].max()
 
 
-def test_a_second_run_changes_nothing(whole, film_path, photos_path, tmp_path):
+def test_a_second_run_changes_nothing(whole, video_path, photos_path, tmp_path):
     _, folder = whole
     again = tmp_path / "set"
     shutil.copytree(folder, again)
     before = state(again)
-    report = extract(inputs_of(film_path, photos_path), again, OPTIONS)
+    report = extract(inputs_of(video_path, photos_path), again, OPTIONS)
     assert (report.inputs, report.skipped, report.faces, report.total) == (0, 3, 0, 22)
     assert state(again) == before
 
@@ -127,12 +127,12 @@ class Stop:
     ],
 )
 def test_a_run_that_is_stopped_again_and_again_makes_the_same_set(
-    whole, film_path, photos_path, tmp_path, monkeypatch, name, calls, before
+    whole, video_path, photos_path, tmp_path, monkeypatch, name, calls, before
 ):
     monkeypatch.setattr(videos, "COMMIT_S", 0.0)
     monkeypatch.setattr(photos, "COMMIT_S", 0.0)
     _, folder = whole
-    inputs = inputs_of(film_path, photos_path)
+    inputs = inputs_of(video_path, photos_path)
     done = tmp_path / "set"
     for call in calls:
         function = getattr(writer.Shelf, name)
@@ -145,52 +145,52 @@ def test_a_run_that_is_stopped_again_and_again_makes_the_same_set(
     assert state(done) == state(folder)
 
 
-def test_a_film_is_taken_up_where_it_was_left(film_path, tmp_path, monkeypatch):
+def test_a_video_is_taken_up_where_it_was_left(video_path, tmp_path, monkeypatch):
     monkeypatch.setattr(videos, "COMMIT_S", 0.0)
     stop = Stop(writer.Shelf.commit, 12, True)
     monkeypatch.setattr(writer.Shelf, "commit", lambda *given: stop(*given))
     with pytest.raises(InterruptedDatasetError):
-        extract(of_paths(film_path), tmp_path / "set", OPTIONS)
+        extract(of_paths(video_path), tmp_path / "set", OPTIONS)
     monkeypatch.undo()
-    report = extract(of_paths(film_path), tmp_path / "set", OPTIONS)
+    report = extract(of_paths(video_path), tmp_path / "set", OPTIONS)
     assert 20 < report.frames < 50
     assert report.total == 20
     assert report.faces < 12
 
 
 def test_other_options_are_refused_in_the_middle_and_noted_at_the_end(
-    whole, film_path, tmp_path, monkeypatch
+    whole, video_path, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(videos, "COMMIT_S", 0.0)
     stop = Stop(writer.Shelf.commit, 4, False)
     monkeypatch.setattr(writer.Shelf, "commit", lambda *given: stop(*given))
     with pytest.raises(InterruptedDatasetError):
-        extract(of_paths(film_path), tmp_path / "set", OPTIONS)
+        extract(of_paths(video_path), tmp_path / "set", OPTIONS)
     monkeypatch.undo()
     other = dataclasses.replace(OPTIONS, every=2)
     with pytest.raises(UsageError, match="half done with every 4"):
-        extract(of_paths(film_path), tmp_path / "set", other)
+        extract(of_paths(video_path), tmp_path / "set", other)
     _, folder = whole
     shutil.copytree(folder, tmp_path / "done")
-    report = extract(of_paths(film_path), tmp_path / "done", other)
-    assert report.notes == (f"{film_path} was done before with every 4; it is not read again.",)
+    report = extract(of_paths(video_path), tmp_path / "done", other)
+    assert report.notes == (f"{video_path} was done before with every 4; it is not read again.",)
     with pytest.raises(UsageError, match="made with size_px 112, not 256"):
-        extract(of_paths(film_path), folder, dataclasses.replace(OPTIONS, size_px=256))
+        extract(of_paths(video_path), folder, dataclasses.replace(OPTIONS, size_px=256))
 
 
-def test_near_identical_pictures_are_thinned(film_path, tmp_path):
+def test_near_identical_pictures_are_thinned(video_path, tmp_path):
     thin = dataclasses.replace(OPTIONS, per_second=2.0)
-    report = extract(of_paths(film_path), tmp_path / "a", thin)
+    report = extract(of_paths(video_path), tmp_path / "a", thin)
     # Half seconds in which either person is seen: three of the first, four of the second.
     assert report.faces == 7
     assert report.thinned == 13
     thin = dataclasses.replace(OPTIONS, min_distance=64)
-    report = extract(of_paths(film_path), tmp_path / "b", thin)
+    report = extract(of_paths(video_path), tmp_path / "b", thin)
     assert report.faces == 2
 
 
-def test_frames_by_rate(film_path, tmp_path):
-    extract(of_paths(film_path), tmp_path / "a", dataclasses.replace(OPTIONS, fps=5.0))
+def test_frames_by_rate(video_path, tmp_path):
+    extract(of_paths(video_path), tmp_path / "a", dataclasses.replace(OPTIONS, fps=5.0))
     assert FaceStore.open(tmp_path / "a").read(["frame"])["frame"].tolist() == list(range(0, 80, 5))
 
 
@@ -227,25 +227,29 @@ def test_other_formats(astronaut_path, tmp_path, kind):
         assert picture.format == {"jpg": "JPEG", "webp": "WEBP"}[kind]
 
 
-def test_names_that_clash_get_a_number(film_path, astronaut_path, tmp_path):
+def test_names_that_clash_get_a_number(video_path, astronaut_path, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    shutil.copy(film_path, tmp_path / "a" / "Film.mp4")
-    cut = film_path.read_bytes()
-    (tmp_path / "b" / "film.mp4").write_bytes(cut + b"\0" * 64)
-    shutil.copy(film_path, tmp_path / "b" / "copy.mp4")
-    names = [tmp_path / "a" / "Film.mp4", tmp_path / "b" / "film.mp4", tmp_path / "b" / "copy.mp4"]
+    shutil.copy(video_path, tmp_path / "a" / "Video.mp4")
+    cut = video_path.read_bytes()
+    (tmp_path / "b" / "video.mp4").write_bytes(cut + b"\0" * 64)
+    shutil.copy(video_path, tmp_path / "b" / "copy.mp4")
+    names = [
+        tmp_path / "a" / "Video.mp4",
+        tmp_path / "b" / "video.mp4",
+        tmp_path / "b" / "copy.mp4",
+    ]
     sparse = dataclasses.replace(OPTIONS, every=40)
     report = extract(of_paths(*names), tmp_path / "set", sparse)
-    assert sorted(p.name for p in (tmp_path / "set" / "faces").iterdir()) == ["Film", "film-2"]
+    assert sorted(p.name for p in (tmp_path / "set" / "faces").iterdir()) == ["Video", "video-2"]
     # The copy has the content of the first.
     assert (report.inputs, report.skipped, report.total) == (2, 1, 4)
 
 
-def test_one_bad_film_does_not_stop_the_others(film_path, astronaut_path, tmp_path):
+def test_one_bad_video_does_not_stop_the_others(video_path, astronaut_path, tmp_path):
     bad, cut = tmp_path / "bad.mp4", tmp_path / "cut.mp4"
     bad.write_bytes(b"no film at all")
-    content = film_path.read_bytes()
+    content = video_path.read_bytes()
     cut.write_bytes(content[: len(content) // 2])
     absent = tmp_path / "absent.mp4"
     photo = tmp_path / "photo.png"
@@ -263,11 +267,11 @@ def test_one_bad_film_does_not_stop_the_others(film_path, astronaut_path, tmp_pa
         assert report.total == 1
 
 
-def test_what_was_read_before_the_damage_is_kept(film_path, tmp_path, monkeypatch):
+def test_what_was_read_before_the_damage_is_kept(video_path, tmp_path, monkeypatch):
     from sosie.errors import InputError
-    from sosie.media.video import Film
+    from sosie.media.video import Video
 
-    frames = Film.frames
+    frames = Video.frames
 
     def damaged(self):
         for frame in frames(self):
@@ -275,9 +279,9 @@ def test_what_was_read_before_the_damage_is_kept(film_path, tmp_path, monkeypatc
                 raise InputError("two people.mp4 is damaged at 1.20 s.")
             yield frame
 
-    monkeypatch.setattr(Film, "frames", damaged)
+    monkeypatch.setattr(Video, "frames", damaged)
     for _ in range(2):
-        report = extract(of_paths(film_path), tmp_path / "set", OPTIONS)
+        report = extract(of_paths(video_path), tmp_path / "set", OPTIONS)
         assert [f.error for f in report.failures] == ["two people.mp4 is damaged at 1.20 s."]
         assert FaceStore.open(tmp_path / "set").read(["frame"])["frame"].tolist() == list(
             range(0, 29, 4)
@@ -285,7 +289,7 @@ def test_what_was_read_before_the_damage_is_kept(film_path, tmp_path, monkeypatc
 
 
 def test_a_full_disk_stops_the_run_and_it_goes_on_later(
-    whole, film_path, photos_path, tmp_path, monkeypatch
+    whole, video_path, photos_path, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(videos, "COMMIT_S", 0.0)
     written = []
@@ -299,7 +303,7 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_later(
         return real(self, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    inputs = inputs_of(film_path, photos_path)
+    inputs = inputs_of(video_path, photos_path)
     with pytest.raises(OutputError, match="disk is full"):
         extract(inputs, tmp_path / "set", OPTIONS)
     monkeypatch.undo()
@@ -326,18 +330,18 @@ def test_no_face_leaves_no_set(tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-def test_pictures_moved_by_hand_stay_where_they_are(whole, film_path, photos_path, tmp_path):
+def test_pictures_moved_by_hand_stay_where_they_are(whole, video_path, photos_path, tmp_path):
     _, folder = whole
     moved = tmp_path / "set"
     shutil.copytree(folder, moved)
     (moved / "faces" / "two people").rename(moved / "faces" / "both")
-    report = extract(inputs_of(film_path, photos_path), moved, OPTIONS)
+    report = extract(inputs_of(video_path, photos_path), moved, OPTIONS)
     assert report.synced.moved == 20
     assert set(FaceStore.open(moved).read(["person"])["person"][:20]) == {"both"}
     assert not (moved / "faces" / "two people").exists()
 
 
-def test_threads_change_nothing(whole, film_path, photos_path, tmp_path):
-    inputs = inputs_of(film_path, photos_path)
+def test_threads_change_nothing(whole, video_path, photos_path, tmp_path):
+    inputs = inputs_of(video_path, photos_path)
     extract(inputs, tmp_path / "set", dataclasses.replace(OPTIONS, threads=3))
     assert state(tmp_path / "set")[:2] == state(whole[1])[:2]

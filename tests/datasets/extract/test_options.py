@@ -61,7 +61,7 @@ def test_the_smallest_face_in_pixels_or_as_a_share():
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("a film", "a film"),
+        ("a video", "a video"),
         ("../x", "_x"),
         ("a/b\\c:d", "a_b_c_d"),
         ("..", "unnamed"),

@@ -20,11 +20,11 @@ OPTIONS = ExtractOptions(size_px=256)
 
 
 @pytest.fixture
-def judged(analyser):
+def judged(analyzer):
     """The largest face of a picture, as it was found."""
 
     def judge(pixels, **options):
-        one = look(pixels, analyser, dataclasses.replace(OPTIONS, **options))
+        one = look(pixels, analyzer, dataclasses.replace(OPTIONS, **options))
         return max(one.faces, key=lambda found: found.face.size_px)
 
     return judge
@@ -45,7 +45,7 @@ def smeared(pixels, length_px, upright):
 
 
 def hidden(pixels, face, points):
-    """A grey board in front of these points of the face."""
+    """A gray board in front of these points of the face."""
     low, high = face.landmarks[points, :2].min(0), face.landmarks[points, :2].max(0)
     board = pixels.copy()
     (x0, y0), (x1, y1) = (low - 8).astype(int), (high + 8).astype(int)

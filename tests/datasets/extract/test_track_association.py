@@ -14,7 +14,7 @@ ANNA, BO, CY = (v / np.linalg.norm(v) for v in RNG.normal(size=(3, 512)).astype(
 def face(x, identity, size=100.0):
     """A face of that size with its middle at (x, 0), as far as linking looks at it."""
     noisy = identity + RNG.normal(size=512).astype(np.float32) * 0.02
-    seen = SimpleNamespace(centre=(float(x), 0.0), size_px=size)
+    seen = SimpleNamespace(center=(float(x), 0.0), size_px=size)
     return SimpleNamespace(face=seen, identity=np.float32(noisy / np.linalg.norm(noisy)))
 
 

@@ -25,10 +25,10 @@ def _people(
     common = _unit(rng.normal(size=512))
     own = {name: _unit(rng.normal(size=512)) for name in counts}
     names = rng.permutation([name for name, number in counts.items() for _ in range(number)])
-    centres = np.stack([_unit(np.sqrt(0.3) * common + np.sqrt(0.7) * own[name]) for name in names])
-    noise = rng.normal(size=centres.shape)
+    centers = np.stack([_unit(np.sqrt(0.3) * common + np.sqrt(0.7) * own[name]) for name in names])
+    noise = rng.normal(size=centers.shape)
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    found = centres + spread * noise
+    found = centers + spread * noise
     found /= np.linalg.norm(found, axis=1, keepdims=True)
     return found.astype(np.float32), names
 

@@ -142,7 +142,7 @@ def test_of_a_set(people, face_set):
 
 
 def test_of_folders(tmp_path, astronaut_path, hopper_path):
-    from sosie.analysis.analyzer import create_analyser
+    from sosie.analysis.analyzer import create_analyzer
 
     for name, photo in (("eileen", astronaut_path), ("grace", hopper_path)):
         (tmp_path / name / "deeper").mkdir(parents=True)
@@ -150,13 +150,13 @@ def test_of_folders(tmp_path, astronaut_path, hopper_path):
     (tmp_path / "grace/broken.jpg").write_bytes(b"no")
     (tmp_path / "grace/.hidden.jpg").write_bytes(b"no")
     (tmp_path / "grace/notes.txt").write_text("notes")
-    found, notes = samples_of_folders(tmp_path, create_analyser(1))
+    found, notes = samples_of_folders(tmp_path, create_analyzer(1))
     assert found.names == ["eileen", "grace"]
     assert len(set(found.groups)) == 2
     assert len(notes) == 1
     assert "broken.jpg" in notes[0]
     assert len(photos_in(tmp_path)) == 3
     with pytest.raises(InputError, match="no folder"):
-        samples_of_folders(tmp_path / "none", create_analyser(1))
+        samples_of_folders(tmp_path / "none", create_analyzer(1))
     with pytest.raises(InputError, match="holds no folders"):
-        samples_of_folders(tmp_path / "eileen/deeper", create_analyser(1))
+        samples_of_folders(tmp_path / "eileen/deeper", create_analyzer(1))

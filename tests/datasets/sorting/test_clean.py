@@ -50,7 +50,7 @@ def test_looking_changes_nothing(mixed, whereabouts):
 
 
 def test_of_doubles_the_largest_is_kept(people, face_set):
-    """Two films show the same picture; a third face has the same hash and another identity."""
+    """Two videos show the same picture; a third face has the same hash and another identity."""
     identities, names = people({"anna": 6, "ben": 1}, spread=0.6)
     names = ["anna"] * 7
     identities[1] = identities[0]

@@ -14,7 +14,7 @@ from scipy.spatial.distance import squareform
 from sosie.datasets import linkage as module
 from sosie.datasets import nearest_neighbors, scratch_arrays
 from sosie.datasets.linkage import CUT, FLOOR, cut, linkage
-from sosie.datasets.nearest_neighbors import neighbours
+from sosie.datasets.nearest_neighbors import neighbors
 from sosie.datasets.reciprocal_neighbors import contexts
 from sosie.datasets.scratch_arrays import Scratch
 from sosie.errors import OutputError
@@ -106,9 +106,9 @@ def test_hardly_any_faces(people, number):
     assert len(cut(np.arange(number), merges, CUT)) == number
 
 
-def test_neighbours_are_the_most_alike(people):
+def test_neighbors_are_the_most_alike(people):
     identities, _ = people(COUNTS)
-    rows, cosines = neighbours(stored(identities), 5)
+    rows, cosines = neighbors(stored(identities), 5)
     alike = identities @ identities.T
     assert (rows[:, 0] == np.arange(len(rows))).all()
     np.testing.assert_allclose(cosines, -np.sort(-alike, 1)[:, :5], atol=1e-5)
@@ -123,7 +123,7 @@ def test_arrays_on_disk_give_the_same(people, monkeypatch):
 
 
 @pytest.mark.parametrize("known", [1, 2, 5])
-def test_how_many_neighbours_are_known_changes_nothing(people, monkeypatch, known):
+def test_how_many_neighbors_are_known_changes_nothing(people, monkeypatch, known):
     """What is not known of others is searched for where it matters."""
     identities, _ = people({f"p{k}": 3 + k for k in range(12)}, 0.8, seed=4)
     whole = linkage(identities)

@@ -109,8 +109,8 @@ def test_the_sheet_spreads_over_the_range():
 
 def test_the_sheet_shows_its_pictures(tmp_path):
     paths = [tmp_path / f"{k}.png" for k in range(3)]
-    for path, colour in zip(paths, [(200, 0, 0), (0, 200, 0), (0, 0, 200)], strict=True):
-        Image.new("RGB", (40, 40), colour).save(path)
+    for path, color in zip(paths, [(200, 0, 0), (0, 200, 0), (0, 0, 200)], strict=True):
+        Image.new("RGB", (40, 40), color).save(path)
     paths[1].write_bytes(b"broken")
     address, width, height = contact_sheet(paths, 2)
     data = base64.b64decode(address.removeprefix("data:image/jpeg;base64,"))

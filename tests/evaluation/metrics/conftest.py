@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import sosie
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.evaluation.metric import Readings, Settings
 from sosie.evaluation.metrics import load_figures
 from sosie.evaluation.sample import Look, Triple, look_at
@@ -20,27 +20,27 @@ Picture = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="session")
-def analyser() -> Analyser:
-    return create_analyser(1)
+def analyzer() -> Analyzer:
+    return create_analyzer(1)
 
 
 @pytest.fixture(scope="session")
-def astronaut_look(astronaut: Picture, analyser: Analyser) -> Look:
-    return look_at(astronaut, "astronaut", analyser)
+def astronaut_look(astronaut: Picture, analyzer: Analyzer) -> Look:
+    return look_at(astronaut, "astronaut", analyzer)
 
 
 @pytest.fixture(scope="session")
-def hopper_look(hopper: Picture, analyser: Analyser) -> Look:
-    return look_at(hopper, "hopper", analyser)
+def hopper_look(hopper: Picture, analyzer: Analyzer) -> Look:
+    return look_at(hopper, "hopper", analyzer)
 
 
 @pytest.fixture(scope="session")
 def swapped(
-    astronaut: Picture, astronaut_look: Look, hopper_look: Look, analyser: Analyser
+    astronaut: Picture, astronaut_look: Look, hopper_look: Look, analyzer: Analyzer
 ) -> Triple:
     """Grace Hopper's face in the astronaut's place, by the method `mesh`."""
     result = sosie.swap_image(hopper_look.pixels, astronaut, method="mesh").image
-    look = look_at(result, "result", analyser, near=astronaut_look.face)
+    look = look_at(result, "result", analyzer, near=astronaut_look.face)
     return Triple(hopper_look, astronaut_look, look)
 
 
@@ -72,7 +72,7 @@ def pictures(model_face: Callable[..., Face]) -> Callable[..., Triple]:
 
     def make(target: Picture, result: Picture, unit_px: float = 30) -> Triple:
         height, width = target.shape[:2]
-        face = model_face(unit_px=unit_px, centre=(width / 2, height / 2))
+        face = model_face(unit_px=unit_px, center=(width / 2, height / 2))
         looks = [
             Look(pixels, name, face)
             for name, pixels in (("source", target), ("target", target), ("result", result))

@@ -43,12 +43,12 @@ def test_psnr_is_that_of_scikit_image(pictures, measured):
 
 
 def test_ssim_is_that_of_scikit_image(astronaut):
-    grey = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
-    soft = cv2.GaussianBlur(grey, (0, 0), 1.0)
+    gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
+    soft = cv2.GaussianBlur(gray, (0, 0), 1.0)
     _, wanted = structural_similarity(
-        grey, soft, data_range=255, gaussian_weights=True, use_sample_covariance=False, full=True
+        gray, soft, data_range=255, gaussian_weights=True, use_sample_covariance=False, full=True
     )
-    found = ssim_map(grey, soft)
+    found = ssim_map(gray, soft)
     inner = np.s_[8:-8, 8:-8]
     assert np.abs(found - wanted)[inner].max() < 1e-3
 

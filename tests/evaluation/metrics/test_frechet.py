@@ -10,7 +10,7 @@ import pytest
 from sosie.errors import InputError, UnavailableError
 from sosie.evaluation.metric import Missing, Settings, Traits
 from sosie.evaluation.metrics import frechet
-from sosie.evaluation.own_features import own_view, standardised
+from sosie.evaluation.own_features import own_view, standardized
 from sosie.evaluation.recognition import aligned
 from sosie.evaluation.sample import Look, Triple
 from sosie.evaluation.weight_files import FOLDER_VARIABLE
@@ -62,7 +62,7 @@ def test_a_known_shift_in_deviations_of_the_targets():
 def test_a_plain_channel_does_no_harm():
     x = np.random.default_rng(0).normal(size=(40, 3))
     x[:, 1] = 2
-    assert np.isfinite(standardised(x.astype(np.float32), x.astype(np.float32))).all()
+    assert np.isfinite(standardized(x.astype(np.float32), x.astype(np.float32))).all()
     assert own(traits_of(x, x))["frechet_own"] == pytest.approx(0, abs=1e-4)
 
 

@@ -12,9 +12,9 @@ def plain(level, side=200):
 
 
 def apart(one, other):
-    """CIE 1976 difference of two colours."""
-    colours = np.array([[one, other]], np.uint8)
-    lab = rgb2lab(colours)[0]
+    """CIE 1976 difference of two colors."""
+    colors = np.array([[one, other]], np.uint8)
+    lab = rgb2lab(colors)[0]
     return float(np.linalg.norm(lab[0] - lab[1]))
 
 
@@ -22,10 +22,10 @@ def test_equal_pictures_are_perfect(untouched, measured):
     assert measured("light", untouched) == {"light_error": 0, "shading_error": 0}
 
 
-@pytest.mark.parametrize("colour", [(150, 150, 150), (60, 60, 60), (140, 110, 100)])
-def test_a_plain_change_of_colour(colour, pictures, measured):
-    found = measured("light", pictures(plain(120), plain(colour)))
-    assert found["light_error"] == pytest.approx(apart((120,) * 3, colour), rel=0.02)
+@pytest.mark.parametrize("color", [(150, 150, 150), (60, 60, 60), (140, 110, 100)])
+def test_a_plain_change_of_color(color, pictures, measured):
+    found = measured("light", pictures(plain(120), plain(color)))
+    assert found["light_error"] == pytest.approx(apart((120,) * 3, color), rel=0.02)
     assert found["shading_error"] == pytest.approx(0, abs=0.05)
 
 

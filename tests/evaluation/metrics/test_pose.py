@@ -33,10 +33,10 @@ def test_more_turn_is_more_error(model_face, faces, measured):
     assert np.all(np.diff(found) > 3)
 
 
-def test_a_picture_that_is_turned_raises_the_error(astronaut, astronaut_look, analyser, measured):
-    turn = cv2.getRotationMatrix2D(astronaut_look.face.centre, -15, 1)
+def test_a_picture_that_is_turned_raises_the_error(astronaut, astronaut_look, analyzer, measured):
+    turn = cv2.getRotationMatrix2D(astronaut_look.face.center, -15, 1)
     turned = cv2.warpAffine(astronaut, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE)
-    result = look_at(turned, "turned", analyser, near=astronaut_look.face)
+    result = look_at(turned, "turned", analyzer, near=astronaut_look.face)
     found = measured("pose", Triple(astronaut_look, astronaut_look, result))
     assert found["pose_error"] == pytest.approx(15, abs=3)
     assert result.face.pose.roll - astronaut_look.face.pose.roll == pytest.approx(15, abs=3)

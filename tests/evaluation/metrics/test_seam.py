@@ -17,7 +17,7 @@ def plain(level=100):
 
 
 def pasted(level, soft_px=0.0, onto=None):
-    """A square of one colour in the middle, with a hard or a soft edge."""
+    """A square of one color in the middle, with a hard or a soft edge."""
     base = plain() if onto is None else onto
     mask = np.zeros((SIDE, SIDE), np.float32)
     mask[120:240, 120:240] = 1
@@ -70,7 +70,7 @@ def test_an_edge_of_the_target_is_not_charged(pictures, measured):
 
 
 def test_detail_of_the_target_hides_no_seam(astronaut, astronaut_look, measured):
-    x, y = map(int, astronaut_look.face.centre)
+    x, y = map(int, astronaut_look.face.center)
     result = astronaut.copy()
     result[y - 40 : y + 40, x - 40 : x + 40] = 255 - result[y - 40 : y + 40, x - 40 : x + 40] // 2
     look = Look(result, "result", astronaut_look.face)

@@ -9,7 +9,7 @@ from sosie.evaluation.sample import Look, Triple
 
 
 def waves(cycles_a_px, side=240):
-    """Grey waves across the picture."""
+    """Gray waves across the picture."""
     line = 128 + 100 * np.sin(2 * np.pi * cycles_a_px * np.arange(side))
     return np.repeat(np.repeat(line[None, :, None], side, 0), 3, 2).round().astype(np.uint8)
 

@@ -37,14 +37,14 @@ def test_a_source_without_texture_is_no_measure(pictures, measured):
     assert isinstance(told, Missing)
 
 
-def test_colors_in_a_grey_picture_are_told(pictures, measured):
-    grey = np.repeat(cv2.cvtColor(skin(0.05), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
-    sepia = np.rint(grey * np.array([1.0, 0.9, 0.7])).astype(np.uint8)
-    assert measured("texture", pictures(grey, grey, 60))["tint_error"] < 0.1
+def test_colors_in_a_gray_picture_are_told(pictures, measured):
+    gray = np.repeat(cv2.cvtColor(skin(0.05), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    sepia = np.rint(gray * np.array([1.0, 0.9, 0.7])).astype(np.uint8)
+    assert measured("texture", pictures(gray, gray, 60))["tint_error"] < 0.1
     assert measured("texture", pictures(sepia, sepia, 60))["tint_error"] < 0.7
-    pink = grey.copy()
+    pink = gray.copy()
     pink[..., 0] = np.minimum(pink[..., 0].astype(int) + 15, 255)
-    assert measured("texture", pictures(grey, pink, 60))["tint_error"] > 4
+    assert measured("texture", pictures(gray, pink, 60))["tint_error"] > 4
 
 
 def test_a_picture_with_colors_has_no_tint(untouched, measured):

@@ -11,11 +11,11 @@ from sosie.evaluation.metrics import video_flicker, video_jitter
 from sosie.evaluation.metrics.untouched_frames import is_untouched
 from sosie.evaluation.metrics.video_flicker import flicker, ratio
 from sosie.evaluation.metrics.video_jitter import drift, jitter
-from sosie.evaluation.video_series import FilmSeries, TrackSeries
+from sosie.evaluation.video_series import TrackSeries, VideoSeries
 from sosie.media.packet_list import Inventory, StreamPackets
 
 SIDE = 96
-NO_FILM = Inventory(StreamPackets("video", "h264", None, (), None, None), (), ())
+NO_VIDEO = Inventory(StreamPackets("video", "h264", None, (), None, None), (), ())
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_places_that_were_outside_the_picture_do_not_count(texture):
 
 @pytest.fixture
 def points(model_face) -> np.ndarray:
-    return model_face(unit_px=20, centre=(48, 48)).landmarks[:, :2]
+    return model_face(unit_px=20, center=(48, 48)).landmarks[:, :2]
 
 
 def test_points_that_follow_the_motion_do_not_jitter(points):
@@ -92,12 +92,12 @@ def test_only_what_coding_explains_passes_for_untouched(inside, around, is_own):
     assert is_untouched(inside, around) is is_own
 
 
-def series(**values: list[float]) -> FilmSeries:
+def series(**values: list[float]) -> VideoSeries:
     track = TrackSeries(0, 0)
     for place in range(len(next(iter(values.values())))):
         told = {name: one[place] for name, one in values.items()}
         track.add(place, place / 25, {"untouched": 0.0, "found": 1.0, **told}, 100.0)
-    return FilmSeries(NO_FILM, NO_FILM, {0: track})
+    return VideoSeries(NO_VIDEO, NO_VIDEO, {0: track})
 
 
 def test_figures_are_means_and_their_ratios():

@@ -1,4 +1,4 @@
-"""Frames, times and sound: a film that was not harmed, and each harm."""
+"""Frames, times and sound: a video that was not harmed, and each harm."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import pytest
 
 from sosie.evaluation.metric import Missing
 from sosie.evaluation.metrics.video_timing import FIGURES, measure
-from sosie.evaluation.video_series import FilmSeries
+from sosie.evaluation.video_series import VideoSeries
 from sosie.media.packet_list import Inventory, StreamPackets
 
 PICTURE = StreamPackets("video", "h264", None, (b"p",), 0.0, 4.0)
 SOUND = StreamPackets("audio", "aac", "eng", (b"a", b"b", b"c", b"d"), 0.0, 4.0)
 
 
-def film(*sounds: StreamPackets) -> Inventory:
+def video(*sounds: StreamPackets) -> Inventory:
     return Inventory(PICTURE, (0.0, 0.04), sounds)
 
 
 def measured(target: Inventory, result: Inventory, **values):
-    return measure(FilmSeries(target, result, **{"apart_ms": [0.0], **values}))
+    return measure(VideoSeries(target, result, **{"apart_ms": [0.0], **values}))
 
 
-def test_an_unharmed_film():
-    found = measured(film(SOUND), film(SOUND))
+def test_an_unharmed_video():
+    found = measured(video(SOUND), video(SOUND))
     assert found == {
         "film_frames_missing": 0,
         "film_frames_added": 0,
@@ -38,13 +38,13 @@ def test_an_unharmed_film():
 
 
 def test_frames_and_times():
-    found = measured(film(SOUND), film(SOUND), missing=2, added=1, apart_ms=[0, -80.0, 20.0])
+    found = measured(video(SOUND), video(SOUND), missing=2, added=1, apart_ms=[0, -80.0, 20.0])
     assert (found["film_frames_missing"], found["film_frames_added"]) == (2, 1)
     assert found["film_timing"] == 80
 
 
 def test_lost_sound():
-    found = measured(film(SOUND), film())
+    found = measured(video(SOUND), video())
     assert found["film_sound_kept"] == 0
     assert found["film_sound_shift"] == found["film_sound_length"]
     assert found["film_sound_shift"] == Missing("The result has no sound.")
@@ -52,30 +52,32 @@ def test_lost_sound():
 
 def test_one_of_two_streams_is_lost():
     other = replace(SOUND, hashes=(b"x", b"y"))
-    assert measured(film(SOUND, other), film(SOUND))["film_sound_kept"] == 50
+    assert measured(video(SOUND, other), video(SOUND))["film_sound_kept"] == 50
 
 
 def test_shifted_and_shortened_sound():
-    late = measured(film(SOUND), film(replace(SOUND, start_s=0.15, end_s=4.15)))
+    late = measured(video(SOUND), video(replace(SOUND, start_s=0.15, end_s=4.15)))
     assert late["film_sound_shift"] == pytest.approx(150)
     assert late["film_sound_length"] == pytest.approx(0, abs=1e-9)
-    short = measured(film(SOUND), film(replace(SOUND, hashes=(b"a", b"b"), end_s=3.5)))
+    short = measured(video(SOUND), video(replace(SOUND, hashes=(b"a", b"b"), end_s=3.5)))
     assert short["film_sound_kept"] == 50
     assert short["film_sound_length"] == pytest.approx(500)
 
 
 def test_a_shift_is_one_against_the_picture():
     later = Inventory(replace(PICTURE, start_s=0.2), (0.2,), (replace(SOUND, start_s=0.2),))
-    assert measured(film(SOUND), later)["film_sound_shift"] == pytest.approx(0)
+    assert measured(video(SOUND), later)["film_sound_shift"] == pytest.approx(0)
 
 
 def test_what_cannot_be_told_has_its_reason():
-    silent = measured(film(), film())
+    silent = measured(video(), video())
     assert silent["film_sound_kept"] == Missing("The target has no sound.")
-    untimed = measured(film(SOUND), film(replace(SOUND, start_s=None)))
+    untimed = measured(video(SOUND), video(replace(SOUND, start_s=None)))
     assert untimed["film_sound_shift"] == Missing("A sound stream has no timestamps.")
-    assert measured(film(), film(), apart_ms=[])["film_timing"] == Missing("No frames were paired.")
+    assert measured(video(), video(), apart_ms=[])["film_timing"] == Missing(
+        "No frames were paired."
+    )
 
 
-def test_figures_are_of_films():
-    assert all(figure.kind == "film" and math.isfinite(figure.range[0]) for figure in FIGURES)
+def test_figures_are_of_videos():
+    assert all(figure.kind == "video" and math.isfinite(figure.range[0]) for figure in FIGURES)

@@ -19,7 +19,7 @@ SIDE = 256
 
 @pytest.fixture(scope="module")
 def face(model_face):
-    return model_face(10, unit_px=60, centre=(128, 128))
+    return model_face(10, unit_px=60, center=(128, 128))
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,13 @@ def library():
     return Library(rgba, rgba[..., 3].copy(), rows)
 
 
-def grey() -> np.ndarray:
+def gray() -> np.ndarray:
     return np.full((SIDE, SIDE, 3), 120, np.uint8)
 
 
 @pytest.mark.parametrize("change", [alter.relit, alter.painted])
 def test_a_change_is_drawn_from_its_random_numbers_alone(face, change):
-    pixels = grey()
+    pixels = gray()
     first, again, other = (
         change(pixels, face.landmarks, np.random.default_rng(seed)) for seed in (1, 1, 2)
     )
@@ -54,10 +54,10 @@ def test_a_lamp_lights_the_side_that_it_stands_on(face):
         lamp = alter._lamp(face.landmarks, SIDE, SIDE, np.random.default_rng(seed))
         assert lamp.shape == (SIDE, SIDE, 3)
         assert lamp.min() > 0.2
-        grey_lamp = lamp.mean(2)
+        gray_lamp = lamp.mean(2)
         x = face.landmarks[[50, 280], 0].astype(int)
         y = face.landmarks[[50, 280], 1].astype(int)
-        right, left = grey_lamp[y, x]
+        right, left = gray_lamp[y, x]
         apart.append(left / right)
     assert min(apart) < 0.85
     assert max(apart) > 1.15
@@ -93,7 +93,7 @@ def test_a_turned_head_is_seen_from_a_side(face, paint):
 def test_paint_stays_on_a_part_of_the_face(face):
     inside = silhouette(face.landmarks, SIDE, SIDE) > 0
     for seed in range(8):
-        painted = alter.painted(grey(), face.landmarks, np.random.default_rng(seed))
+        painted = alter.painted(gray(), face.landmarks, np.random.default_rng(seed))
         changed = (painted != 120).any(2)
         assert 0 < changed.sum() < 0.8 * inside.sum()
 
@@ -103,7 +103,7 @@ def test_a_thing_is_known_of_or_overlooked(face, library):
     kinds = set()
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        covered, visible = alter.behind_a_thing(grey(), seen, face.landmarks, library, rng)
+        covered, visible = alter.behind_a_thing(gray(), seen, face.landmarks, library, rng)
         changed = (covered != 120).any(2)
         kinds.add((bool(changed.any()), bool((visible < 0.5).any())))
         assert (visible[~changed] > 0.9).all()
@@ -112,7 +112,7 @@ def test_a_thing_is_known_of_or_overlooked(face, library):
 
 
 def test_a_side_that_is_turned_away_is_trusted_less(face):
-    photo = prepare_photo(Source(grey(), face, np.ones((SIDE, SIDE), np.float32)))
+    photo = prepare_photo(Source(gray(), face, np.ones((SIDE, SIDE), np.float32)))
     lost, mirrors = [], set()
     for seed in range(20):
         away = alter.turned_away(photo, np.random.default_rng(seed))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.analysis.parser import SIDE_PX, FaceParts, square_matrix
 from sosie.geometry.alignment import invert, warp
 from sosie.geometry.head_pose import region_of
@@ -27,7 +27,7 @@ FREE = FaceParts(NOTHING + 1, *[NOTHING] * 7)
 @pytest.fixture(scope="module")
 def photo(astronaut: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Face]:
     picture = cv2.resize(astronaut[0:260, 110:370], (520, 520), interpolation=cv2.INTER_CUBIC)
-    (face,) = create_analyser(1).analyse(picture)
+    (face,) = create_analyzer(1).analyze(picture)
     return picture, face
 
 

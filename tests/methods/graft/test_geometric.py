@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import face_shape, smoothstep
 from sosie.methods import load_method
@@ -52,7 +52,7 @@ def swap(
 
 
 def by_side(right: Any, left: Any) -> np.ndarray:
-    """Colours of the subject's right and left half of the face, 478 x 3."""
+    """Colors of the subject's right and left half of the face, 478 x 3."""
     return np.where(SHAPE.mean[:, :1] < 0, right, left).astype(float)
 
 
@@ -61,8 +61,8 @@ def around(point: np.ndarray, radius: int = 2) -> tuple[slice, slice]:
     return slice(y - radius, y + radius + 1), slice(x - radius, x + radius + 1)
 
 
-def near(pixels: np.ndarray, colour: tuple[int, int, int], within: float = 30) -> np.ndarray:
-    return np.linalg.norm(pixels * 255 - colour, axis=-1) < within
+def near(pixels: np.ndarray, color: tuple[int, int, int], within: float = 30) -> np.ndarray:
+    return np.linalg.norm(pixels * 255 - color, axis=-1) < within
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -76,7 +76,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def hopper_twice(hopper: np.ndarray) -> tuple[np.ndarray, Face]:
     """A real face of 409 px, larger than the map is worked out at."""
     picture = cv2.resize(hopper[60:420, 100:440], None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    (face,) = create_analyser(2).analyse(picture)
+    (face,) = create_analyzer(2).analyze(picture)
     return picture, face
 
 
@@ -90,7 +90,7 @@ def test_a_face_on_itself_is_itself(
     picture, face = hopper_twice
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     target = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    # Pixel centres: the first one lies half a pixel inside the picture, in both sizes.
+    # Pixel centers: the first one lies half a pixel inside the picture, in both sizes.
     landmarks = (face.landmarks + np.float32([0.5, 0.5, 0])) * scale - np.float32([0.5, 0.5, 0])
     small = dataclasses.replace(
         face, landmarks=landmarks.astype(np.float32), box=(face.box + 0.5) * scale - 0.5
@@ -155,7 +155,7 @@ def test_what_is_turned_away_is_made_up_in_the_color_of_what_is_seen(
     assert green.mean() < 0.001
 
 
-def test_the_swapped_face_has_the_sources_colours_and_not_the_targets(
+def test_the_swapped_face_has_the_sources_colors_and_not_the_targets(
     swap: Callable[..., SwappedCrop], model_face: ModelFace, paint: Paint
 ) -> None:
     source, target = model_face(-10, unit_px=70), model_face(15, unit_px=55)
@@ -273,9 +273,9 @@ def test_the_nose_hides_the_cheek_behind_it(
 ) -> None:
     source, target = model_face(unit_px=75), model_face(yaw, unit_px=60)
     nose = np.linalg.norm(SHAPE.mean - SHAPE.mean[4], axis=1) < 0.42
-    colours = np.where(nose[:, None], YELLOW, SKIN).astype(float)
-    result = swap(paint(source, colours), source, paint(target, (20, 200, 20)), target)
-    expected = paint(target, colours) / 255
+    colors = np.where(nose[:, None], YELLOW, SKIN).astype(float)
+    result = swap(paint(source, colors), source, paint(target, (20, 200, 20)), target)
+    expected = paint(target, colors) / 255
     inside = (result.mask > 0.9) & (result.own < 0.01)
     wrong = np.linalg.norm(result.pixels - expected, axis=-1) > 0.25
     assert (wrong & inside).sum() < 0.02 * inside.sum()
@@ -290,7 +290,7 @@ def test_a_much_larger_source_does_not_alias(
     swap: Callable[..., SwappedCrop], model_face: ModelFace, paint: Paint
 ) -> None:
     side = 900
-    source = model_face(unit_px=240, centre=(450, 430))
+    source = model_face(unit_px=240, center=(450, 430))
     stripes = np.tile(
         (np.arange(side) % 2 * 160 + 40).astype(np.uint8)[None, :, None], (side, 1, 3)
     )
@@ -298,10 +298,10 @@ def test_a_much_larger_source_does_not_alias(
     frame = np.full((256, 256, 3), 120, np.uint8)
     result = swap(stripes, source, frame, target)
     inside = (result.mask > 0.95) & (result.own < 0.01)
-    grey = result.pixels[inside] * 255
+    gray = result.pixels[inside] * 255
     assert inside.sum() > 3000
-    assert grey.mean() == pytest.approx(120, abs=2)
-    assert grey.std() < 6  # of 80
+    assert gray.mean() == pytest.approx(120, abs=2)
+    assert gray.std() < 6  # of 80
 
 
 def test_detail_that_the_target_can_show_is_not_blurred(
@@ -313,7 +313,7 @@ def test_detail_that_the_target_can_show_is_not_blurred(
     photo = np.tile(waves[None, :, None], (256, 1, 3))
     for unit_px, kept in ((80, 0.95), (60, 0.8), (110, 0.9)):
         side = 360
-        target = model_face(unit_px=unit_px, centre=(180, 170))
+        target = model_face(unit_px=unit_px, center=(180, 170))
         frame = np.full((side, side, 3), 120, np.uint8)
         result = swap(photo, source, frame, target)
         inside = (result.mask > 0.95) & (result.own < 0.01)
@@ -330,11 +330,11 @@ def test_the_photo_nearest_in_pose_is_taken_and_kept(
     source_of: Callable[..., Source],
     crop_for: Callable[..., Crop],
 ) -> None:
-    poses, colours = (-40, 0, 40), (RED, YELLOW, BLUE)
+    poses, colors = (-40, 0, 40), (RED, YELLOW, BLUE)
     photos = []
-    for yaw, colour in zip(poses, colours, strict=True):
+    for yaw, color in zip(poses, colors, strict=True):
         face = model_face(yaw, unit_px=70)
-        photos.append(source_of(paint(face, colour), face))
+        photos.append(source_of(paint(face, color), face))
     prepared = swapper.prepare(photos)
 
     def crop_at(yaw: float) -> Crop:
@@ -346,7 +346,7 @@ def test_the_photo_nearest_in_pose_is_taken_and_kept(
         assert swapper.choose(prepared, crop) == expected
         result = swapper.swap(prepared, [crop])[0]
         skin = (result.mask > 0.99) & (result.own < 0.01)
-        assert near(result.pixels[skin], colours[expected]).mean() > 0.95
+        assert near(result.pixels[skin], colors[expected]).mean() > 0.95
     # Between two, neither takes over from the other: a head that sways shows one photo.
     for yaw in (17, 20, 22):
         assert swapper.choose(prepared, crop_at(yaw), 1) == 1

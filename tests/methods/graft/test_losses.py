@@ -68,7 +68,7 @@ class Flat(torch.nn.Module):
 
 
 class Spot(torch.nn.Module):
-    """As a landmark network, where brightness is: every point at its centre; how bright it is for
+    """As a landmark network, where brightness is: every point at its center; how bright it is for
     an expression."""
 
     def forward(self, squares: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -98,14 +98,14 @@ def terms_of(given: dict[str, torch.Tensor], numbers: torch.Tensor | None = None
 
 def test_nothing_is_asked_of_what_is_right():
     terms, made = terms_of(batch((PAIR, SELF, CROSS)))
-    for name in ("detail", "colour", "coarse", "edges", "grain", "perceptual", "light", "seam"):
+    for name in ("detail", "color", "coarse", "edges", "grain", "perceptual", "light", "seam"):
         assert float(terms[name]) < 1e-4, name
     assert torch.allclose(made.joined.detach(), made.target, atol=1e-6)
 
 
 def test_the_terms_tell_the_kinds_apart():
     always = {"detail", "grain", "likeness", "adversarial"}
-    known = {"colour", "coarse", "edges", "perceptual"}
+    known = {"color", "coarse", "edges", "perceptual"}
     across = {"leak", "light", "seam", "alike", "expression", "places"}
     assert set(terms_of(batch((PAIR, SELF)))[0]) == always | known
     assert set(terms_of(batch((CROSS,)))[0]) == always | across
@@ -115,7 +115,7 @@ def test_the_terms_tell_the_kinds_apart():
 def test_a_known_answer_is_missed_by_as_much_as_it_is(kind):
     terms, _ = terms_of(batch((kind, kind), base=0.5, target=0.6))
     off = (153 - 128) / 255
-    assert float(terms["colour"]) == pytest.approx(losses._COLOUR * off, rel=0.01)
+    assert float(terms["color"]) == pytest.approx(losses._COLOR * off, rel=0.01)
     assert float(terms["coarse"]) == pytest.approx(losses._COARSE * off, rel=0.05)
 
 

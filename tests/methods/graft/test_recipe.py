@@ -26,8 +26,8 @@ class Differing(torch.nn.Module):
         return (ours - answer).abs().mean((1, 2, 3))
 
 
-class Colours(torch.nn.Module):
-    """An identity network that knows people by the colour of their skin."""
+class Colors(torch.nn.Module):
+    """An identity network that knows people by the color of their skin."""
 
     def __init__(self, numbers: int, channel: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Bright(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def faces(model_face, paint) -> SwapFaces:
-    """Twelve people of CelebA, three pictures each, every one in a colour of skin."""
+    """Twelve people of CelebA, three pictures each, every one in a color of skin."""
     rng = np.random.default_rng(0)
     names = (f"celeba/{n}" for n in range(1000))
     people = [name for name in names if not is_held_out(name)]
@@ -61,7 +61,7 @@ def faces(model_face, paint) -> SwapFaces:
     for person in chosen:
         tone = rng.uniform(80, 220, 3)
         for yaw in (-15, 0, 20):
-            face = model_face(yaw, unit_px=80, centre=(160, 160))
+            face = model_face(yaw, unit_px=80, center=(160, 160))
             pixels, points = cut(paint(face, tone, side_px=CROP_PX), face.landmarks)
             crops.append(pixels)
             landmarks.append(points)
@@ -87,8 +87,8 @@ def recipe(faces, tmp_path: Path, monkeypatch) -> recipes.SwapRecipe:
     rows = {name: np.array([n]) for n, name in enumerate(KINDS)}
     made._faces = faces
     made._library = Library(rgba, rgba[..., 3].copy(), rows)
-    made._judges = losses.Judges(Differing(), Colours(512, 3), Bright(), Colours(128, 1))
-    made._mobile = Colours(256, 1)
+    made._judges = losses.Judges(Differing(), Colors(512, 3), Bright(), Colors(128, 1))
+    made._mobile = Colors(256, 1)
     return made
 
 
@@ -146,7 +146,7 @@ def test_validation_judges_the_light_and_the_likeness(recipe):
     assert plain == again
     assert plain["light"] < 0.05
     assert bright["light"] > plain["light"] + 0.15
-    assert bright["colour"] > plain["colour"]
+    assert bright["color"] > plain["color"]
     assert bright["expression"] > plain["expression"]
     assert bright["score"] < plain["score"]
 

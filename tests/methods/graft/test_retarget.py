@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sosie.geometry import mesh
 from sosie.geometry.head_pose import head_pose
-from sosie.geometry.morphable_model import canonicalise, face_shape, smoothstep
+from sosie.geometry.morphable_model import canonicalize, face_shape, smoothstep
 from sosie.methods.graft.retarget import retarget
 from sosie.types import Face
 
@@ -34,12 +34,12 @@ def wide_eyes(by: float) -> np.ndarray:
 
 
 def gap(landmarks: np.ndarray, upper: int, lower: int) -> float:
-    points = canonicalise(landmarks, SHAPE).points
+    points = canonicalize(landmarks, SHAPE).points
     return float(np.linalg.norm(points[lower] - points[upper]))
 
 
 def iris_distance(landmarks: np.ndarray) -> float:
-    points = canonicalise(landmarks, SHAPE).points
+    points = canonicalize(landmarks, SHAPE).points
     return float(np.linalg.norm(points[473] - points[468]))
 
 
@@ -63,7 +63,7 @@ def test_the_same_face_in_another_pose_changes_nothing(
     model_face: ModelFace, source_pose: tuple, target_pose: tuple, strength: float
 ) -> None:
     change = 0.2 * SHAPE.basis[3].reshape(-1, 3)
-    source = model_face(*source_pose, unit_px=90, centre=(400, 300), change=change).landmarks
+    source = model_face(*source_pose, unit_px=90, center=(400, 300), change=change).landmarks
     target = model_face(*target_pose, change=change).landmarks
     result = retarget(source, target, target, strength)
     assert np.abs(result - target).max() < 0.01

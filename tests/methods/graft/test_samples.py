@@ -30,7 +30,7 @@ def cached(model_face, paint):
     """`cached(yaw, tone)`: a face in one tone."""
 
     def make(yaw: float = 0, tone: tuple[int, int, int] = (190, 140, 120)) -> samples.CachedFace:
-        face = model_face(yaw, unit_px=80, centre=(160, 160))
+        face = model_face(yaw, unit_px=80, center=(160, 160))
         picture = paint(face, tone, side_px=store.CROP_PX)
         crop, landmarks = store.cut(picture, face.landmarks)
         return samples.CachedFace(crop, landmarks, SEEN)
@@ -68,7 +68,7 @@ def test_a_self_that_nothing_altered_is_the_answer(cached):
 def test_across_people_the_target_is_only_compared_with(cached):
     made = samples.plain_sample(CROSS, cached(0, (90, 170, 60)), cached(0, (200, 150, 130)))
     middle = made["shown"][110:140, 100:156, :3].reshape(-1, 3).mean(0)
-    # The source's green skin in the target's light: nearly the target's own colour.
+    # The source's green skin in the target's light: nearly the target's own color.
     assert np.abs(middle - (200, 150, 130)).max() < 25
 
 

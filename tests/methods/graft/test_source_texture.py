@@ -23,8 +23,8 @@ SHAPE = face_shape()
 def test_the_face_is_at_its_place_in_every_size(
     model_face: ModelFace, source_of: SourceOf, side: int, unit_px: float
 ) -> None:
-    """A soft spot at a landmark, found again by its centre of mass."""
-    face = model_face(unit_px=unit_px, centre=(side / 2 + 0.3, side / 2 - 5))
+    """A soft spot at a landmark, found again by its center of mass."""
+    face = model_face(unit_px=unit_px, center=(side / 2 + 0.3, side / 2 - 5))
     rows, columns = np.indices((side, side))
     for point in (152, 454, 10, 4):
         x, y = face.landmarks[point, :2]
@@ -45,13 +45,13 @@ def test_every_size_is_free_of_aliases(model_face: ModelFace, source_of: SourceO
     side = 400
     row = (np.arange(side) % 2 * 200 + 20).astype(np.uint8)
     stripes = np.tile(row[None, :, None], (side, 1, 3))
-    face = model_face(unit_px=90, centre=(200, 200))
+    face = model_face(unit_px=90, center=(200, 200))
     photo = prepare_photo(source_of(stripes, face))
     assert photo.levels[0][..., 0].std() > 99
     for image, scale in zip(photo.levels[1:], photo.scales[1:], strict=True):
-        grey = image[3:-3, 3:-3, 0].astype(float)
-        assert grey.std() < (25 if scale > 0.6 else 3)
-        assert grey.mean() == pytest.approx(120, abs=2)
+        gray = image[3:-3, 3:-3, 0].astype(float)
+        assert gray.std() < (25 if scale > 0.6 else 3)
+        assert gray.mean() == pytest.approx(120, abs=2)
 
 
 def test_the_size_that_is_taken_has_all_the_detail_needed(
@@ -117,7 +117,7 @@ def test_what_is_turned_away_is_taken_from_the_other_side(
 
 
 def test_a_face_at_the_photos_edge(model_face: ModelFace, source_of: SourceOf) -> None:
-    face = model_face(unit_px=60, centre=(20, 240))
+    face = model_face(unit_px=60, center=(20, 240))
     pixels = np.zeros((256, 256, 3), np.uint8)
     pixels[200, 30] = 255
     photo = prepare_photo(source_of(pixels, face))

@@ -19,9 +19,9 @@ from sosie.recipes.face_cache import CROP_PX, crop_matrix
 @pytest.fixture
 def faces(face_set, astronaut, tmp_path):
     """A portrait in an archive, for a person to learn from, one to choose by, and a test person."""
-    from sosie.analysis.analyzer import create_analyser
+    from sosie.analysis.analyzer import create_analyzer
 
-    (found,) = create_analyser(1).analyse(astronaut)
+    (found,) = create_analyzer(1).analyze(astronaut)
     names = (f"lfw/person_{n}" for n in range(1000))
     parts: dict[str, str] = {}
     for name in names:

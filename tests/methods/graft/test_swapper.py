@@ -38,7 +38,7 @@ def swapper(session: Answering) -> GraftSwapper:
 
 @pytest.fixture(scope="module")
 def face(model_face: Callable[..., Face]) -> Face:
-    return model_face(unit_px=120, centre=(256, 250))
+    return model_face(unit_px=120, center=(256, 250))
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,12 @@ SEEN = np.ones((256, 256), np.float32)
 
 @pytest.fixture(scope="module")
 def face(model_face: Callable[..., Face]) -> Face:
-    return model_face(unit_px=62, centre=(128, 128))
+    return model_face(unit_px=62, center=(128, 128))
 
 
 @pytest.fixture(scope="module")
 def picture(face: Face, paint: Callable[..., np.ndarray]) -> np.ndarray:
-    """A face in soft colours."""
+    """A face in soft colors."""
     mean = face.landmarks[:, :2] / 256
     tones = np.column_stack([120 + 80 * mean[:, 0], 90 + 60 * mean[:, 1], np.full(478, 100)])
     return cv2.GaussianBlur(paint(face, tones), (0, 0), 1)

@@ -74,8 +74,8 @@ def answering(
     }
     nodes = [
         helper.make_node("Slice", [source, "from", "to", "side"], ["first"]),
-        helper.make_node("Reshape", ["first", "shape"], ["colour"]),
-        helper.make_node("Mul", ["colour", "little"], ["tint"]),
+        helper.make_node("Reshape", ["first", "shape"], ["color"]),
+        helper.make_node("Mul", ["color", "little"], ["tint"]),
         helper.make_node("Add", [target, "tint"], ["output"]),
         helper.make_node("ReduceMean", [target], ["grey"], axes=[1]),
         helper.make_node("Sub", ["grey", "grey"], ["none"]),
@@ -111,7 +111,7 @@ def converter(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def material(model_face, paint, source_of, crop_for) -> Callable[[OnnxSwapper], tuple[Any, Any]]:
-    """A source and a target of one grey, as a swapper gets them."""
+    """A source and a target of one gray, as a swapper gets them."""
 
     def make(swapper: OnnxSwapper, level: int = 150) -> tuple[Source, Crop]:
         face: Face = model_face(unit_px=55)
@@ -197,7 +197,7 @@ def test_the_encoder_sees_the_scale_that_it_was_trained_on(
     assert np.allclose(numbers, expected, atol=1e-5)
 
 
-def test_embeddings_are_converted_before_they_are_normalised(
+def test_embeddings_are_converted_before_they_are_normalized(
     tmp_path, encoder, converter, material
 ):
     raw = np.array([3, 4, 12, *[0] * 508, -1])
@@ -318,14 +318,14 @@ def test_a_known_file_needs_no_interface(tmp_path, encoder, monkeypatch):
     monkeypatch.setattr(interfaces, "INTERFACES", {**INTERFACES, "hyperswap_1b": known})
     swapper = swapper_for(model, encoder=str(encoder))
     assert swapper.card.template == "arcface_128"
-    assert swapper.card.licence == "ResearchRAIL"
+    assert swapper.card.license == "ResearchRAIL"
 
 
 def test_an_imported_file_is_known_by_its_card(tmp_path, encoder):
     metadata = {"sosie.card": json.dumps({"network": "ghost_unet_2"})}
     names = ("target", "identity")
     model = answering(tmp_path / "a.onnx", 256, names, metadata=metadata)
-    assert swapper_for(model, encoder=str(encoder), converter="none").card.licence == "Apache-2.0"
+    assert swapper_for(model, encoder=str(encoder), converter="none").card.license == "Apache-2.0"
     metadata = {"sosie.card": json.dumps({"network": "simswap_disc"})}
     model = answering(tmp_path / "b.onnx", 256, names, metadata=metadata)
     with pytest.raises(UsageError, match="is simswap_disc, which cannot be run as a swapper"):
@@ -385,7 +385,7 @@ def test_an_encoder_of_another_kind_is_refused(tmp_path, converter, encoder, mat
         swapper.prepare([material(swapper)[0]])
 
 
-def test_missing_and_needless_options_are_told(tmp_path, encoder, converter, colour_swapper):
+def test_missing_and_needless_options_are_told(tmp_path, encoder, converter, color_swapper):
     model = answering(tmp_path / "a.onnx", 256)
     both = {"encoder": str(encoder), "converter": str(converter)}
     for options, words in (
@@ -396,7 +396,7 @@ def test_missing_and_needless_options_are_told(tmp_path, encoder, converter, col
         with pytest.raises(UsageError, match=words):
             swapper_for(model, **options)
     with pytest.raises(UsageError, match="needs no encoder"):
-        swapper_for(colour_swapper, interface="blendswap_256", encoder=str(encoder))
+        swapper_for(color_swapper, interface="blendswap_256", encoder=str(encoder))
     with pytest.raises(UsageError, match="add --model"):
         load_method("onnx")(SwapOptions(method="onnx"))
     with pytest.raises(InputError, match="does not exist"):
@@ -411,12 +411,12 @@ def test_scales_are_what_their_names_say():
 
 
 def test_a_photo_is_swapped_from_the_command_line(
-    colour_swapper, astronaut_path, hopper_path, tmp_path, run_python
+    color_swapper, astronaut_path, hopper_path, tmp_path, run_python
 ):
     """With the runtime alone: neither torch nor onnx is loaded."""
     out = tmp_path / "out.png"
     arguments = ["swap", "-s", astronaut_path, "-t", hopper_path, "-o", out, "--method", "onnx"]
-    arguments += ["--model", colour_swapper, "--interface", "blendswap_256", "--colour", "none"]
+    arguments += ["--model", color_swapper, "--interface", "blendswap_256", "--color", "none"]
     # A softer blend mixes what is beside the rims of her spectacles, which stay.
     arguments += ["--blend", "alpha"]
     printed = run_python(
@@ -428,7 +428,7 @@ def test_a_photo_is_swapped_from_the_command_line(
     before, after = (np.asarray(Image.open(path).convert("RGB")) for path in (hopper_path, out))
     changed = (before != after).any(2)
     assert 0.05 < changed.mean() < 0.6
-    # One colour, but for a hundredth of the target's relief.
+    # One color, but for a hundredth of the target's relief.
     rows, columns = np.nonzero(changed)
     middle = after[int(rows.mean()) - 9 : int(rows.mean()), int(columns.mean()) - 9 :][:, :9]
     assert middle.std((0, 1)).max() < 3

@@ -27,7 +27,7 @@ def seeds(count: int) -> list[np.random.Generator]:
 
 @pytest.fixture(params=[(0, 0, 0), (35, 5, 0), (-40, -5, 12)], ids=str)
 def points(request, model_face) -> np.ndarray:
-    return model_face(*request.param, unit_px=45, centre=(160, 120)).landmarks
+    return model_face(*request.param, unit_px=45, center=(160, 120)).landmarks
 
 
 def test_a_blend_is_by_alpha():
@@ -81,7 +81,7 @@ def test_spectacles_hide_what_they_say(points):
 
 def test_dark_glass_is_told_from_clear(model_face):
     """A lens's opacity is how much of what is behind it no longer shows."""
-    points = model_face(unit_px=45, centre=(160, 120)).landmarks
+    points = model_face(unit_px=45, center=(160, 120)).landmarks
     told, measured = [], []
     for rng in seeds(24):
         dark, bright = (np.full((*SIZE, 3), value, np.uint8) for value in (40, 200))
@@ -103,7 +103,7 @@ def test_dark_glass_is_told_from_clear(model_face):
 def test_a_turned_head_hides_its_far_arm(model_face):
     """Nothing of the frame lies on the face behind the far eye's outer side, as the near arm does
     before the near ear."""
-    points = model_face(40, 0, 0, unit_px=45, centre=(160, 120)).landmarks
+    points = model_face(40, 0, 0, unit_px=45, center=(160, 120)).landmarks
     near, far = (
         (127, 356)
         if abs(points[127, 0] - points[1, 0]) > abs(points[356, 0] - points[1, 0])
@@ -133,13 +133,13 @@ def test_one_layer_goes_over_any_picture_of_the_face(points):
 @pytest.mark.parametrize("pose", [(0, 0, 0), (20, 0, -10)], ids=str)
 def test_hair_comes_to_where_it_grows(model_face, pose):
     """A cap of hair above the donor's brows lies above the other face's, wherever that is."""
-    theirs = model_face(unit_px=45, centre=(144, 150)).landmarks
+    theirs = model_face(unit_px=45, center=(144, 150)).landmarks
     crop = np.full((288, 288, 3), SKIN, np.uint8)
     share = np.zeros((288, 288), np.uint8)
     share[20 : int(theirs[151, 1]), 60:230] = 255
     crop[share > 0] = (40, 30, 25)
     donor = cutouts.Donor(crop, share, theirs)
-    own = model_face(*pose, unit_px=38, centre=(150, 130)).landmarks
+    own = model_face(*pose, unit_px=38, center=(150, 130)).landmarks
     picture = portrait(own)
     for rng in seeds(8):
         drawn, layer = cutouts.draw(picture, own, donor, "hair", rng)

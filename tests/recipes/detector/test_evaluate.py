@@ -1,4 +1,4 @@
-"""The detector's rows of the table, in a world where a face is a disc of one colour."""
+"""The detector's rows of the table, in a world where a face is a disc of one color."""
 
 from __future__ import annotations
 

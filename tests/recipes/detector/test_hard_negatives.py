@@ -17,16 +17,16 @@ UPRIGHT = np.array([(-0.18, -0.19), (0.18, -0.19), (0, 0.03), (-0.16, 0.21), (0.
 
 
 def picture_set(count: int, validation: list[bool]) -> PictureSet:
-    """Pictures of one grey each, 10 times their row, every one with a face at FACE."""
+    """Pictures of one gray each, 10 times their row, every one with a face at FACE."""
     size = SIDE * SIDE * 3
-    greys = np.repeat(np.arange(count, dtype=np.uint8) * 10, size)
+    grays = np.repeat(np.arange(count, dtype=np.uint8) * 10, size)
     labels = Labels(
         np.array([FACE] * count, np.float32),
         np.zeros((count, 5, 2), np.float32),
         np.zeros(count, bool),
     )
     return PictureSet(
-        greys,
+        grays,
         np.array([(size * row, SIDE, SIDE) for row in range(count)], np.int64),
         np.array(validation),
         np.zeros(count, bool),

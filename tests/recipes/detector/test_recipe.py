@@ -58,7 +58,7 @@ def perfect_grids(box, points, kind, side=SIDE):
     flat = torch.cat([grid.reshape(1, -1, CHANNELS) for grid in grids], 1)
     for cell in torch.nonzero(targets.face[0] >= 0)[:, 0].tolist():
         face, stride = int(targets.face[0, cell]), cells.strides[cell]
-        own, middle = box[0, face], cells.centres[cell]
+        own, middle = box[0, face], cells.centers[cell]
         flat[0, cell, 0] = 9.0
         flat[0, cell, 1:3] = ((own[:2] + own[2:]) / 2 - middle) / stride
         flat[0, cell, 3:5] = ((own[2:] - own[:2]) / (stride * BOX_UNIT)).log()
@@ -87,7 +87,7 @@ def test_a_cell_within_two_faces_answers_for_the_smaller():
     cells = grid_cells(empty_grids())
     box, _, kind = rows((20, 20, 80, 80), (40, 40, 64, 64))
     targets = assign(cells, box, kind)
-    inner = ((cells.centres - 52).abs() < 5).all(1) & (cells.strides == 8)
+    inner = ((cells.centers - 52).abs() < 5).all(1) & (cells.strides == 8)
     assert inner.any() and (targets.face[0, inner] == 1).all()
     assert (targets.face == 0).any()
 
@@ -97,8 +97,8 @@ def test_an_unsure_face_silences_its_cells_and_no_others():
     box, _, kind = rows((40, 40, 80, 80), kinds=[UNSURE])
     targets = assign(cells, box, kind)
     assert (targets.face < 0).all()
-    inside = ((cells.centres - 60).abs() < 13).all(1)
-    outside = ((cells.centres - 60).abs() > 24).any(1)
+    inside = ((cells.centers - 60).abs() < 13).all(1)
+    outside = ((cells.centers - 60).abs() > 24).any(1)
     assert targets.silent[0, inside].all() and not targets.silent[0, outside].any()
 
 
@@ -158,7 +158,7 @@ def test_a_picture_without_faces_has_finite_costs():
 
 
 class DiscScenes:
-    """Stands for the scenes: grey, with a magenta disc as the face, or without."""
+    """Stands for the scenes: gray, with a magenta disc as the face, or without."""
 
     with_faces = without = np.arange(3)
 

@@ -1,4 +1,4 @@
-"""What the detector learns from: in a world where a face is a disc of one colour, every label can
+"""What the detector learns from: in a world where a face is a disc of one color, every label can
 be checked by the pixels."""
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SLIVER = 0.015
 
 
 def inked(pixels):
-    """Where a picture has the colour of faces."""
+    """Where a picture has the color of faces."""
     return (np.abs(pixels.astype(int) - INK) < 12).all(2)
 
 
@@ -52,7 +52,7 @@ def points_of(boxes):
 
 
 def picture(seed, discs):
-    """A grey picture of 120 x 100 with discs (x, y, radius)."""
+    """A gray picture of 120 x 100 with discs (x, y, radius)."""
     grain = np.random.default_rng(seed).integers(60, 130, (100, 120, 1), np.uint8)
     pixels = np.repeat(grain, 3, 2)
     for x, y, radius in discs:
@@ -250,14 +250,14 @@ def test_a_layer_on_top_hides_the_faces_below_it():
 def scenes(pictures):
     own = Scenes(pictures, validation=False, side=SIDE)
     rows = own.with_faces.astype(np.int64)
-    # Grey, beside the faces.
+    # Gray, beside the faces.
     regions = np.tile(np.float32([100, 88, 14, 0]), (len(rows), 1))
     mistaken = Mistaken(pictures, rows, regions)
     return Scenes(pictures, validation=False, side=SIDE, mistaken=mistaken)
 
 
 @pytest.mark.parametrize("kind", ["whole", "mosaic", "pasted", "scene"])
-def test_every_face_in_a_scene_is_labelled(scenes, kind):
+def test_every_face_in_a_scene_is_labeled(scenes, kind):
     """Ink lies within labels, and what must be found is ink."""
     faces = total = left = 0
     for seed in range(25):
@@ -309,7 +309,7 @@ def test_what_a_detector_mistook_for_a_face_is_shown(pictures, monkeypatch):
     assert 8 < len(asked) < 35
 
 
-def test_faces_beside_such_a_place_are_labelled(scenes):
+def test_faces_beside_such_a_place_are_labeled(scenes):
     left = []
     for seed in range(25):
         canvas = scenes.about_mistaken(np.random.default_rng(seed))

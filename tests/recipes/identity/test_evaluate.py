@@ -105,7 +105,7 @@ def known(monkeypatch, face_set):
     monkeypatch.setattr(evaluate, "open_faces", lambda materials: faces)
     monkeypatch.setattr(evaluate, "open_answers", lambda materials, faces: answers)
     monkeypatch.setattr(evaluate, "IdentityTeachers", Teachers)
-    monkeypatch.setattr(evaluate, "embeddings", lambda recogniser, faces, rows: clear[rows])
+    monkeypatch.setattr(evaluate, "embeddings", lambda embedder, faces, rows: clear[rows])
     return faces
 
 

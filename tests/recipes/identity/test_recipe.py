@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
 
-from sosie.analysis.embedder import NUMBERS, SIDE_PX, Recogniser  # noqa: E402
+from sosie.analysis.embedder import NUMBERS, SIDE_PX, Embedder  # noqa: E402
 from sosie.errors import InputError  # noqa: E402
 from sosie.geometry.alignment import transform_points, warp  # noqa: E402
 from sosie.models.session import create_session  # noqa: E402
@@ -34,16 +34,16 @@ NOWHERE = Path("nowhere")
 
 @pytest.fixture(scope="module")
 def faces(model_face, face_set) -> FaceSet:
-    """Faces of flat colours, a colour a person, on noise."""
+    """Faces of flat colors, a color a person, on noise."""
     rng, crops, points = np.random.default_rng(0), [], []
     for _ in range(PEOPLE):
-        colour = rng.integers(40, 216, 3).tolist()
+        color = rng.integers(40, 216, 3).tolist()
         for _ in range(PICTURES):
             yaw, pitch, roll = rng.uniform(-1, 1, 3) * (25, 10, 15)
-            landmarks = model_face(yaw, pitch, roll, unit_px=32, centre=(112, 112)).landmarks
+            landmarks = model_face(yaw, pitch, roll, unit_px=32, center=(112, 112)).landmarks
             crop = rng.integers(0, 256, (CROP_PX, CROP_PX, 3), np.uint8)
             cv2.fillConvexPoly(
-                crop, cv2.convexHull(np.round(landmarks[:, :2]).astype(np.int32)), colour
+                crop, cv2.convexHull(np.round(landmarks[:, :2]).astype(np.int32)), color
             )
             crops.append(crop)
             points.append(landmarks)
@@ -51,8 +51,8 @@ def faces(model_face, face_set) -> FaceSet:
     return face_set(crops, points, people=people)
 
 
-class ColourTeachers(IdentityTeachers):
-    """Teachers that know a face by the colours of its parts."""
+class ColorTeachers(IdentityTeachers):
+    """Teachers that know a face by the colors of its parts."""
 
     def __init__(self, *_) -> None:
         torch.nn.Module.__init__(self)
@@ -86,7 +86,7 @@ def recipe(faces, tmp_path_factory) -> Iterator[recipe_module.IdentityRecipe]:
         patch.setattr(recipe_module, "open_faces", lambda materials: faces)
         patch.setattr(answers_module, "find_dlib_file", lambda: folder / "second.dat")
         for module in (recipe_module, answers_module):
-            patch.setattr(module, "IdentityTeachers", ColourTeachers)
+            patch.setattr(module, "IdentityTeachers", ColorTeachers)
         patch.setattr(recipe_module, "IdentityNetwork", lambda: IdentityNetwork((4, 8, 16, 32)))
         made = recipe_module.IdentityRecipe(Materials(NOWHERE, folder, folder / "cache", 0))
         made.prepare()
@@ -175,12 +175,12 @@ def test_a_picture_of_two_people_shows_nobody(faces, monkeypatch):
     assert person_with(1.0) == NOBODY
 
 
-def dotted(points: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+def dotted(points: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
     """A dark canvas with a dot at each point, N x 2."""
     side = SIDE_PX + 2 * MARGIN_PX
     canvas = np.full((side, side, 3), 20, np.uint8)
     for x, y in np.round(points).astype(int):
-        cv2.circle(canvas, (int(x), int(y)), 2, colour, -1)
+        cv2.circle(canvas, (int(x), int(y)), 2, color, -1)
     return canvas
 
 
@@ -198,16 +198,16 @@ def test_a_morph_has_the_shape_of_one_and_the_skin_of_the_other():
     there = here + np.float32([6, 0]) + np.float32([0, 0.1]) * here[:, 1:]
     red, blue = (dotted(here, (250, 20, 20)), here), (dotted(there, (20, 20, 250)), there)
 
-    def colours(of_shape: float, of_skin: float, places: np.ndarray) -> np.ndarray:
+    def colors(of_shape: float, of_skin: float, places: np.ndarray) -> np.ndarray:
         made = samples_module._morph(red, blue, Shares(of_shape, of_skin))
         x, y = np.round(places).astype(int).T
         return made[y, x].astype(int)
 
     for of_shape, places in ((0.0, here), (0.5, (here + there) / 2), (1.0, there)):
-        assert colours(of_shape, 0.0, places)[:, 0].min() > 170
-        assert colours(of_shape, 0.0, places)[:, 2].max() < 60
-        assert colours(of_shape, 1.0, places)[:, 2].min() > 170
-        both = colours(of_shape, 0.5, places)
+        assert colors(of_shape, 0.0, places)[:, 0].min() > 170
+        assert colors(of_shape, 0.0, places)[:, 2].max() < 60
+        assert colors(of_shape, 1.0, places)[:, 2].min() > 170
+        both = colors(of_shape, 0.5, places)
         assert both[:, [0, 2]].min() > 85 and both[:, [0, 2]].max() < 150
 
 
@@ -230,7 +230,7 @@ def test_teachers_are_asked_once(recipe, faces, monkeypatch):
     seen, chips = (
         torch.from_numpy(np.stack(p)[:, :, ::-1].copy()) for p in zip(*pictures, strict=True)
     )
-    mirrored, _, _ = ColourTeachers().answers(seen, chips)
+    mirrored, _, _ = ColorTeachers().answers(seen, chips)
     np.testing.assert_allclose(first.first[3:5, 1], mirrored.numpy(), atol=1e-5)
 
 
@@ -276,7 +276,7 @@ def test_the_network_is_fast_and_its_losses_are_exact(recipe, learner, precision
 
 
 def test_validation_scores_the_better_network_higher(recipe, learner, faces, monkeypatch):
-    """On faces whose people have a colour each: numbers of the teachers against none."""
+    """On faces whose people have a color each: numbers of the teachers against none."""
     rows = np.arange(len(faces.people))
     monkeypatch.setitem(recipe.__dict__, "_validation_rows", rows)
     with torch.no_grad():
@@ -315,7 +315,7 @@ def test_the_exported_network_is_the_one_that_learned(exported, recipe):
     assert found.shape == (5, NUMBERS)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     assert (found * expected).sum(1).min() > 0.999
-    numbers = Recogniser(create_session(file, threads=1)).embed(pictures)
+    numbers = Embedder(create_session(file, threads=1)).embed(pictures)
     assert numbers.shape == (5, NUMBERS)
 
 

@@ -16,7 +16,7 @@ from sosie.geometry.head_pose import MIRROR
 from sosie.recipes.face_cache import FaceSet
 from sosie.recipes.landmarks import evaluate, evaluate_video
 from sosie.recipes.landmarks.evaluate_video import still_clip, still_jitter
-from sosie.recipes.landmarks.samples import LabelledFace
+from sosie.recipes.landmarks.samples import LabeledFace
 from sosie.training.recipe import Materials
 
 TO_MEDIAPIPE = np.diag([1.0, -1.0, -1.0])
@@ -100,10 +100,10 @@ def test_missing_annotations_are_refused(tmp_path):
 
 
 @pytest.fixture
-def shown(model_face, astronaut) -> LabelledFace:
-    points = model_face(unit_px=32, centre=(112, 112)).landmarks
+def shown(model_face, astronaut) -> LabeledFace:
+    points = model_face(unit_px=32, center=(112, 112)).landmarks
     picture = cv2.resize(astronaut[40:240, 120:320], (224, 224), interpolation=cv2.INTER_AREA)
-    return LabelledFace(picture, points, np.zeros(len(EXPRESSIONS), np.float32))
+    return LabeledFace(picture, points, np.zeros(len(EXPRESSIONS), np.float32))
 
 
 def test_a_still_clip_moves_as_it_says(shown):
@@ -116,8 +116,8 @@ def test_a_still_clip_moves_as_it_says(shown):
     no_shift = np.array(cv2.phaseCorrelate(still, still, window)[0])  # it has a bias of its own
     for frame, shift in zip(frames, shifts, strict=True):
         assert not np.array_equal(frame, shown.crop)
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float64)
-        found = cv2.phaseCorrelate(still, grey, window)[0] - no_shift
+        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float64)
+        found = cv2.phaseCorrelate(still, gray, window)[0] - no_shift
         assert np.allclose(found, shift, atol=0.15)
 
 
@@ -187,12 +187,12 @@ def test_rows_of_the_table(shown, face_set, tmp_path, monkeypatch):
     assert points.bound == 2
     assert points.teacher == pytest.approx(1.5)  # two readings 3 % apart
     assert rows["mean error where the teacher's is below 2"].value == points.value
-    assert rows["faces not recognised as such"].value == 0
+    assert rows["faces not recognized as such"].value == 0
     assert rows["squares without a face taken for one"].value == 100
     # This network does not look at all, so an edge does not disturb it.
     cut = rows["mean error where the frame cuts the face off"]
     assert cut.value == pytest.approx(points.value, rel=1e-3)
-    assert rows["faces that the frame cuts off, not recognised"].value == 0
+    assert rows["faces that the frame cuts off, not recognized"].value == 0
     assert rows["mean error of 52 expression weights"].value == pytest.approx(0.1)
     annotations = rows["error on 68 annotated points"]
     assert annotations.teacher == pytest.approx(0, abs=1e-3)

@@ -18,7 +18,7 @@ from sosie.recipes.landmarks.measures import (
     point_errors,
     validate,
 )
-from sosie.recipes.landmarks.samples import LabelledFace
+from sosie.recipes.landmarks.samples import LabeledFace
 
 CROP_PX = 224
 
@@ -30,11 +30,11 @@ def encoded_crop(number: int) -> np.ndarray:
 
 
 @pytest.fixture
-def faces(model_face) -> list[LabelledFace]:
+def faces(model_face) -> list[LabeledFace]:
     return [
-        LabelledFace(
+        LabeledFace(
             encoded_crop(number),
-            model_face(yaw=9 * number, roll=5 * number, unit_px=34, centre=(112, 110)).landmarks,
+            model_face(yaw=9 * number, roll=5 * number, unit_px=34, center=(112, 110)).landmarks,
             np.full(len(EXPRESSIONS), 0.1 * number, np.float32),
         )
         for number in range(4)
@@ -42,7 +42,7 @@ def faces(model_face) -> list[LabelledFace]:
 
 
 def to_crop(square: np.ndarray) -> tuple[np.ndarray, int]:
-    """Square -> crop, as the colours tell, and the face's number."""
+    """Square -> crop, as the colors tell, and the face's number."""
     inner = slice(SIDE_PX // 3, 2 * SIDE_PX // 3)
     y, x = (values.ravel() for values in np.mgrid[inner, inner])
     seen = square[inner, inner].reshape(-1, 3).astype(float)
@@ -51,7 +51,7 @@ def to_crop(square: np.ndarray) -> tuple[np.ndarray, int]:
 
 @pytest.fixture
 def knowing(faces) -> Callable[..., Callable[[np.ndarray], Readings]]:
-    """A reader that finds a face by its colours and errs as it is told, in pixels of the crop."""
+    """A reader that finds a face by its colors and errs as it is told, in pixels of the crop."""
 
     def make(error: np.ndarray | float = 0.0, presence: float = 1.0, weight: float = 0.0):
         def read(squares: np.ndarray) -> Readings:
@@ -105,11 +105,11 @@ def test_the_second_square_is_laid_by_the_first_answer(faces, knowing):
 
     look_twice(remembering, faces)
     first, second, _ = squares
-    centres = [
+    centers = [
         [to_crop(square)[0] @ [63.5, 63.5, 1] for square in look] for look in (first, second)
     ]
     middle = [(f.landmarks[:, :2].min(0) + f.landmarks[:, :2].max(0)) / 2 for f in faces]
-    rough, fine = (np.linalg.norm(np.array(c) - middle, axis=1) for c in centres)
+    rough, fine = (np.linalg.norm(np.array(c) - middle, axis=1) for c in centers)
     assert rough.max() > 4
     assert (fine < rough.max() / 2).all()
     assert np.median(fine) < 4
@@ -123,7 +123,7 @@ def test_weights_and_presence_are_judged(faces, knowing):
 
 
 def test_faces_are_cut_on_every_side_and_keep_their_points(faces):
-    """Of a crop whose colours tell places, the extreme colour is the edge's place."""
+    """Of a crop whose colors tell places, the extreme color is the edge's place."""
     for number, (face, cut) in enumerate(zip(faces, cut_by_a_frame(faces), strict=True)):
         assert np.array_equal(cut.landmarks, face.landmarks)
         axis, is_far = number // 2, number % 2 == 0  # right, left, bottom, top

@@ -27,12 +27,12 @@ COUNT = 90
 
 
 def drawn(points: np.ndarray) -> np.ndarray:
-    """A face of flat colours over its points."""
+    """A face of flat colors over its points."""
     picture = np.full((CROP_PX, CROP_PX, 3), (70, 90, 120), np.uint8)
     xy = np.round(points[:, :2]).astype(np.int32)
     cv2.fillConvexPoly(picture, cv2.convexHull(xy), (220, 180, 150))
-    for ring, colour in ((range(468, 478), (30, 40, 60)), ((61, 0, 291, 17), (180, 60, 60))):
-        cv2.fillConvexPoly(picture, cv2.convexHull(xy[list(ring)]), colour)
+    for ring, color in ((range(468, 478), (30, 40, 60)), ((61, 0, 291, 17), (180, 60, 60))):
+        cv2.fillConvexPoly(picture, cv2.convexHull(xy[list(ring)]), color)
     return picture
 
 
@@ -44,7 +44,7 @@ def faces(drawn_faces) -> FaceSet:
 
 
 class Mistakes:
-    """Stands for `Mistaken`: grey squares."""
+    """Stands for `Mistaken`: gray squares."""
 
     def __len__(self) -> int:
         return 3

@@ -12,7 +12,7 @@ from sosie.geometry.head_pose import MIRROR, Region, region_of, tilt_deg
 from sosie.recipes.landmarks import samples as samples_module
 from sosie.recipes.landmarks.frame_edge import any_direction, cut_off, edge_across
 from sosie.recipes.landmarks.occluders import add_occluders
-from sosie.recipes.landmarks.samples import LabelledFace, cut, laid_roughly, make_sample
+from sosie.recipes.landmarks.samples import LabeledFace, cut, laid_roughly, make_sample
 from sosie.recipes.teachers import mirrored_names
 
 CROP_PX = 224
@@ -26,19 +26,19 @@ def speckled(points: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture
-def face(model_face) -> LabelledFace:
-    points = model_face(yaw=12, roll=-20, unit_px=32, centre=(112, 112)).landmarks
+def face(model_face) -> LabeledFace:
+    points = model_face(yaw=12, roll=-20, unit_px=32, center=(112, 112)).landmarks
     expression = np.random.default_rng(1).random(len(EXPRESSIONS)).astype(np.float32)
-    return LabelledFace(speckled(points), points, expression)
+    return LabeledFace(speckled(points), points, expression)
 
 
 @pytest.fixture
-def other(model_face) -> LabelledFace:
-    points = model_face(unit_px=32, centre=(112, 112)).landmarks
-    return LabelledFace(speckled(points, 5), points, np.zeros(len(EXPRESSIONS), np.float32))
+def other(model_face) -> LabeledFace:
+    points = model_face(unit_px=32, center=(112, 112)).landmarks
+    return LabeledFace(speckled(points, 5), points, np.zeros(len(EXPRESSIONS), np.float32))
 
 
-def samples(face: LabelledFace, other: LabelledFace, count: int) -> list[dict[str, np.ndarray]]:
+def samples(face: LabeledFace, other: LabeledFace, count: int) -> list[dict[str, np.ndarray]]:
     return [make_sample(face, other, np.random.default_rng(seed)) for seed in range(count)]
 
 

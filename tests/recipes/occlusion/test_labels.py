@@ -19,7 +19,7 @@ SKIN, HAIR, WALL = (205, 158, 132), (52, 36, 26), (90, 110, 140)
 
 @pytest.fixture
 def points(model_face) -> np.ndarray:
-    return model_face(unit_px=36, centre=(112, 112)).landmarks
+    return model_face(unit_px=36, center=(112, 112)).landmarks
 
 
 def portrait(points: np.ndarray) -> np.ndarray:
@@ -27,14 +27,14 @@ def portrait(points: np.ndarray) -> np.ndarray:
     picture = np.full((CROP_PX, CROP_PX, 3), WALL, np.uint8)
     xy = np.round(points[:, :2]).astype(np.int32)
     cv2.fillPoly(picture, [xy[list(mesh.OVAL)]], SKIN)
-    for ring, colour in (
+    for ring, color in (
         (mesh.RIGHT_BROW, (60, 45, 35)),
         (mesh.LEFT_BROW, (60, 45, 35)),
         (mesh.RIGHT_EYE, (235, 235, 230)),
         (mesh.LEFT_EYE, (235, 235, 230)),
         (mesh.OUTER_LIPS, (170, 70, 75)),
     ):
-        cv2.fillConvexPoly(picture, cv2.convexHull(xy[list(ring)]), colour)
+        cv2.fillConvexPoly(picture, cv2.convexHull(xy[list(ring)]), color)
     noisy = picture + np.random.default_rng(0).normal(0, 2, picture.shape)
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
@@ -47,7 +47,7 @@ def on_map(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def test_a_bare_face_is_trusted(points):
-    trust = labels.by_colour(portrait(points), points)
+    trust = labels.by_color(portrait(points), points)
     assert trust.shape == (MAP_PX, MAP_PX)
     assert set(np.unique(trust)) <= {0, 255}
     assert labels.doubt_of(trust, points) < 0.02
@@ -58,7 +58,7 @@ def test_a_fringe_is_not_trusted_and_the_rest_is(points):
     # Over two thirds of the forehead.
     level = int((points[10, 1] + 2 * points[[105, 334], 1].mean()) / 3)
     picture[:level] = HAIR
-    trust = labels.by_colour(picture, points)
+    trust = labels.by_color(picture, points)
     face = np.zeros((CROP_PX, CROP_PX), np.uint8)
     cv2.fillPoly(face, [np.round(points[list(mesh.OVAL), :2]).astype(np.int32)], 1)
     fringe, below = face.copy(), face.copy()
@@ -69,11 +69,11 @@ def test_a_fringe_is_not_trusted_and_the_rest_is(points):
     assert 0.05 < labels.doubt_of(trust, points) < 0.4
 
 
-def test_a_thing_of_another_colour_on_the_cheek_is_not_trusted(points):
+def test_a_thing_of_another_color_on_the_cheek_is_not_trusted(points):
     picture = portrait(points)
     place = tuple(int(v) for v in np.round(points[205, :2]))
     cv2.circle(picture, place, 12, (30, 60, 200), -1)
-    trust = labels.by_colour(picture, points)
+    trust = labels.by_color(picture, points)
     thing = np.zeros((CROP_PX, CROP_PX), np.uint8)
     cv2.circle(thing, place, 11, 1, -1)
     assert (trust[on_map(thing, points)] == 0).mean() > 0.95
@@ -92,7 +92,7 @@ def test_spectacles_make_all_about_the_eyes_doubtful(points):
     cv2.polylines(picture, bridge, False, (25, 25, 25), 2)
     assert labels.bridge_line(picture, points) > 0.2
     assert bare < 0.05
-    trust = labels.by_colour(picture, points)
+    trust = labels.by_color(picture, points)
     eyes = np.zeros((CROP_PX, CROP_PX), np.uint8)
     for end in ends:
         cv2.circle(eyes, end, 15, 1, -1)

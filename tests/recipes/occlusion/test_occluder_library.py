@@ -27,7 +27,7 @@ COUNT = 12
 @pytest.fixture(scope="module")
 def faces(model_face, face_set) -> FaceSet:
     points = [
-        model_face(yaw, 0, 0, unit_px=32, centre=(112, 112)).landmarks
+        model_face(yaw, 0, 0, unit_px=32, center=(112, 112)).landmarks
         for yaw in np.linspace(-20, 20, COUNT)
     ]
     crops = np.random.default_rng(0).integers(0, 256, (COUNT, CROP_PX, CROP_PX, 3), np.uint8)
@@ -83,8 +83,8 @@ def test_the_mean_face_stands_as_in_a_square():
     assert np.allclose(mean_points(DRAWN_PX), (points + 0.5) * 2 - 0.5, atol=1e-6)
 
 
-def test_a_sprites_colours_are_multiplied_by_alpha():
-    """Half covered pixels are of half the thing's colour, and of nothing that is behind it."""
+def test_a_sprites_colors_are_multiplied_by_alpha():
+    """Half covered pixels are of half the thing's color, and of nothing that is behind it."""
     drawing = empty()
     lay(drawing, np.array([1.0, 0.5, 0.0]), polygon(np.array([(50, 61), (330, 67), (200, 341)])))
     made = sprite(drawing)

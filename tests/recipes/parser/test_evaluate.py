@@ -91,12 +91,12 @@ def test_clean_faces_are_clean(faces):
 
 @pytest.fixture
 def pictures(tmp_path: Path, faces, monkeypatch) -> Materials:
-    """Six labelled pictures that are kept out and two that are not: three wear spectacles."""
+    """Six labeled pictures that are kept out and two that are not: three wear spectacles."""
     materials = Materials(tmp_path, tmp_path, tmp_path, workers=0)
     points = faces.landmarks[0]
     colors = {name: labels._THEIRS[labels.PARTS.index(name)] for name in ("hair", "spectacles")}
-    held = [n for n in range(60) if is_held_out(f"{labels.LABELLED}/{n:02}")][:6]
-    others = [n for n in range(60) if not is_held_out(f"{labels.LABELLED}/{n:02}")][:2]
+    held = [n for n in range(60) if is_held_out(f"{labels.LABELED}/{n:02}")][:6]
+    others = [n for n in range(60) if not is_held_out(f"{labels.LABELED}/{n:02}")][:2]
     with zipfile.ZipFile(tmp_path / labels.ARCHIVE, "w") as archive:
         for number in held + others:
             picture = faces.crops[0].copy()
@@ -173,7 +173,7 @@ def test_without_a_clean_face_it_says_so(faces, monkeypatch, tmp_path: Path):
         evaluate.by_composites(ByColor(), materials, None)
 
 
-def test_without_the_labelled_pictures_it_says_so(tmp_path: Path):
+def test_without_the_labeled_pictures_it_says_so(tmp_path: Path):
     materials = Materials(tmp_path, tmp_path, tmp_path, workers=0)
     with pytest.raises(InputError, match=r"no celebamask\.zip"):
         evaluate.by_people(ByColor(), materials, None)

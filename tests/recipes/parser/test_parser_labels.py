@@ -24,7 +24,7 @@ def told(planes: np.ndarray, name: str) -> np.ndarray:
     return planes[..., PLANES.index(name)]
 
 
-def test_planes_share_out_what_is_labelled():
+def test_planes_share_out_what_is_labeled():
     shown = np.zeros((SIDE, SIDE), np.uint8)
     for row, part in enumerate(("skin", "nose", "left ear", "spectacles", "hat", "neck")):
         shown[20 * row : 20 * (row + 1)] = PARTS.index(part)
@@ -78,12 +78,12 @@ def materials(tmp_path: Path) -> Materials:
 
 def test_without_a_teacher_it_says_which(materials):
     with pytest.raises(InputError, match=r"yunet_n_640_640\.onnx"):
-        labels.open_labelled(materials)
+        labels.open_labeled(materials)
 
 
-def test_pictures_are_labelled_once(materials, tmp_path, face_set, model_face, monkeypatch):
+def test_pictures_are_labeled_once(materials, tmp_path, face_set, model_face, monkeypatch):
     """One picture of people's and two of the cache: crops, planes and where they are from."""
-    points = model_face(unit_px=60, centre=(160, 150)).landmarks
+    points = model_face(unit_px=60, center=(160, 150)).landmarks
     picture = np.full((300, 320, 3), 120, np.uint8)
     picture[:150] = 40
     encoded = {
@@ -123,7 +123,7 @@ def test_pictures_are_labelled_once(materials, tmp_path, face_set, model_face, m
         lambda teachers: (Teacher(np.uint8(PARTS.index("hat"))), Teacher(np.float32(0))),
     )
     monkeypatch.setattr(labels, "ProcessPoolExecutor", _InThisProcess)
-    made = labels.open_labelled(materials)
+    made = labels.open_labeled(materials)
     assert made.people.tolist() == ["celebamask/one", "hires/a.webp", "hires/b.webp"]
     assert made.groups.tolist() == ["celebamask", "hires", "hires"]
     assert made.crops.shape == (3, CROP_PX, CROP_PX, 3)
@@ -132,8 +132,8 @@ def test_pictures_are_labelled_once(materials, tmp_path, face_set, model_face, m
     # The face fills its share of the crop, in its middle.
     low, high = made.landmarks[1, :, :2].min(0), made.landmarks[1, :, :2].max(0)
     assert (high - low).max() == pytest.approx(CROP_PX / labels.CROP_FACES, rel=0.01)
-    monkeypatch.setattr(labels, "_label_part", lambda *_: pytest.fail("labelled again"))
-    assert np.array_equal(labels.open_labelled(materials).planes, made.planes)
+    monkeypatch.setattr(labels, "_label_part", lambda *_: pytest.fail("labeled again"))
+    assert np.array_equal(labels.open_labeled(materials).planes, made.planes)
 
 
 class _InThisProcess:

@@ -17,7 +17,7 @@ from sosie.models.session import create_session  # noqa: E402
 from sosie.recipes.occlusion.compositing import SPRITE_PX  # noqa: E402
 from sosie.recipes.occlusion.occluder_library import KINDS, Library  # noqa: E402
 from sosie.recipes.parser import recipe as recipes  # noqa: E402
-from sosie.recipes.parser.labels import PLANES, LabelledFaces  # noqa: E402
+from sosie.recipes.parser.labels import PLANES, LabeledFaces  # noqa: E402
 from sosie.recipes.parser.losses import TRUTH, overlap, parser_losses  # noqa: E402
 from sosie.recipes.parser.network import CLASSES, ExportedParser, ParserNetwork  # noqa: E402
 from sosie.training.recipe import Materials  # noqa: E402
@@ -27,13 +27,13 @@ SKIN, WALL = (210, 160, 130), (60, 90, 130)
 
 
 @pytest.fixture(scope="module")
-def labelled(model_face) -> LabelledFaces:
+def labeled(model_face) -> LabeledFaces:
     """Heads before a wall, some with a band of spectacles: all for validation, a fifth at least."""
     rng = np.random.default_rng(0)
     crops, planes, landmarks = [], [], []
     for number in range(COUNT):
         yaw, pitch, roll = rng.uniform(-1, 1, 3) * (20, 10, 10)
-        points = model_face(yaw, pitch, roll, unit_px=34, centre=(112, 112)).landmarks
+        points = model_face(yaw, pitch, roll, unit_px=34, center=(112, 112)).landmarks
         skin = silhouette(points, CROP_PX, CROP_PX)
         crop = np.full((CROP_PX, CROP_PX, 3), WALL, np.uint8)
         crop[skin > 127] = SKIN
@@ -48,15 +48,15 @@ def labelled(model_face) -> LabelledFaces:
         landmarks.append(points)
     people = np.array([f"lfw/person_{n}" for n in range(COUNT)])
     groups = np.array(["lfw"] * COUNT)
-    return LabelledFaces(*map(np.stack, (crops, planes, landmarks)), people, groups)
+    return LabeledFaces(*map(np.stack, (crops, planes, landmarks)), people, groups)
 
 
 @pytest.fixture
-def recipe(labelled, tmp_path: Path) -> recipes.ParserRecipe:
+def recipe(labeled, tmp_path: Path) -> recipes.ParserRecipe:
     made = recipes.ParserRecipe(Materials(tmp_path, tmp_path, tmp_path, workers=0))
     rgba = np.zeros((len(KINDS), SPRITE_PX, SPRITE_PX, 4), np.uint8)
     rgba[:, 50:130, 40:150] = (20, 200, 40, 255)
-    made._faces = labelled
+    made._faces = labeled
     made._library = Library(
         rgba, rgba[..., 3].copy(), {name: np.array([n]) for n, name in enumerate(KINDS)}
     )
@@ -82,11 +82,11 @@ def test_the_network_is_fast_and_its_losses_are_exact(recipe, precisions):
     assert given == {torch.float32}
 
 
-def test_the_held_out_are_not_learned_from_nor_lend_their_hair(labelled, recipe):
-    held = labelled.test | labelled.validation
+def test_the_held_out_are_not_learned_from_nor_lend_their_hair(labeled, recipe):
+    held = labeled.test | labeled.validation
     for rows in (recipe._rows, *recipe._donors.rows.values()):
         assert not held[rows].any()
-    assert len(recipe._rows) == labelled.train.sum()
+    assert len(recipe._rows) == labeled.train.sum()
 
 
 def test_who_wears_something_is_shown_more(recipe):

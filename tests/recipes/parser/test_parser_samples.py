@@ -28,7 +28,7 @@ SKIN, WALL, HAIR = (200, 150, 125), (90, 110, 140), (40, 30, 25)
 @pytest.fixture
 def face(model_face) -> samples.KnownFace:
     """Skin before a wall, with hair above it."""
-    points = model_face(yaw=8, roll=-15, unit_px=50, centre=(144, 150)).landmarks
+    points = model_face(yaw=8, roll=-15, unit_px=50, center=(144, 150)).landmarks
     inside = silhouette(points, CROP_PX, CROP_PX)
     crop = np.full((CROP_PX, CROP_PX, 3), WALL, np.uint8)
     hair = np.zeros((CROP_PX, CROP_PX), np.uint8)
@@ -114,8 +114,8 @@ def test_the_truth_lies_on_the_face_however_the_square_is_laid(face):
         region = samples.laid(region_of(face.landmarks), np.random.default_rng(seed))
         scene = samples.cut(face, region)
         skin = scene.pixels[..., 0] > 145
-        labelled = plane(scene.truth, "skin") > 127
-        assert (skin & labelled).sum() / (skin | labelled).sum() > 0.97
+        labeled = plane(scene.truth, "skin") > 127
+        assert (skin & labeled).sum() / (skin | labeled).sum() > 0.97
         hair = scene.pixels[..., 0] < 60
         assert plane(scene.truth, "hair")[grown(hair, -3)].min() > 200
         wanted = transform_points(face.landmarks, square_matrix(region))[:, :2]
@@ -128,10 +128,10 @@ def test_the_mirror_image_carries_its_planes(face):
     mirrored = replace(face, planes=planes).mirrored()
     scene = own_scene(mirrored)
     skin = scene.pixels[..., 0] > 145
-    labelled = plane(scene.truth, "skin") > 127
+    labeled = plane(scene.truth, "skin") > 127
     middle = round(float(scene.landmarks[:, 0].mean()))
-    assert labelled[:, : middle - 30][skin[:, : middle - 30]].mean() > 0.97
-    assert labelled[:, middle + 30 :].sum() < 30
+    assert labeled[:, : middle - 30][skin[:, : middle - 30]].mean() > 0.97
+    assert labeled[:, middle + 30 :].sum() < 30
     assert scene.landmarks[33, 0] < scene.landmarks[263, 0]
 
 
@@ -227,8 +227,8 @@ def test_what_is_worn_follows_the_face(model_face, kind):
     """The mean face's own points come onto the face's, wherever and however large it is."""
     from sosie.recipes.occlusion.worn import mean_points
 
-    for unit_px, roll, centre in ((20, 0, (64, 64)), (14, 30, (50, 70))):
-        points = model_face(roll=roll, unit_px=unit_px, centre=centre).landmarks[:, :2]
+    for unit_px, roll, center in ((20, 0, (64, 64)), (14, 30, (50, 70))):
+        points = model_face(roll=roll, unit_px=unit_px, center=center).landmarks[:, :2]
         errors = []
         for seed in range(12):
             matrix = samples.placed(KINDS[kind].manner, points, np.random.default_rng(seed))
@@ -243,14 +243,14 @@ def test_what_is_worn_follows_the_face(model_face, kind):
 
 def test_what_reaches_in_comes_from_outside(model_face):
     """The lower end of an arm or a stick lies further from the face than its upper end."""
-    points = model_face(unit_px=24, centre=(64, 64)).landmarks[:, :2]
-    centre = (points.min(0) + points.max(0)) / 2
+    points = model_face(unit_px=24, center=(64, 64)).landmarks[:, :2]
+    center = (points.min(0) + points.max(0)) / 2
     further = 0
     for seed in range(200):
         matrix = samples.placed(KINDS["hand"].manner, points, np.random.default_rng(seed))
         middle = SPRITE_PX / 2
         ends = transform_points([(middle, 0.08 * SPRITE_PX), (middle, SPRITE_PX - 1)], matrix)
-        apart = np.linalg.norm(ends - centre, axis=1)
+        apart = np.linalg.norm(ends - center, axis=1)
         further += apart[1] > apart[0]
     assert further > 180
 

@@ -55,7 +55,7 @@ def test_what_was_published_is_what_runs(checkpoint, tmp_path):
     assert 0 <= done.deviation < 1
     assert done.card.network == SMALL
     assert (done.card.origin, len(done.card.sha256)) == ("latest_net_D.pth", 64)
-    assert done.card.licence == find_published(SMALL).licence
+    assert done.card.license == find_published(SMALL).license
     network, card = load_snapshot(done.snapshot)
     assert card.network == SMALL
     picture = np.random.default_rng(1).random((2, 3, 224, 224), np.float32)
@@ -192,7 +192,7 @@ class Mixer(nn.Module):
 
 
 def card_of(inputs: dict[str, tuple[int, ...]]) -> SnapshotCard:
-    texts = ("network", "method", "summary", "paper", "licence")
+    texts = ("network", "method", "summary", "paper", "license")
     treatment = ("value_range", "alignment", "embedding")
     fields = dict.fromkeys((*texts, *treatment), "x")
     return SnapshotCard(
@@ -240,7 +240,7 @@ def test_only_snapshots_are_loaded_as_such(tmp_path):
     "change",
     [
         *({"network": name} for name in (None, [], {}, 3, "none of them", "../" + SMALL)),
-        *({key: value} for key in ("inputs", "outputs", "licence") for value in (None, 3, [[]])),
+        *({key: value} for key in ("inputs", "outputs", "license") for value in (None, 3, [[]])),
         *({"parameters": "many"}, {"embedding_map": 1}, {"more": 1}),
     ],
 )
@@ -317,7 +317,7 @@ def test_the_command_tells_what_to_know(checkpoint, tmp_path, capsys):
     assert run(arguments) == 0
     text = capsys.readouterr().out
     entry = find_published(SMALL)
-    for words in (SMALL, entry.licence, entry.value_range, entry.alignment, f"{SMALL}.onnx"):
+    for words in (SMALL, entry.license, entry.value_range, entry.alignment, f"{SMALL}.onnx"):
         assert words in text
     assert run([*arguments, "--overwrite", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

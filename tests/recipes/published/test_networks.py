@@ -29,7 +29,7 @@ def state_of(name: str, value: float = 0.01) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_every_entry_states_what_is_to_be_known(name: str) -> None:
     entry = find_published(name)
-    facts = (entry.method, entry.summary, entry.paper, entry.licence)
+    facts = (entry.method, entry.summary, entry.paper, entry.license)
     for text in (*facts, entry.value_range, entry.alignment, entry.embedding):
         assert text.strip() == text != ""
     assert entry.inputs

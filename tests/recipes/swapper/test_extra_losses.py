@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
-from sosie.analysis.analyzer import create_analyser  # noqa: E402
+from sosie.analysis.analyzer import create_analyzer  # noqa: E402
 from sosie.errors import InputError, UsageError  # noqa: E402
 from sosie.geometry import alignment  # noqa: E402
 from sosie.geometry.mesh import LEFT_IRIS, RIGHT_IRIS  # noqa: E402
@@ -35,7 +35,7 @@ def losses(perceptual_teachers):
 @pytest.fixture(scope="module")
 def aligned(astronaut):
     """The portrait's five points, and a function that cuts its face out."""
-    face = create_analyser(1).analyse(astronaut)[0]
+    face = create_analyzer(1).analyze(astronaut)[0]
 
     def cut(size_px, points5=face.points5):
         matrix = alignment.align_matrix(points5, TEMPLATE, size_px)
@@ -57,7 +57,7 @@ def test_the_frozen_landmarks_are_those_of_the_file(aligned):
 
 
 @pytest.mark.parametrize(("size", "within"), [(64, 3.0), (256, 1.5)])
-def test_pupils_are_where_the_analyser_sees_them(losses, aligned, size, within):
+def test_pupils_are_where_the_analyzer_sees_them(losses, aligned, size, within):
     """In an aligned crop, of which the landmark network sees its square without a detector; in
     pixels of that square, where a pupil is about four across."""
     face, cut = aligned

@@ -68,7 +68,7 @@ def test_a_recipe_learns_a_batch_by_heart(materials, people, name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_identity_loss_reaches_the_generator_through_the_recogniser(materials, people, name):
+def test_the_identity_loss_reaches_the_generator_through_the_embedder(materials, people, name):
     recipe = tiny(name, materials)
     network = recipe.network()
     who = torch.nn.functional.normalize(torch.randn(4, 512))
@@ -80,15 +80,15 @@ def test_the_identity_loss_reaches_the_generator_through_the_recogniser(material
     assert sum(float(slope.abs().sum()) for slope in slopes) > 0
 
 
-def test_faces_are_seen_as_the_recogniser_is_shown_them(materials, people, astronaut):
+def test_faces_are_seen_as_the_embedder_is_shown_them(materials, people, astronaut):
     """Through the torch crop as through the run time's, for crops of several sizes."""
-    from sosie.analysis.analyzer import create_analyser
+    from sosie.analysis.analyzer import create_analyzer
     from sosie.geometry import alignment
 
     recipe = tiny("simswap", materials)
-    analyser = create_analyser(1)
-    face = analyser.analyse(astronaut)[0]
-    expected = analyser.identify(astronaut, face)
+    analyzer = create_analyzer(1)
+    face = analyzer.analyze(astronaut)[0]
+    expected = analyzer.identify(astronaut, face)
     for size, least in ((64, 0.8), (128, 0.95), (256, 0.95)):
         matrix = alignment.align_matrix(face.points5, recipe.template, size)
         crop = alignment.crop(astronaut, matrix, size)
@@ -201,7 +201,7 @@ def test_a_snapshot_is_swapped_with(order, name):
         assert one.mask[32, 32] == 1
     assert not np.array_equal(found[0].pixels, found[1].pixels)
     assert swapper.card.template == "arcface_112_v1"
-    assert "pictures" in made.card.licence
+    assert "pictures" in made.card.license
 
 
 def test_the_second_stage_learns_from_the_first(order, materials, tmp_path):

@@ -1,6 +1,6 @@
-"""Generated films of a head that is known to the pixel, and swaps that can be told by colour.
+"""Generated videos of a head that is known to the pixel, and swaps that can be told by color.
 
-The source is dyed green and keeps its colours, so that a frame tells whether it was swapped.
+The source is dyed green and keeps its colors, so that a frame tells whether it was swapped.
 """
 
 from __future__ import annotations
@@ -72,20 +72,20 @@ def write(
     pix_fmt: str = "yuv444p",
     sound_s: float = 0,
 ) -> Path:
-    """A film; by default in .mkv and lossless, full-resolution colour."""
+    """A video; by default in .mkv and lossless, full-resolution color."""
     with av.open(str(path), "w") as container:
-        video: Any = container.add_stream(codec, rate=FPS)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, pix_fmt
-        video.codec_context.time_base = video.time_base = time_base
+        video_stream: Any = container.add_stream(codec, rate=FPS)
+        video_stream.width, video_stream.height, video_stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        video_stream.codec_context.time_base = video_stream.time_base = time_base
         if codec == "libx264":
-            video.options = {"crf": "12", "preset": "ultrafast"}
+            video_stream.options = {"crf": "12", "preset": "ultrafast"}
         sound: Any = container.add_stream("aac", rate=44100) if sound_s else None
         for number, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
             frame.pts = pts[number] if pts else number
             frame.time_base = time_base
-            container.mux(video.encode(frame))
-        container.mux(video.encode())
+            container.mux(video_stream.encode(frame))
+        container.mux(video_stream.encode())
         if sound is not None:
             _write_sound(container, sound, sound_s)
     return path
@@ -144,7 +144,7 @@ MakeSwap = Callable[..., FaceSwapper]
 @pytest.fixture(scope="package")
 def make_swap(dyed: np.ndarray) -> MakeSwap:
     def make(**options: Any) -> FaceSwapper:
-        return FaceSwapper(dyed, SwapOptions(**{"colour": "none", **LOSSLESS, **options}))
+        return FaceSwapper(dyed, SwapOptions(**{"color": "none", **LOSSLESS, **options}))
 
     return make
 
@@ -162,15 +162,15 @@ def positions(count: int) -> list[float]:
 @pytest.fixture(scope="package")
 def swaying(head: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """50 frames, lossless."""
-    path = tmp_path_factory.mktemp("swaying") / "film.mkv"
+    path = tmp_path_factory.mktemp("swaying") / "video.mkv"
     return write(path, (with_head(head, x) for x in positions(50)))
 
 
 @dataclass(frozen=True)
 class Done:
-    """A film that was swapped: its path and the result's, frames of both, what was told."""
+    """A video that was swapped: its path and the result's, frames of both, what was told."""
 
-    film: Path
+    video: Path
     output: Path
     before: list[np.ndarray]
     after: list[np.ndarray]

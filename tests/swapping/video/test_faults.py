@@ -1,4 +1,4 @@
-"""Films that end before their end, and what they hold in memory: nothing unfinished ever stands
+"""Videos that end before their end, and what they hold in memory: nothing unfinished ever stands
 under the final name."""
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import sosie
 from sosie import pipeline
 from sosie.analysis.tracking import tracker
 from sosie.errors import InterruptedSwapError, NoFaceError, OutputError, UsageError
-from sosie.media.encode import FilmWriter
+from sosie.media.encode import VideoWriter
 from sosie.media.spool import Spool
-from sosie.media.video import FilmFrame
-from sosie.media.video_file import FilmFile
+from sosie.media.video import VideoFrame
+from sosie.media.video_file import VideoFile
 from sosie.pipeline import FaceSwapper
 from sosie.swapping.face import Engine
 from sosie.types import Progress
@@ -33,26 +33,26 @@ MakeSwap = Callable[..., FaceSwapper]
 # Memory.
 
 
-def test_frames_in_memory_do_not_grow_with_the_film(
+def test_frames_in_memory_do_not_grow_with_the_video(
     studio: Any, lossless: FaceSwapper, head: np.ndarray, tmp_path: Path
 ) -> None:
     peaks = []
     for count in (40, 90):
-        film = studio.write(
+        video = studio.write(
             tmp_path / f"{count}.mkv", (studio.with_head(head, 64 + n % 20) for n in range(count))
         )
         alive: list[int] = []
 
         def look(progress: Progress, alive: list[int] = alive) -> None:
             if progress.done % 8 == 0:
-                alive.append(sum(type(thing) is FilmFrame for thing in gc.get_objects()))
+                alive.append(sum(type(thing) is VideoFrame for thing in gc.get_objects()))
 
-        lossless.video(film, tmp_path / f"{count}-out.mkv", look)
+        lossless.video(video, tmp_path / f"{count}-out.mkv", look)
         peaks.append(max(alive))
     # 0.8 s known ahead is 20 frames; the queues hold a few more.
     assert 15 < peaks[0] <= 40
     assert peaks[1] <= max(peaks[0], 36)
-    assert sum(type(thing) is FilmFrame for thing in gc.get_objects()) == 0
+    assert sum(type(thing) is VideoFrame for thing in gc.get_objects()) == 0
 
 
 def test_large_frames_wait_on_the_disk(
@@ -63,10 +63,10 @@ def test_large_frames_wait_on_the_disk(
 
     def look(progress: Progress) -> None:
         if progress.done % 4 == 0:
-            frames = [thing for thing in gc.get_objects() if type(thing) is FilmFrame]
+            frames = [thing for thing in gc.get_objects() if type(thing) is VideoFrame]
             in_memory.append(sum(frame._spooled is None for frame in frames))
 
-    lossless.video(swayed.film, tmp_path / "out.mkv", look)
+    lossless.video(swayed.video, tmp_path / "out.mkv", look)
     # Those in the queues and in work; at the end too, when all that waited is handed out.
     assert max(in_memory) <= 12
     assert studio.names(tmp_path) == ["out.mkv"]
@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_a_part_that_plays(
     for x, frame in zip(studio.positions(20), frames, strict=True):
         assert studio.greenness(frame, x) > studio.SWAPPED
     assert studio.stages_alive() == []
-    # Nothing of it hinders the next film.
+    # Nothing of it hinders the next video.
     again = lossless.video(caught.value.partial, tmp_path / "out.mkv")
     assert again.frames == 20
 
@@ -106,14 +106,14 @@ def test_ctrl_c_between_encoder_and_file_loses_no_packet(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    mux, calls = FilmWriter._mux, iter(range(1000))
+    mux, calls = VideoWriter._mux, iter(range(1000))
 
-    def interrupted(writer: FilmWriter, packets: list[Any]) -> None:
+    def interrupted(writer: VideoWriter, packets: list[Any]) -> None:
         if next(calls) == 20:
             signal.raise_signal(signal.SIGINT)
         mux(writer, packets)
 
-    monkeypatch.setattr(FilmWriter, "_mux", interrupted)
+    monkeypatch.setattr(VideoWriter, "_mux", interrupted)
     # A shell starts its background jobs, such as a test run may be, with Ctrl-C ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -205,7 +205,7 @@ def test_an_error_in_a_stage_comes_out_and_what_was_done_is_kept(
     assert studio.stages_alive() == []
 
 
-def test_a_film_that_is_removed_while_it_is_written_is_an_error(
+def test_a_video_that_is_removed_while_it_is_written_is_an_error(
     studio: Any, lossless: FaceSwapper, swaying: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "results"
@@ -220,7 +220,7 @@ def test_a_film_that_is_removed_while_it_is_written_is_an_error(
     with pytest.raises(OutputError, match=r"results/out\.mkv was removed.*there is no result"):
         lossless.video(swaying, folder / "out.mkv", remove)
     assert not folder.exists()
-    # It is seen at once, and not at the end of a long film.
+    # It is seen at once, and not at the end of a long video.
     assert told[-1] < 10
 
 
@@ -238,18 +238,18 @@ def test_a_full_disk_in_the_middle_leaves_a_part_that_plays(
             left[0] -= count
             return count
 
-    def created(file: FilmFile, path: Path) -> None:
+    def created(file: VideoFile, path: Path) -> None:
         create(file, path)
         file._file.close()
         file._file = Full(path, "w")
 
-    def given_back(file: FilmFile) -> None:
+    def given_back(file: VideoFile) -> None:
         give_back(file)
         left[0] += 1 << 20
 
-    create, give_back = FilmFile.__init__, FilmFile._give_room_back
-    monkeypatch.setattr(FilmFile, "__init__", created)
-    monkeypatch.setattr(FilmFile, "_give_room_back", given_back)
+    create, give_back = VideoFile.__init__, VideoFile._give_room_back
+    monkeypatch.setattr(VideoFile, "__init__", created)
+    monkeypatch.setattr(VideoFile, "_give_room_back", given_back)
     with pytest.raises(OutputError, match=r"disk is full: .*out\.mp4 could not") as caught:
         make_swap(crf=0, preset="ultrafast").video(swaying, tmp_path / "out.mp4")
     monkeypatch.undo()
@@ -260,10 +260,10 @@ def test_a_full_disk_in_the_middle_leaves_a_part_that_plays(
     assert caught.value.__notes__ == [f"The first {count} frames are in {partial}."]
 
 
-def test_a_film_without_a_face(studio: Any, lossless: FaceSwapper, tmp_path: Path) -> None:
-    film = studio.write(tmp_path / "scenery.mkv", [studio.background()] * 10)
+def test_a_video_without_a_face(studio: Any, lossless: FaceSwapper, tmp_path: Path) -> None:
+    video = studio.write(tmp_path / "scenery.mkv", [studio.background()] * 10)
     with pytest.raises(NoFaceError, match=r"scenery\.mkv: no face was found"):
-        lossless.video(film, tmp_path / "out.mkv")
+        lossless.video(video, tmp_path / "out.mkv")
     assert studio.names(tmp_path) == ["scenery.mkv"]
     assert studio.stages_alive() == []
 
@@ -271,7 +271,7 @@ def test_a_film_without_a_face(studio: Any, lossless: FaceSwapper, tmp_path: Pat
 def test_the_output_is_checked_before_anything_is_done(
     studio: Any, hopper_path: Path, swaying: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "create_analyser", None)  # no analysis could start
+    monkeypatch.setattr(pipeline, "create_analyzer", None)  # no analysis could start
     taken = tmp_path / "out.mkv"
     taken.write_bytes(b"mine")
     with pytest.raises(OutputError, match="exists already"):

@@ -1,4 +1,4 @@
-"""Films from end to end: every frame of a face is swapped, and all else is as it was."""
+"""Videos from end to end: every frame of a face is swapped, and all else is as it was."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sosie import pipeline
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.errors import NoFaceError
 from sosie.media.pixel_formats import plane_array
 from sosie.pipeline import FaceSwapper
@@ -41,27 +41,27 @@ def test_every_frame_is_swapped_and_nothing_but_the_face(studio: Any, swayed: An
             int(x + studio.FACE_X - 65) : int(x + studio.FACE_X + 65),
         ] = False
         assert np.array_equal(old[far], new[far])
-    assert studio.times(swayed.output) == studio.times(swayed.film)
+    assert studio.times(swayed.output) == studio.times(swayed.video)
     assert studio.names(swayed.output.parent) == ["out.mkv"]
 
 
-def test_the_report_of_a_film(swayed: Any) -> None:
+def test_the_report_of_a_video(swayed: Any) -> None:
     told, report = swayed.told, swayed.report
     assert [p.done for p in told] == list(range(1, 51))
     assert all(p.fps > 0 and (p.total is None or abs(p.total - 50) <= 1) for p in told)
     assert (report.method, report.tracks, report.face_count) == ("graft", 1, 50)
-    assert (report.target, report.output) == (str(swayed.film), str(swayed.output))
+    assert (report.target, report.output) == (str(swayed.video), str(swayed.output))
     assert {"decode", "analysis", "swap", "compose", "encode", "total"} <= set(report.seconds)
     assert min(report.seconds.values()) >= 0
     assert report.fps == pytest.approx(50 / report.seconds["total"])
     json.dumps(asdict(report))
 
 
-def test_a_film_swapped_twice_is_the_same(
+def test_a_video_swapped_twice_is_the_same(
     studio: Any, lossless: FaceSwapper, swayed: Any, tmp_path: Path
 ) -> None:
-    """Neither the threads' timing nor the film before has a say."""
-    lossless.video(swayed.film, tmp_path / "again.mkv")
+    """Neither the threads' timing nor the video before has a say."""
+    lossless.video(swayed.video, tmp_path / "again.mkv")
     for once, again in zip(swayed.after, studio.read(tmp_path / "again.mkv"), strict=True):
         assert np.array_equal(once, again)
 
@@ -71,8 +71,8 @@ def test_a_still_face_stays_still(
 ) -> None:
     """What trembles in the result was added by us."""
     still = studio.with_head(head, 64)
-    film = studio.write(tmp_path / "still.mkv", [still] * 40)
-    lossless.video(film, tmp_path / "out.mkv")
+    video = studio.write(tmp_path / "still.mkv", [still] * 40)
+    lossless.video(video, tmp_path / "out.mkv")
     frames = [frame.astype(int) for frame in studio.read(tmp_path / "out.mkv")]
     face = (frames[0] != still).any(-1)
     assert face.sum() > 2000
@@ -87,12 +87,12 @@ def test_a_still_face_stays_still(
 
 
 class Blinded:
-    """An analyser that sees nothing on frames with a mark in their corner."""
+    """An analyzer that sees nothing on frames with a mark in their corner."""
 
-    def __init__(self, analyser: Analyser) -> None:
-        self._analyser = analyser
+    def __init__(self, analyzer: Analyzer) -> None:
+        self._analyzer = analyzer
         self.blind_calls = 0
-        self.providers = analyser.providers
+        self.providers = analyzer.providers
 
     def _blind(self, pixels: np.ndarray) -> bool:
         marked = bool((np.abs(pixels[:8, :8].astype(int) - BLIND) < 12).all())
@@ -100,25 +100,25 @@ class Blinded:
         return marked
 
     def detect(self, pixels: np.ndarray, **how: Any) -> Any:
-        return [] if self._blind(pixels) else self._analyser.detect(pixels, **how)
+        return [] if self._blind(pixels) else self._analyzer.detect(pixels, **how)
 
     def landmarks(self, pixels: np.ndarray, region: Any) -> Face | None:
-        return None if self._blind(pixels) else self._analyser.landmarks(pixels, region)
+        return None if self._blind(pixels) else self._analyzer.landmarks(pixels, region)
 
     def confirm(self, pixels: np.ndarray, region: Any) -> Face | None:
-        return None if self._blind(pixels) else self._analyser.confirm(pixels, region)
+        return None if self._blind(pixels) else self._analyzer.confirm(pixels, region)
 
-    def analyse(self, pixels: np.ndarray, *args: Any, **how: Any) -> Any:
-        return self._analyser.analyse(pixels, *args, **how)
+    def analyze(self, pixels: np.ndarray, *args: Any, **how: Any) -> Any:
+        return self._analyzer.analyze(pixels, *args, **how)
 
     def identify(self, pixels: np.ndarray, face: Face) -> np.ndarray:
-        return self._analyser.identify(pixels, face)
+        return self._analyzer.identify(pixels, face)
 
     def visible(self, pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        return self._analyser.visible(pixels, landmarks)
+        return self._analyzer.visible(pixels, landmarks)
 
     def parts(self, pixels: np.ndarray, landmarks: np.ndarray) -> Any:
-        return self._analyser.parts(pixels, landmarks)
+        return self._analyzer.parts(pixels, landmarks)
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "libx264"])
@@ -130,8 +130,8 @@ def test_no_flash_of_the_old_face_where_detection_fails(
     monkeypatch: pytest.MonkeyPatch,
     codec: str,
 ) -> None:
-    blinded = Blinded(create_analyser(2))
-    monkeypatch.setattr(pipeline, "create_analyser", lambda *_: blinded)
+    blinded = Blinded(create_analyzer(2))
+    monkeypatch.setattr(pipeline, "create_analyzer", lambda *_: blinded)
     swap = make_swap(codec=codec)
     blind = {7, 13, 14, 15, 16, 17, 18, 19, 20, 30, 32, 34, 35}
     # Slower than elsewhere: inside a gap the path is a straight line.
@@ -144,8 +144,8 @@ def test_no_flash_of_the_old_face_where_detection_fails(
                 frame[:16, :16] = BLIND
             yield frame
 
-    film = studio.write(tmp_path / "film.mkv", frames())
-    report = swap.video(film, tmp_path / "out.mkv")
+    video = studio.write(tmp_path / "video.mkv", frames())
+    report = swap.video(video, tmp_path / "out.mkv")
     assert blinded.blind_calls >= len(blind)
     assert report.swapped_frames == 45
     assert report.tracks == 1
@@ -160,9 +160,9 @@ def test_frames_without_the_face_are_left_as_they_are(
         for number in range(60):
             yield studio.with_head(head, 64) if 20 <= number < 42 else studio.background()
 
-    film = studio.write(tmp_path / "film.mkv", frames())
-    report = lossless.video(film, tmp_path / "out.mkv")
-    before, after = studio.read(film), studio.read(tmp_path / "out.mkv")
+    video = studio.write(tmp_path / "video.mkv", frames())
+    report = lossless.video(video, tmp_path / "out.mkv")
+    before, after = studio.read(video), studio.read(tmp_path / "out.mkv")
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
         if 20 <= number < 42:
             assert studio.greenness(new, 64) > studio.SWAPPED, number
@@ -183,8 +183,8 @@ def test_the_first_frame_after_a_cut_is_swapped(
         for number, (x, y) in enumerate(places):
             yield studio.with_head(head, x, y, studio.background(0 if number < 20 else 5))
 
-    film = studio.write(tmp_path / "film.mkv", frames())
-    report = lossless.video(film, tmp_path / "out.mkv")
+    video = studio.write(tmp_path / "video.mkv", frames())
+    report = lossless.video(video, tmp_path / "out.mkv")
     assert report.swapped_frames == 40
     assert report.tracks == 2
     for number, ((x, y), frame) in enumerate(
@@ -210,7 +210,7 @@ def two_people(
     for name, scale, x, y in (("left", 160 / 180, 5, 30), ("right", 120 / 180, 190, 60)):
         column, row = round(x + 87 * scale), round(y + 82 * scale)
         places[name] = (slice(row - 8, row + 8), slice(column - 14, column + 14))
-    path = tmp_path_factory.mktemp("two") / "film.mkv"
+    path = tmp_path_factory.mktemp("two") / "video.mkv"
     return studio.write(path, [frame] * 15), places
 
 
@@ -232,11 +232,11 @@ def test_which_of_two_people(
     faces: str,
     swapped: set[str],
 ) -> None:
-    film, places = two_people
-    report = make_swap(faces=faces).video(film, tmp_path / "out.mkv")
+    video, places = two_people
+    report = make_swap(faces=faces).video(video, tmp_path / "out.mkv")
     assert report.tracks == len(swapped)
     assert report.face_count == 15 * len(swapped)
-    for old, new in zip(studio.read(film), studio.read(tmp_path / "out.mkv"), strict=True):
+    for old, new in zip(studio.read(video), studio.read(tmp_path / "out.mkv"), strict=True):
         for name, place in places.items():
             middle = new[place].astype(float).mean((0, 1))
             green = middle[1] - (middle[0] + middle[2]) / 2 > studio.SWAPPED
@@ -248,20 +248,20 @@ def test_which_of_two_people(
 def test_a_position_that_never_comes(
     studio: Any, make_swap: MakeSwap, two_people: tuple[Path, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(NoFaceError, match=r"film\.mkv"):
+    with pytest.raises(NoFaceError, match=r"video\.mkv"):
         make_swap(faces="3").video(two_people[0], tmp_path / "out.mkv")
     assert studio.names(tmp_path) == []
 
 
-# What else a film has.
+# What else a video has.
 
 
 def test_uneven_timestamps_and_sound_are_kept(
     studio: Any, make_swap: MakeSwap, head: np.ndarray, tmp_path: Path
 ) -> None:
     pts = [0, 40, 81, 120, 300, 310, 333, 400, 440, 481, 520, 900, 940, 980, 1021]
-    film = studio.write(
-        tmp_path / "film.mp4",
+    video = studio.write(
+        tmp_path / "video.mp4",
         [studio.with_head(head, 64 + number) for number in range(len(pts))],
         pts=pts,
         time_base=Fraction(1, 1000),
@@ -269,14 +269,14 @@ def test_uneven_timestamps_and_sound_are_kept(
         pix_fmt="yuv420p",
         sound_s=1.2,
     )
-    report = make_swap(codec=None).video(film, tmp_path / "out.mp4")
+    report = make_swap(codec=None).video(video, tmp_path / "out.mp4")
     assert report.frames == len(pts)
     assert (
         studio.times(tmp_path / "out.mp4")
         == [Fraction(value, 1000) for value in pts]
-        == studio.times(film)
+        == studio.times(video)
     )
-    assert studio.sound_packets(tmp_path / "out.mp4") == studio.sound_packets(film) != []
+    assert studio.sound_packets(tmp_path / "out.mp4") == studio.sound_packets(video) != []
     for number, frame in enumerate(studio.read(tmp_path / "out.mp4")):
         assert studio.greenness(frame, 64 + number) > studio.SWAPPED
 
@@ -284,11 +284,11 @@ def test_uneven_timestamps_and_sound_are_kept(
 def test_ten_bits_stay_ten_bits(
     studio: Any, make_swap: MakeSwap, head: np.ndarray, tmp_path: Path
 ) -> None:
-    film = studio.write(
-        tmp_path / "film.mkv", [studio.with_head(head, 64)] * 8, pix_fmt="yuv444p10le"
+    video = studio.write(
+        tmp_path / "video.mkv", [studio.with_head(head, 64)] * 8, pix_fmt="yuv444p10le"
     )
-    make_swap().video(film, tmp_path / "out.mkv")
-    with av.open(str(film)) as old, av.open(str(tmp_path / "out.mkv")) as new:
+    make_swap().video(video, tmp_path / "out.mkv")
+    with av.open(str(video)) as old, av.open(str(tmp_path / "out.mkv")) as new:
         for a, b in zip(old.decode(video=0), new.decode(video=0), strict=True):
             assert b.format.name == "yuv444p10le"
             for index in range(3):
@@ -302,7 +302,7 @@ def test_ten_bits_stay_ten_bits(
             assert studio.greenness(b.to_ndarray(format="rgb24"), 64) > studio.SWAPPED
 
 
-def test_a_part_of_a_film(studio: Any, make_swap: MakeSwap, swaying: Path, tmp_path: Path) -> None:
+def test_a_part_of_a_video(studio: Any, make_swap: MakeSwap, swaying: Path, tmp_path: Path) -> None:
     report = make_swap(start_s=0.4, end_s=1.2).video(swaying, tmp_path / "out.mkv")
     frames = studio.read(tmp_path / "out.mkv")
     assert report.frames == len(frames) == 20

@@ -1,4 +1,4 @@
-"""Films with two people, chosen by identity: whoever was not chosen keeps every pixel, and each of
+"""Videos with two people, chosen by identity: whoever was not chosen keeps every pixel, and each of
 the others gets their own source, through a crossing, a cut and a time out of sight."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sosie.analysis.analyzer import create_analyser
+from sosie.analysis.analyzer import create_analyzer
 from sosie.errors import NoFaceError
 from sosie.geometry import mesh
 from sosie.geometry.alignment import fill_polygon
@@ -30,7 +30,7 @@ class Stage:
         self._studio = studio
         self._people = people
 
-    def film(self, path: Path, frames: Iterable[tuple[int, list[Place]]]) -> Path:
+    def video(self, path: Path, frames: Iterable[tuple[int, list[Place]]]) -> Path:
         """Each frame: seed of its background, and who is where."""
         return self._studio.write(path, (self.draw(seed, places) for seed, places in frames))
 
@@ -43,7 +43,7 @@ class Stage:
             blurred = cv2.GaussianBlur(portrait, (0, 0), 0.5 / matrix[0, 0])
             oval = np.zeros(portrait.shape[:2], np.float32)
             axes = (round(0.62 * face.size_px), round(0.8 * face.size_px))
-            cv2.ellipse(oval, np.round(face.centre).astype(int), axes, 0, 0, 360, 1.0, -1)
+            cv2.ellipse(oval, np.round(face.center).astype(int), axes, 0, 0, 360, 1.0, -1)
             alpha = cv2.warpAffine(oval, matrix, size)[..., None]
             drawn = cv2.warpAffine(blurred, matrix, size, flags=cv2.INTER_LINEAR)
             frame = np.rint(alpha * drawn + (1 - alpha) * frame).astype(np.uint8)
@@ -52,22 +52,22 @@ class Stage:
     def face(self, name: str, x: float, y: float, grow: float = 1.0) -> np.ndarray:
         """bool: the inside of a face's outline, or of the same outline larger or smaller."""
         face = self._people[name][1]
-        outline = face.landmarks[list(mesh.OVAL), :2] - face.centre
+        outline = face.landmarks[list(mesh.OVAL), :2] - face.center
         outline = outline * FACE_PX / face.size_px * grow + (x, y)
         size = (self._studio.WIDTH, self._studio.HEIGHT)
         return fill_polygon(outline, *size, antialiased=False) > 0
 
     def _matrix(self, face: Face, x: float, y: float) -> np.ndarray:
         scale = FACE_PX / face.size_px
-        cx, cy = face.centre
+        cx, cy = face.center
         return np.array([[scale, 0, x - scale * cx], [0, scale, y - scale * cy]])
 
 
 @pytest.fixture(scope="module")
 def stage(studio: Any, astronaut: np.ndarray, hopper: np.ndarray) -> Stage:
-    analyser = create_analyser(2)
+    analyzer = create_analyzer(2)
     portraits = {"astronaut": astronaut, "hopper": hopper}
-    return Stage(studio, {name: (p, analyser.analyse(p)[0]) for name, p in portraits.items()})
+    return Stage(studio, {name: (p, analyzer.analyze(p)[0]) for name, p in portraits.items()})
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +78,13 @@ def red(hopper: np.ndarray) -> np.ndarray:
 @pytest.fixture
 def swap(by_look: Any) -> Callable[..., FaceSwapper]:
     def make(source: Any = None, **people: Any) -> FaceSwapper:
-        return FaceSwapper(source, SwapOptions(colour="none", codec="ffv1"), **people)
+        return FaceSwapper(source, SwapOptions(color="none", codec="ffv1"), **people)
 
     return make
 
 
 def lean(frame: np.ndarray, where: np.ndarray) -> str:
-    """Which colour a face leans to: `green`, `red`, or `own` for skin as it was."""
+    """Which color a face leans to: `green`, `red`, or `own` for skin as it was."""
     # Its lower half: glasses stay in front of what is put in, with what is seen through them.
     rows = np.indices(where.shape)[0]
     red, green, _ = frame[where & (rows >= np.median(rows[where]))].astype(float).mean(0)
@@ -94,7 +94,7 @@ def lean(frame: np.ndarray, where: np.ndarray) -> str:
     return "red" if red - green > 110 else "own"
 
 
-def test_colours_tell_the_sources(stage: Stage, dyed: np.ndarray, red: np.ndarray) -> None:
+def test_colors_tell_the_sources(stage: Stage, dyed: np.ndarray, red: np.ndarray) -> None:
     """Whatever the other tests find rests on this."""
     frame = stage.draw(0, [("astronaut", 80, 110), ("hopper", 240, 130)])
     for place in (("astronaut", 80, 110), ("hopper", 240, 130)):
@@ -115,8 +115,8 @@ def crossing(count: int = 44) -> list[list[Place]]:
 
 @pytest.fixture(scope="module")
 def crossed(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("crossing") / "film.mkv"
-    return stage.film(path, ((0, places) for places in crossing()))
+    path = tmp_path_factory.mktemp("crossing") / "video.mkv"
+    return stage.video(path, ((0, places) for places in crossing()))
 
 
 def are_apart(places: list[Place]) -> bool:
@@ -196,11 +196,11 @@ def test_a_person_is_found_again_after_a_cut_and_from_its_first_frame(
         (0, [("astronaut", 80.0, 110.0), ("hopper", 240.0, 130.0)]),
         (5, [("hopper", 90.0, 120.0), ("astronaut", 230.0, 120.0)]),
     ]
-    film = stage.film(tmp_path / "film.mkv", [shots[n // 12] for n in range(24)])
-    report = swap(dyed, reference=hopper).video(film, tmp_path / "out.mkv")
+    video = stage.video(tmp_path / "video.mkv", [shots[n // 12] for n in range(24)])
+    report = swap(dyed, reference=hopper).video(video, tmp_path / "out.mkv")
     assert report.swapped_frames == report.face_count == 24
     assert [track.scene for track in report.followed] == [0, 1]
-    before, after = studio.read(film), studio.read(tmp_path / "out.mkv")
+    before, after = studio.read(video), studio.read(tmp_path / "out.mkv")
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
         places = {place[0]: place for place in shots[number // 12][1]}
         assert lean(new, stage.face(*places["hopper"], grow=0.6)) == "green", number
@@ -224,9 +224,9 @@ def test_a_person_who_leaves_and_returns_is_found_again_and_nobody_else_meanwhil
             here.append(("astronaut", 100, 130))
         return here
 
-    film = stage.film(tmp_path / "film.mkv", [(0, places(n)) for n in range(40)])
-    report = swap(dyed, reference=astronaut).video(film, tmp_path / "out.mkv")
-    before, after = studio.read(film), studio.read(tmp_path / "out.mkv")
+    video = stage.video(tmp_path / "video.mkv", [(0, places(n)) for n in range(40)])
+    report = swap(dyed, reference=astronaut).video(video, tmp_path / "out.mkv")
+    before, after = studio.read(video), studio.read(tmp_path / "out.mkv")
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
         if 12 <= number < 28:
             assert np.array_equal(old, new), number
@@ -244,7 +244,7 @@ def test_a_person_who_leaves_and_returns_is_found_again_and_nobody_else_meanwhil
 # People who are not there.
 
 
-def test_a_film_without_the_person_is_refused_with_the_best_similarity(
+def test_a_video_without_the_person_is_refused_with_the_best_similarity(
     studio: Any,
     stage: Stage,
     swap: Callable[..., FaceSwapper],
@@ -252,14 +252,14 @@ def test_a_film_without_the_person_is_refused_with_the_best_similarity(
     hopper_path: Path,
     tmp_path: Path,
 ) -> None:
-    film = stage.film(tmp_path / "film.mkv", [(0, [("astronaut", 80, 110)])] * 12)
+    video = stage.video(tmp_path / "video.mkv", [(0, [("astronaut", 80, 110)])] * 12)
     with pytest.raises(NoFaceError) as caught:
-        swap(dyed, reference=hopper_path).video(film, tmp_path / "out.mkv")
+        swap(dyed, reference=hopper_path).video(video, tmp_path / "out.mkv")
     message = str(caught.value)
-    assert message.startswith(f"{film}: Nobody like {hopper_path} was found: ")
+    assert message.startswith(f"{video}: Nobody like {hopper_path} was found: ")
     assert "similarity of 0." in message
     assert "at least 0." in message
-    assert studio.names(tmp_path) == ["film.mkv"]
+    assert studio.names(tmp_path) == ["video.mkv"]
     empty = studio.write(tmp_path / "empty.mkv", [studio.background()] * 8)
     with pytest.raises(NoFaceError, match=r"empty\.mkv: no face was found; nothing was written"):
         swap(dyed, reference=hopper_path).video(empty, tmp_path / "out.mkv")
@@ -276,9 +276,9 @@ def test_one_absent_person_is_noted_and_the_others_are_swapped(
     tmp_path: Path,
 ) -> None:
     place: Place = ("astronaut", 80, 110)
-    film = stage.film(tmp_path / "film.mkv", [(0, [place])] * 12)
+    video = stage.video(tmp_path / "video.mkv", [(0, [place])] * 12)
     people = {hopper_path: red, astronaut_path: [dyed]}
-    report = swap(people=people).video(film, tmp_path / "out.mkv")
+    report = swap(people=people).video(video, tmp_path / "out.mkv")
     for frame in studio.read(tmp_path / "out.mkv"):
         assert lean(frame, stage.face(*place, grow=0.6)) == "green"
     absent, present = report.people

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sosie.analysis.analyzer import Analyser
+from sosie.analysis.analyzer import Analyzer
 from sosie.analysis.tracking.tracker import Follower
 from sosie.types import Face, FloatArray, Pixels
 
-# So many sights of a track are kept, so far apart: the first ones fit into what a film's tracks
+# So many sights of a track are kept, so far apart: the first ones fit into what a video's tracks
 # are known ahead.
 _KEPT = 5
 _SPACING_S = 0.18
@@ -69,11 +69,11 @@ class _Known:
 
 
 class TrackIdentities:
-    """The identities of a film's tracks. Feed it every frame in order."""
+    """The identities of a video's tracks. Feed it every frame in order."""
 
-    def __init__(self, analyser: Analyser, fps: float, least_px: float) -> None:
+    def __init__(self, analyzer: Analyzer, fps: float, least_px: float) -> None:
         """fps: frames a second. least_px: faces below this size are not looked at."""
-        self._analyser = analyser
+        self._analyzer = analyzer
         self._spacing = max(1, round(_SPACING_S * fps))
         self._least_px = least_px
         self._known: dict[int, _Known] = {}
@@ -101,7 +101,7 @@ class TrackIdentities:
                 if not self._worth_it(known, index, clear, weight, crowded):
                     continue
             known.looked = index
-            sight = Sight(weight, self._analyser.identify(pixels, face))
+            sight = Sight(weight, self._analyzer.identify(pixels, face))
             if known.doubted is None or crowded:
                 known.add([sight])
             elif _is_stranger(known, sight):
@@ -133,7 +133,7 @@ class TrackIdentities:
 
 
 def clarity(face: Face) -> float:
-    """How well a face can be recognised as it is seen, 0..1: large, frontal, and surely a face."""
+    """How well a face can be recognized as it is seen, 0..1: large, frontal, and surely a face."""
     size = min(1.0, face.size_px / _FULL_PX)
     turned_deg = min(90.0, float(np.hypot(face.pose.yaw, face.pose.pitch)))
     return float(size * np.cos(np.radians(turned_deg)) ** 2 * np.clip(face.score, 0, 1))
@@ -166,7 +166,7 @@ def _is_stranger(known: _Known, sight: Sight) -> bool:
 def _leaps(before: tuple[int, Face], index: int, face: Face) -> bool:
     """Whether a face was out of sight for a moment, or has moved or grown at once."""
     last, old = before
-    apart = np.hypot(face.centre[0] - old.centre[0], face.centre[1] - old.centre[1])
+    apart = np.hypot(face.center[0] - old.center[0], face.center[1] - old.center[1])
     growth = face.size_px / old.size_px
     return bool(
         index - last > 1

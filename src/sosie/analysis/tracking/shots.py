@@ -15,7 +15,7 @@ from sosie.types import FloatArray, Pixels
 _THUMB_WIDTH, _THUMB_HEIGHT = 64, 36
 # Share of the picture that must be found again in the next frame, at whatever shift.
 _PART = 0.6
-# Between neighbouring frames of one shot at most 0.26, between different pictures 0.45 and more
+# Between neighboring frames of one shot at most 0.26, between different pictures 0.45 and more
 # (of 150 photos and 9 clips).
 _MIN_CHANGE = 0.4
 # A cut stands out from the changes before and after it; a fast pan does not.
@@ -25,7 +25,7 @@ FLASH_FRAMES = 4
 
 
 class HasPixels(Protocol):
-    """A frame of a film, as `sosie.media.video` reads it."""
+    """A frame of a video, as `sosie.media.video` reads it."""
 
     def to_rgb(self) -> Pixels:
         """Its pixels, RGB, H x W x 3, uint8 or uint16."""
@@ -114,8 +114,8 @@ def thumbnail(pixels: Pixels) -> FloatArray:
 def difference(a: FloatArray, b: FloatArray) -> float:
     """How little two thumbnails share, 0..1: 1 minus the product of the best correlation of the
     middle of one with any place of the other (blind to brightness, and to shifts by a fifth of
-    the frame) and of the share of colours that both have."""
-    return 1 - _structure_shared(a, b) * _colours_shared(a, b)
+    the frame) and of the share of colors that both have."""
+    return 1 - _structure_shared(a, b) * _colors_shared(a, b)
 
 
 def _structure_shared(a: FloatArray, b: FloatArray) -> float:
@@ -132,12 +132,12 @@ def _structure_shared(a: FloatArray, b: FloatArray) -> float:
     return min(best, 1.0)
 
 
-def _colours_shared(a: FloatArray, b: FloatArray) -> float:
-    return float(np.minimum(_colours(a), _colours(b)).sum())
+def _colors_shared(a: FloatArray, b: FloatArray) -> float:
+    return float(np.minimum(_colors(a), _colors(b)).sum())
 
 
-def _colours(thumb: FloatArray) -> FloatArray:
-    """Histogram over 8 x 8 x 8 colours, blurred so that a slight change of light moves little."""
+def _colors(thumb: FloatArray) -> FloatArray:
+    """Histogram over 8 x 8 x 8 colors, blurred so that a slight change of light moves little."""
     counts = cv2.calcHist([thumb], [0, 1, 2], None, [8, 8, 8], [0, 1.001] * 3)
     for axis in range(3):
         rows = np.moveaxis(np.pad(counts, 1, mode="edge"), axis, 0)

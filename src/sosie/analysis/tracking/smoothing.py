@@ -1,6 +1,6 @@
 """Landmarks of a track without their jitter and without lag.
 
-The film is known ahead, so each frame is estimated from as many frames after it as before it. A
+The video is known ahead, so each frame is estimated from as many frames after it as before it. A
 straight line is fitted over a stretch of frames around it; the longest stretch counts over which
 the points keep to a line as nearly as the network's noise allows. A still or evenly moving face
 is averaged over half a second; a blink, a word or a jerk, which no line fits, is left as it is.
@@ -31,27 +31,27 @@ _NOISIER = 2.0
 # Misfit of the line, in units of the noise, up to which a stretch counts fully and not at all.
 _FIT, _MISFIT = 1.15, 1.6
 # Points are judged with those around them, to this share of the face's size.
-_NEIGHBOURHOOD = 0.03
+_NEIGHBORHOOD = 0.03
 
 Array = NDArray[np.float64]
 
 
-def neighbourhood(landmarks: FloatArray) -> Array:
+def neighborhood(landmarks: FloatArray) -> Array:
     """How much each point of a face counts when another is judged, float64, 478 x 478, from the
     distances in one picture of it. It serves a whole track."""
     points = landmarks.astype(np.float64)
     size = np.ptp(points[:, :2], axis=0).max()
     near = np.linalg.norm(points[:, None] - points[None], axis=2)
-    weights = np.exp(-0.5 * (near / (_NEIGHBOURHOOD * size)) ** 2)
+    weights = np.exp(-0.5 * (near / (_NEIGHBORHOOD * size)) ** 2)
     return np.asarray(weights / weights.sum(1, keepdims=True))
 
 
-def smooth_at(window: FloatArray, index: int, neighbours: Array) -> FloatArray:
+def smooth_at(window: FloatArray, index: int, neighbors: Array) -> FloatArray:
     """The landmarks of frame `index`, smoothed.
 
     window: the landmarks of successive frames of one track, float32, n x 478 x 3. Frames further
     than REACH_FRAMES from `index` are not looked at, nor more on one side of it than on the other.
-    neighbours: from `neighbourhood`. Returns float32, 478 x 3.
+    neighbors: from `neighborhood`. Returns float32, 478 x 3.
     """
     reach = min(index, len(window) - 1 - index, REACH_FRAMES)
     if reach == 0:
@@ -66,7 +66,7 @@ def smooth_at(window: FloatArray, index: int, neighbours: Array) -> FloatArray:
     # einsum, not @: for sizes like these a threaded BLAS burns a second core waiting.
     shape = _adaptive(
         still,
-        lambda misfit: np.einsum("ij,j->i", neighbours, misfit[:, :2].mean(1) / noise**2),
+        lambda misfit: np.einsum("ij,j->i", neighbors, misfit[:, :2].mean(1) / noise**2),
     )
     moved = _adaptive(
         motion[:, None], lambda misfit: misfit.mean(1) / (typical * _MOTION_NOISE) ** 2
@@ -74,11 +74,11 @@ def smooth_at(window: FloatArray, index: int, neighbours: Array) -> FloatArray:
     return np.asarray(_moved(shape, moved, middle, size), np.float32)
 
 
-def _apart(frames: Array, centre: int, size: float) -> tuple[Array, Array]:
+def _apart(frames: Array, center: int, size: float) -> tuple[Array, Array]:
     """Each frame's motion against the central one, n x 4 in pixels (shift, growth and turn at
     half the face's size), and its landmarks with that motion undone, n x 478 x 3."""
     steady = list(STEADY)
-    anchor = frames[centre, steady, :2]
+    anchor = frames[center, steady, :2]
     origin = anchor.mean(0)
     motion, still = np.empty((len(frames), 4)), np.empty_like(frames)
     for i, points in enumerate(frames):
@@ -104,7 +104,7 @@ def _moved(shape: Array, motion: Array, middle: Array, size: float) -> Array:
 
 def _noise(still: Array, size: float) -> tuple[float, Array]:
     """Deviation of a typical point, and of each, in pixels, from how far they lie off the line
-    between their neighbours in time; the medians are blind to a blink, and to the few points that
+    between their neighbors in time; the medians are blind to a blink, and to the few points that
     an expression moves."""
     bend = np.abs(still[2:, :, :2] - 2 * still[1:-1, :, :2] + still[:-2, :, :2])
     each = 1.4826 * np.median(bend.transpose(0, 2, 1).reshape(-1, still.shape[1]), 0) / np.sqrt(6)
@@ -120,13 +120,13 @@ def _adaptive(series: Array, misfit_of: Callable[[Array], Array]) -> Array:
     misfit_of: from the variance about the line, points x channels, to a figure for each point in
     units of the noise's variance.
     """
-    centre = len(series) // 2
-    value: Array = series[centre]
+    center = len(series) // 2
+    value: Array = series[center]
     trust = np.ones(series.shape[1])
     for half in _HALF_WIDTHS:
-        if half > centre:
+        if half > center:
             break
-        part = series[centre - half : centre + half + 1]
+        part = series[center - half : center + half + 1]
         time = np.arange(-half, half + 1, dtype=np.float64)
         mean = part.mean(0)
         slope = np.einsum("t,tpc->pc", time, part) / (time**2).sum()

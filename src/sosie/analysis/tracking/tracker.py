@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sosie.analysis.analyzer import Analyser, same_place, to_8_bit
+from sosie.analysis.analyzer import Analyzer, same_place, to_8_bit
 from sosie.analysis.detection import Detection
 from sosie.analysis.tracking.shots import HasPixels
-from sosie.analysis.tracking.smoothing import REACH_FRAMES, Array, neighbourhood
+from sosie.analysis.tracking.smoothing import REACH_FRAMES, Array, neighborhood
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import Region, region_of, turned_deg
 from sosie.types import Face, FloatArray, Pixels
@@ -54,7 +54,7 @@ class Pace:
 
     @classmethod
     def of(cls, fps: float) -> Pace:
-        """For a film of that rate: detection every 0.4 s, thoroughly every 4 s, gaps of 0.5 s,
+        """For a video of that rate: detection every 0.4 s, thoroughly every 4 s, gaps of 0.5 s,
         tracks of at least 0.2 s."""
         every = max(1, round(0.4 * fps))
         return cls(every, 10 * every, max(1, round(0.5 * fps)), max(1, round(0.2 * fps)))
@@ -66,7 +66,7 @@ class Trail:
 
     seen: frame index -> face; old entries are dropped. first, last: first and last index seen.
     hazy: indices in `seen` where the face looked unlike itself.
-    look: what the face looks like, a unit vector. neighbours: see `smooth.neighbourhood`.
+    look: what the face looks like, a unit vector. neighbors: see `smooth.neighborhood`.
     missed_rounds: rounds of detection in a row that did not see it. cut_short: the scene ended
         while the face was there.
     """
@@ -76,7 +76,7 @@ class Trail:
     first: int
     last: int
     look: FloatArray
-    neighbours: Array
+    neighbors: Array
     seen: dict[int, Face] = field(default_factory=dict)
     hazy: set[int] = field(default_factory=set)
     missed_rounds: int = 0
@@ -127,10 +127,10 @@ class Trail:
 
 
 class Follower:
-    """Takes the frames of a film one by one and keeps the trails of the faces in them."""
+    """Takes the frames of a video one by one and keeps the trails of the faces in them."""
 
-    def __init__(self, analyser: Analyser, pace: Pace) -> None:
-        self._analyser = analyser
+    def __init__(self, analyzer: Analyzer, pace: Pace) -> None:
+        self._analyzer = analyzer
         self._pace = pace
         self._scene = -1
         self._scene_start = 0
@@ -155,13 +155,13 @@ class Follower:
         round_due = since % self._pace.detect_every == 0
         if round_due or any((index - t.last) % _SEARCH_EVERY == 1 for t in lost):
             thorough = since % self._pace.thorough_every == 0
-            found = self._analyser.detect(frame, thorough=thorough)
+            found = self._analyzer.detect(frame, thorough=thorough)
             self._take(frame, found, alive, index, held)
             if round_due:
                 self._check(frame, found, alive, index)
 
     def end_scene(self, index: int) -> None:
-        """Nothing goes on at `index`: a cut, or the end of the film."""
+        """Nothing goes on at `index`: a cut, or the end of the video."""
         for trail in self.trails:
             trail.cut_short = trail.cut_short or trail.last == index - 1
 
@@ -184,7 +184,7 @@ class Follower:
             first=min(later),
             last=max(later),
             look=look_of(to_8_bit(pixels), newest),
-            neighbours=neighbourhood(newest.landmarks),
+            neighbors=neighborhood(newest.landmarks),
             seen=later,
         )
         self._next_number += 1
@@ -211,7 +211,7 @@ class Follower:
         else:
             near = trail.seen[trail.last]
             region = region_of(near.landmarks)
-        face = self._analyser.landmarks(frame, region)
+        face = self._analyzer.landmarks(frame, region)
         if face is None or not _continues(near, face, region, _MAX_STEP, _MAX_GROWTH):
             return
         alike = _alike(trail.look, look_of(frame, face))
@@ -258,7 +258,7 @@ class Follower:
             present = [trail.seen[index] for trail in self.trails if index in trail.seen]
             if any(_covers(face, detection.region) for face in present):
                 continue
-            face = self._analyser.confirm(frame, detection.region)
+            face = self._analyzer.confirm(frame, detection.region)
             if face is None or any(same_place(face, other) for other in present):
                 continue
             look = look_of(frame, face)
@@ -284,7 +284,7 @@ class Follower:
                     first=index,
                     last=index,
                     look=look,
-                    neighbours=neighbourhood(face.landmarks),
+                    neighbors=neighborhood(face.landmarks),
                 )
                 self._next_number += 1
                 self.trails.append(trail)
@@ -298,7 +298,7 @@ class Follower:
                 return
             frame = to_8_bit(held[earlier].to_rgb())
             near, region = trail.seen[earlier + 1], trail.expected(earlier, -1)
-            face = self._analyser.landmarks(frame, region)
+            face = self._analyzer.landmarks(frame, region)
             if face is None or not _continues(near, face, region, _MAX_STEP, _MAX_GROWTH):
                 return
             alike = _alike(trail.look, look_of(frame, face))
@@ -319,7 +319,7 @@ class Follower:
             if face is None:
                 continue
             seen = any(_covers(face, region) for region in regions)
-            if seen or self._analyser.confirm(frame, region_of(face.landmarks)) is not None:
+            if seen or self._analyzer.confirm(frame, region_of(face.landmarks)) is not None:
                 trail.missed_rounds = 0
                 mixed = 0.7 * trail.look + 0.3 * look_of(frame, face)
                 trail.look = mixed / max(float(np.linalg.norm(mixed)), 1e-6)
@@ -346,13 +346,13 @@ def _alike(a: FloatArray, b: FloatArray) -> float:
 
 
 def _near(a: Face, b: Face) -> bool:
-    apart = np.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1])
+    apart = np.hypot(a.center[0] - b.center[0], a.center[1] - b.center[1])
     return bool(apart < max(a.size_px, b.size_px))
 
 
 def _covers(face: Face, region: Region) -> bool:
     """Whether a detection is of that face."""
-    apart = np.hypot(face.centre[0] - region.x, face.centre[1] - region.y)
+    apart = np.hypot(face.center[0] - region.x, face.center[1] - region.y)
     return bool(apart < 0.4 * max(face.size_px, region.size_px))
 
 

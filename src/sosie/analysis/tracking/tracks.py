@@ -1,4 +1,4 @@
-"""A film's faces as tracks: numbered, smoothed, without gaps, final when handed out."""
+"""A video's faces as tracks: numbered, smoothed, without gaps, final when handed out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Generic
 
 import numpy as np
 
-from sosie.analysis.analyzer import Analyser, make_face
+from sosie.analysis.analyzer import Analyzer, make_face
 from sosie.analysis.tracking.embeddings import TrackIdentities
 from sosie.analysis.tracking.shots import FLASH_FRAMES, FrameT, HasPixels, SceneSplitter, Shot
 from sosie.analysis.tracking.smoothing import REACH_FRAMES, smooth_at
@@ -21,9 +21,9 @@ _IDENTIFY_PX = 24.0
 
 @dataclass(frozen=True)
 class TrackedFace:
-    """One person's face in one frame of a film.
+    """One person's face in one frame of a video.
 
-    track: number of the person's track, from 0, unique in the film; a track never spans a cut.
+    track: number of the person's track, from 0, unique in the video; a track never spans a cut.
     scene: number of the shot, from 0.
     face: smoothed; its score is the network's on that frame.
     bridged: the face was not seen on this frame but before and after it: it lies between those.
@@ -55,7 +55,7 @@ class FaceTracker(Generic[FrameT]):
     many are held, without their pixels.
     """
 
-    def __init__(self, analyser: Analyser, fps: float, lookahead: int | None = None) -> None:
+    def __init__(self, analyzer: Analyzer, fps: float, lookahead: int | None = None) -> None:
         """fps: frames a second, at least roughly. lookahead: how many frames ahead a face is known;
         None takes what smoothing and bridging can use, about 0.8 s. With fewer, landmarks are
         smoothed and gaps bridged less; with 0 nothing is known ahead, cuts are decided at once
@@ -69,8 +69,8 @@ class FaceTracker(Generic[FrameT]):
             self._pace = replace(self._pace, min_length=min(self._pace.min_length, full + 1))
         self._lookahead = full
         self._splitter: SceneSplitter[FrameT] = SceneSplitter(reach)
-        self._follower = Follower(analyser, self._pace)
-        self._identities = TrackIdentities(analyser, fps, _IDENTIFY_PX)
+        self._follower = Follower(analyzer, self._pace)
+        self._identities = TrackIdentities(analyzer, fps, _IDENTIFY_PX)
         self._held: dict[int, HasPixels] = {}
         self._waiting: dict[int, FrameT] = {}
         self._index = 0
@@ -118,16 +118,16 @@ class FaceTracker(Generic[FrameT]):
         )
 
 
-def track_film(
-    frames: Iterable[FrameT], analyser: Analyser, fps: float
+def track_video(
+    frames: Iterable[FrameT], analyzer: Analyzer, fps: float
 ) -> Iterator[Tracked[FrameT]]:
-    """Every frame of a film in order, each with its faces sorted by track number.
+    """Every frame of a video in order, each with its faces sorted by track number.
 
     See `FaceTracker`. Tracks start anew at cuts; a face that is out of sight for at most half a
     second is bridged, one that is away for longer starts a new track; one that goes over to
     another person, as their identities tell, is parted there.
     """
-    tracker: FaceTracker[FrameT] = FaceTracker(analyser, fps)
+    tracker: FaceTracker[FrameT] = FaceTracker(analyzer, fps)
     for frame in frames:
         yield from _handed_out(tracker.push(frame))
     yield from _handed_out(tracker.finish())
@@ -159,7 +159,7 @@ def _faces_at(
         first = max(trail.first, index - REACH_FRAMES)
         last = min(trail.last, index + REACH_FRAMES)
         window = np.stack([_landmarks_at(seen, i) for i in range(first, last + 1)])
-        landmarks = smooth_at(window, index - first, trail.neighbours)
+        landmarks = smooth_at(window, index - first, trail.neighbors)
         here = seen.get(index)
         score = here.score if here else min(seen[i].score for i in _around(seen, index))
         ahead = range(index, min(trail.last, index + lookahead) + 1)

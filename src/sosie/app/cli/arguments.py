@@ -48,7 +48,7 @@ def method_names() -> Iterable[str]:
 def spread_values(arguments: Sequence[str]) -> list[str]:
     """The arguments of a command of _SEVERAL with its flags repeated before each of their values.
 
-    `-s me1.jpg me2.jpg -t film.mp4` becomes `-s me1.jpg -s me2.jpg -t film.mp4`. The first value
+    `-s me1.jpg me2.jpg -t video.mp4` becomes `-s me1.jpg -s me2.jpg -t video.mp4`. The first value
     is taken as it stands; those after it end at the next argument that starts with a dash, so that
     a further photo with such a name is given as `./-me.jpg`.
     """

@@ -14,13 +14,15 @@ from sosie.app.cli.output import note_progress, print_json
 from sosie.app.samples import sample_portraits
 
 if TYPE_CHECKING:
-    from sosie.app.benchmark import Figures, FilmFigures, Material
+    from sosie.app.benchmark import Figures, Material, VideoFigures
 
 
 def bench(
-    film_s: Annotated[
+    video_s: Annotated[
         list[float],
-        typer.Option("--film-s", min=0.5, help="Length of a film to swap, in seconds; repeatable."),
+        typer.Option(
+            "--video-s", min=0.5, help="Length of a video to swap, in seconds; repeatable."
+        ),
     ] = [4.0, 16.0],  # noqa: B006 (typer copies it)
     face_px: Annotated[
         float, typer.Option("--face-px", min=40, max=700, help="Size of the face in the frames.")
@@ -28,8 +30,8 @@ def bench(
     runs: Annotated[int, typer.Option(min=1, help="Runs of which the median is taken.")] = 9,
     as_json: AsJson = False,
 ) -> None:
-    """Measure stages, cold start, film and memory on generated 1080p material."""
-    from sosie.app.benchmark import Figures, measure_cold_start, measure_film, measure_frame
+    """Measure stages, cold start, video and memory on generated 1080p material."""
+    from sosie.app.benchmark import Figures, measure_cold_start, measure_frame, measure_video
     from sosie.evaluation.machine import machine
 
     note_progress("Measuring; this takes a minute or two, best with nothing else running ...")
@@ -44,7 +46,7 @@ def bench(
             cold_start_s=measure_cold_start(
                 material, sample_portraits()["astronaut"], folder, min(runs, 3)
             ),
-            films=tuple(measure_film(material, folder, seconds) for seconds in film_s),
+            videos=tuple(measure_video(material, folder, seconds) for seconds in video_s),
         )
     if as_json:
         print_json(dataclasses.asdict(figures))
@@ -53,13 +55,13 @@ def bench(
 
 
 def _material(face_px: float) -> Material:
-    from sosie.analysis.analyzer import create_analyser
+    from sosie.analysis.analyzer import create_analyzer
     from sosie.app.benchmark import Material
     from sosie.media.image import load_photo
 
     portraits = sample_portraits()
     portrait = load_photo(portraits["astronaut"]).pixels
-    face = max(create_analyser().analyse(portrait), key=lambda face: face.size_px)
+    face = max(create_analyzer().analyze(portrait), key=lambda face: face.size_px)
     return Material(portraits["hopper"], portrait, face, face_px)
 
 
@@ -68,16 +70,16 @@ def _table(figures: Figures) -> str:
     lines.append(f"face of {figures.face_px:g} px in a frame of 1080p, median of {figures.runs}")
     lines += [f"  {stage:20}{value:9.1f} ms" for stage, value in figures.frame_ms.items()]
     lines += ["", f"sosie swap of one photo, cold{figures.cold_start_s:11.2f} s"]
-    for film in figures.films:
-        lines += ["", *_film_lines(film)]
+    for video in figures.videos:
+        lines += ["", *_video_lines(video)]
     return "\n".join(lines)
 
 
-def _film_lines(film: FilmFigures) -> list[str]:
-    memory = "unknown" if film.peak_mb is None else f"{film.peak_mb:.0f} MB"
+def _video_lines(video: VideoFigures) -> list[str]:
+    memory = "unknown" if video.peak_mb is None else f"{video.peak_mb:.0f} MB"
     return [
-        f"film of {film.duration_s:g} s, 1080p, {film.frames} frames, x264 veryfast",
-        f"  {'end to end':20}{film.fps:9.1f} frames a second",
+        f"video of {video.duration_s:g} s, 1080p, {video.frames} frames, x264 veryfast",
+        f"  {'end to end':20}{video.fps:9.1f} frames a second",
         f"  {'peak memory':20}{memory:>12}",
-        *(f"  {stage:20}{value:9.1f} ms a frame" for stage, value in film.stages_ms.items()),
+        *(f"  {stage:20}{value:9.1f} ms a frame" for stage, value in video.stages_ms.items()),
     ]

@@ -1,4 +1,4 @@
-"""`sosie dataset`: from films and photos to sets of faces."""
+"""`sosie dataset`: from videos and photos to sets of faces."""
 
 from __future__ import annotations
 

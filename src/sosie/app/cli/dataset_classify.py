@@ -104,18 +104,18 @@ def _samples(source: Path, threads: int | None) -> tuple[Samples, list[str]]:
 
         with hold_set(source, change=False) as store:
             return samples_of_set(store), []
-    from sosie.analysis.analyzer import create_analyser
+    from sosie.analysis.analyzer import create_analyzer
     from sosie.datasets.samples import samples_of_folders
 
     def show(number: int) -> None:
         if number % _EVERY == 0:
             note_progress(f"{number} photos read ...")
 
-    return samples_of_folders(source, create_analyser(threads), show)
+    return samples_of_folders(source, create_analyzer(threads), show)
 
 
 def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None:
-    from sosie.analysis.analyzer import create_analyser
+    from sosie.analysis.analyzer import create_analyzer
     from sosie.datasets.classify import Classifier
     from sosie.datasets.samples import identity_in, photos_in
 
@@ -125,12 +125,12 @@ def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None
     paths = photos_in(source) if source.is_dir() else [source]
     if not paths:
         raise InputError(f"The folder {source} holds no photo; give another one.")
-    analyser = create_analyser(threads)
+    analyzer = create_analyzer(threads)
     found: list[dict[str, Any]] = []
     faceless = False
     for path in paths:
         try:
-            identity = identity_in(path, analyser)
+            identity = identity_in(path, analyzer)
         except InputError as error:
             found.append({"photo": str(path), "error": str(error)})
             continue

@@ -120,7 +120,7 @@ def _references(
 ) -> tuple[dict[str, FloatArray], list[str]]:
     if not named:
         return {}, []
-    from sosie.analysis.analyzer import create_analyser
+    from sosie.analysis.analyzer import create_analyzer
     from sosie.datasets.references import read_references
 
-    return read_references(named, create_analyser(threads))
+    return read_references(named, create_analyzer(threads))

@@ -1,4 +1,4 @@
-"""`sosie dataset extract`: films and photos to aligned faces, measured and judged."""
+"""`sosie dataset extract`: videos and photos to aligned faces, measured and judged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sosie.app.cli.arguments import AsJson
-from sosie.app.cli.output import film_progress, print_json
+from sosie.app.cli.output import print_json, video_progress
 from sosie.datasets.extract.options import ExtractOptions, template_name
 from sosie.datasets.packages import dataset_packages
 from sosie.errors import NoFaceError, SosieError, UsageError
@@ -45,7 +45,7 @@ def extract(
     *,
     inputs: Annotated[
         list[Path],
-        typer.Argument(help="Films, photos, folders or zips of them.", show_default=False),
+        typer.Argument(help="Videos, photos, folders or zips of them.", show_default=False),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the set; it may exist.")],
     align: Annotated[
@@ -74,7 +74,7 @@ def extract(
     threads: Annotated[int | None, _option("--threads", "threads")] = DEFAULTS.threads,
     as_json: AsJson = False,
 ) -> None:
-    """Cut the faces out of films and photos into a set: aligned, measured, judged.
+    """Cut the faces out of videos and photos into a set: aligned, measured, judged.
 
     A run that was stopped goes on where it was; an input that is done is not read again. Rejected
     faces go to rejected/REASON; nothing is deleted.
@@ -105,7 +105,7 @@ def extract(
 
     with Archives() as archives:
         media, refused, ignored = gather(inputs, out, archives)
-        report = run(media, out, options, film_progress)
+        report = run(media, out, options, video_progress)
     report = dataclasses.replace(report, failures=(*refused, *report.failures))
     for failure in report.failures:
         print(f"sosie: {failure.error}", file=sys.stderr)
@@ -129,14 +129,14 @@ def summary(report: ExtractReport, ignored: int) -> str:
     told = f"{report.faces} faces added, {put_aside} of them rejected, {report.total} in the set"
     lines = [f"{report.folder}: {told}, in {report.seconds:.1f} s"]
     if report.frames:
-        lines.append(f"  {report.frames} frames of film, {report.fps:.1f} a second")
+        lines.append(f"  {report.frames} frames of video, {report.fps:.1f} a second")
     if report.rejected:
         lines += [f"  rejected as {reason}: {n}" for reason, n in report.rejected.items()]
     for count, words in (
         (report.thinned, "left out as near-identical to a clearer or earlier one"),
         (report.too_small, "left out as too small"),
         (report.skipped, "inputs done before, or of the same content as another"),
-        (ignored, "files ignored, neither film nor photo"),
+        (ignored, "files ignored, neither video nor photo"),
         (report.synced.moved, "pictures found where somebody moved them"),
         (report.synced.missing, "pictures gone"),
         (len(report.failures), "inputs that could not be read, or not to their end"),

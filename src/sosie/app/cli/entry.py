@@ -21,14 +21,17 @@ from sosie.app.cli.source import source
 from sosie.app.cli.swap import swap
 from sosie.app.cli.train import train
 from sosie.app.error_messages import describe
-from sosie.errors import InterruptedSwapError, SosieError
+from sosie.errors import InterruptedSwapError, SosieError, UsageError
 
 _TYPER_INTERRUPTED = 130
 """The exit code that typer makes of Ctrl-C; Sosie's own is `InterruptedSwapError.exit_code`."""
 
+_RENAMED = {"--colour": "--color", "--films": "--videos", "--film-s": "--video-s"}
+"""Options of before -> what they are called now."""
+
 app = typer.Typer(
     name="sosie",
-    help="Swap faces in photos and film.",
+    help="Swap faces in photos and video.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -93,6 +96,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
+        _refuse_old_words(arguments)
         with requests.interruptible():
             command = typer.main.get_command(app)
             code = command.main(spread_values(arguments), prog_name="sosie", standalone_mode=False)
@@ -107,6 +111,16 @@ def _run(arguments: Sequence[str]) -> int:
     if code == _TYPER_INTERRUPTED:
         return _fail(requests.INTERRUPTED, InterruptedSwapError.exit_code, as_json)
     return code if isinstance(code, int) else 0
+
+
+def _refuse_old_words(arguments: Sequence[str]) -> None:
+    """Raises UsageError for an option or a command that has another name now."""
+    for word in arguments:
+        option = word.partition("=")[0]
+        if option in _RENAMED:
+            raise UsageError(f"The option {option} is called {_RENAMED[option]} now.")
+    if list(arguments[:2]) == ["eval", "film"]:
+        raise UsageError("The command `sosie eval film` is called `sosie eval video` now.")
 
 
 def _fail(message: str, exit_code: int, as_json: bool) -> int:

@@ -35,7 +35,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Pairs at most, the first
 Fid = Annotated[bool, typer.Option("--fid", help="Also FID and KID: needs weights, a second each.")]
 Cache = Annotated[
     Path | None,
-    typer.Option(help="Folder for what is analysed and scored once; left out, one of the user's."),
+    typer.Option(help="Folder for what is analyzed and scored once; left out, one of the user's."),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep and use nothing from before.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html, report.md.")]

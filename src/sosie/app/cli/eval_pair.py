@@ -39,14 +39,14 @@ def pair(
     as_json: AsJson = False,
 ) -> None:
     """Measure one swap: every figure, and what it means."""
-    from sosie.analysis.analyzer import create_analyser
+    from sosie.analysis.analyzer import create_analyzer
     from sosie.evaluation.metric import Settings
     from sosie.evaluation.runner import score_pair
-    from sosie.evaluation.score import Scorer, open_recognisers
+    from sosie.evaluation.score import Scorer, open_embedders
 
     settings = Settings(weights=weights, perceptual=perceptual, threads=threads)
-    recognisers = open_recognisers(identity or (), threads)
-    scorer = Scorer(create_analyser(threads), settings, recognisers)
+    embedders = open_embedders(identity or (), threads)
+    scorer = Scorer(create_analyzer(threads), settings, embedders)
     score = score_pair(source, target, result, other, scorer)
     if as_json:
         print_json(entries(score))

@@ -35,11 +35,11 @@ def protocol(
     label: Annotated[
         str, typer.Option("--name", help="Name of the list; left out, protocol and count.")
     ] = "",
-    films: Annotated[
+    videos: Annotated[
         list[Path] | None,
         typer.Option(
-            "--films",
-            help="A film, or a folder of them: every third target is a frame of one. Repeatable.",
+            "--videos",
+            help="A video, or a folder of them: every third target is a frame of one. Repeatable.",
         ),
     ] = None,
     compression: Annotated[
@@ -60,7 +60,7 @@ def protocol(
     """Draw pairs of sources and targets from a dataset: the same ones on every machine.
 
     ffhq: single portraits, a person each. celeba: identity_CelebA.txt beside the pictures, or a
-    folder a person. ffpp: FaceForensics++, ten frames a film. folder: a folder a person, or flat.
+    folder a person. ffpp: FaceForensics++, ten frames a video. folder: a folder a person, or flat.
     """
     from sosie.evaluation.pairs import write_pairs
     from sosie.evaluation.protocols import Request, draw, with_digests
@@ -73,7 +73,7 @@ def protocol(
         name=label,
         compression=compression,
         split=split,
-        films=tuple(films or ()),
+        videos=tuple(videos or ()),
     )
     drawn = draw(name, request)
     if digests:

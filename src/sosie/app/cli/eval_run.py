@@ -11,7 +11,7 @@ import typer
 
 from sosie.app.cli import eval_flags as flags
 from sosie.app.cli.arguments import AsJson, Overwrite, offering
-from sosie.app.cli.output import film_progress, note_progress, print_json
+from sosie.app.cli.output import note_progress, print_json, video_progress
 from sosie.errors import SosieError, UsageError
 
 if TYPE_CHECKING:
@@ -89,13 +89,13 @@ def run(
             root=root,
             limit=limit,
             settings=_settings(weights, perceptual, fid, threads),
-            recognisers=tuple(identity or ()),
+            embedders=tuple(identity or ()),
             threads=threads,
             cache=_cache(cache, no_cache),
             overwrite=overwrite,
             cost=not no_cost,
         )
-        with film_progress(title, "pairs/s") as on_progress:
+        with video_progress(title, "pairs/s") as on_progress:
             summary = run_method(plan, method, options, on_progress)
         done.append(finish(summary, not no_report, as_json))
     _end(done, as_json)
@@ -141,12 +141,12 @@ def score(
         root=root,
         limit=limit,
         settings=_settings(weights, perceptual, fid, threads),
-        recognisers=tuple(identity or ()),
+        embedders=tuple(identity or ()),
         threads=threads,
         cache=_cache(cache, no_cache),
         overwrite=overwrite,
     )
-    with film_progress(title, "pairs/s") as on_progress:
+    with video_progress(title, "pairs/s") as on_progress:
         summary = score_results(plan, results, names, on_progress)
     _end([finish(summary, not no_report, as_json)], as_json)
 

@@ -1,4 +1,4 @@
-"""`sosie eval film`: figures of a swapped film, over time."""
+"""`sosie eval video`: figures of a swapped video, over time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import typer
 
 from sosie.app.cli import eval_flags as flags
 from sosie.app.cli.arguments import AsJson, Overwrite, parse_time
-from sosie.app.cli.output import film_progress, print_json
+from sosie.app.cli.output import print_json, video_progress
 
 
-def film(
-    target: Annotated[Path, typer.Argument(help="The film as it was.")],
-    result: Annotated[Path, typer.Argument(help="The film with the face swapped.")],
+def video(
+    target: Annotated[Path, typer.Argument(help="The video as it was.")],
+    result: Annotated[Path, typer.Argument(help="The video with the face swapped.")],
     source: Annotated[
         list[Path] | None,
         typer.Option("--source", "-s", help="Photo of the face that was put in; repeatable."),
@@ -33,21 +33,21 @@ def film(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a swapped film against the one that it was made from: identity, flicker, jitter, frames
-    that fell back, sound and timing. Writes report.html and report.md."""
+    """Score a swapped video against the one that it was made from: identity, flicker, jitter,
+    frames that fell back, sound and timing. Writes report.html and report.md."""
     from sosie.evaluation.report import write_report
-    from sosie.evaluation.report.markdown import film_summary
+    from sosie.evaluation.report.markdown import video_summary
     from sosie.evaluation.report.run import read_run
-    from sosie.evaluation.score import open_recognisers
-    from sosie.evaluation.video_record import check_film_folder, write_film_record
-    from sosie.evaluation.video_score import score_film
+    from sosie.evaluation.score import open_embedders
+    from sosie.evaluation.video_record import check_video_folder, write_video_record
+    from sosie.evaluation.video_score import score_video
 
     named = name or result.stem
     folder = out / named
-    check_film_folder(folder, overwrite)
-    networks = open_recognisers(identity or (), threads)
-    with film_progress("Scoring") as show:
-        score = score_film(
+    check_video_folder(folder, overwrite)
+    networks = open_embedders(identity or (), threads)
+    with video_progress("Scoring") as show:
+        score = score_video(
             target,
             result,
             source or (),
@@ -57,7 +57,7 @@ def film(
             threads=threads,
             on_progress=show,
         )
-    write_film_record(
+    write_video_record(
         folder, named, (target, result), source or (), networks, score, overwrite=overwrite
     )
     page = write_report(folder)[0]
@@ -72,5 +72,5 @@ def film(
             }
         )
         return
-    print(film_summary(read_run(folder)))
+    print(video_summary(read_run(folder)))
     print(f"\nThe report: {page}")

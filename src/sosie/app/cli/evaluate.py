@@ -16,7 +16,7 @@ from sosie.app.cli.eval_compare import compare
 from sosie.app.cli.eval_pair import pair
 from sosie.app.cli.eval_protocol import protocol
 from sosie.app.cli.eval_run import run, score
-from sosie.app.cli.eval_video import film
+from sosie.app.cli.eval_video import video
 from sosie.app.cli.output import note_progress, print_json
 from sosie.app.cli.train import library_notes, require_folder
 from sosie.recipes import extra_packages
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sosie.recipes.evaluate_table import Row
 
 app = typer.Typer(no_args_is_help=True)
-for _command in (pair, run, score, film, compare, protocol):
+for _command in (pair, run, score, video, compare, protocol):
     app.command()(_command)
 
 _HEADINGS = ("model", "figure", "Sosie", "teacher", "bound", "")

@@ -1,4 +1,4 @@
-"""`sosie inspect`: the faces of a photo, or the people and scenes of a film."""
+"""`sosie inspect`: the faces of a photo, or the people and scenes of a video."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sosie.app.cli.arguments import AsJson, Overwrite
-from sosie.app.cli.output import film_progress, print_json
+from sosie.app.cli.output import print_json, video_progress
 from sosie.app.input_kinds import require_kind
 from sosie.errors import NoFaceError, UsageError
 
@@ -17,7 +17,7 @@ _TRACE = 0.01
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="Photo or film.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="Photo or video.", show_default=False)],
     landmarks: Annotated[
         bool, typer.Option("--landmarks", help="With --json: all 478 landmarks of a photo's faces.")
     ] = False,
@@ -35,9 +35,9 @@ def inspect(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the faces of a photo, or the people and scenes of a film."""
+    """Show the faces of a photo, or the people and scenes of a video."""
     kind = require_kind(path)
-    from sosie.app.inspection import inspect_film, inspect_photo
+    from sosie.app.inspection import inspect_photo, inspect_video
 
     if kind == "photo":
         found = inspect_photo(path, landmarks, threads, drawing, overwrite)
@@ -45,9 +45,9 @@ def inspect(
     elif drawing is not None:
         raise UsageError(f"--drawing is for photos, and {path} is a video: leave it out.")
     else:
-        with film_progress(path.name) as on_progress:
-            found = inspect_film(path, threads, on_progress)
-        lines = film_lines(found)
+        with video_progress(path.name) as on_progress:
+            found = inspect_video(path, threads, on_progress)
+        lines = video_lines(found)
     if as_json:
         print_json(found)
     else:
@@ -65,8 +65,8 @@ def photo_lines(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def film_lines(found: dict[str, Any]) -> list[str]:
-    """A line for the film, one for its scenes and one for each person in a scene."""
+def video_lines(found: dict[str, Any]) -> list[str]:
+    """A line for the video, one for its scenes and one for each person in a scene."""
     fps = f"{found['fps']:g} fps" if found["fps"] else "no stated rate"
     length = f"{found['frames']} frames, {found['duration_s']:.2f} s"
     starts = ", ".join(f"{scene['start_s']:.2f}" for scene in found["scenes"])

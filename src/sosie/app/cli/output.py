@@ -82,8 +82,8 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def film_progress(label: str, rate: str = "fps") -> Iterator[OnProgress | None]:
-    """A function that draws the progress of a film on stderr: frames, fps and time left.
+def video_progress(label: str, rate: str = "fps") -> Iterator[OnProgress | None]:
+    """A function that draws the progress of a video on stderr: frames, fps and time left.
 
     rate: what is counted a second, where it is not frames. None where stderr is no terminal, so
     that logs stay quiet.

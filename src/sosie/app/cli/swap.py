@@ -1,4 +1,4 @@
-"""`sosie swap`: a source's face into a photo, a film, or every one of a folder."""
+"""`sosie swap`: a source's face into a photo, a video, or every one of a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 
 from sosie.app.cli import swap_flags as flags
 from sosie.app.cli.arguments import AsJson, Overwrite, parse_map, parse_time
-from sosie.app.cli.output import film_progress, note_progress, print_json
+from sosie.app.cli.output import note_progress, print_json, video_progress
 from sosie.app.folder import Failure, collect, folder_exit_code, swap_each
 from sosie.app.input_kinds import Kind, check_result, expand, is_pattern, require_kind
 from sosie.options import SwapOptions
@@ -42,7 +42,7 @@ def swap(
     keep: flags.Keep = DEFAULTS.keep,
     shape: flags.Shape = DEFAULTS.shape,
     blend: flags.Blend = DEFAULTS.blend,
-    colour: flags.Colour = DEFAULTS.colour,
+    color: flags.Color = DEFAULTS.color,
     mask_feather: flags.MaskFeather = DEFAULTS.mask_feather,
     start: flags.Start = None,
     end: flags.End = None,
@@ -69,7 +69,7 @@ def swap(
         keep=keep,
         shape=shape,
         blend=blend,
-        colour=colour,
+        color=color,
         mask_feather=mask_feather,
         start_s=None if start is None else parse_time(start),
         end_s=None if end is None else parse_time(end),
@@ -132,10 +132,10 @@ def _tell_license(job: FaceSwapper) -> None:
 
 
 def swap_file(job: FaceSwapper, target: Path, kind: Kind, output: Path) -> SwapReport:
-    """Swap one photo or film, with progress on a terminal."""
+    """Swap one photo or video, with progress on a terminal."""
     if kind == "photo":
         return job.photo(target, output)
-    with film_progress(target.name) as on_progress:
+    with video_progress(target.name) as on_progress:
         return job.video(target, output, on_progress)
 
 
@@ -194,7 +194,7 @@ def _swap_several(
         )
     else:
         for what, paths in (
-            ("ignored, neither photo nor film", batch.ignored),
+            ("ignored, neither photo nor video", batch.ignored),
             ("folders inside, not looked into (give them as targets too)", batch.folders),
         ):
             if paths:

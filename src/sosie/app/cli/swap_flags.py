@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sosie.app.cli.arguments import method_names, offering
-from sosie.options import BLENDS, COLOURS, KEPT, SwapOptions
+from sosie.options import BLENDS, COLORS, KEPT, SwapOptions
 
 
 def _option(name: str, values: Callable[[], Iterable[str]] = tuple) -> Any:
@@ -91,7 +91,7 @@ Faces = Annotated[str, _option("faces", lambda: ("largest", "all"))]
 Keep = Annotated[str, _option("keep", lambda: KEPT)]
 Shape = Annotated[float, _option("shape")]
 Blend = Annotated[str, _option("blend", lambda: BLENDS)]
-Colour = Annotated[str, _option("colour", lambda: COLOURS)]
+Color = Annotated[str, _option("color", lambda: COLORS)]
 MaskFeather = Annotated[float, _option("mask_feather")]
 Start = Annotated[str | None, _option("start_s")]
 End = Annotated[str | None, _option("end_s")]

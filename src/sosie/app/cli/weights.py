@@ -40,12 +40,12 @@ def list_weights(
         print_json([_entry(card, size) for card, size in found])
         return
     for card, size in found:
-        print(f"{card.name:12}{_megabytes(size):>9}  {card.licence}  {card.date}")
+        print(f"{card.name:12}{_megabytes(size):>9}  {card.license}  {card.date}")
         print(f"  {card.summary}")
         figures = list(card.figures.items())[:_MAIN_FIGURES]
         print(f"  {'; '.join(f'{name} {value:g}' for name, value in figures)}")
         for label, origins in (("data", card.data), ("teachers", card.teachers)):
-            named = "; ".join(f"{origin.name}: {origin.licence}" for origin in origins)
+            named = "; ".join(f"{origin.name}: {origin.license}" for origin in origins)
             print(f"  {label}: {named}")
     print(_TERMS)
 
@@ -120,7 +120,7 @@ def import_(
         return
     print(f"{card.network}: {card.summary}; {card.parameters / 1e6:.1f} million parameters")
     for label, text in (
-        ("licence", card.licence),
+        ("license", card.license),
         ("pixels", card.value_range),
         ("alignment", card.alignment),
         ("identity", card.embedding),

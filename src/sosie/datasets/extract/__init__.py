@@ -1,1 +1,1 @@
-"""From films and photos to aligned faces: `sosie dataset extract`."""
+"""From videos and photos to aligned faces: `sosie dataset extract`."""

@@ -1,4 +1,4 @@
-"""Zip archives of photos and films as inputs: known by their names within, and put on disk one
+"""Zip archives of photos and videos as inputs: known by their names within, and put on disk one
 member at a time, for as long as it is read."""
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Archives:
         if foreign.is_bomb(whole, archive.stat().st_size):
             raise InputError(
                 f"{archive} would unpack to {whole / 1e9:.1f} GB, many times its size, as no "
-                f"photos and films do; it is not read."
+                f"photos and videos do; it is not read."
             )
         for entry in sorted(entries, key=lambda entry: entry.filename):
             parts = PurePosixPath(entry.filename).parts

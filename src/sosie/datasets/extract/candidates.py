@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.analyzer import Analyser, to_8_bit, without_doubles
+from sosie.analysis.analyzer import Analyzer, to_8_bit, without_doubles
 from sosie.analysis.quality import sharpness
 from sosie.datasets.extract import measurements, rules
 from sosie.datasets.extract.measurements import Light
@@ -59,20 +59,20 @@ class Look:
     too_small: int
 
 
-def look(pixels: Pixels, analyser: Analyser, options: ExtractOptions) -> Look:
+def look(pixels: Pixels, analyzer: Analyzer, options: ExtractOptions) -> Look:
     """The faces of a frame (RGB, H x W x 3, uint8 or uint16), from left to right."""
     frame = to_8_bit(pixels)
-    faces = _faces(frame, analyser, options)
+    faces = _faces(frame, analyzer, options)
     large = [
         (position, face)
         for position, face in enumerate(faces)
         if _side_in_frame(face, options) >= options.min_face_px
     ]
-    found = tuple(_found(frame, face, position, analyser, options) for position, face in large)
+    found = tuple(_found(frame, face, position, analyzer, options) for position, face in large)
     return Look(found, len(faces) - len(large))
 
 
-def _faces(frame: NDArray[np.uint8], analyser: Analyser, options: ExtractOptions) -> list[Face]:
+def _faces(frame: NDArray[np.uint8], analyzer: Analyzer, options: ExtractOptions) -> list[Face]:
     """All faces that are large enough, and perhaps smaller ones, from left to right.
 
     They are searched in a copy in which the smallest that counts is just found surely.
@@ -85,17 +85,17 @@ def _faces(frame: NDArray[np.uint8], analyser: Analyser, options: ExtractOptions
     small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     by = frame.shape[1] / size[0]
     found = []
-    for seen in analyser.detect(np.asarray(small, np.uint8)):
+    for seen in analyzer.detect(np.asarray(small, np.uint8)):
         region = replace(
             seen.region,
             x=(seen.region.x + 0.5) * by - 0.5,
             y=(seen.region.y + 0.5) * by - 0.5,
             size_px=seen.region.size_px * by,
         )
-        face = analyser.confirm(frame, region)
+        face = analyzer.confirm(frame, region)
         if face is not None:
             found.append(face)
-    return sorted(without_doubles(found), key=lambda face: face.centre)
+    return sorted(without_doubles(found), key=lambda face: face.center)
 
 
 def _side_in_frame(face: Face, options: ExtractOptions) -> float:
@@ -108,7 +108,7 @@ def _found(
     frame: NDArray[np.uint8],
     face: Face,
     position: int,
-    analyser: Analyser,
+    analyzer: Analyzer,
     options: ExtractOptions,
 ) -> Found:
     side_px = options.size_px
@@ -116,7 +116,7 @@ def _found(
         side_px = max(1, min(side_px, int(_side_in_frame(face, options) + _WHOLE)))
     matrix = alignment.align_matrix(face.points5, options.align, side_px)
     own = measurements.own_scale(frame, face)
-    view = analyser.visible(frame, face.landmarks)
+    view = analyzer.visible(frame, face.landmarks)
     seen = measurements.seen(view, face, frame.shape[1], frame.shape[0])
     blur_px = measurements.blur_px(own)
     told = {
@@ -133,7 +133,7 @@ def _found(
         face=face,
         picture=np.asarray(alignment.crop(frame, matrix, side_px), np.uint8),
         matrix=matrix,
-        identity=analyser.identify(frame, face),
+        identity=analyzer.identify(frame, face),
         sharpness=sharpness(frame, face),
         blur_px=blur_px,
         light=measurements.light(own),

@@ -21,7 +21,7 @@ DONE, PARTIAL, FAILED = "done", "partial", "failed"
 
 @dataclass(frozen=True)
 class Input:
-    """A film or a photo to extract from.
+    """A video or a photo to extract from.
 
     name: what it is called, in the set and in messages: its path, or that of its archive and its
     own in there. member: of an archive, where it is in one.
@@ -64,7 +64,7 @@ class Ledger:
             entry["sha256"]: entry for entry in store.settings.get("inputs", [])
         }
         self._by_path = {entry.get("path"): entry for entry in self._entries.values()}
-        # A film, or the folder of photos -> its folder in the set.
+        # A video, or the folder of photos -> its folder in the set.
         self._folders: dict[str, str] = store.settings.setdefault("folders", {})
 
     def entry_of(self, one: Input) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Ledger:
         return self._entries[entry["sha256"]]
 
     def _folder_for(self, path: Path, kind: str) -> str:
-        """A film's own name, or that of the folder in which a photo lies, which all its photos
+        """A video's own name, or that of the folder in which a photo lies, which all its photos
         share. A name that is taken gets a number."""
         origin, name = (path.parent, path.parent.name) if kind == "photo" else (path, path.stem)
         key = str(origin)

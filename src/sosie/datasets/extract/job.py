@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sosie.analysis.analyzer import Analyser, create_analyser
+from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.datasets.extract.inputs import DONE, FAILED, PARTIAL, Input, Ledger
 from sosie.datasets.extract.options import ExtractOptions, thread_count
 from sosie.datasets.extract.photos import PhotoJob, extract_photos
 from sosie.datasets.extract.rules import REASONS
-from sosie.datasets.extract.videos import FilmExtraction
+from sosie.datasets.extract.videos import VideoExtraction
 from sosie.datasets.extract.writer import Shelf, Source, safe_name
 from sosie.datasets.lock import held
 from sosie.datasets.markers import SETTINGS
@@ -41,7 +41,7 @@ class ExtractReport:
     """What a run did.
 
     folder: of the set. inputs: how many were read by this run; skipped: done by an earlier one, or
-    of the same content as another. frames: of films, that this run passed. faces, rejected: that
+    of the same content as another. frames: of videos, that this run passed. faces, rejected: that
     were stored by this run, and by reason; thinned, too_small: that were left out. total: faces in
     the set now, rejected ones too. synced: what was found moved by hand before. seconds: wall-clock
     time; fps: frames over it.
@@ -69,7 +69,7 @@ def extract(
     options: ExtractOptions,
     progress_of: ProgressOf = lambda _: nullcontext(),
 ) -> ExtractReport:
-    """Extract the faces of films and photos into the set in `folder`, which is made if need be.
+    """Extract the faces of videos and photos into the set in `folder`, which is made if need be.
 
     An input that the set has in full is not read again; one that an earlier run left is taken up
     where that run stopped. One that cannot be read does not stop the others. Raises UsageError
@@ -139,7 +139,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self._ledger = Ledger(self.store)
-        self._analyser: Analyser = create_analyser(1)
+        self._analyzer: Analyzer = create_analyzer(1)
         self._shelf = Shelf(self.store, self.pool, self.options)
         self._seen: set[str] = set()
         known = self.store.settings.setdefault("options", [])
@@ -149,7 +149,7 @@ class _Run:
         self._options_number: int = known.index(self.options.of_input())
 
     def read(self, inputs: Iterable[Input]) -> None:
-        """Photos that follow one another are looked at together, films one at a time."""
+        """Photos that follow one another are looked at together, videos one at a time."""
         photos: list[tuple[PhotoJob, dict[str, Any]]] = []
         # All are looked up first: what cannot be meant is said before any work.
         for one, entry in [(one, entry) for one in inputs if (entry := self._take(one))]:
@@ -160,7 +160,7 @@ class _Run:
                 continue
             self._read_photos(photos)
             photos = []
-            self._read_film(one, entry)
+            self._read_video(one, entry)
         self._read_photos(photos)
 
     def report(self, synced: Synced, seconds: float) -> ExtractReport:
@@ -212,7 +212,7 @@ class _Run:
             )
         return entry
 
-    def _read_film(self, one: Input, entry: dict[str, Any]) -> None:
+    def _read_video(self, one: Input, entry: dict[str, Any]) -> None:
         self.read_inputs += 1
         before = Counter(entry.get("counts", {})) if "resume" in entry else Counter()
         known, place = entry, one.name
@@ -229,14 +229,14 @@ class _Run:
         source = Source(one.name.name, entry["sha256"], entry["folder"])
         try:
             with one.opened() as place:
-                film = FilmExtraction(place, source, self.options, entry)
+                video = VideoExtraction(place, source, self.options, entry)
                 with self.progress_of(one.name.name) as on_progress:
-                    film.run(self._analyser, self.pool, self._shelf, commit, on_progress)
+                    video.run(self._analyzer, self.pool, self._shelf, commit, on_progress)
         except InputError as error:
             commit({"error": str(error)})
         else:
-            self.frames += film.frames
-            self.notes += [f"{one.name}: {note}" for note in film.notes]
+            self.frames += video.frames
+            self.notes += [f"{one.name}: {note}" for note in video.notes]
             self.counts += Counter(known["counts"])
             self.counts.subtract(before)
         if "error" in known:
@@ -265,7 +265,7 @@ class _Run:
         with self.progress_of(f"{len(photos)} photos") as on_progress:
             extract_photos(
                 [job for job, _ in photos],
-                self._analyser,
+                self._analyzer,
                 self.pool,
                 self._shelf,
                 commit,

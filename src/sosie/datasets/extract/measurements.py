@@ -38,10 +38,10 @@ class Light:
 
 @dataclass(frozen=True)
 class OwnScale:
-    """A face upright at its own scale: grey, float32, side x side, 0..255, and where the face is in
+    """A face upright at its own scale: gray, float32, side x side, 0..255, and where the face is in
     it, bool."""
 
-    grey: FloatArray
+    gray: FloatArray
     inside: NDArray[np.bool_]
 
 
@@ -68,8 +68,8 @@ def blur_px(own: OwnScale) -> float:
     and Sim, "Defocus map estimation from a single image", 2011, eq. 5); the ratio is taken over the
     steepest edges of four directions.
     """
-    again = np.asarray(cv2.GaussianBlur(own.grey, (0, 0), _AGAIN_PX), np.float32)
-    slopes = [_gradient(image) for image in (own.grey, again)]
+    again = np.asarray(cv2.GaussianBlur(own.gray, (0, 0), _AGAIN_PX), np.float32)
+    slopes = [_gradient(image) for image in (own.gray, again)]
     most = 0.0
     for x, y in _DIRECTIONS:
         before, after = (np.abs(x * across + y * down)[own.inside] for across, down in slopes)
@@ -83,7 +83,7 @@ def blur_px(own: OwnScale) -> float:
 
 def light(own: OwnScale) -> Light:
     """The light on a face."""
-    luma = own.grey / 255
+    luma = own.gray / 255
     values = luma[own.inside]
     if values.size == 0:
         return Light(0.0, 0.0, 0.0)
@@ -107,7 +107,7 @@ class Seen:
 
 
 def seen(view: FloatArray, face: Face, frame_width: int, frame_height: int) -> Seen:
-    """view: what nothing hides, as `Analyser.visible` has it.
+    """view: what nothing hides, as `Analyzer.visible` has it.
 
     Of a face in half profile the far eye does not count.
     """
@@ -129,7 +129,7 @@ def seen(view: FloatArray, face: Face, frame_width: int, frame_height: int) -> S
 
 
 def phash(frame: NDArray[np.uint8], face: Face) -> int:
-    """64 bits of the aligned face: which of the 8 x 8 lowest waves of its 32 x 32 grey pixels
+    """64 bits of the aligned face: which of the 8 x 8 lowest waves of its 32 x 32 gray pixels
     (without the mean) are above their median."""
     matrix = alignment.align_matrix(face.points5, "arcface", _HASH_PX)
     small = cv2.cvtColor(alignment.crop(frame, matrix, _HASH_PX), cv2.COLOR_RGB2GRAY)
@@ -139,9 +139,9 @@ def phash(frame: NDArray[np.uint8], face: Face) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def _gradient(grey: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _gradient(gray: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Along x and y."""
-    across, down = (cv2.Sobel(grey, cv2.CV_32F, dx, 1 - dx, ksize=3) for dx in (1, 0))
+    across, down = (cv2.Sobel(gray, cv2.CV_32F, dx, 1 - dx, ksize=3) for dx in (1, 0))
     return np.asarray(across, np.float32), np.asarray(down, np.float32)
 
 

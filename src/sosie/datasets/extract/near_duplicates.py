@@ -34,7 +34,7 @@ class _Kept:
 
 
 class Thinner(Generic[CandidateT]):
-    """Takes the pictures of all tracks of a film in order of time.
+    """Takes the pictures of all tracks of a video in order of time.
 
     A while is 1 / `per_second` long, the same for all tracks; `flush` ends it. thinned: pictures
     left out so far.

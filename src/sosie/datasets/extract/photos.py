@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from sosie.analysis.analyzer import Analyser
+from sosie.analysis.analyzer import Analyzer
 from sosie.datasets.extract.candidates import Look, look
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.options import ExtractOptions, thread_count
@@ -39,7 +39,7 @@ Commit = Callable[[Sequence[tuple[PhotoJob, Mapping[str, Any]]]], None]
 
 def extract_photos(
     photos: Sequence[PhotoJob],
-    analyser: Analyser,
+    analyzer: Analyzer,
     pool: Executor,
     shelf: Shelf,
     commit: Commit,
@@ -55,7 +55,7 @@ def extract_photos(
                     pixels = load_photo(path).pixels
                 except InputError as error:
                     return InputError(str(error).replace(str(path), str(job.photo.name)))
-            return look(pixels, analyser, options)
+            return look(pixels, analyzer, options)
         except InputError as error:
             return error
 

@@ -1,4 +1,4 @@
-"""The frames of a film that are looked at, with the shot that each lies in."""
+"""The frames of a video that are looked at, with the shot that each lies in."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sosie.analysis.tracking.shots import split_scenes
 from sosie.datasets.extract.options import ExtractOptions
 from sosie.errors import InputError
 from sosie.media.thumbnail import Shrinker
-from sosie.media.video import Film, FilmFrame, open_film
+from sosie.media.video import Video, VideoFrame, open_video
 from sosie.types import Pixels
 
 # Whether a cut lies before a frame depends on the frames around it: so many are read again before
-# the one at which a film is taken up.
+# the one at which a video is taken up.
 _WARM_FRAMES = 12
 _SAME_TIME_S = 1e-4
 
@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Place:
-    """A frame of a film: its index, its time, and the number of its scene."""
+    """A frame of a video: its index, its time, and the number of its scene."""
 
     index: int
     time_s: float
@@ -36,9 +36,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Sample:
-    """A frame to look at. warm: a place before it from which the film can be taken up again."""
+    """A frame to look at. warm: a place before it from which the video can be taken up again."""
 
-    frame: FilmFrame
+    frame: VideoFrame
     at: Place
     warm: Place
 
@@ -47,7 +47,7 @@ class Sample:
 class _Small:
     """A frame as the search for cuts sees it."""
 
-    frame: FilmFrame
+    frame: VideoFrame
     shrinker: Shrinker
 
     def to_rgb(self) -> Pixels:
@@ -55,34 +55,34 @@ class _Small:
 
 
 class Sampler:
-    """Reads a film and picks frames. `done` counts the frames that were passed, `total` is how many
-    there are, about, None where unknown."""
+    """Reads a video and picks frames. `done` counts the frames that were passed, `total` is how
+    many there are, about, None where unknown."""
 
     def __init__(
         self, path: Path, options: ExtractOptions, warm: Place | None = None, start: int = 0
     ) -> None:
         """start: index of the first frame that may be picked. warm: a place before it.
 
-        Raises InputError where the film cannot be read.
+        Raises InputError where the video cannot be read.
         """
         self._options = options
         self._start = start
-        self._film, self._origin = _taken_up(path, warm, options.threads)
-        self.total = self._film.info.frame_count
+        self._video, self._origin = _taken_up(path, warm, options.threads)
+        self.total = self._video.info.frame_count
         self.done = start
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what of the film could not be read."""
-        return self._film.notes
+        """Sentences on what of the video could not be read."""
+        return self._video.notes
 
     def __iter__(self) -> Iterator[Sample]:
         shrinker = Shrinker()
         recent: deque[Place] = deque(maxlen=_WARM_FRAMES)
         scene = self._origin.scene - 1
         before_s: float | None = None
-        with self._film:
-            frames = (_Small(frame, shrinker) for frame in self._film.frames())
+        with self._video:
+            frames = (_Small(frame, shrinker) for frame in self._video.frames())
             for shot in split_scenes(frames):
                 frame = shot.frame.frame
                 scene += shot.starts_scene
@@ -101,15 +101,15 @@ class Sampler:
         return before_s is None or int(at.time_s * fps // 1) > int(before_s * fps // 1)
 
 
-def _taken_up(path: Path, warm: Place | None, threads: int | None) -> tuple[Film, Place]:
-    """A film opened at a place, and that place; at its start where that cannot be found."""
+def _taken_up(path: Path, warm: Place | None, threads: int | None) -> tuple[Video, Place]:
+    """A video opened at a place, and that place; at its start where that cannot be found."""
     if warm is not None and warm.index > 0:
-        film = open_film(path, start_s=warm.time_s, threads=threads)
-        first = film.source.first_time - film.source.origin
+        video = open_video(path, start_s=warm.time_s, threads=threads)
+        first = video.source.first_time - video.source.origin
         if abs(float(first) - warm.time_s) < _SAME_TIME_S:
-            return film, warm
-        film.close()
-    return open_film(path, threads=threads), Place(0, 0.0, 0)
+            return video, warm
+        video.close()
+    return open_video(path, threads=threads), Place(0, 0.0, 0)
 
 
 def in_order(

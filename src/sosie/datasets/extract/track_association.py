@@ -32,7 +32,7 @@ class _Track:
 
 
 class Linker:
-    """Numbers the tracks of a film from its sampled frames, in order."""
+    """Numbers the tracks of a video from its sampled frames, in order."""
 
     def __init__(self) -> None:
         self._scene = -1
@@ -90,7 +90,7 @@ class Linker:
         norm = max(float(np.linalg.norm(mixed)), 1e-6)
         track.identity = np.asarray(mixed / norm, np.float32)
         track.seen_s = time_s
-        track.x, track.y = found.face.centre
+        track.x, track.y = found.face.center
         track.size_px = found.face.size_px
         return track.number
 
@@ -99,7 +99,7 @@ def _likeness(track: _Track, found: Found) -> float | None:
     """How likely a face goes on with a track; None where it cannot."""
     face = found.face
     growth = face.size_px / max(track.size_px, 1e-6)
-    apart = float(np.hypot(face.centre[0] - track.x, face.centre[1] - track.y))
+    apart = float(np.hypot(face.center[0] - track.x, face.center[1] - track.y))
     apart /= max(face.size_px, track.size_px, 1e-6)
     alike = float(track.identity @ found.identity)
     least = _NEAR_ALIKE if apart <= _NEAR else _FAR_ALIKE

@@ -1,4 +1,4 @@
-"""The faces of one film, from where an earlier run left off to the end."""
+"""The faces of one video, from where an earlier run left off to the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sosie.analysis.analyzer import Analyser
+from sosie.analysis.analyzer import Analyzer
 from sosie.datasets.extract.candidates import Found, Look, look
 from sosie.datasets.extract.near_duplicates import Thinner
 from sosie.datasets.extract.options import ExtractOptions, thread_count
@@ -27,7 +27,7 @@ COMMIT_S, COMMIT_ROWS = 5.0, 128
 _QUEUE_FRAMES = 2
 
 Commit = Callable[[dict[str, Any]], None]
-"""Takes what is known of the film at that point: its `counts`, `resume` where it can be taken up
+"""Takes what is known of the video at that point: its `counts`, `resume` where it can be taken up
 again there, `error` where it is damaged there."""
 
 
@@ -51,15 +51,15 @@ class _Candidate:
         return self.found.clarity
 
 
-class FilmExtraction:
-    """One film. frames: those that this run passed."""
+class VideoExtraction:
+    """One video. frames: those that this run passed."""
 
     def __init__(
         self, path: Path, source: Source, options: ExtractOptions, known: dict[str, Any]
     ) -> None:
         """known: what an earlier run committed last, {} where there is none.
 
-        Raises InputError where the film cannot be read.
+        Raises InputError where the video cannot be read.
         """
         resume = known.get("resume") or {}
         self._start = int(resume.get("next", 0))
@@ -88,20 +88,20 @@ class FilmExtraction:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what of the film could not be read."""
+        """Sentences on what of the video could not be read."""
         return self._sampler.notes
 
     def run(
         self,
-        analyser: Analyser,
+        analyzer: Analyzer,
         pool: Executor,
         shelf: Shelf,
         commit: Commit,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        """Look at the film's frames, put its faces on the shelf, and commit now and then."""
+        """Look at the video's frames, put its faces on the shelf, and commit now and then."""
         try:
-            self._run(analyser, pool, shelf, commit, on_progress)
+            self._run(analyzer, pool, shelf, commit, on_progress)
         except InputError as error:
             # All that was read before the damage has been looked at.
             self._shelve(shelf)
@@ -112,7 +112,7 @@ class FilmExtraction:
 
     def _run(
         self,
-        analyser: Analyser,
+        analyzer: Analyzer,
         pool: Executor,
         shelf: Shelf,
         commit: Commit,
@@ -120,7 +120,7 @@ class FilmExtraction:
     ) -> None:
         started = committed = time.monotonic()
         window: int | None = None
-        for sample, one in self._looks(analyser, pool):
+        for sample, one in self._looks(analyzer, pool):
             at = sample.at
             now = self._thinner.window(at.index, at.time_s)
             if window is not None and now != window:
@@ -138,9 +138,9 @@ class FilmExtraction:
                 fps = self.frames / max(time.monotonic() - started, 1e-9)
                 on_progress(Progress(self._sampler.done, self._sampler.total, fps))
 
-    def _looks(self, analyser: Analyser, pool: Executor) -> Iterator[tuple[Sample, Look]]:
+    def _looks(self, analyzer: Analyzer, pool: Executor) -> Iterator[tuple[Sample, Look]]:
         def seen(sample: Sample) -> Look:
-            return look(sample.frame.to_rgb(), analyser, self._options)
+            return look(sample.frame.to_rgb(), analyzer, self._options)
 
         # Closed here: after an error its traceback would keep the thread and the file.
         with (

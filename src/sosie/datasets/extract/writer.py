@@ -43,7 +43,7 @@ class Source:
     """An input, as its faces are stored.
 
     name: as it was given. sha256: of its content. folder: of its pictures. stem: what a photo's
-    pictures are named by; "" for a film, where the frame's number does.
+    pictures are named by; "" for a video, where the frame's number does.
     """
 
     name: str

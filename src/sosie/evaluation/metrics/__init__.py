@@ -1,7 +1,7 @@
 """The table of figures' files. To add figures, write their file and its line here.
 
 A file is imported when its figures are first asked for. All about pairs have `measure`, all about
-sets `describe` and `measure_set` (see `PairModule` and `SetModule`); those about films are called
+sets `describe` and `measure_set` (see `PairModule` and `SetModule`); those about videos are called
 by `sosie.evaluation.video_score`.
 """
 
@@ -50,7 +50,7 @@ SET_TABLE = {
     "retrieval": f"{_HERE}.retrieval",
     "frechet": f"{_HERE}.frechet",
 }
-FILM_TABLE = {
+VIDEO_TABLE = {
     "film_identity": f"{_HERE}.video_identity",
     "film_fallback": f"{_HERE}.untouched_frames",
     "film_flicker": f"{_HERE}.video_flicker",
@@ -59,7 +59,7 @@ FILM_TABLE = {
     "film_shift": f"{_HERE}.video_shift",
 }
 COST_TABLE = {"cost": "sosie.evaluation.cost"}
-TABLE = {**PAIR_TABLE, **SET_TABLE, **FILM_TABLE, **COST_TABLE}
+TABLE = {**PAIR_TABLE, **SET_TABLE, **VIDEO_TABLE, **COST_TABLE}
 """File's name -> its module, in the order of the report."""
 
 

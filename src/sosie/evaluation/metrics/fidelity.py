@@ -34,7 +34,7 @@ _of_ssim = partial(
     Figure,
     unit="",
     range=(-1, 1),
-    formula="mean of the SSIM map of grey values in the surroundings of the face (1.8 boxes); a "
+    formula="mean of the SSIM map of gray values in the surroundings of the face (1.8 boxes); a "
     f"face over {_MAX_FACE_PX} px is first reduced by a whole factor",
     source="Wang et al. 2004",
 )
@@ -93,11 +93,11 @@ def measure(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
     window = surroundings(face, inside.shape[1], inside.shape[0])
     step = max(1, int(np.ceil(face.size_px / _MAX_FACE_PX)))
     near = _reduced(inside[window].astype(np.uint8), step) > 0
-    grey = [
+    gray = [
         _reduced(np.asarray(cv2.cvtColor(pixels[window], cv2.COLOR_RGB2GRAY), np.uint8), step)
         for pixels in pictures
     ]
-    similar = ssim_map(*grey)
+    similar = ssim_map(*gray)
     return {
         "psnr_outside": _psnr(*pictures, ~inside),
         "psnr_inside": _psnr(*pictures, inside),
@@ -110,7 +110,7 @@ def measure(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
 def ssim_map(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The SSIM index around every pixel (Wang et al. 2004, eq. 13): float32, H x W, -1..1.
 
-    one, other: grey, uint8, H x W. At the border the picture is mirrored.
+    one, other: gray, uint8, H x W. At the border the picture is mirrored.
     """
     a, b = one.astype(np.float32), other.astype(np.float32)
     mean_a, mean_b, square_a, square_b, product = (

@@ -18,7 +18,7 @@ import numpy as np
 from sosie.errors import UnavailableError
 from sosie.evaluation.distances import frechet_distance, kernel_distance
 from sosie.evaluation.metric import Figure, Missing, Readings, SetReadings, Settings, Traits
-from sosie.evaluation.own_features import own_view, standardised
+from sosie.evaluation.own_features import own_view, standardized
 from sosie.evaluation.recognition import aligned
 from sosie.evaluation.sample import Look, Triple
 from sosie.evaluation.weight_files import (
@@ -69,7 +69,7 @@ FIGURES = (
         better="lower",
         range=(0, float("inf")),
         summary="How far the results, as a set, are from real faces for Sosie's own network.",
-        formula="Frechet distance of Gaussians, results against targets, of standardised features",
+        formula="Frechet distance of Gaussians, results against targets, of standardized features",
         source=f"Sosie; distance of {_FID_SOURCE}",
         limits=_OWN_LIMITS + " Biased upwards on small sets: compare only equal counts.",
         kind="set",
@@ -148,7 +148,7 @@ def _distances(
     if missing:
         return {"frechet_own": missing, "kernel_own": missing}
     # As they are, a channel that answers in large numbers would be all that counts.
-    one, other = standardised(real, real), standardised(swapped, real)
+    one, other = standardized(real, real), standardized(swapped, real)
     return {"frechet_own": frechet_distance(one, other), "kernel_own": kernel_distance(one, other)}
 
 

@@ -16,7 +16,7 @@ from sosie.evaluation.metrics.openness import opening
 from sosie.evaluation.metrics.pose import rotation
 from sosie.evaluation.sample import Look, Triple
 from sosie.geometry import mesh
-from sosie.geometry.morphable_model import canonicalise, face_shape
+from sosie.geometry.morphable_model import canonicalize, face_shape
 from sosie.types import Face, Pose
 
 # An eyeball's radius in canonical units: the mean face's pupils, 63 mm apart, are 1.19 units apart.
@@ -64,7 +64,7 @@ def measure(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
 def gaze(face: Face, eyes: list[int]) -> NDArray[np.float64]:
     """The unit vector (to the image's right, down, away) in which these eyes look, relative to the
     head; eyes: 0 the subject's right, 1 the left."""
-    points = canonicalise(face.landmarks, face_shape()).points
+    points = canonicalize(face.landmarks, face_shape()).points
     steps = []
     for number in eyes:
         ring, iris = _EYES[number]

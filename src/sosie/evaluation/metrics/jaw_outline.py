@@ -14,7 +14,7 @@ import numpy as np
 from sosie.evaluation.metric import Figure, Readings, Settings
 from sosie.evaluation.sample import Triple
 from sosie.geometry import mesh
-from sosie.geometry.morphable_model import Points, canonicalise, face_shape
+from sosie.geometry.morphable_model import Points, canonicalize, face_shape
 from sosie.types import Face
 
 _LIMITS = (
@@ -61,7 +61,7 @@ def measure(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
 def outline(face: Face) -> Points:
     """The outline of a face in canonical x and y, symmetric and without expression: 36 x 2."""
     shape = face_shape()
-    change = canonicalise(face.landmarks, shape).points - shape.mean
+    change = canonicalize(face.landmarks, shape).points - shape.mean
     change = change - shape.expression_change(change)
     mirrored = change[shape.mirror] * (-1, 1, 1)
     points = shape.mean + (change + mirrored) / 2

@@ -1,8 +1,8 @@
-"""Whether the result's face is lit as the target's: what remains of colour without detail.
+"""Whether the result's face is lit as the target's: what remains of color without detail.
 
 Inside the face both pictures are low-passed in CIELAB and compared. Detail, and with it most of
 identity, is gone; light, shade and complexion are left. 1 is about the smallest difference of
-colour that is seen (CIE 1976 colour difference). 0 is perfect.
+color that is seen (CIE 1976 color difference). 0 is perfect.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sosie.geometry.morphable_model import silhouette
 _SIDE_PX = 96
 # Deviation of the low-pass, as a share of the face: eyes and mouth vanish, a shaded cheek stays.
 _BLUR_SHARE = 0.1
-# How much of a place must be face for its colour to count.
+# How much of a place must be face for its color to count.
 _LEAST_COVER = 0.3
 
 FIGURES = (
@@ -30,10 +30,10 @@ FIGURES = (
         unit="",
         better="lower",
         range=(0, float("inf")),
-        summary="How far light and colour of the result's face are from the target's.",
-        formula="mean over the face of the CIE 1976 colour difference after a Gaussian low-pass of "
+        summary="How far light and color of the result's face are from the target's.",
+        formula="mean over the face of the CIE 1976 color difference after a Gaussian low-pass of "
         "a tenth of the face",
-        source="Sosie; colour difference of CIE 15 (CIELAB, 1976)",
+        source="Sosie; color difference of CIE 15 (CIELAB, 1976)",
         limits="A swap that keeps the source's complexion is charged for it: see shading_error.",
     ),
     Figure(

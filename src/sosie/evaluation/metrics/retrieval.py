@@ -112,7 +112,7 @@ def measure_set(traits: Sequence[Traits], settings: Settings) -> SetReadings:  #
         key=lambda name: (name != OWN, name),
     )
     if not networks:
-        raise MissingFigureError("No source of the set has a face that was recognised.")
+        raise MissingFigureError("No source of the set has a face that was recognized.")
     values: Readings = {}
     by_pair: dict[str, Readings] = {}
     for network in networks:
@@ -144,7 +144,7 @@ def _ranks(traits: Sequence[Traits], network: str, role: str = "result") -> list
     for one in traits:
         probe = one.vectors.get(f"{role}.identity.{network}")
         if probe is None:
-            ranks.append(Missing("There is no face to recognise."))
+            ranks.append(Missing("There is no face to recognize."))
             continue
         if one.source_person not in number:
             ranks.append(Missing("No face was found in the source."))

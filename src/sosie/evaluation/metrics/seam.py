@@ -2,8 +2,8 @@
 
 The edge is that of the pixels in which result and target differ (`look.changed_mask`). Across it,
 two things are compared with the target at the same place: how steep the brightness is, and how far
-the colour just inside lies from that just outside. A hard edge has a gradient, a soft edge with a
-wrong colour only the step. 0 is perfect: there is no more at the edge than there was before.
+the color just inside lies from that just outside. A hard edge has a gradient, a soft edge with a
+wrong color only the step. 0 is perfect: there is no more at the edge than there was before.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ FloatImage = NDArray[np.float32]
 # Two pixels on either side of the edge count for the gradient, along the way to the inside, which
 # is told by the mask with this blur.
 _DISC, _WAY_PX = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)), 2.0
-# Half width of the bands for the colour as a share of the face.
+# Half width of the bands for the color as a share of the face.
 _BAND_SHARE = 0.04
-# Colour is looked at with the face reduced to at most this: it is slow to change.
-_COLOUR_FACE_PX = 128
+# Color is looked at with the face reduced to at most this: it is slow to change.
+_COLOR_FACE_PX = 128
 # An edge of fewer pixels is that of a speck.
 _LEAST_EDGE_PX = 16
 _LIMITS = (
@@ -39,7 +39,7 @@ FIGURES = (
         better="lower",
         range=(0, 255),
         summary="How much steeper the brightness is across the edge of the swap than it was there "
-        "in the target, in grey levels a pixel.",
+        "in the target, in gray levels a pixel.",
         formula="mean over pixels within 2 px of the edge of max(0, |g(result)| - |g(target)|), g "
         "the derivative across it",
         source="Sosie",
@@ -47,15 +47,15 @@ FIGURES = (
     ),
     Figure(
         name="seam_colour",
-        title="Seam: added colour step",
+        title="Seam: added color step",
         unit="",
         better="lower",
         range=(0, float("inf")),
-        summary="How much the colour jumps at the edge of the swap, beyond what the target has "
+        summary="How much the color jumps at the edge of the swap, beyond what the target has "
         "there (CIE 1976; 1 is just seen).",
-        formula="mean over the edge of |step(result) - step(target)|, step the mean CIELAB colour "
+        formula="mean over the edge of |step(result) - step(target)|, step the mean CIELAB color "
         "within 4 % of the face inside less that outside",
-        source="Sosie; colour difference of CIE 15 (CIELAB, 1976)",
+        source="Sosie; color difference of CIE 15 (CIELAB, 1976)",
         limits=_LIMITS,
     ),
 )
@@ -100,12 +100,12 @@ def _added_step(
     before: NDArray[np.uint8], after: NDArray[np.uint8], mask: NDArray[np.bool_], face_px: float
 ) -> float:
     """See the figure's formula: the mean over the edge of the length of the added step."""
-    shrink = min(1.0, _COLOUR_FACE_PX / face_px)
+    shrink = min(1.0, _COLOR_FACE_PX / face_px)
     size = (max(8, round(mask.shape[1] * shrink)), max(8, round(mask.shape[0] * shrink)))
     share = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
     inward = _inward_px(share > 127)
     reach_px = max(2, round(_BAND_SHARE * face_px * shrink))
-    # The step is linear in the colours: that of the difference is the difference of the steps.
+    # The step is linear in the colors: that of the difference is the difference of the steps.
     apart = _lab(after, size) - _lab(before, size)
     sides = []
     for side in (inward > 0, inward <= 0):
@@ -124,15 +124,15 @@ def _inward_px(mask: NDArray[np.bool_]) -> FloatImage:
     inside = mask.astype(np.uint8)
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5)
     height = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5)
-    # Both count from the centre of the first pixel on the other side: the edge is half a pixel off.
+    # Both count from the center of the first pixel on the other side: the edge is half a pixel off.
     return np.asarray(np.where(mask, depth - 0.5, 0.5 - height), np.float32)
 
 
-def _slopes(grey: NDArray[np.uint8], where: NDArray[np.bool_]) -> FloatImage:
-    """Derivatives to the right and down at these pixels, in grey levels a pixel: 2 x N, by Scharr's
+def _slopes(gray: NDArray[np.uint8], where: NDArray[np.bool_]) -> FloatImage:
+    """Derivatives to the right and down at these pixels, in gray levels a pixel: 2 x N, by Scharr's
     kernel."""
     ways = ((1, 0), (0, 1))
-    found = [cv2.Scharr(grey, cv2.CV_16S, *way)[where] for way in ways]
+    found = [cv2.Scharr(gray, cv2.CV_16S, *way)[where] for way in ways]
     return np.asarray(np.stack(found) / 32, np.float32)
 
 

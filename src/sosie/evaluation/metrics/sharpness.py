@@ -73,9 +73,9 @@ def measure(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
 
 def _detail(pixels: NDArray[np.uint8], inside: NDArray[np.uint8]) -> float:
     """The share of contrast inside a mask that is finer than a Gaussian of _SIGMA_PX."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine = np.asarray(grey - cv2.GaussianBlur(grey, (0, 0), _SIGMA_PX), np.float32)
-    contrast, detail = (float(cv2.meanStdDev(v, mask=inside)[1][0, 0]) for v in (grey, fine))
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine = np.asarray(gray - cv2.GaussianBlur(gray, (0, 0), _SIGMA_PX), np.float32)
+    contrast, detail = (float(cv2.meanStdDev(v, mask=inside)[1][0, 0]) for v in (gray, fine))
     return detail / contrast if contrast > 0 else 0.0
 
 

@@ -52,7 +52,7 @@ FIGURES = (
         unit="",
         better="lower",
         range=(0, float("inf")),
-        summary="How far the face's colors leave the tint of a grey, sepia or tinted target.",
+        summary="How far the face's colors leave the tint of a gray, sepia or tinted target.",
         formula="mean over the face of the distance in a* and b* (CIELAB) between the result and "
         "the result with the color that the target has at its luma",
         source="Sosie; CIE 15 (CIELAB, 1976)",

@@ -24,7 +24,7 @@ CARD = WeightFile(
     file=PARTS_FILE,
     sha256="d0c1fc479bbd40084283043abf01d11a5c3a54b2ecc4bc812cde6f36989ad22a",
     url="the folder of teachers that `sosie train parser` takes",
-    licence="labels of CelebAMask-HQ: non-commercial research",
+    license="labels of CelebAMask-HQ: non-commercial research",
 )
 
 _AROUND = 2.1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from sosie.evaluation.metric import Figure, Missing, Readings
-from sosie.evaluation.video_series import FilmSeries, mean_of
+from sosie.evaluation.video_series import VideoSeries, mean_of
 
 FIGURES = (
     Figure(
@@ -20,11 +20,11 @@ FIGURES = (
         range=(0, 100),
         summary="On which share of its frames the face is the target's own, as it was.",
         formula="share of frames whose difference inside the face is no more than coding explains: "
-        "2 grey levels and twice the median difference around the face, at most 8 in all",
+        "2 gray levels and twice the median difference around the face, at most 8 in all",
         source="Sosie",
-        limits="A swap so faint that it changes a few grey levels passes for none. A face that was "
+        limits="A swap so faint that it changes a few gray levels passes for none. A face that was "
         "never swapped, beside one that was, is taken to be left alone on purpose.",
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_lost",
@@ -38,15 +38,15 @@ FIGURES = (
         source="Sosie",
         limits="A face that is no longer one to a network may still look like one, and the other "
         "way round.",
-        kind="film",
+        kind="video",
     ),
 )
 
-_REASON = "No frame shows a face in both films."
+_REASON = "No frame shows a face in both videos."
 _FLOOR, _NOISE_FACTOR, _MAX_NOISE = 2.0, 2.0, 3.0
 
 
-def measure(series: FilmSeries) -> Readings:
+def measure(series: VideoSeries) -> Readings:
     """Shares over all frames of the swapped tracks."""
     untouched = mean_of(series, "untouched", _REASON)
     found = mean_of(series, "found", _REASON)
@@ -59,7 +59,7 @@ def measure(series: FilmSeries) -> Readings:
 def is_untouched(inside: float, around: float) -> bool:
     """Whether a face is the target's own: its difference is one of coding.
 
-    inside: mean difference of result and target in the face, grey levels of 255. around: median
+    inside: mean difference of result and target in the face, gray levels of 255. around: median
     difference around it, where nothing was swapped: what the encoder did; NaN where none is seen.
     """
     noise = 0.0 if math.isnan(around) else min(around, _MAX_NOISE)

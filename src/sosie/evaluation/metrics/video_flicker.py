@@ -1,10 +1,10 @@
 """Flicker: how much a face changes from frame to frame beside its motion.
 
-The frame before is brought onto the frame by the film's own optical flow (DIS: Kroeger et al. 2016,
-"Fast Optical Flow using Dense Inverse Search"); what still differs inside the face is the flicker.
-The idea is the warping error of Lai et al. 2018, "Learning Blind Video Temporal Consistency". Range
-from 0; the target flickers too (noise, compression, light), so that the ratio counts. In faces of
-160 px, whatever their size in the film.
+The frame before is brought onto the frame by the video's own optical flow (DIS: Kroeger et al.
+2016, "Fast Optical Flow using Dense Inverse Search"); what still differs inside the face is the
+flicker. The idea is the warping error of Lai et al. 2018, "Learning Blind Video Temporal
+Consistency". Range from 0; the target flickers too (noise, compression, light), so that the ratio
+counts. In faces of 160 px, whatever their size in the video.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.evaluation.metric import Figure, Missing, Readings
-from sosie.evaluation.video_series import FilmSeries, mean_of
+from sosie.evaluation.video_series import VideoSeries, mean_of
 from sosie.types import FloatArray
 
 _LIMITS = (
@@ -33,10 +33,10 @@ FIGURES = (
         better="lower",
         range=(0, 255),
         summary="How much the swapped face changes from frame to frame beside its motion.",
-        formula="mean |frame - frame before, moved by the film's own DIS flow| inside the face",
+        formula="mean |frame - frame before, moved by the video's own DIS flow| inside the face",
         source="warping error, Lai et al. 2018",
         limits=_LIMITS,
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_flicker_target",
@@ -48,7 +48,7 @@ FIGURES = (
         formula="as film_flicker, of the target",
         source="warping error, Lai et al. 2018",
         limits=_LIMITS,
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_flicker_ratio",
@@ -60,16 +60,16 @@ FIGURES = (
         formula="film_flicker / film_flicker_target",
         source="Sosie",
         limits=_LIMITS,
-        kind="film",
+        kind="video",
     ),
 )
 
-_REASON = "No face is seen on two successive frames of both films."
-# Less than this, in grey levels, is what rounding leaves of a still clip: no flicker to divide by.
+_REASON = "No face is seen on two successive frames of both videos."
+# Less than this, in gray levels, is what rounding leaves of a still clip: no flicker to divide by.
 _STILL = 0.05
 
 
-def measure(series: FilmSeries) -> Readings:
+def measure(series: VideoSeries) -> Readings:
     """Means over all frames of the swapped tracks."""
     found: Readings = {
         name: mean_of(series, kept, _REASON)
@@ -85,14 +85,14 @@ def ratio(result: float | Missing, target: float | Missing) -> float | Missing:
     if isinstance(result, Missing) or isinstance(target, Missing):
         return Missing(_REASON)
     if target < _STILL:
-        return Missing("The target does not flicker at all, as no filmed face does.")
+        return Missing("The target does not flicker at all, as no recorded face does.")
     return result / target
 
 
 def flicker(
     before: NDArray[np.uint8], after: NDArray[np.uint8], flow: FloatArray, face: NDArray[np.bool_]
 ) -> float:
-    """The flicker between two pictures of one face, in grey levels of 255; NaN without pixels.
+    """The flicker between two pictures of one face, in gray levels of 255; NaN without pixels.
 
     before, after: RGB, H x W x 3. flow: H x W x 2, from each place of `after` to where that was in
     `before`. face: bool, H x W, which pixels of `after` count.

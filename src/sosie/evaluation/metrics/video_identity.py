@@ -1,4 +1,4 @@
-"""Identity along a film: whose face it is, and whether it stays that.
+"""Identity along a video: whose face it is, and whether it stays that.
 
 Cosine similarities of recognition vectors, -1..1, a few times a second. Steadiness is the mean
 over all pairs of sights of one track; a person who turns and speaks varies by nature, so that the
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sosie.evaluation.metric import OWN, Figure, Missing, Readings, variant_name
-from sosie.evaluation.video_series import FilmSeries, Sights
+from sosie.evaluation.video_series import Sights, VideoSeries
 
 _LIMITS = (
     "Small, blurred and turned faces are less alike, whoever they show. A method that was trained "
@@ -33,7 +33,7 @@ FIGURES = (
         formula="mean cos(v(result frame), v(source)); of several sources, their mean vector",
         source=_SOURCE,
         limits=_LIMITS,
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_identity_low",
@@ -41,11 +41,11 @@ FIGURES = (
         unit="",
         better="higher",
         range=(-1, 1),
-        summary="How much it looks like the source in the film's worst moments.",
+        summary="How much it looks like the source in the video's worst moments.",
         formula="the similarity below which 5 % of the sights lie",
         source="Sosie",
         limits=_LIMITS,
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_identity_target",
@@ -57,7 +57,7 @@ FIGURES = (
         formula="mean cos(v(result frame), v(target frame))",
         source=_SOURCE,
         limits=_LIMITS,
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_steadiness",
@@ -69,7 +69,7 @@ FIGURES = (
         formula="mean cos(v(frame), v(other frame)) over all pairs of sights of a track",
         source="Sosie",
         limits=_LIMITS + " A face that never changes, or is blurred alike throughout, is steady.",
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_steadiness_target",
@@ -81,16 +81,16 @@ FIGURES = (
         formula="as film_steadiness, of the target",
         source="Sosie",
         limits=_LIMITS,
-        kind="film",
+        kind="video",
     ),
 )
 
 _NO_SOURCE = "No source photo was named: give --source."
-_NO_SIGHT = "No sight of the face was large enough to describe it in both films."
+_NO_SIGHT = "No sight of the face was large enough to describe it in both videos."
 _ONE_SIGHT = "The face was described on fewer than two frames."
 
 
-def measure(series: FilmSeries) -> Readings:
+def measure(series: VideoSeries) -> Readings:
     """Means over the sights of the swapped tracks, by each network."""
     names = {name for track in series.judged for name in track.sights} or {OWN}
     readings: Readings = {}
@@ -99,7 +99,7 @@ def measure(series: FilmSeries) -> Readings:
     return readings
 
 
-def _by_network(series: FilmSeries, name: str) -> Readings:
+def _by_network(series: VideoSeries, name: str) -> Readings:
     to_source = series.values(variant_name("identity_source", name))
     to_target = series.values(variant_name("identity_target", name))
     no_source = Missing(_NO_SIGHT if name in series.networks else _NO_SOURCE)

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.evaluation.metric import Figure, Missing, Readings
-from sosie.evaluation.video_series import FilmSeries, mean_of
+from sosie.evaluation.video_series import VideoSeries, mean_of
 from sosie.geometry.mesh import OVAL, SURFACE_POINTS
 from sosie.types import FloatArray
 
 _LIMITS = (
-    "Landmarks and flow have a noise of their own, the same in both films: the target's own figure "
-    "shows how large. A shift that stays is no jitter."
+    "Landmarks and flow have a noise of their own, the same in both videos: the target's own "
+    "figure shows how large. A shift that stays is no jitter."
 )
 
 FIGURES = (
@@ -36,7 +36,7 @@ FIGURES = (
         formula="mean |p(t-1) - p(t) - flow_target(p(t))| over landmarks and frames, of the face",
         source="Sosie",
         limits=_LIMITS,
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_jitter_target",
@@ -48,7 +48,7 @@ FIGURES = (
         formula="as film_jitter, of the target's landmarks",
         source="Sosie",
         limits=_LIMITS,
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_jitter_ratio",
@@ -60,7 +60,7 @@ FIGURES = (
         formula="film_jitter / film_jitter_target",
         source="Sosie",
         limits=_LIMITS,
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_drift",
@@ -74,18 +74,18 @@ FIGURES = (
         source="Sosie",
         limits="Smooth skin hardly tells how it moves. What moves with the head and is wrong, such "
         "as a stain, does not show.",
-        kind="film",
+        kind="video",
     ),
 )
 
-_REASON = "No face is seen on two successive frames of both films."
+_REASON = "No face is seen on two successive frames of both videos."
 # The outline is torn between the face and what is behind it, and the irises turn.
 _FOLLOWED = np.setdiff1d(np.arange(SURFACE_POINTS), OVAL)
 # Flow is averaged over so many pixels around a landmark: its noise is finer.
 _AROUND_PX = 9
 
 
-def measure(series: FilmSeries) -> Readings:
+def measure(series: VideoSeries) -> Readings:
     """Means over all frames of the swapped tracks."""
     found: Readings = {
         name: mean_of(series, kept, _REASON)

@@ -1,7 +1,7 @@
-"""Frames, times and sound: whether the film around the face is whole.
+"""Frames, times and sound: whether the video around the face is whole.
 
 Told by the packets and timestamps of both files, without decoding the sound. 0 differences and
-100 per cent of the sound's packets are what a film has that was not harmed.
+100 per cent of the sound's packets are what a video has that was not harmed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from sosie.evaluation.metric import Figure, Missing, Readings
-from sosie.evaluation.video_series import FilmSeries
+from sosie.evaluation.video_series import VideoSeries
 from sosie.media.packet_list import Inventory, StreamPackets, kept_share
 
 _PACKETS = "packets and timestamps of the files, by FFmpeg's demuxers"
@@ -24,10 +24,10 @@ FIGURES = (
         better="lower",
         range=(0, math.inf),
         summary="How many frames of the target have no counterpart in the result.",
-        formula="frames paired one by one where both films have equally many, else by their times",
+        formula="frames paired one by one where both videos have equally many, else by their times",
         source=_PACKETS,
-        limits="A frame that was replaced by its neighbour is not missing.",
-        kind="film",
+        limits="A frame that was replaced by its neighbor is not missing.",
+        kind="video",
     ),
     Figure(
         name="film_frames_added",
@@ -39,7 +39,7 @@ FIGURES = (
         formula="as film_frames_missing, of the result",
         source=_PACKETS,
         limits="As for missing frames.",
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_timing",
@@ -48,10 +48,10 @@ FIGURES = (
         better="lower",
         range=(0, math.inf),
         summary="By how much a frame is shown earlier or later than in the target, at most.",
-        formula="max |time in the result - time in the target|, each since its film's start",
+        formula="max |time in the result - time in the target|, each since its video's start",
         source=_PACKETS,
         limits="Containers round times, by half a millisecond in .mkv.",
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_sound_kept",
@@ -64,7 +64,7 @@ FIGURES = (
         source=_PACKETS,
         limits="Sound that was encoded again is kept by 0 %, however good it sounds, and so is "
         "sound that another container frames otherwise.",
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_sound_shift",
@@ -77,7 +77,7 @@ FIGURES = (
         source=_PACKETS,
         limits="Only the start: sound that drifts away later shows in its length. Encoders that "
         "lead in with silence may state it or not.",
-        kind="film",
+        kind="video",
     ),
     Figure(
         name="film_sound_length",
@@ -89,7 +89,7 @@ FIGURES = (
         formula="max over streams of |length in the result - length in the target|",
         source=_PACKETS,
         limits="Encoders pad up to one packet of silence, about 20 ms.",
-        kind="film",
+        kind="video",
     ),
 )
 
@@ -98,8 +98,8 @@ _LOST = "The result has no sound."
 _UNTIMED = "A sound stream has no timestamps."
 
 
-def measure(series: FilmSeries) -> Readings:
-    """Figures of the two files; frames count over the whole film, whoever is seen."""
+def measure(series: VideoSeries) -> Readings:
+    """Figures of the two files; frames count over the whole video, whoever is seen."""
     apart = series.apart_ms
     return {
         "film_frames_missing": float(series.missing),

@@ -88,7 +88,7 @@ class Comparison:
         common = same_pairs(ours, theirs)
         values = [run.by_pair(figure.name) for run in (ours, theirs)]
         kept = [{pair: one[pair] for pair in common if pair in one} for one in values]
-        if not (kept[0] and kept[1]) or ours.film is not None:
+        if not (kept[0] and kept[1]) or ours.video is not None:
             return None
         # A share is in per cent where a single pair has 0 or 1.
         scale = 100 if ours.is_share(figure.name) else 1
@@ -101,7 +101,7 @@ def compare_runs(folders: Sequence[Path], baseline: str | None = None) -> Compar
     """The runs in some folders; those that hold none are left out and named in `skipped`.
 
     baseline: the name of a run; None takes the first. Raises InputError where there are fewer than
-    two runs, or those of films and of pairs are mixed, UsageError for an unknown baseline.
+    two runs, or those of videos and of pairs are mixed, UsageError for an unknown baseline.
     """
     visible = [folder for folder in folders if not folder.name.startswith(".")]
     skipped = tuple(folder for folder in visible if not (folder / LINES).is_file())
@@ -111,8 +111,8 @@ def compare_runs(folders: Sequence[Path], baseline: str | None = None) -> Compar
             f"Of these {len(visible)} folders {len(found)} hold a run; give two or more, such as "
             f"`runs/*`."
         )
-    if len({run.film is None for run in found}) > 1:
-        raise InputError("Some of the runs are of films and some of pairs; compare them apart.")
+    if len({run.video is None for run in found}) > 1:
+        raise InputError("Some of the runs are of videos and some of pairs; compare them apart.")
     runs = dict(zip(_names(found), found, strict=True))
     if baseline is None:
         baseline = next(iter(runs))
@@ -163,17 +163,17 @@ def _notes(runs: dict[str, Run], baseline: str) -> list[str]:
         if name == baseline:
             continue
         different = [key for key in _SAME if run.config.get(key) != base.config.get(key)]
-        if run.film is not None:
+        if run.video is not None:
             different = [key for key in different if key != "score"]
         if different:
             said.append(f"{name} was scored with other {' and '.join(different)} than {baseline}.")
         common = len(same_pairs(run, base))
-        if run.film is None and common < max(len(run.lines), len(base.lines)):
+        if run.video is None and common < max(len(run.lines), len(base.lines)):
             said.append(
                 f"{name} and {baseline} have {common} pairs in common, of {len(run.lines)} and "
                 f"{len(base.lines)}: their means are over different pairs, differences over the "
                 f"common ones."
             )
-        elif run.film is not None and _digest(run) != _digest(base):
-            said.append(f"{name} is of another film, or with another source, than {baseline}.")
+        elif run.video is not None and _digest(run) != _digest(base):
+            said.append(f"{name} is of another video, or with another source, than {baseline}.")
     return said

@@ -102,8 +102,8 @@ def _title(comparison: Comparison) -> str:
 
 
 def _note(comparison: Comparison) -> str:
-    if any(run.film for run in comparison.runs.values()):
-        return "↑ more is better, ↓ less is better. A film is one sample: it has no interval."
+    if any(run.video for run in comparison.runs.values()):
+        return "↑ more is better, ↓ less is better. A video is one sample: it has no interval."
     return (
         f"Mean over each run's pairs and its 95 % interval; bold: the best value. Signs: against "
         f"{comparison.baseline}, by bootstrap over the pairs that both could score: ▲ better, "
@@ -225,7 +225,7 @@ def _sheet(comparison: Comparison) -> tuple[Strips | None, str]:
     for (_, run), own in zip(runs, lines, strict=True):
         shared = set(same_pairs(run, first)) & set(own)
         common = [pair for pair in common if pair in shared]
-    if first.film is not None or not common:
+    if first.video is not None or not common:
         return None, ""
     chosen = np.unique(np.linspace(0, len(common) - 1, min(_PICTURED, len(common))).astype(int))
 

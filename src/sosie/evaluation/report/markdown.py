@@ -27,8 +27,8 @@ def report(run: Run, rows: Sequence[Row], note: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def film_summary(run: Run) -> str:
-    """What the figures of a film come to, and the figures, for a terminal."""
+def video_summary(run: Run) -> str:
+    """What the figures of a video come to, and the figures, for a terminal."""
     rows = rows_of(run)
     told = [
         (

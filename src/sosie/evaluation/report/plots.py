@@ -1,4 +1,4 @@
-"""Plots as SVG that stands in a page: their text and axes have the page's own colour, so that they
+"""Plots as SVG that stands in a page: their text and axes have the page's own color, so that they
 can be read in light and in dark, and are as wide as the page lets them."""
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from sosie.evaluation.extras import extra_packages
 from sosie.evaluation.statistics import Estimate
 
-COLOURS = ("#2f7fd1", "#d9722e", "#2f9e6e", "#b05cc6", "#c9a227", "#d1495b", "#3aa6b9", "#8a8f98")
+COLORS = ("#2f7fd1", "#d9722e", "#2f9e6e", "#b05cc6", "#c9a227", "#d1495b", "#3aa6b9", "#8a8f98")
 """Of series, in order: each is told from a white and from a black page."""
 
 _SIZE_IN = (4.5, 3.1)
-# Stands for the page's own colour until the SVG is written; nothing else has it.
+# Stands for the page's own color until the SVG is written; nothing else has it.
 _INK = "#010203"
 # So many points or steps are drawn at most: more make a page heavy and show nothing.
 _MAX_POINTS, _MAX_STEPS = 1500, 300
@@ -51,9 +51,9 @@ def scatter(x: Sequence[float], y: Sequence[float], titles: tuple[str, str]) -> 
     """Pairs in the plane of two figures, and the medians of both. titles: of x and of y."""
     figure, axes = _axes()
     step = max(1, math.ceil(len(x) / _MAX_POINTS))
-    axes.scatter(x[::step], y[::step], s=11, color=COLOURS[0], alpha=0.55, linewidths=0)
-    axes.axvline(float(np.median(x)), color=COLOURS[1], linewidth=1, linestyle=(0, (4, 3)))
-    axes.axhline(float(np.median(y)), color=COLOURS[1], linewidth=1, linestyle=(0, (4, 3)))
+    axes.scatter(x[::step], y[::step], s=11, color=COLORS[0], alpha=0.55, linewidths=0)
+    axes.axvline(float(np.median(x)), color=COLORS[1], linewidth=1, linestyle=(0, (4, 3)))
+    axes.axhline(float(np.median(y)), color=COLORS[1], linewidth=1, linestyle=(0, (4, 3)))
     return _svg(figure, axes, titles)
 
 
@@ -64,22 +64,22 @@ def histogram(groups: Mapping[str, Sequence[float]], title: str) -> str:
     low, high = _reach(joined)
     bins = int(np.clip(2 * math.sqrt(max(map(len, groups.values()))), *_BINS))
     edges = np.linspace(low, high, bins + 1)
-    for colour, (name, values) in zip(COLOURS, groups.items(), strict=False):
+    for color, (name, values) in zip(COLORS, groups.items(), strict=False):
         counts = np.histogram(np.clip(values, low, high), edges)[0]
-        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.3)
-        axes.stairs(counts, edges, color=colour, linewidth=1.3, label=name)
-        axes.axvline(float(np.median(values)), color=colour, linewidth=1, linestyle=(0, (4, 3)))
+        axes.stairs(counts, edges, fill=True, color=color, alpha=0.3)
+        axes.stairs(counts, edges, color=color, linewidth=1.3, label=name)
+        axes.axvline(float(np.median(values)), color=color, linewidth=1, linestyle=(0, (4, 3)))
     return _svg(figure, axes, (title, "pairs"), legend=len(groups) > 1)
 
 
 def over_time(lines: Sequence[Series], title: str) -> str:
-    """Figures along a film. Long films are shown by the means of stretches of equal length."""
+    """Figures along a video. Long videos are shown by the means of stretches of equal length."""
     figure, axes = _axes(wide=True)
-    for colour, line in zip(COLOURS, lines, strict=False):
+    for color, line in zip(COLORS, lines, strict=False):
         times, values = _thinned(np.asarray(line.times_s), np.asarray(line.values))
-        axes.plot(times, values, color=colour, linewidth=1.2, label=line.name)
+        axes.plot(times, values, color=color, linewidth=1.2, label=line.name)
         alone = _alone(values)
-        axes.plot(times[alone], values[alone], ".", color=colour, markersize=3)
+        axes.plot(times[alone], values[alone], ".", color=color, markersize=3)
     axes.margins(x=0.01)
     return _svg(figure, axes, ("seconds", title), legend=len(lines) > 1)
 
@@ -88,14 +88,14 @@ def spots(runs: Sequence[Spot], titles: tuple[str, str]) -> str:
     """Runs in the plane of two figures, with their intervals."""
     figure, axes = _axes()
     for number, run in enumerate(runs):
-        colour = COLOURS[number % len(COLOURS)]
+        color = COLORS[number % len(COLORS)]
         axes.errorbar(
             run.x.value,
             run.y.value,
             xerr=_reach_of(run.x),
             yerr=_reach_of(run.y),
-            color=colour,
-            marker="os^D"[number // len(COLOURS) % 4],
+            color=color,
+            marker="os^D"[number // len(COLORS) % 4],
             markersize=5,
             linewidth=1,
             linestyle="",
@@ -204,7 +204,7 @@ def _thinned(
 
 
 def _alone(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which values have no neighbour that a line could lead to."""
+    """Which values have no neighbor that a line could lead to."""
     told = np.isfinite(values)
     padded = np.concatenate([[False], told, [False]])
     return np.asarray(told & ~padded[:-2] & ~padded[2:])

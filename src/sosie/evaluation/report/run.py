@@ -14,7 +14,7 @@ from sosie.evaluation import metrics
 from sosie.evaluation.metric import Figure, split_name, variant_name
 from sosie.evaluation.metrics import Scored
 from sosie.evaluation.results import LINES, SET, Line, read_config, read_lines
-from sosie.evaluation.video_record import FilmRecord, read_film_record
+from sosie.evaluation.video_record import VideoRecord, read_video_record
 
 _SHARES = {"retrieval_top1": 1.0, "retrieval_top5": 5.0}
 """Figure of a set that is a share of the pairs -> the rank up to which a pair counts."""
@@ -25,13 +25,14 @@ _SET_FORM: dict[Any, Any] = {"figures": {str: (float, None)}, "reasons": {str: s
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. whole: figures of the set, and the cost. film: where it is one of a film."""
+    """A finished run. whole: figures of the set, and the cost. video: where it is one of a
+    video."""
 
     folder: Path
     config: dict[str, Any]
     lines: tuple[Line, ...]
     whole: Scored
-    film: FilmRecord | None = None
+    video: VideoRecord | None = None
 
     @property
     def name(self) -> str:
@@ -79,8 +80,8 @@ def read_run(folder: Path) -> Run:
     if not (folder / LINES).is_file():
         raise InputError(f"{folder} holds no {LINES}; give the folder of a run.")
     config = read_config(folder)
-    film = read_film_record(folder) if config.get("kind") == "film" else None
-    return Run(folder, config, tuple(read_lines(folder)), _read_set(folder), film)
+    video = read_video_record(folder) if config.get("kind") == "film" else None
+    return Run(folder, config, tuple(read_lines(folder)), _read_set(folder), video)
 
 
 def in_order(names: set[str]) -> list[Figure]:

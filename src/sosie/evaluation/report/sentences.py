@@ -15,14 +15,14 @@ _NOTICED = 1.25
 
 def title(run: Run) -> str:
     """What a run is, as a heading."""
-    return f"{run.name}: evaluation of a {'film' if run.film else 'set of face swaps'}"
+    return f"{run.name}: evaluation of a {'video' if run.video else 'set of face swaps'}"
 
 
 def subtitle(run: Run) -> str:
     """What was scored, in one sentence."""
     made = f"made {run.config.get('made', 'at an unknown time')}"
-    if run.film is not None:
-        return f"A film, {run.config['score'].get('frames')} frames; {made}."
+    if run.video is not None:
+        return f"A video, {run.config['score'].get('frames')} frames; {made}."
     drawn = run.config["pairs"]
     parts = [f"{len(run.lines)} pairs of {drawn.get('name') or drawn.get('file')}"]
     if drawn.get("seed") is not None:
@@ -34,7 +34,7 @@ def subtitle(run: Run) -> str:
 
 def counted(run: Run) -> list[str]:
     """How many pairs are whole, and how many are not: sentences."""
-    if run.film is not None:
+    if run.video is not None:
         return [str(note) for note in run.config["score"].get("notes", ())]
     no_face = Counter(part for line in run.lines for part in line.no_face)
     scored = len(run.lines) - len(run.failed)

@@ -14,7 +14,7 @@ GROUPS = {
     "Identity": ("identity", "retrieval", "film_identity"),
     "Attributes": ("pose", "expression", "gaze", "openings", "contour", "light"),
     "Realism": ("frechet", "sharpness", "seam", "fidelity", "perceptual"),
-    "Film": ("film_fallback", "film_flicker", "film_jitter", "film_timing", "film_shift"),
+    "Video": ("film_fallback", "film_flicker", "film_jitter", "film_timing", "film_shift"),
     "Cost": ("cost",),
 }
 """Heading -> the files of `figures.TABLE` whose figures stand under it."""

@@ -1,4 +1,4 @@
-"""The sections of a report that only films have: figures along time, and moments."""
+"""The sections of a report that only videos have: figures along time, and moments."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sosie.evaluation.report import page, plots
 from sosie.evaluation.report.page import Page
 from sosie.evaluation.report.plots import Series
 from sosie.evaluation.report.table import number
-from sosie.evaluation.video_record import EVENLY, Curve, FilmRecord, Moment
+from sosie.evaluation.video_record import EVENLY, Curve, Moment, VideoRecord
 
 _DRAWN = (
     ("identity", ("identity_source", "identity_target"), "similarity"),
-    ("flicker", ("flicker", "flicker_target"), "flicker, grey levels"),
+    ("flicker", ("flicker", "flicker_target"), "flicker, gray levels"),
     ("jitter", ("jitter", "jitter_target"), "jitter, % of the face"),
     ("drift", ("drift",), "drift, % of the face"),
-    ("change", ("difference", "surroundings"), "change, grey levels"),
+    ("change", ("difference", "surroundings"), "change, gray levels"),
     ("untouched", ("untouched",), "fell back to the target"),
 )
 """Plot's name, what is drawn in it, title of its axis."""
@@ -44,7 +44,7 @@ _CAPTIONS = {
     "untouched": "Frames on which the face is the target's own.",
 }
 _WHY = {
-    EVENLY: "Evenly along the film",
+    EVENLY: "Evenly along the video",
     "identity_source": "Least like the source",
     "untouched": "Fell back to the target",
     "flicker": "Most flicker",
@@ -53,18 +53,18 @@ _WHY = {
 }
 
 
-# A film of many shots has many tracks: the longest are drawn, and the page says so.
+# A video of many shots has many tracks: the longest are drawn, and the page says so.
 _MAX_TRACKS = 6
 
 
-def add_pictures(report: Page, record: FilmRecord) -> None:
+def add_pictures(report: Page, record: VideoRecord) -> None:
     """Add the pictures that were kept."""
     note = "Each picture: the target's face and the result's."
     sheets = [_sheet(why, title, record.moments) for why, title in _WHY.items()]
     report.add("moments", "Moments", page.text(note, soft=True), *sheets)
 
 
-def add_sections(report: Page, record: FilmRecord) -> None:
+def add_sections(report: Page, record: VideoRecord) -> None:
     """Add figures along time for each swapped track."""
     judged = [curve for curve in record.curves if curve.judged]
     longest = sorted(judged, key=lambda curve: (-len(curve.times_s), curve.track))[:_MAX_TRACKS]
@@ -73,7 +73,7 @@ def add_sections(report: Page, record: FilmRecord) -> None:
     said = f"{len(judged)} of {len(record.curves)} faces of the target were swapped."
     if len(judged) > len(shown):
         said += f" The {len(shown)} that are seen longest are drawn; frames.jsonl has all."
-    report.add("time", "Along the film", page.text(said, soft=True), *parts)
+    report.add("time", "Along the video", page.text(said, soft=True), *parts)
 
 
 def _track(curve: Curve, is_open: bool) -> str:
@@ -103,9 +103,9 @@ def _sheet(why: str, title: str, moments: Sequence[Moment]) -> str:
 def _pictures(moments: Iterable[Moment]) -> Iterable[str]:
     for moment in moments:
         try:
-            content = foreign.read_file(moment.file, "evaluate the film anew")
+            content = foreign.read_file(moment.file, "evaluate the video anew")
         except FileNotFoundError as error:
-            raise InputError(f"{moment.file} is gone; evaluate the film anew.") from error
+            raise InputError(f"{moment.file} is gone; evaluate the video anew.") from error
         said = f"{moment.time_s:.2f} s, frame {moment.frame}, face {moment.track}"
         # That a frame fell back is a yes; the others have a value.
         if moment.why not in (EVENLY, "untouched"):

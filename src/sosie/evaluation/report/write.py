@@ -22,11 +22,11 @@ NOTE = (
     f"pairs; fewer than {MIN_COUNT} have none, nor have figures of the whole set. "
     "↑ more is better, ↓ less is better, → 1 nearer to 1 is better, no arrow: neither is by itself."
 )
-FILM_NOTE = "↑ more is better, ↓ less is better, no arrow: what the others are to be held against."
+VIDEO_NOTE = "↑ more is better, ↓ less is better, no arrow: what the others are to be held against."
 
 
 def write_report(folder: Path) -> tuple[Path, Path]:
-    """Make the report of a run, of pairs or of a film, from its folder.
+    """Make the report of a run, of pairs or of a video, from its folder.
 
     Returns the paths of the page and of the text; earlier ones are replaced. Raises InputError
     where the folder holds no run, OutputError where it cannot be written to, and UnavailableError
@@ -35,18 +35,18 @@ def write_report(folder: Path) -> tuple[Path, Path]:
     run = read_run(folder)
     rows = rows_of(run)
     report = Page(title(run), subtitle(run))
-    note = NOTE if run.film is None else FILM_NOTE
+    note = NOTE if run.video is None else VIDEO_NOTE
     strips: dict[str, bytes] = {}
-    if run.film is None:
+    if run.video is None:
         strips = pairs.add_pictures(report, run, rows)
     else:
-        video.add_pictures(report, run.film)
+        video.add_pictures(report, run.video)
     report.add("verdict", "In words", page.listed(verdict(rows)))
     report.add("figures", "Figures", page.text(note, soft=True), _table(run, rows))
-    if run.film is None:
+    if run.video is None:
         pairs.add_sections(report, run, rows)
     else:
-        video.add_sections(report, run.film)
+        video.add_sections(report, run.video)
     report.add("meaning", "What the figures mean", meanings(rows))
     report.add("untold", "What could not be told", _untold(run, rows))
     report.add("record", "Exact configuration", *_record(run))
@@ -79,7 +79,7 @@ def meanings(rows: Sequence[Row]) -> str:
 
 
 def _table(run: Run, rows: Sequence[Row]) -> str:
-    if run.film is not None:
+    if run.video is not None:
         heads = ["<th>figure</th>", '<th class="n">value</th>']
     else:
         heads = [
@@ -104,7 +104,7 @@ def _cells(run: Run, row: Row) -> str:
         f'<th title="{escape(figure.summary)}">{escape(figure.title)} {ARROWS[figure.better]}</th>',
         f'<td class="n">{value}<small class="tight">{interval(told)}</small></td>',
     ]
-    if run.film is not None:
+    if run.video is not None:
         return "".join(cells)
     cells.append(f'<td class="n roomy">{interval(told)}</td>')
     if lies is None:

@@ -17,13 +17,13 @@ from sosie.methods.faceshifter.network import (
 from sosie.recipes.published.networks import Published
 
 _PAPER = "Li et al. 2020, FaceShifter: Towards High Fidelity And Occlusion Aware Face Swapping"
-_TAO_LICENCE = "none stated; ask the author of taotaonice/FaceShifter"
+_TAO_LICENSE = "none stated; ask the author of taotaonice/FaceShifter"
 _TAO_RANGE = "BGR, -1..1, in and out"
 _TAO_ALIGNMENT = "arcface's square template by MTCNN's points, 256 px"
 _TAO_IDENTITY = (
     "of arcface_ir_se50_treb, length 1; its face is pixels 19 to 237 of the crop, then 112 px"
 )
-_MINDS_LICENCE = "BSD-3-Clause"
+_MINDS_LICENSE = "BSD-3-Clause"
 _MINDS_ALIGNMENT = "ffhq, 256 px"
 
 _TAO_DENORM = {
@@ -106,7 +106,7 @@ PUBLISHED = {
         outputs=("swapped", *(f"attributes{number}" for number in range(8))),
         summary="first stage of FaceShifter as taotaonice built it, never published trained",
         paper=_PAPER,
-        licence=_TAO_LICENCE,
+        license=_TAO_LICENSE,
         value_range=_TAO_RANGE,
         alignment=_TAO_ALIGNMENT,
         embedding=_TAO_IDENTITY,
@@ -120,7 +120,7 @@ PUBLISHED = {
         summary="second stage of FaceShifter as taotaonice built it; in: the first stage's result, "
         "then the target less its own reconstruction",
         paper=_PAPER,
-        licence=_TAO_LICENCE,
+        license=_TAO_LICENSE,
         value_range=_TAO_RANGE,
         alignment=_TAO_ALIGNMENT,
         embedding="none",
@@ -133,7 +133,7 @@ PUBLISHED = {
         outputs=("logits_full", "logits_half", "logits_quarter"),
         summary="patch discriminator at three scales of taotaonice's FaceShifter",
         paper=_PAPER,
-        licence=_TAO_LICENCE,
+        license=_TAO_LICENSE,
         value_range=_TAO_RANGE.removesuffix(", in and out"),
         alignment=_TAO_ALIGNMENT,
         embedding="none",
@@ -146,7 +146,7 @@ PUBLISHED = {
         outputs=("swapped",),
         summary="first stage of FaceShifter as mindslab (maum.ai) built it",
         paper=_PAPER,
-        licence=_MINDS_LICENCE,
+        license=_MINDS_LICENSE,
         value_range="RGB, 0..1, in and out",
         alignment=_MINDS_ALIGNMENT,
         embedding="of a torchvision ResNet-101 trained with ArcFace to 256 numbers, length 1",
@@ -160,7 +160,7 @@ PUBLISHED = {
         outputs=("swapped",),
         summary="second stage of FaceShifter as mindslab (maum.ai) wrote it and never trained it",
         paper=_PAPER,
-        licence=_MINDS_LICENCE,
+        license=_MINDS_LICENSE,
         value_range="RGB; in as minds_aei's, out unbounded",
         alignment=_MINDS_ALIGNMENT,
         embedding="none",

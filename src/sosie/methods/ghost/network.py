@@ -2,7 +2,7 @@
 
 Source: Groshev et al. 2022, "GHOST: A New Face Swap Approach for Image and Video Domains".
 Pictures are RGB, 256 x 256, in -1..1; the identity is the embedding of ArcFace iResNet-100, *not*
-normalised to length 1.
+normalized to length 1.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from sosie.methods.ghost.network import AeiNet, Backbone, discriminator
 from sosie.recipes.published.networks import Published
 
 _PAPER = "Groshev et al. 2022, GHOST: A New Face Swap Approach for Image and Video Domains"
-_LICENCE = "Apache-2.0"
+_LICENSE = "Apache-2.0"
 _RANGE = "RGB, -1..1, in and out"
 _ALIGNMENT = "arcface_112_v1 (the nearest of five pose templates), 224 px, resized to 256 px"
 
@@ -84,7 +84,7 @@ def _generator(backbone: Backbone, units: int) -> Published:
         outputs=("swapped", *(f"attributes{number}" for number in range(8))),
         summary=f"GHOST's generator: {backbone} encoder, {units} block{plural}",
         paper=_PAPER,
-        licence=_LICENCE,
+        license=_LICENSE,
         value_range=_RANGE,
         alignment=_ALIGNMENT,
         embedding="of arcface_iresnet100 (the 224 px crop, halved), as it is: not of length 1",
@@ -106,7 +106,7 @@ PUBLISHED = {
         outputs=("logits_full", "logits_half", "logits_quarter"),
         summary="GHOST's patch discriminator at three scales",
         paper=_PAPER,
-        licence=_LICENCE,
+        license=_LICENSE,
         value_range=_RANGE.removesuffix(", in and out"),
         alignment=_ALIGNMENT,
         embedding="none",

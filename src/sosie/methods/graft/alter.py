@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sosie.analysis.analyzer import make_face
 from sosie.geometry import mesh
 from sosie.geometry.alignment import fill_polygon
-from sosie.geometry.morphable_model import Points, canonicalise, face_shape, silhouette, smoothstep
+from sosie.geometry.morphable_model import Points, canonicalize, face_shape, silhouette, smoothstep
 from sosie.methods.base import Source
 from sosie.methods.graft.source_texture import PreparedPhoto, prepare_photo
 from sosie.methods.graft.view import normals
@@ -26,8 +26,8 @@ Pixels = NDArray[np.uint8]
 
 # Share of the altered faces that get light from a side, a shadow with an edge, and gloss.
 _SIDE_LIT, _SHADOWED, _GLOSSY = 0.6, 0.35, 0.25
-# A lamp is about white, or, of this share, of some colour.
-_COLOURED, _WHITE, _HUE = 0.3, 0.1, 0.4
+# A lamp is about white, or, of this share, of some color.
+_COLORED, _WHITE, _HUE = 0.3, 0.1, 0.4
 _KIND_NAMES = list(KINDS)
 # What stands before a source's face and is taken for skin is hair and spectacles most of all.
 _OFTENER = {"fringe": 3.0, "lock": 2.0, "strands": 4.0, "spectacles": 4.0}
@@ -46,7 +46,7 @@ _OPENINGS = (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.INNER_LIPS)
 
 
 def relit(pixels: Pixels, landmarks: FloatArray, rng: np.random.Generator) -> Pixels:
-    """The picture (uint8, h x w x 3) in another light: brightness, colour, contrast, a lamp at a
+    """The picture (uint8, h x w x 3) in another light: brightness, color, contrast, a lamp at a
     side that shades the face by its normals, a shadow with an edge, gloss.
 
     landmarks: 478 x 3, in its pixels.
@@ -80,9 +80,9 @@ def _lamp(landmarks: FloatArray, width: int, height: int, rng: np.random.Generat
     around /= cv2.GaussianBlur(inside, (0, 0), sigma) + np.float32(1e-3)
     shade = np.where(inside > 0, shade, around)
     ambient = float(rng.uniform(0.25, 0.85))
-    hue = _HUE if rng.random() < _COLOURED else _WHITE
-    colour = np.exp(rng.normal(0, hue, 3)).astype(np.float32)
-    lit = ambient + (1 - ambient) * 1.6 * shade[..., None] * colour
+    hue = _HUE if rng.random() < _COLORED else _WHITE
+    color = np.exp(rng.normal(0, hue, 3)).astype(np.float32)
+    lit = ambient + (1 - ambient) * 1.6 * shade[..., None] * color
     return np.asarray(lit, np.float32)
 
 
@@ -108,8 +108,8 @@ def _gloss(landmarks: FloatArray, width: int, height: int, rng: np.random.Genera
         interpolation=cv2.INTER_CUBIC,
     )
     shine *= uneven * (silhouette(landmarks, width, height) > 127)
-    colour = np.exp(rng.normal(0, 0.05, 3)).astype(np.float32)
-    return np.asarray(shine[..., None] * colour, np.float32)
+    color = np.exp(rng.normal(0, 0.05, 3)).astype(np.float32)
+    return np.asarray(shine[..., None] * color, np.float32)
 
 
 def turned_head(
@@ -130,11 +130,11 @@ def turned_head(
     )
     middle = landmarks.mean(0)
     points = np.asarray((landmarks - middle) @ (about_x @ about_y) + middle, np.float32)
-    colour, known = textured(photo, points, width, height)
+    color, known = textured(photo, points, width, height)
     inside = silhouette(points, width, height)
     edge = cv2.GaussianBlur(inside, (0, 0), 1.0)[..., None].astype(np.float32) / 255
     behind = np.roll(pixels, width // 2, axis=1)
-    drawn = behind * (1 - edge) + 255 * colour * edge
+    drawn = behind * (1 - edge) + 255 * color * edge
     seen = np.where(inside > 0, known, 1).astype(np.float32)
     return np.asarray(np.rint(np.clip(drawn, 0, 255)), np.uint8), seen, points
 
@@ -160,9 +160,9 @@ def painted(pixels: Pixels, landmarks: FloatArray, rng: np.random.Generator) -> 
     for opening in spared:
         mask[fill_polygon(landmarks[list(opening), :2], width, height) > 0] = 0
     soft = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.01, 0.03)) * width)
-    colour = rng.uniform(0.25, 0.95) * np.exp(rng.normal(0, 0.08, 3))
+    color = rng.uniform(0.25, 0.95) * np.exp(rng.normal(0, 0.08, 3))
     share = soft[..., None].astype(np.float32) / 255
-    shaded = pixels * (1 - share + share * np.minimum(colour, 1.2))
+    shaded = pixels * (1 - share + share * np.minimum(color, 1.2))
     return np.asarray(np.rint(np.clip(shaded, 0, 255)), np.uint8)
 
 
@@ -182,8 +182,8 @@ def behind_a_thing(
     rgba = np.asarray(cv2.warpAffine(library.rgba[row], matrix, (width, height)), np.uint8)
     hides = np.asarray(cv2.warpAffine(library.hides[row], matrix, (width, height)), np.uint8)
     brightness = float(np.clip(pixels.mean() / 110, 0.3, 1.5))
-    colours = cv2.convertScaleAbs(np.ascontiguousarray(rgba[..., :3]), alpha=brightness)
-    covered = blend(pixels, np.asarray(colours, np.uint8), np.ascontiguousarray(rgba[..., 3]))
+    colors = cv2.convertScaleAbs(np.ascontiguousarray(rgba[..., :3]), alpha=brightness)
+    covered = blend(pixels, np.asarray(colors, np.uint8), np.ascontiguousarray(rgba[..., 3]))
     if rng.random() < 0.5:
         return covered, visible
     known = visible * (1 - hides.astype(np.float32) / 255)
@@ -211,7 +211,7 @@ def misread(landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Landmarks (478 x 3, pixels) as a network might read them: off by a smooth error of about a
     hundredth of the face."""
     shape = face_shape()
-    there = canonicalise(landmarks, shape)
+    there = canonicalize(landmarks, shape)
     weights = rng.normal(0, 1, len(shape.basis)) / np.arange(1, len(shape.basis) + 1)
     change = (weights @ shape.basis).reshape(-1, 3)
     change *= rng.uniform(0, 0.02) / max(float(np.linalg.norm(change, axis=1).mean()), 1e-9)

@@ -12,7 +12,7 @@ from sosie.types import Crop, SwappedCrop
 CARD = Card(
     name="mesh",
     summary="the source's texture, carried to the target's geometry over a face mesh",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     paper="none: geometry alone, no network",
     template=None,
     size_px=None,

@@ -23,11 +23,11 @@ from sosie.recipes.teachers_onnx import OnnxModule
 from sosie.training.losses.adversarial import discriminator_loss, generator_loss
 from sosie.training.precision import fast_precision
 
-# Weights of the terms: colour at full size and blurred twice over, edges, the perceptual distance;
+# Weights of the terms: color at full size and blurred twice over, edges, the perceptual distance;
 # likeness to the source by two networks and, above what strangers have, to the target; light, the
 # seam, and detail where geometry knew better; the target's expression, and features where they are
 # meant to be; to be taken for a photo.
-_COLOUR, _COARSE, _EDGES, _PERCEPTUAL = 3.0, 6.0, 2.0, 3.0
+_COLOR, _COARSE, _EDGES, _PERCEPTUAL = 3.0, 6.0, 2.0, 3.0
 _LIKENESS, _ALIKE, _LEAK, _LIGHT, _SEAM, _DETAIL = 4.5, 4.0, 3.0, 3.0, 0.7, 0.1
 _EXPRESSION, _PLACES, _ADVERSARIAL = 3.5, 0.8, 0.5
 _STRANGERS = 0.1
@@ -122,7 +122,7 @@ def graft_losses(
         ours, answer = made.joined[known], made.target[known]
         area = face.mean().clamp_min(0.01)
         off = ours - answer
-        terms["colour"] = share * _COLOUR * off.abs().mean() / area
+        terms["color"] = share * _COLOR * off.abs().mean() / area
         terms["edges"] = share * _EDGES * _edges(off) / area
         terms["coarse"] = share * _COARSE * _coarse(off) / area
         terms["grain"] = share * _GRAIN * (_grain(ours) - _grain(answer)).abs().mean() / area

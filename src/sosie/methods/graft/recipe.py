@@ -141,7 +141,7 @@ class SwapRecipe(Recipe):
         judges = self._judges.to(device)
         found: dict[str, list[torch.Tensor]] = {
             key: []
-            for key in ("likeness", "light", "seam", "expression", "places", "perceptual", "colour")
+            for key in ("likeness", "light", "seam", "expression", "places", "perceptual", "color")
         }
         for batch in self._validation:
             there = {name: value.to(device) for name, value in batch.items()}
@@ -157,7 +157,7 @@ class SwapRecipe(Recipe):
             else:
                 area = made.face.mean((1, 2, 3)).clamp_min(0.01)
                 joined = made.joined.clamp(0, 1)
-                found["colour"].append((joined - made.target).abs().mean((1, 2, 3)) / area)
+                found["color"].append((joined - made.target).abs().mean((1, 2, 3)) / area)
                 found["perceptual"].append(judges.perceptual(joined, made.target))
         figures = {name: float(torch.cat(values).mean()) for name, values in found.items()}
         figures["score"] = (
@@ -166,7 +166,7 @@ class SwapRecipe(Recipe):
             - _OF_SEAM * figures["seam"]
             - _OF_EXPRESSION * figures["expression"]
             - _OF_PERCEPTUAL * figures["perceptual"]
-            - _OF_COLOR * figures["colour"]
+            - _OF_COLOR * figures["color"]
         )
         return figures
 

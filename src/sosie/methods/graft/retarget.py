@@ -9,7 +9,7 @@ import numpy as np
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import (
     Points,
-    canonicalise,
+    canonicalize,
     distance_from_contour,
     face_shape,
     smoothstep,
@@ -40,8 +40,8 @@ def retarget(
     brows, eyes, nose and mouth go where the source has them, the outline stays.
     """
     shape = face_shape()
-    of_target = canonicalise(target, shape)
-    difference = canonicalise(source, shape).points - of_target.points
+    of_target = canonicalize(target, shape)
+    difference = canonicalize(source, shape).points - of_target.points
     identity = difference - shape.expression_change(difference)
     moved = of_target.to_picture(identity * _inner_share()[:, None])
     points = np.asarray(aim + strength * moved, np.float32)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sosie.geometry import mesh
 from sosie.geometry.alignment import warp
-from sosie.geometry.morphable_model import Points, canonicalise, distance_to, face_shape, smoothstep
+from sosie.geometry.morphable_model import Points, canonicalize, distance_to, face_shape, smoothstep
 from sosie.methods.base import Source
 from sosie.types import FloatArray, Pose
 
@@ -61,7 +61,7 @@ class PreparedPhoto:
     def points_at(self, level: int) -> FloatArray:
         """x, y of the landmarks in pixels of a level, 478 x 2."""
         size = self.scales[level]
-        # The centre of the first pixel is 0, its corner -0.5.
+        # The center of the first pixel is 0, its corner -0.5.
         return np.asarray((self.landmarks[:, :2] + 0.5) * size - 0.5, np.float32)
 
 
@@ -113,7 +113,7 @@ def prepare_photo(source: Source, fill: FloatArray | None = None) -> PreparedPho
         other.astype(np.float32),
         bool(other.max() > _HARDLY),
         source.face.pose,
-        canonicalise(landmarks, shape).scale,
+        canonicalize(landmarks, shape).scale,
         fills,
     )
 
@@ -145,7 +145,7 @@ def seen_points(source: Source, landmarks: FloatArray) -> Points:
     seen = seen_share(landmarks)
     edges = shape.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     one, other = np.concatenate([edges, edges[:, ::-1]]).T
-    # A grey closing over the mesh: the highest of the neighbours, and of that the lowest.
+    # A gray closing over the mesh: the highest of the neighbors, and of that the lowest.
     closed = seen
     for extreme in (np.maximum, np.minimum):
         for _ in range(_CREASE_EDGES):
@@ -166,7 +166,7 @@ def seen_share(landmarks: FloatArray) -> Points:
 def _foreshortening(landmarks: FloatArray) -> Points:
     """Area of each point's triangles as seen, against those of the mean face from the front."""
     shape = face_shape()
-    scale = canonicalise(landmarks, shape).scale
+    scale = canonicalize(landmarks, shape).scale
     seen = _areas(landmarks.astype(np.float64) / scale, shape.triangles)
     ratio = seen / np.maximum(_areas(shape.mean, shape.triangles), 1e-4)
     total, count = np.zeros(mesh.POINTS), np.zeros(mesh.POINTS)

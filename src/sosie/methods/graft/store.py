@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis import parser
-from sosie.analysis.analyzer import FaceAnalyser, make_face
+from sosie.analysis.analyzer import FaceAnalyzer, make_face
 from sosie.analysis.embedder import NUMBERS
 from sosie.analysis.networks import Networks
 from sosie.datasets.array_files import new_bytes, save_arrays
@@ -46,7 +46,7 @@ class SwapFaces:
 
     crops: uint8, N x CROP_PX x CROP_PX x 3, RGB, upright, mapped from the disk. landmarks: float32,
     N x 478 x 3, in pixels of the crop. views: uint8, N x 128 x 128, what is visible, 0..255
-    (`occlusion.visible`). identity: float32, N x 512, of unit length (`Recogniser`). people,
+    (`occlusion.visible`). identity: float32, N x 512, of unit length (`Recognizer`). people,
     groups: where each is from. validation: bool, N: of the people on whom the best is chosen.
     """
 
@@ -78,7 +78,7 @@ def open_swap_faces(materials: Materials) -> SwapFaces:
 
 
 def _make(faces: FaceSet, rows: NDArray[np.intp], data: Path, folder: Path) -> None:
-    analyser = FaceAnalyser(Networks(threads=1))
+    analyzer = FaceAnalyzer(Networks(threads=1))
     count, started = len(rows), time.monotonic()
     side = parser.SIDE_PX
     columns: dict[str, NDArray[Any]] = {
@@ -90,8 +90,8 @@ def _make(faces: FaceSet, rows: NDArray[np.intp], data: Path, folder: Path) -> N
         for place, (row, pixels) in enumerate(_pictures(faces, rows, data)):
             back = alignment.invert(faces.matrices[row])
             landmarks = alignment.transform_points(faces.landmarks[row], back)
-            view = analyser.visible(pixels, landmarks)
-            numbers = analyser.identify(pixels, make_face(landmarks, 1.0))
+            view = analyzer.visible(pixels, landmarks)
+            numbers = analyzer.identify(pixels, make_face(landmarks, 1.0))
             crops[place], columns["landmarks"][place] = cut(pixels, landmarks)
             columns["views"][place] = np.rint(view * 255)
             columns["identity"][place] = numbers

@@ -23,7 +23,7 @@ CARD = Card(
     name="graft",
     summary="the source's texture on the target's geometry, its light and gaps corrected by a "
     "network",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     paper="none: Sosie's own",
     template=None,
     size_px=None,
@@ -37,7 +37,7 @@ MODEL = "swap"
 
 class GraftSwapper(CarriedSwapper):
     """The method `graft`. Of the options it uses `shape`, `keep`, `provider`, `threads`, and
-    `colour`: the network is what moves the light, so that another choice than `light` leaves it
+    `color`: the network is what moves the light, so that another choice than `light` leaves it
     out.
 
     model: the network's ONNX file, as bytes; None takes the package's own, which is read when it is
@@ -60,7 +60,7 @@ class GraftSwapper(CarriedSwapper):
 
     def swap_one(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
         """With the source's texture, in the target's light."""
-        if self._options.colour != "light":
+        if self._options.color != "light":
             return carried(photo, crop, self.shape)
         height, width = crop.pixels.shape[:2]
         points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import face_shape
-from sosie.geometry.rasterizer import Raster, rasterise
+from sosie.geometry.rasterizer import Raster, rasterize
 from sosie.types import FloatArray
 
 WIDTH, HEIGHT = 96, 112
@@ -64,7 +64,7 @@ def raster(times: int = 1) -> Raster:
     """Which triangle each pixel of the layout shows, drawn `times` as large."""
     points = (places() + 0.5) * times - 0.5
     flat = np.column_stack([points, np.zeros(len(points))]).astype(np.float32)
-    return rasterise(flat, triangles(), WIDTH * times, HEIGHT * times)
+    return rasterize(flat, triangles(), WIDTH * times, HEIGHT * times)
 
 
 @cache

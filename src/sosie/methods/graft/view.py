@@ -132,7 +132,7 @@ def corrected(
 ) -> FloatArray:
     """The draft's base with the network's answer applied: RGB float32, h x w x 3, 0..1.
 
-    light: LIGHT_PX x LIGHT_PX x 6, gain and offset of each colour; detail: SIDE_PX x SIDE_PX x 3;
+    light: LIGHT_PX x LIGHT_PX x 6, gain and offset of each color; detail: SIDE_PX x SIDE_PX x 3;
     matrix: crop -> square. The result is base * (1 + gain) + offset + detail, but what is fine in
     the base has one gain for all channels, and keeps its contrast to the light.
     """

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sosie.geometry import mesh
 from sosie.geometry.alignment import fill_polygon
-from sosie.geometry.morphable_model import Points, canonicalise, face_shape, silhouette
-from sosie.geometry.rasterizer import rasterise
+from sosie.geometry.morphable_model import Points, canonicalize, face_shape, silhouette
+from sosie.geometry.rasterizer import rasterize
 from sosie.methods.graft import unwrap
 from sosie.methods.graft.retarget import retarget
 from sosie.methods.graft.source_texture import PreparedPhoto
@@ -44,13 +44,13 @@ def textured(
 ) -> tuple[FloatArray, FloatArray]:
     """The source's texture on a mesh of `points`: RGB h x w x 3, and h x w how far it is known
     there, both 0..1. Outside the outline that goes on as at its edge."""
-    scale = canonicalise(points, face_shape()).scale
+    scale = canonicalize(points, face_shape()).scale
     level = photo.level_for(scale)
     image, places = photo.levels[level], photo.points_at(level)
     field = Field(points, width, height)
     # Reduced levels hold more pixels than the target: between those, linear is enough.
     how = cv2.INTER_CUBIC if level == 0 else cv2.INTER_LINEAR
-    colour, weight = _layer(image, field, places, photo.direct, how)
+    color, weight = _layer(image, field, places, photo.direct, how)
     if photo.has_other:
         if photo.fills:
             image, places = _stand_in(photo.fills, scale)
@@ -58,9 +58,9 @@ def textured(
             places = places[face_shape().mirror]
         other, share = _layer(image, field, places, photo.other, how)
         total = np.maximum(weight + share, 1e-4)
-        colour = colour * (weight / total)[..., None] + other * (share / total)[..., None]
+        color = color * (weight / total)[..., None] + other * (share / total)[..., None]
         weight = weight + share
-    return colour, np.minimum(weight, 1)
+    return color, np.minimum(weight, 1)
 
 
 def _stand_in(fills: tuple[NDArray[Any], ...], scale: float) -> tuple[NDArray[Any], FloatArray]:
@@ -76,7 +76,7 @@ def _stand_in(fills: tuple[NDArray[Any], ...], scale: float) -> tuple[NDArray[An
 def _layer(
     image: NDArray[Any], field: Field, places: FloatArray, trust: FloatArray, how: int
 ) -> tuple[FloatArray, FloatArray]:
-    """`image` (RGB and visible share) sampled at each point's place: colour and weight, 0..1."""
+    """`image` (RGB and visible share) sampled at each point's place: color and weight, 0..1."""
     x, y = field.spread(places[:, 0]), field.spread(places[:, 1])
     sampled = cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REPLICATE)
     unit = sampled * np.float32(1 / np.iinfo(image.dtype).max)
@@ -87,7 +87,7 @@ def _layer(
 class Field:
     """Spreads values of mesh points over a crop.
 
-    The mesh is rasterised at no more than _MAP_PX a face and the result enlarged: it is smooth.
+    The mesh is rasterized at no more than _MAP_PX a face and the result enlarged: it is smooth.
     A ring of points outside the outline continues it, so that there are values at the very edge.
     """
 
@@ -102,7 +102,7 @@ class Field:
         small = around * np.float32(shrink) + shift
         self._size = (width, height)
         self._enlarge = np.array([[shrink, 0, shift[0]], [0, shrink, shift[1]]], np.float64)
-        self._raster = rasterise(
+        self._raster = rasterize(
             small,
             _skirt_triangles(),
             int(np.ceil(width * shrink)),
@@ -181,10 +181,10 @@ def own_parts(
 def _affine(points: FloatArray, onto: FloatArray) -> Points:
     """The affine map, 2 x 3, that brings `points` nearest to `onto`, damped towards a shift: a
     closed eye has no height to tell one from."""
-    centre = points.mean(0, dtype=np.float64)
-    around = points - centre
+    center = points.mean(0, dtype=np.float64)
+    around = points - center
     change = (onto - onto.mean(0)) - around
     spread = around.T @ around
     damping = 0.02 * np.trace(spread) * np.eye(2)
     linear = np.eye(2) + np.linalg.solve(spread + damping, around.T @ change).T
-    return np.column_stack([linear, onto.mean(0) - linear @ centre])
+    return np.column_stack([linear, onto.mean(0) - linear @ center])

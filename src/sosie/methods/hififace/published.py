@@ -68,7 +68,7 @@ def _published(
     fusion: type[MaumFusion] | type[XuehyFusion],
     names: dict[str, str],
     summary: str,
-    licence: str,
+    license_name: str,
 ) -> Published:
     return Published(
         method="hififace",
@@ -77,7 +77,7 @@ def _published(
         outputs=("swapped", "swapped_low", "mask", "mask_low"),
         summary=summary,
         paper=_PAPER,
-        licence=licence,
+        license=license_name,
         value_range="RGB, 0..1, in; as trained also out, though nothing bounds it",
         alignment="mtcnn_512 in one published converter, at 256 px",
         embedding="80 coefficients of the source's 3D face and 177 of the target's, then 512 of "

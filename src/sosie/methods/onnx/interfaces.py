@@ -54,12 +54,12 @@ class Interface:
         arcface have to be converted for it. None where arcface's are right.
     unit: whether the embedding is to have length 1, after conversion.
     mapped: whether the embedding is multiplied by the 512 x 512 map in the file.
-    licence: of the published weights. sha256: of published files that are called so.
+    license: of the published weights. sha256: of published files that are called so.
     """
 
     target: View
     output: Scale
-    licence: str
+    license: str
     source: View = ARCFACE
     picture: bool = False
     own_encoder: View | None = None
@@ -75,21 +75,21 @@ _POSES = "arcface_112_v1"
 _GHOST = Interface(
     target=View(_POSES, 256, SIGNED),
     output=SIGNED,
-    licence="Apache-2.0",
+    license="Apache-2.0",
     own_encoder=View(_POSES, 112, SIGNED),
     unit=False,
 )
 _SIMSWAP = Interface(
     target=View(_POSES, 224, UNIT),
     output=UNIT,
-    licence=_NON_COMMERCIAL,
+    license=_NON_COMMERCIAL,
     own_encoder=View(_POSES, 112, IMAGENET),
 )
-_HYPERSWAP = Interface(target=View("arcface_128", 256, SIGNED), output=SIGNED, licence=_RESEARCH)
+_HYPERSWAP = Interface(target=View("arcface_128", 256, SIGNED), output=SIGNED, license=_RESEARCH)
 _INSWAPPER = Interface(
-    target=View("arcface_128", 128, UNIT), output=UNIT, licence=_NON_COMMERCIAL, mapped=True
+    target=View("arcface_128", 128, UNIT), output=UNIT, license=_NON_COMMERCIAL, mapped=True
 )
-_BLENDSWAP = Interface(target=View("ffhq", 256, UNIT), output=UNIT, licence=_NON_COMMERCIAL)
+_BLENDSWAP = Interface(target=View("ffhq", 256, UNIT), output=UNIT, license=_NON_COMMERCIAL)
 
 
 def _ghost(*sha256: str) -> Interface:
@@ -118,14 +118,14 @@ _PUBLISHED = {
     "hififace_256": Interface(
         target=View("mtcnn_512", 256, SIGNED),
         output=SIGNED,
-        licence="unknown",
+        license="unknown",
         own_encoder=ARCFACE,
     ),
     "blendswap_256": replace(_BLENDSWAP, source=View("arcface", 112, UNIT), picture=True),
     "uniface_256": Interface(
         target=View("ffhq", 256, SIGNED),
         output=SIGNED,
-        licence="unknown",
+        license="unknown",
         source=View("ffhq", 256, UNIT),
         picture=True,
         sha256=("eb5ce2af024cddf88ecb93b24e29a6eb44e354aba7d3319e84d29dcd868820f3",),

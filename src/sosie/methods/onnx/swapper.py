@@ -75,7 +75,7 @@ class OnnxSwapper:
         self.card = Card(
             name="onnx",
             summary=f"a published swapper as an ONNX file: {name}",
-            licence=self._interface.licence,
+            license=self._interface.license,
             paper=f"of {name}: see the method's README",
             template=self._interface.target.template,
             size_px=self._interface.target.size_px,

@@ -24,7 +24,7 @@ class Form:
     """What distinguishes the published generators.
 
     widths: channels at full size and after each halving. bounded: a tanh, moved to 0..1, at the
-    end; without it the output is as unbounded as ImageNet-normalised pixels are. blocks: how many
+    end; without it the output is as unbounded as ImageNet-normalized pixels are. blocks: how many
     take the identity.
     """
 

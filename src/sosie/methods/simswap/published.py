@@ -19,7 +19,7 @@ from sosie.nn.arcface_se import SeResNet101
 from sosie.recipes.published.networks import Published
 
 _PAPER = "Chen et al. 2020, SimSwap: An Efficient Framework For High Fidelity Face Swapping"
-_LICENCE = "CC BY-NC 4.0, academic and non-commercial use"
+_LICENSE = "CC BY-NC 4.0, academic and non-commercial use"
 _UNIT_RANGE = "RGB, 0..1, in and out; no mean or deviation"
 _IMAGENET = "RGB with ImageNet's mean and deviation taken out, in and out"
 _LATENT = "of SimSwap's own encoder (simswap_arcface_foamliu_r101), length 1"
@@ -64,7 +64,7 @@ def _generator(
         outputs=("swapped",),
         summary=summary,
         paper=_PAPER,
-        licence=_LICENCE,
+        license=_LICENSE,
         value_range=_UNIT_RANGE if form.bounded else _IMAGENET,
         alignment=alignment,
         embedding=_LATENT,
@@ -94,7 +94,7 @@ PUBLISHED = {
         TRAINED,
         224,
         "the generator that SimSwap's released training code makes: key for key the official one's "
-        "names, but ImageNet-normalised and unbounded",
+        "names, but ImageNet-normalized and unbounded",
         _FIVE_POSES,
         (),
     ),
@@ -112,7 +112,7 @@ PUBLISHED = {
         outputs=(*(f"features{number}" for number in range(5)), "logits"),
         summary="the patch discriminator of SimSwap's original recipe",
         paper=_PAPER,
-        licence=_LICENCE,
+        license=_LICENSE,
         value_range=_UNIT_RANGE,
         alignment=_FIVE_POSES,
         embedding="none",
@@ -125,9 +125,9 @@ PUBLISHED = {
         outputs=("embedding",),
         summary="SimSwap's identity encoder, an SE-IR ResNet-101; its depth is inferred",
         paper="Deng et al. 2019, ArcFace: Additive Angular Margin Loss for Deep Face Recognition",
-        licence=_LICENCE,
+        license=_LICENSE,
         value_range=_IMAGENET.removesuffix(", in and out"),
-        alignment=f"{_FIVE_POSES}, then 112 px by nearest neighbour",
+        alignment=f"{_FIVE_POSES}, then 112 px by nearest neighbor",
         embedding="the generators take it with length 1",
         files=("arcface_checkpoint.tar",),
     ),

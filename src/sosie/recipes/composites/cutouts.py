@@ -1,4 +1,4 @@
-"""Hair and hats cut out of labelled photos, to lay over another face."""
+"""Hair and hats cut out of labeled photos, to lay over another face."""
 
 from __future__ import annotations
 
@@ -87,13 +87,13 @@ def _onto(
     if flip[0, 0] < 0:
         shift = shift + linear @ np.array([2 * middle, 0.0])
         linear = linear @ flip
-    centre = wanted.mean(0)
+    center = wanted.mean(0)
     slack = np.eye(2) * np.exp(rng.normal(0, 0.04)) + rng.normal(0, 0.02, (2, 2))
     face = float(np.ptp(aim[list(mesh.OVAL), :2], axis=0).max())
     down = aim[152, :2] - aim[10, :2]
     down = down / max(float(np.linalg.norm(down)), 1e-6)
     moved = down * rng.normal(0.03, 0.05) * face + rng.normal(0, 0.015, 2) * face
-    return np.column_stack([slack @ linear, centre + slack @ (shift - centre) + moved])
+    return np.column_stack([slack @ linear, center + slack @ (shift - center) + moved])
 
 
 def _skin(pixels: Pixels, landmarks: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.geometry import mesh
-from sosie.geometry.morphable_model import canonicalise, face_shape, silhouette
+from sosie.geometry.morphable_model import canonicalize, face_shape, silhouette
 from sosie.recipes.composites.layer import Bent, Layer, Mask, Pixels, cast_shadow
 
 Points = NDArray[np.float64]
@@ -154,7 +154,7 @@ def _widened(near: Layer, place: tuple[int, int], size: tuple[int, int]) -> Laye
 
 def _built(landmarks: NDArray[np.float32], rng: np.random.Generator) -> _Frame:
     """A pair of spectacles of any shape, where this face would wear it."""
-    there = canonicalise(landmarks, face_shape())
+    there = canonicalize(landmarks, face_shape())
     # Head's axes in the picture: rows are right, down and away.
     axes = there.rotation
     points = np.asarray(landmarks, np.float64) @ axes.T

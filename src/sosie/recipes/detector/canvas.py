@@ -39,7 +39,7 @@ _DISC = _disc()
 
 
 def turned_boxes(boxes: NDArray[np.float32], linear: NDArray[np.float64]) -> NDArray[np.float32]:
-    """What becomes of boxes about their own centres under a 2 x 2 map: the bounds of the mapped
+    """What becomes of boxes about their own centers under a 2 x 2 map: the bounds of the mapped
     ellipse that touches the box's sides. N x 4 -> width and height, float32, N x 2."""
     half = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64) / 2
     size = 2 * np.sqrt((half[:, None] ** 2 * linear[None] ** 2).sum(2))
@@ -50,12 +50,12 @@ def mapped_labels(labels: Labels, matrix: NDArray[np.float64], mirrored: bool) -
     """Labels after a 2 x 3 map of their picture. mirrored: whether the map reflects, so that the
     subject's right and left change places."""
     linear, shift = matrix[:, :2], matrix[:, 2]
-    centre = (labels.boxes[:, :2] + labels.boxes[:, 2:]) / 2 @ linear.T + shift
+    center = (labels.boxes[:, :2] + labels.boxes[:, 2:]) / 2 @ linear.T + shift
     half = turned_boxes(labels.boxes, linear) / 2
     points = labels.points5 @ linear.T + shift
     if mirrored:
         points = points[:, [1, 0, 2, 4, 3]]
-    boxes = np.concatenate([centre - half, centre + half], 1)
+    boxes = np.concatenate([center - half, center + half], 1)
     return Labels(boxes.astype(np.float32), points.astype(np.float32), labels.sure)
 
 
@@ -167,10 +167,10 @@ class Canvas:
     ) -> None:
         if not len(labels.boxes):
             return
-        centre = (labels.boxes[:, None, :2] + labels.boxes[:, None, 2:]) / 2
+        center = (labels.boxes[:, None, :2] + labels.boxes[:, None, 2:]) / 2
         half = (labels.boxes[:, None, 2:] - labels.boxes[:, None, :2]) / 2
-        points = centre + half * _DISC
-        # A face that the picture's own edge cuts was labelled as what is seen of it.
+        points = center + half * _DISC
+        # A face that the picture's own edge cuts was labeled as what is seen of it.
         there = ((points >= -0.5) & (points < np.array(size) - 0.5)).all(2)
         place = np.rint(points @ matrix[:, :2].T + matrix[:, 2]).astype(np.intp)
         inside = ((place >= 0) & (place < self.side)).all(2)

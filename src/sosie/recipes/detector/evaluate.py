@@ -257,7 +257,7 @@ def turned(
 def _shrunk(
     pixels: NDArray[np.uint8], main: NDArray[np.float32], faces: Labels
 ) -> tuple[NDArray[np.uint8], Labels]:
-    """The picture with its main face at _SMALL_PX, and that face alone, in the middle of grey."""
+    """The picture with its main face at _SMALL_PX, and that face alone, in the middle of gray."""
     scale = min(1.0, _SMALL_PX / float((main[2:] - main[:2]).max()))
     size = np.array(pixels.shape[1::-1])
     small, own = _part(pixels, main, faces, scale, np.zeros(2), size)

@@ -30,10 +30,10 @@ _BOX_WEIGHT, _POINT_WEIGHT = 2.0, 6.0
 
 @dataclass(frozen=True)
 class Cells:
-    """All cells of the grids: centres (A x 2), strides (A), and the sizes of the faces that they
+    """All cells of the grids: centers (A x 2), strides (A), and the sizes of the faces that they
     answer for, from `smallest` to `largest` (A); all in pixels."""
 
-    centres: torch.Tensor
+    centers: torch.Tensor
     strides: torch.Tensor
     smallest: torch.Tensor
     largest: torch.Tensor
@@ -59,10 +59,10 @@ def grid_cells(grids: Sequence[torch.Tensor]) -> Cells:
             torch.arange(width, device=grid.device),
             indexing="ij",
         )
-        centre = (torch.stack([x, y], -1).reshape(-1, 2).float() + 0.5) * stride - 0.5
-        columns[0].append(centre)
+        center = (torch.stack([x, y], -1).reshape(-1, 2).float() + 0.5) * stride - 0.5
+        columns[0].append(center)
         for column, value in zip(columns[1:], (float(stride), low, high), strict=True):
-            column.append(torch.full((len(centre),), value, device=grid.device))
+            column.append(torch.full((len(center),), value, device=grid.device))
     return Cells(*map(torch.cat, columns))
 
 
@@ -75,11 +75,11 @@ def assign(cells: Cells, boxes: torch.Tensor, kinds: torch.Tensor) -> Targets:
     # Rows that no picture of the batch uses would cost as much as the others.
     rows = int((kinds > 0).sum(1).max())
     boxes, kinds = boxes[:, : max(rows, 1)], kinds[:, : max(rows, 1)]
-    centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
+    center, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
     half = (size / 2).clamp(min=1)
-    away_x = (cells.centres[None, :, None, 0] - centre[:, None, :, 0]).abs_()
-    away_y = (cells.centres[None, :, None, 1] - centre[:, None, :, 1]).abs_()
-    # However small a face is, the cell that its centre lies in answers for it.
+    away_x = (cells.centers[None, :, None, 0] - center[:, None, :, 0]).abs_()
+    away_y = (cells.centers[None, :, None, 1] - center[:, None, :, 1]).abs_()
+    # However small a face is, the cell that its center lies in answers for it.
     nearest = torch.maximum(away_x, away_y) <= cells.strides[None, :, None] / 2
     away_x /= half[:, None, :, 0]
     away_y /= half[:, None, :, 1]
@@ -121,7 +121,7 @@ def detector_losses(
     picture, cell = torch.nonzero(targets.face >= 0, as_tuple=True)
     face, weight = targets.face[picture, cell], targets.weight[picture, cell]
     own = answers[picture, cell]
-    stride, middle = cells.strides[cell], cells.centres[cell]
+    stride, middle = cells.strides[cell], cells.centers[cell]
     total = weight.sum().clamp(min=1)
 
     true_box = boxes[picture, face]
@@ -147,13 +147,13 @@ def detector_losses(
 
 
 def _boxes(answers: torch.Tensor, middle: torch.Tensor, stride: torch.Tensor) -> torch.Tensor:
-    centre = middle + answers[:, 1:3] * stride[:, None]
+    center = middle + answers[:, 1:3] * stride[:, None]
     half = answers[:, 3:5].clamp(max=_MAX_LOG_SIZE).exp() * (stride * BOX_UNIT / 2)[:, None]
-    return torch.cat([centre - half, centre + half], 1)
+    return torch.cat([center - half, center + half], 1)
 
 
 def _overlap_and_distance(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of boxes N x 4 each: intersection over union, and the squared distance of the centres over
+    """Of boxes N x 4 each: intersection over union, and the squared distance of the centers over
     that of the corners of what holds both."""
     shared = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
     inner = shared.prod(1)

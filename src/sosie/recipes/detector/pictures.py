@@ -1,6 +1,6 @@
 """The pictures that the detector learns from: whole, small, with all their faces, in one file.
 
-Pictures of faces are those of the archives, labelled by YuNet. Pictures without faces are made from
+Pictures of faces are those of the archives, labeled by YuNet. Pictures without faces are made from
 them by covering the faces, and taken from scikit-image where that is installed and from the folder
 `faceless` of the data where there is one.
 """
@@ -100,7 +100,7 @@ class PictureSet:
 
 
 def open_pictures(materials: Materials) -> PictureSet:
-    """The pictures of `materials.data`; they are read and labelled first where need be.
+    """The pictures of `materials.data`; they are read and labeled first where need be.
 
     Raises InputError where an archive or the teacher is absent.
     """
@@ -201,9 +201,9 @@ def without_faces(
     """
     mask = np.zeros(pixels.shape[:2], np.uint8)
     for x0, y0, x1, y1 in boxes:
-        centre = (float(x0 + x1) / 2, float(y0 + y1) / 2)
+        center = (float(x0 + x1) / 2, float(y0 + y1) / 2)
         size = (_COVER * float(x1 - x0), _COVER * float(y1 - y0))
-        cv2.ellipse(mask, (centre, size, 0.0), (255,), -1)
+        cv2.ellipse(mask, (center, size, 0.0), (255,), -1)
     if rng.random() < 0.6:
         # At half size: only smooth content can be made up, and a quarter of the work makes it.
         small = (max(8, pixels.shape[1] // 2), max(8, pixels.shape[0] // 2))

@@ -89,12 +89,12 @@ class Scenes:
     def _part(
         self,
         row: int,
-        centre: NDArray[Any],
+        center: NDArray[Any],
         scale: float,
         size_px: float,
         rng: np.random.Generator,
     ) -> Canvas:
-        """A picture turned anyhow, what is at `centre` and shall have `size_px` somewhere on the
+        """A picture turned anyhow, what is at `center` and shall have `size_px` somewhere on the
         canvas."""
         picture, labels = self._pictures.pixels(row), self._pictures.faces(row)
         # A small face comes with a small picture: a ground that is filled by it is the rule.
@@ -106,7 +106,7 @@ class Scenes:
         canvas = Canvas(self._ground(rng) if scale < least else plain(self._side, rng))
         spread = max(0.05, 0.5 - size_px / self._side / 3)
         place = self._side * (0.5 + rng.uniform(-spread, spread, 2))
-        canvas.lay(picture, labels, _matrix(scale, angle, _flip(rng), centre, place))
+        canvas.lay(picture, labels, _matrix(scale, angle, _flip(rng), center, place))
         return canvas
 
     def mosaic(self, rng: np.random.Generator) -> Canvas:
@@ -142,18 +142,18 @@ class Scenes:
         return canvas
 
     def placed(self, rng: np.random.Generator, *, turned: bool) -> Canvas:
-        """One picture as it is, or shrunk to the canvas, on grey; upright, or at any angle."""
+        """One picture as it is, or shrunk to the canvas, on gray; upright, or at any angle."""
         row = self._any_face(rng)
         angle = float(rng.uniform(-180, 180)) if turned else 0.0
-        return self._on_grey(self._pictures.pixels(row), self._pictures.faces(row), angle)
+        return self._on_gray(self._pictures.pixels(row), self._pictures.faces(row), angle)
 
     def covered(self, rng: np.random.Generator) -> Canvas:
-        """One picture as it is, or shrunk to the canvas, on grey, all its faces painted over."""
+        """One picture as it is, or shrunk to the canvas, on gray, all its faces painted over."""
         row = self._any_face(rng)
         boxes = self._pictures.faces(row).boxes
-        return self._on_grey(without_faces(self._pictures.pixels(row), boxes, rng), _NONE, 0.0)
+        return self._on_gray(without_faces(self._pictures.pixels(row), boxes, rng), _NONE, 0.0)
 
-    def _on_grey(self, picture: NDArray[np.uint8], labels: Labels, angle_deg: float) -> Canvas:
+    def _on_gray(self, picture: NDArray[np.uint8], labels: Labels, angle_deg: float) -> Canvas:
         size = np.array(picture.shape[1::-1])
         canvas = Canvas(np.full((self._side, self._side, 3), 127, np.uint8))
         scale = min(1.0, self._side / float(size.max()))
@@ -175,7 +175,7 @@ class Scenes:
         row = self._any_face(rng)
         labels = self._pictures.faces(row)
         main = _main(labels)
-        centre, size = (main[:2] + main[2:]) / 2, main[2:] - main[:2]
+        center, size = (main[:2] + main[2:]) / 2, main[2:] - main[:2]
         scale, angle = size_px / float(size.max()), _angle(rng)
         place = rng.uniform(-0.05, 1.05, 2) * self._side
         # From little more than the face to the whole head, round or square.
@@ -183,7 +183,7 @@ class Scenes:
         around = size * scale * rng.uniform(1.25, 2.4)
         _fill(mask, place, around, angle, round_off=rng.random() < 0.7)
         soft_px = size_px * rng.uniform(0.01, 0.05) if rng.random() < 0.5 else 0.0
-        matrix = _matrix(scale, angle, _flip(rng), centre, place)
+        matrix = _matrix(scale, angle, _flip(rng), center, place)
         canvas.lay(self._pictures.pixels(row), labels, matrix, mask, soft_px)
 
     def _occlude(self, canvas: Canvas, rng: np.random.Generator) -> None:
@@ -272,10 +272,10 @@ def _shows(labels: Labels, matrix: Matrix, side: int) -> bool:
     """Whether any face, sure or not, reaches into the canvas with more than its rim."""
     if not len(labels.boxes):
         return False
-    centre = (labels.boxes[:, :2] + labels.boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
+    center = (labels.boxes[:, :2] + labels.boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     radius = (labels.boxes[:, 2:] - labels.boxes[:, :2]).max(1, keepdims=True) / 2 * scale
-    outside = np.maximum(np.maximum(-centre, centre - (side - 1)), 0)
+    outside = np.maximum(np.maximum(-center, center - (side - 1)), 0)
     return bool((np.linalg.norm(outside, axis=1) < 0.9 * radius[:, 0]).any())
 
 

@@ -10,16 +10,16 @@ _LETTERS = "ABCDEFGHIKLMNOPQRSTUVWXYZabcdefghiklmnoprstuvwxyz0123456789&%#@!?"
 
 
 def plain(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """One colour, or one that changes evenly from edge to edge: black, white and grey often."""
+    """One color, or one that changes evenly from edge to edge: black, white and gray often."""
     if rng.random() < 0.5:
-        colour = np.full(3, rng.choice([0, 0, 127, 255, rng.integers(256)]))
-        return np.broadcast_to(colour.astype(np.uint8), (side, side, 3)).copy()
+        color = np.full(3, rng.choice([0, 0, 127, 255, rng.integers(256)]))
+        return np.broadcast_to(color.astype(np.uint8), (side, side, 3)).copy()
     corners = rng.integers(0, 256, (2, 2, 3)).astype(np.uint8)
     return np.asarray(cv2.resize(corners, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def clouds(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Noise of several grains on top of one another, in colour or in grey."""
+    """Noise of several grains on top of one another, in color or in gray."""
     channels = 3 if rng.random() < 0.6 else 1
     half = side // 2
     total = np.full((half, half, channels), rng.uniform(40, 215), np.float32)
@@ -40,28 +40,28 @@ def shapes(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     """
     side = pixels.shape[0]
     for _ in range(int(rng.integers(1, 14))):
-        colour = tuple(int(c) for c in rng.integers(0, 256, 3))
+        color = tuple(int(c) for c in rng.integers(0, 256, 3))
         x, y = (int(v) for v in rng.integers(0, side, 2))
         size = int(np.exp(rng.uniform(np.log(6), np.log(side / 2))))
         line = int(rng.integers(1, 6))
         kind = rng.integers(6)
         if kind == 0:
             axes = (size, max(3, int(size * rng.uniform(0.5, 1.0))))
-            cv2.ellipse(pixels, (x, y), axes, float(rng.uniform(0, 360)), 0, 360, colour, -1)
+            cv2.ellipse(pixels, (x, y), axes, float(rng.uniform(0, 360)), 0, 360, color, -1)
         elif kind == 1:
             corner = (x + size, y + int(size * rng.uniform(0.3, 2)))
-            cv2.rectangle(pixels, (x, y), corner, colour, -1 if rng.random() < 0.5 else line)
+            cv2.rectangle(pixels, (x, y), corner, color, -1 if rng.random() < 0.5 else line)
         elif kind == 2:
             for step in range(int(rng.integers(1, 12))):
                 end = (x + size, y + step * 3 * line)
-                cv2.line(pixels, (x, y + step * 3 * line), end, colour, line)
+                cv2.line(pixels, (x, y + step * 3 * line), end, color, line)
         elif kind == 3:
-            cv2.circle(pixels, (x, y), size // 2, colour, line, cv2.LINE_AA)
+            cv2.circle(pixels, (x, y), size // 2, color, line, cv2.LINE_AA)
         elif kind == 4:
             text = "".join(rng.choice(list(_LETTERS), int(rng.integers(1, 12))))
-            cv2.putText(pixels, text, (x - size, y), int(rng.integers(8)), size / 40, colour, line)
+            cv2.putText(pixels, text, (x - size, y), int(rng.integers(8)), size / 40, color, line)
         else:
-            _oval_with_spots(pixels, (x, y), size, colour, rng)
+            _oval_with_spots(pixels, (x, y), size, color, rng)
     return pixels
 
 
@@ -74,10 +74,10 @@ def surface(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 def degraded(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """The picture as another camera, lens, light or codec might have given it."""
     if rng.random() < 0.75:
-        pixels = _recoloured(pixels, rng)
+        pixels = _recolored(pixels, rng)
     if rng.random() < 0.12:
-        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-        pixels = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
+        gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+        pixels = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
     if rng.random() < 0.2:
         pixels = _blurred(pixels, rng)
     if rng.random() < 0.2:
@@ -91,21 +91,21 @@ def degraded(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
 
 def _oval_with_spots(
     pixels: NDArray[np.uint8],
-    centre: tuple[int, int],
+    center: tuple[int, int],
     size: int,
-    colour: tuple[int, ...],
+    color: tuple[int, ...],
     rng: np.random.Generator,
 ) -> None:
-    x, y = centre
+    x, y = center
     half = max(3, size // 2)
-    cv2.ellipse(pixels, centre, (int(half * 0.75), half), 0, 0, 360, colour, -1)
-    dark = tuple(c // 3 for c in colour)
+    cv2.ellipse(pixels, center, (int(half * 0.75), half), 0, 0, 360, color, -1)
+    dark = tuple(c // 3 for c in color)
     apart = int(half * rng.uniform(0.2, 0.5))
     for side in (-1, 1):
         cv2.circle(pixels, (x + side * apart, y - half // 4), max(1, half // 8), dark, -1)
 
 
-def _recoloured(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _recolored(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Another exposure, contrast and white balance; one time in seven it is dark."""
     levels = np.arange(256, dtype=np.float32) / 255
     gain = rng.uniform(0.2, 0.6) if rng.random() < 0.14 else rng.uniform(0.6, 1.5)

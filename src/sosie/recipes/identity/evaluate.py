@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis.embedder import Recogniser
+from sosie.analysis.embedder import Embedder
 from sosie.errors import UsageError
 from sosie.models.cards import read_embedded
 from sosie.models.session import create_session
@@ -35,14 +35,14 @@ def measure(materials: Materials, limit: int | None) -> list[Row]:
     Raises InputError where data, a teacher or the network's file are absent, and UsageError where
     the limit leaves too few people.
     """
-    recogniser = Recogniser(create_session(read_embedded("identity"), threads=1))
+    embedder = Embedder(create_session(read_embedded("identity"), threads=1))
     faces = open_faces(materials)
     answers = open_answers(materials, faces)
     teachers = IdentityTeachers(materials.teachers, answers.dlib_mean(faces.train))
     rows = []
     for group, name in GROUPS.items():
         chosen = people_first(faces, group, limit)
-        numbers = embeddings(recogniser, faces, chosen)
+        numbers = embeddings(embedder, faces, chosen)
         own = Answers(answers.first[chosen], answers.second[chosen])
         first = own.first.mean(1)
         first /= np.linalg.norm(first, axis=1, keepdims=True)
@@ -71,13 +71,13 @@ def people_first(faces: FaceSet, group: str, limit: int | None) -> NDArray[np.in
     return np.sort(rows[order[:limit]])
 
 
-def embeddings(recogniser: Recogniser, faces: FaceSet, rows: NDArray[np.intp]) -> FloatArray:
+def embeddings(embedder: Embedder, faces: FaceSet, rows: NDArray[np.intp]) -> FloatArray:
     """What the network says of the faces in these rows, N x 512."""
     found = []
     for start in range(0, len(rows), _BATCH):
         part = rows[start : start + _BATCH]
         crops = [aligned(faces.crops[row], faces.landmarks[row])[0] for row in part]
-        found.append(recogniser.embed(np.stack(crops)))
+        found.append(embedder.embed(np.stack(crops)))
     return np.concatenate(found)
 
 

@@ -40,7 +40,7 @@ _FACES_TO_START = 256
 
 
 class IdentityRecipe(PlainRecipe):
-    """Distils two teachers into one small network, and has it tell the labelled people apart."""
+    """Distils two teachers into one small network, and has it tell the labeled people apart."""
 
     name: ClassVar[str] = "identity"
     summary: ClassVar[str] = "Describes an aligned face by 512 numbers that tell people apart."

@@ -177,11 +177,11 @@ def _drawn_to(canvas: Pixels, points: FloatArray, goal: FloatArray) -> Pixels:
 
 
 def _hidden(canvas: Pixels, other: Pixels, rng: np.random.Generator) -> Pixels:
-    """A part of the face behind an ellipse of one colour or of another picture."""
-    centre, axes = rng.integers(0, _CANVAS_PX, 2), rng.integers(8, 34, 2)
+    """A part of the face behind an ellipse of one color or of another picture."""
+    center, axes = rng.integers(0, _CANVAS_PX, 2), rng.integers(8, 34, 2)
     mask = np.zeros((_CANVAS_PX, _CANVAS_PX), np.uint8)
     turn = float(rng.uniform(0, 180))
-    cv2.ellipse(mask, centre.tolist(), axes.tolist(), turn, 0, 360, (255,), -1)
+    cv2.ellipse(mask, center.tolist(), axes.tolist(), turn, 0, 360, (255,), -1)
     if rng.random() < 0.5:
         filling = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), canvas.shape)
     else:

@@ -27,7 +27,7 @@ STAGE_CHANNELS = (32, 32, 64, 128)
 # as the other's, instead of twice, true accepts of validation people rise by 3 points. All its
 # answers lie to one side; taking their whole mean away would make two people's product zero, but
 # raise the false accepts; with this share of it two people have 0.16.
-_DLIB_WEIGHT, _CENTRED = 1.0, 0.5
+_DLIB_WEIGHT, _CENTERED = 1.0, 0.5
 
 
 class IdentityTeachers(nn.Module):
@@ -60,7 +60,7 @@ class IdentityTeachers(nn.Module):
 
     def joined(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Both answers as one, N x NUMBERS, of unit length."""
-        return unit(torch.cat([first, _DLIB_WEIGHT * (second - _CENTRED * self.mean)], 1))
+        return unit(torch.cat([first, _DLIB_WEIGHT * (second - _CENTERED * self.mean)], 1))
 
 
 def unit(vectors: torch.Tensor) -> torch.Tensor:

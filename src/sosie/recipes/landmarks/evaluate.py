@@ -1,7 +1,7 @@
 """The landmark network beside its teacher, on people that training never saw.
 
 Points: the mean distance to the teacher's (the mean of its readings of a picture and of the mirror
-image), in per cent of the distance of the eyes' centres; beside it stands how far the teacher's
+image), in per cent of the distance of the eyes' centers; beside it stands how far the teacher's
 single readings are from that. Every face is looked at twice, first in a square with the errors of a
 detector. The same faces are also cut off by the edge of a frame, by a quarter to a half, and all
 their points are asked for. Annotated points: YouTube Faces' 68, each taken for the mesh point that
@@ -38,7 +38,7 @@ from sosie.recipes.landmarks.measures import (
     opening_errors,
     point_errors,
 )
-from sosie.recipes.landmarks.samples import LabelledFace
+from sosie.recipes.landmarks.samples import LabeledFace
 from sosie.training.recipe import Materials
 from sosie.types import FloatArray
 
@@ -133,7 +133,7 @@ def read_annotations(data: Path) -> dict[str, FloatArray]:
 
 
 def _reading_rows(landmarker: Landmarker, faces: FaceSet, rows: NDArray[np.intp]) -> list[Row]:
-    looks = look_twice(landmarker.read, labelled(faces, rows))
+    looks = look_twice(landmarker.read, labeled(faces, rows))
     truth, labels = faces.landmarks[rows], faces.expression[rows]
     errors = 100 * point_errors(looks.second, truth)
     first = 100 * float(point_errors(looks.first, truth).mean())
@@ -152,13 +152,13 @@ def _reading_rows(landmarker: Landmarker, faces: FaceSet, rows: NDArray[np.intp]
     for name, pairs in (("lids", LIDS), ("lips", LIPS), ("gaze", GAZE)):
         error = 100 * float(opening_errors(looks.second, truth, pairs).mean())
         found.append(_row(f"error of the vectors of {name}", error, None, None, eyes))
-    cut = look_twice(landmarker.read, cut_by_a_frame(labelled(faces, rows)))
+    cut = look_twice(landmarker.read, cut_by_a_frame(labeled(faces, rows)))
     error, missed = 100 * point_errors(cut.second, truth).mean(), _share(cut.presence < 0.5)
     return [
         *found,
         *_other_reading_rows(looks, labels, truth, faces.rotation[rows]),
         _row("mean error where the frame cuts the face off", error, None, None, eyes),
-        _row("faces that the frame cuts off, not recognised", missed, None, None, "%"),
+        _row("faces that the frame cuts off, not recognized", missed, None, None, "%"),
     ]
 
 
@@ -170,7 +170,7 @@ def _other_reading_rows(
     ours, theirs = (pose_errors_deg(points, rotations) for points in (looks.second, truth))
     rows = [
         _row("mean error of 52 expression weights", apart, None, None, ""),
-        _row("faces not recognised as such", _share(looks.presence < 0.5), None, None, "%"),
+        _row("faces not recognized as such", _share(looks.presence < 0.5), None, None, "%"),
         _row("squares without a face taken for one", _share(looks.presence_without > 0.5), None,
              None, "%"),
     ]  # fmt: skip
@@ -186,7 +186,7 @@ def _annotation_rows(
     rows = np.flatnonzero(faces.test & (faces.groups == "youtube"))
     rows = rows[[str(faces.names[row]) in annotations for row in rows]][:limit]
     truth = np.stack([annotations[str(faces.names[row])] for row in rows])
-    ours = look_twice(landmarker.read, labelled(faces, rows)).second
+    ours = look_twice(landmarker.read, labeled(faces, rows)).second
     to_picture = [alignment.invert(matrix) for matrix in faces.matrices[rows]]
 
     def error(points: FloatArray) -> float:
@@ -210,16 +210,16 @@ def _jitter_rows(
     limit: int | None,
 ) -> list[Row]:
     chosen = rows[: min(_STILL_CLIPS, limit or _STILL_CLIPS)]
-    shown = labelled(faces, chosen)
+    shown = labeled(faces, chosen)
     ours = 100 * still_jitter(landmarker.read, shown)
     theirs = 100 * teacher_jitter(teachers, shown)
     return [_row("jitter on a still clip", ours, theirs, theirs, "% of the eye distance")]
 
 
-def labelled(faces: FaceSet, rows: NDArray[np.intp]) -> list[LabelledFace]:
+def labeled(faces: FaceSet, rows: NDArray[np.intp]) -> list[LabeledFace]:
     """Some faces of the cache."""
     return [
-        LabelledFace(faces.crops[row], faces.landmarks[row], faces.expression[row]) for row in rows
+        LabeledFace(faces.crops[row], faces.landmarks[row], faces.expression[row]) for row in rows
     ]
 
 

@@ -19,7 +19,7 @@ from sosie.analysis.landmarker import cut_square
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import region_of
 from sosie.recipes.landmarks.measures import Reader, eye_distances
-from sosie.recipes.landmarks.samples import LabelledFace
+from sosie.recipes.landmarks.samples import LabeledFace
 from sosie.recipes.teachers import LandmarkTeacher
 from sosie.types import FloatArray
 
@@ -27,7 +27,7 @@ _FRAMES, _FPS = 30, 30
 _NOISE, _SHIFT_PX, _QUALITY = 3.0, 0.5, 80
 
 
-def still_jitter(read: Reader, faces: Sequence[LabelledFace]) -> float:
+def still_jitter(read: Reader, faces: Sequence[LabeledFace]) -> float:
     """Mean jitter over still clips of these faces, each frame's square laid by the landmarks of the
     frame before, the first one's by the label."""
     return float(
@@ -35,7 +35,7 @@ def still_jitter(read: Reader, faces: Sequence[LabelledFace]) -> float:
     )
 
 
-def teacher_jitter(teachers: Path, faces: Sequence[LabelledFace]) -> float:
+def teacher_jitter(teachers: Path, faces: Sequence[LabeledFace]) -> float:
     """The same for the landmark teacher, which follows a face in its own way and smooths in time.
 
     Clips in which it loses the face do not count. NaN where it loses all.
@@ -43,7 +43,7 @@ def teacher_jitter(teachers: Path, faces: Sequence[LabelledFace]) -> float:
     found = []
     for seed, face in enumerate(faces):
         frames, shifts = still_clip(face.crop, seed)
-        teacher = LandmarkTeacher(teachers, film_fps=_FPS)
+        teacher = LandmarkTeacher(teachers, video_fps=_FPS)
         readings = [teacher.look(frame) for frame in frames]
         teacher.close()
         seen = [reading.landmarks for reading in readings if reading is not None]
@@ -74,9 +74,7 @@ def still_clip(
     return frames, shifts
 
 
-def _followed(
-    read: Reader, face: LabelledFace, seed: int
-) -> tuple[FloatArray, NDArray[np.float64]]:
+def _followed(read: Reader, face: LabeledFace, seed: int) -> tuple[FloatArray, NDArray[np.float64]]:
     """Points on each frame of a face's still clip, N x 478 x 3, and the frames' shifts."""
     frames, shifts = still_clip(face.crop, seed)
     points, found = face.landmarks, []

@@ -85,7 +85,7 @@ def _length(vectors: torch.Tensor, knee: float) -> torch.Tensor:
 
 
 def _shape(points: torch.Tensor) -> torch.Tensor:
-    """The points in the image without place and size: a third from their centre in the root mean
+    """The points in the image without place and size: a third from their center in the root mean
     square, so that a face is about one unit large."""
     flat = points[..., :2] - points[..., :2].mean(1, keepdim=True)
     size = (flat**2).sum(-1).mean(1).clamp_min(1e-6).sqrt()

@@ -14,7 +14,7 @@ from sosie.geometry import alignment
 from sosie.geometry.head_pose import Region, five_points, region_of
 from sosie.recipes.landmarks import samples
 from sosie.recipes.landmarks.frame_edge import cut_off, edge_across
-from sosie.recipes.landmarks.samples import LabelledFace
+from sosie.recipes.landmarks.samples import LabeledFace
 from sosie.types import FloatArray
 
 Reader = Callable[[NDArray[np.uint8]], Readings]
@@ -49,7 +49,7 @@ class Looks:
     presence_without: FloatArray
 
 
-def look_twice(read: Reader, faces: Sequence[LabelledFace]) -> Looks:
+def look_twice(read: Reader, faces: Sequence[LabeledFace]) -> Looks:
     """Read faces in the same squares each time."""
     rng = np.random.default_rng(0)
     parts = [
@@ -59,7 +59,7 @@ def look_twice(read: Reader, faces: Sequence[LabelledFace]) -> Looks:
     return Looks(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def validate(read: Reader, faces: Sequence[LabelledFace]) -> dict[str, float]:
+def validate(read: Reader, faces: Sequence[LabeledFace]) -> dict[str, float]:
     """Figures of a network while it is trained.
 
     first_error, error: mean distance of the points from their labels after either look, in per cent
@@ -85,7 +85,7 @@ def validate(read: Reader, faces: Sequence[LabelledFace]) -> dict[str, float]:
     return figures | {"score": -figures["error"] - figures["openings"]}
 
 
-def cut_by_a_frame(faces: Sequence[LabelledFace]) -> list[LabelledFace]:
+def cut_by_a_frame(faces: Sequence[LabeledFace]) -> list[LabeledFace]:
     """The faces as they look where the frame ends within them, on the left, right, top or bottom in
     turn, by a quarter to a half of their extent; the same each time."""
     rng = np.random.default_rng(1)
@@ -114,13 +114,13 @@ def opening_errors(
 
 
 def eye_distances(landmarks: FloatArray) -> NDArray[np.float64]:
-    """Distance of the eyes' centres in the image, N, of N x 478 x 3."""
+    """Distance of the eyes' centers in the image, N, of N x 478 x 3."""
     eyes = np.stack([five_points(face)[:2] for face in landmarks])
     return np.asarray(np.linalg.norm(eyes[:, 1] - eyes[:, 0], axis=1), np.float64)
 
 
 def _look_twice(
-    read: Reader, faces: Sequence[LabelledFace], rng: np.random.Generator
+    read: Reader, faces: Sequence[LabeledFace], rng: np.random.Generator
 ) -> tuple[FloatArray, ...]:
     def read_in(regions: Sequence[Region]) -> tuple[FloatArray, Readings]:
         cuts = [cut_square(f.crop, region) for f, region in zip(faces, regions, strict=True)]

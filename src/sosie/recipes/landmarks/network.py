@@ -49,7 +49,7 @@ _CORRECTIONS = 2
 # A correction's coefficients are small beside the first ones; so are free coordinates, of which a
 # step of the optimizer would otherwise be pixels.
 _CORRECTION_SCALE, _REST_SCALE = 0.3, 0.02
-# Coordinates of the points about their centre come to about one unit by this.
+# Coordinates of the points about their center come to about one unit by this.
 _POINT_SCALE = 3.0
 
 

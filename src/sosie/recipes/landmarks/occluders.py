@@ -48,9 +48,9 @@ def _blend(pixels: Pixels, filling: Pixels, mask: Mask) -> Pixels:
     return np.asarray(cv2.add(front, behind), np.uint8)
 
 
-def _plain(pixels: Pixels, colour: NDArray[np.int64]) -> Pixels:
+def _plain(pixels: Pixels, color: NDArray[np.int64]) -> Pixels:
     filling = np.empty_like(pixels)
-    filling[:] = colour
+    filling[:] = color
     return filling
 
 
@@ -58,8 +58,8 @@ def _skin(pixels: Pixels, points: NDArray[np.float32], rng: np.random.Generator)
     """The face's own skin, lighter or darker, with the change of light over a hand."""
     side = pixels.shape[0]
     x, y = np.clip(np.round(points[int(rng.choice((50, 280, 151))), :2]).astype(int), 1, side - 2)
-    colour = pixels[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).mean(0)
-    corners = colour * rng.uniform(0.65, 1.25, (3, 3, 1))
+    color = pixels[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).mean(0)
+    corners = color * rng.uniform(0.65, 1.25, (3, 3, 1))
     light = np.clip(corners, 0, 255).astype(np.uint8)
     return np.asarray(cv2.resize(light, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
@@ -85,17 +85,17 @@ def _shapes(
     """One to three ellipses or polygons, most of them reaching in from the face's edge."""
     mask = np.zeros((side, side), np.uint8)
     for _ in range(int(rng.integers(1, 4))):
-        centre = rng.uniform(low, high)
+        center = rng.uniform(low, high)
         if rng.random() < 0.7:
             edge = int(rng.integers(4))
-            centre[edge % 2] = (low, high)[edge // 2][edge % 2]
+            center[edge % 2] = (low, high)[edge // 2][edge % 2]
         axes = rng.uniform(0.06, 0.3, 2) * size
         if rng.random() < 0.5:
-            box = (tuple(centre.tolist()), tuple((2 * axes).tolist()), float(rng.uniform(0, 180)))
+            box = (tuple(center.tolist()), tuple((2 * axes).tolist()), float(rng.uniform(0, 180)))
             cv2.ellipse(mask, box, (255,), -1, cv2.LINE_AA)
         else:
             angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))
-            ring = np.stack([np.cos(angles), np.sin(angles)], 1) * axes + centre
+            ring = np.stack([np.cos(angles), np.sin(angles)], 1) * axes + center
             cv2.fillPoly(mask, [np.round(ring * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
     return mask
 
@@ -149,14 +149,14 @@ def _glasses(side: int, points: NDArray[np.float32], rng: np.random.Generator) -
     thickness = -1 if filled else max(1, round(span * rng.uniform(0.02, 0.07)))
     lens = []
     for outer, inner in ((RIGHT_EYE_OUTER, 133), (LEFT_EYE_OUTER, 362)):
-        centre = (points[outer, :2] + points[inner, :2]) / 2
-        cv2.ellipse(mask, (centre.tolist(), (width, height), tilt), (255,), thickness, cv2.LINE_AA)
-        lens.append(centre)
+        center = (points[outer, :2] + points[inner, :2]) / 2
+        cv2.ellipse(mask, (center.tolist(), (width, height), tilt), (255,), thickness, cv2.LINE_AA)
+        lens.append(center)
     ends = [tuple(int(v) for v in np.round(p)) for p in lens]
     if not filled:
         bridge = np.zeros_like(mask)
         cv2.line(bridge, ends[0], ends[1], (255,), max(1, thickness), cv2.LINE_AA)
-        for centre in lens:
-            cv2.ellipse(bridge, (centre.tolist(), (width, height), tilt), (0,), -1)
+        for center in lens:
+            cv2.ellipse(bridge, (center.tolist(), (width, height), tilt), (0,), -1)
         mask = np.maximum(mask, bridge)
     return mask

@@ -151,9 +151,9 @@ class LandmarkRecipe(PlainRecipe):
     def _expression_mirror(self) -> NDArray[np.intp]:
         return mirrored_names(EXPRESSIONS)
 
-    def _face(self, row: int) -> samples.LabelledFace:
+    def _face(self, row: int) -> samples.LabeledFace:
         faces = self._faces
-        return samples.LabelledFace(faces.crops[row], faces.landmarks[row], faces.expression[row])
+        return samples.LabeledFace(faces.crops[row], faces.landmarks[row], faces.expression[row])
 
 
 def _principal_shapes(

@@ -46,18 +46,18 @@ _CORNERS = np.array([(x, y) for x in (0, SIDE_PX - 1) for y in (0, SIDE_PX - 1)]
 
 
 @dataclass(frozen=True)
-class LabelledFace:
+class LabeledFace:
     """A cached face. crop: uint8, square, RGB; landmarks: 478 x 3, its pixels; expression: 52."""
 
     crop: Pixels
     landmarks: NDArray[np.float32]
     expression: NDArray[np.float32]
 
-    def mirrored(self, expression_mirror: NDArray[np.intp]) -> LabelledFace:
+    def mirrored(self, expression_mirror: NDArray[np.intp]) -> LabeledFace:
         """The mirror image. expression_mirror: each weight's counterpart on the other side."""
         landmarks = self.landmarks[MIRROR].copy()
         landmarks[:, 0] = self.crop.shape[1] - 1 - landmarks[:, 0]
-        return LabelledFace(
+        return LabeledFace(
             np.asarray(cv2.flip(self.crop, 1), np.uint8),
             landmarks,
             self.expression[expression_mirror],
@@ -65,8 +65,8 @@ class LabelledFace:
 
 
 def make_sample(
-    face: LabelledFace,
-    other: LabelledFace,
+    face: LabeledFace,
+    other: LabeledFace,
     rng: np.random.Generator,
     mistaken: tuple[Pixels, Region] | None = None,
 ) -> dict[str, NDArray[Any]]:
@@ -96,7 +96,7 @@ def make_sample(
     if rng.random() >= _PLAIN:
         pixels = as_photographed(pixels, rng)
     if hidden:
-        # Noise and compression are the film's; the square is cut out of it afterwards.
+        # Noise and compression are the video's; the square is cut out of it afterwards.
         about = points if points.any() else _CORNERS
         pixels = cut_off(pixels, edge_across(about, outwards, hidden))
     return {
@@ -108,7 +108,7 @@ def make_sample(
     }
 
 
-def cut(face: LabelledFace, region: Region) -> tuple[Pixels, NDArray[np.float32]]:
+def cut(face: LabeledFace, region: Region) -> tuple[Pixels, NDArray[np.float32]]:
     """The square of a region of a face's crop, and the landmarks in it."""
     matrix = square_matrix(region)
     return _square(face.crop, matrix), alignment.transform_points(face.landmarks, matrix)
@@ -180,7 +180,7 @@ def _pulled(
 
 
 def without_face(
-    face: LabelledFace, other: LabelledFace, rng: np.random.Generator
+    face: LabeledFace, other: LabeledFace, rng: np.random.Generator
 ) -> tuple[Pixels, NDArray[np.float32]]:
     """A square in which no upright face is to be seen, and points that mean nothing."""
     region = region_of(face.landmarks)
@@ -239,7 +239,7 @@ def _shuffled(crop: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _texture(rng: np.random.Generator) -> Pixels:
-    """Coloured blobs or checks, coarse or fine."""
+    """Colored blobs or checks, coarse or fine."""
     cells = int(rng.integers(2, 24))
     coarse = rng.integers(0, 256, (cells, cells, 3), np.uint8)
     how = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC)[int(rng.integers(3))]

@@ -1,6 +1,6 @@
 """Drawing for occluders: soft shapes with shading and textures, made large and brought down.
 
-A drawing is float32, DRAWN_PX x DRAWN_PX x 4: red, green, blue, alpha, all 0..1, the colours not
+A drawing is float32, DRAWN_PX x DRAWN_PX x 4: red, green, blue, alpha, all 0..1, the colors not
 multiplied by alpha. `sprite` brings it to SPRITE_PX, so that edges come out smooth.
 """
 
@@ -18,7 +18,7 @@ DRAWN_PX = 2 * SPRITE_PX
 """Side of a sprite, and of the drawing that it is made from."""
 
 Floats = NDArray[np.float32]
-Colour = NDArray[np.float64]
+Color = NDArray[np.float64]
 Places = NDArray[np.float64]
 
 _SUBPIXEL_BITS = 4
@@ -28,7 +28,7 @@ _SUBPIXEL_BITS = 4
 class Sprite:
     """Something that can lie in front of a face.
 
-    rgba: uint8, SPRITE_PX x SPRITE_PX x 4, colours multiplied by alpha. hides: uint8, SPRITE_PX x
+    rgba: uint8, SPRITE_PX x SPRITE_PX x 4, colors multiplied by alpha. hides: uint8, SPRITE_PX x
     SPRITE_PX: how much of the face cannot be seen, which is not the alpha behind tinted glass.
     """
 
@@ -38,7 +38,7 @@ class Sprite:
 
 def sprite(drawing: Floats, hides: Floats | None = None) -> Sprite:
     """A drawing in the size of a sprite. hides: float32, DRAWN_PX squared, 0..1; else the alpha."""
-    # Multiplied by alpha, colours beyond the edge do not bleed in, here and whenever it is moved.
+    # Multiplied by alpha, colors beyond the edge do not bleed in, here and whenever it is moved.
     weighted = np.concatenate([drawing[..., :3] * drawing[..., 3:], drawing[..., 3:]], -1)
     small = cv2.resize(weighted, (SPRITE_PX, SPRITE_PX), interpolation=cv2.INTER_AREA)
     rgba = np.clip(np.rint(small * 255), 0, 255).astype(np.uint8)
@@ -53,17 +53,17 @@ def empty() -> Floats:
     return np.zeros((DRAWN_PX, DRAWN_PX, 4), np.float32)
 
 
-def lay(drawing: Floats, filling: Floats | Colour, mask: Floats) -> None:
-    """Draw a filling (a colour, or h x w x 3) over a drawing, in place, where `mask` (0..1) is."""
+def lay(drawing: Floats, filling: Floats | Color, mask: Floats) -> None:
+    """Draw a filling (a color, or h x w x 3) over a drawing, in place, where `mask` (0..1) is."""
     x, y, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
     window = (slice(y, y + height), slice(x, x + width))
-    colours = np.asarray(filling, np.float32)
-    if colours.ndim == 3:
-        colours = colours[window]
+    colors = np.asarray(filling, np.float32)
+    if colors.ndim == 3:
+        colors = colors[window]
     part, new = drawing[window], mask[window]
     alpha = new + part[..., 3] * (1 - new)
     share = (new / np.maximum(alpha, 1e-6))[..., None]
-    part[..., :3] += share * (colours - part[..., :3])
+    part[..., :3] += share * (colors - part[..., :3])
     part[..., 3] = alpha
 
 
@@ -85,7 +85,7 @@ def line(points: Places, width: float, closed: bool = False) -> Floats:
 
 
 def ellipse(
-    centre: tuple[float, float],
+    center: tuple[float, float],
     radii: tuple[float, float],
     angle_deg: float = 0.0,
     power: float = 2.0,
@@ -97,13 +97,13 @@ def ellipse(
     y = radii[1] * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** (2 / power)
     a = np.radians(angle_deg)
     turned = np.stack([x * np.cos(a) - y * np.sin(a), x * np.sin(a) + y * np.cos(a)], 1)
-    return np.asarray(turned + centre)
+    return np.asarray(turned + center)
 
 
 def blob(
-    rng: np.random.Generator, centre: tuple[float, float], radius: float, rough: float
+    rng: np.random.Generator, center: tuple[float, float], radius: float, rough: float
 ) -> NDArray[np.float64]:
-    """Corners of a closed curve about a centre, 120 x 2. rough: 0 a circle, 0.5 far from one."""
+    """Corners of a closed curve about a center, 120 x 2. rough: 0 a circle, 0.5 far from one."""
     t = np.linspace(0, 2 * np.pi, 120, endpoint=False)
     r = np.ones_like(t)
     for n in range(1, 9):
@@ -113,7 +113,7 @@ def blob(
     r *= radius / r.max()
     stretch = float(np.exp(rng.normal(0, 0.25)))
     ring = np.stack([np.cos(t) * r * stretch, np.sin(t) * r / stretch], 1)
-    return np.asarray(ring + centre)
+    return np.asarray(ring + center)
 
 
 def curve(points: Places, count: int = 24) -> NDArray[np.float64]:

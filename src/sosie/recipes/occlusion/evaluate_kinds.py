@@ -14,7 +14,7 @@ import numpy as np
 
 from sosie.recipes.occlusion.compositing import (
     DRAWN_PX,
-    Colour,
+    Color,
     Floats,
     Sprite,
     curve,
@@ -64,10 +64,10 @@ def draw_leaves(rng: np.random.Generator) -> Sprite:
 
 def _leaf(
     drawing: Floats,
-    root: Colour,
+    root: Color,
     angle_deg: float,
     length: float,
-    colour: Colour,
+    color: Color,
     rng: np.random.Generator,
 ) -> None:
     t = np.linspace(0, 1, 20)
@@ -76,27 +76,27 @@ def _leaf(
     a = np.radians(angle_deg)
     turn = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
     mask = polygon(ring @ turn + root)
-    tone = np.clip(colour * (1 + 0.15 * noise(rng, 10)), 0, 1)
+    tone = np.clip(color * (1 + 0.15 * noise(rng, 10)), 0, 1)
     lay(drawing, tone.astype(np.float32), mask)
     rib = line(np.array([(0, 0), (length, 0)]) @ turn + root, 3)
-    lay(drawing, np.clip(colour * 1.5, 0, 1), rib * mask * 0.6)
+    lay(drawing, np.clip(color * 1.5, 0, 1), rib * mask * 0.6)
 
 
 def draw_flowers(rng: np.random.Generator) -> Sprite:
     """A few blossoms."""
     drawing = empty()
     for _ in range(int(rng.integers(1, 5))):
-        centre = rng.uniform(90, DRAWN_PX - 90, 2)
-        colour, petals = rng.uniform(0.2, 1, 3), int(rng.integers(5, 12))
+        center = rng.uniform(90, DRAWN_PX - 90, 2)
+        color, petals = rng.uniform(0.2, 1, 3), int(rng.integers(5, 12))
         length = rng.uniform(50, 90)
         for number in range(petals):
             angle = 360 * number / petals + rng.normal(0, 4)
             away = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))]) * length * 0.6
             wide = length * rng.uniform(0.22, 0.36)
-            ring = ellipse(tuple((centre + away).tolist()), (length * 0.5, wide), angle)
-            tone = colour * (1 + 0.1 * noise(rng, 12)) * rng.uniform(0.8, 1.1)
+            ring = ellipse(tuple((center + away).tolist()), (length * 0.5, wide), angle)
+            tone = color * (1 + 0.1 * noise(rng, 12)) * rng.uniform(0.8, 1.1)
             lay(drawing, np.clip(tone, 0, 1).astype(np.float32), polygon(ring))
-        heart = polygon(ellipse(tuple(centre.tolist()), (length * 0.25, length * 0.25)))
+        heart = polygon(ellipse(tuple(center.tolist()), (length * 0.25, length * 0.25)))
         spots = np.array([0.9, 0.75, 0.2]) * (1 + 0.3 * grain(rng, 50, 2)[..., None])
         lay(drawing, np.clip(spots, 0, 1).astype(np.float32), heart)
     return sprite(drawing)
@@ -137,12 +137,12 @@ def draw_hat(rng: np.random.Generator) -> Sprite:
     wide = rng.uniform(150, 230)
     brim = ellipse((float(level[0]), float(level[1]) - 22), (wide, rng.uniform(24, 50)), tilt)
     crown = ellipse((float(level[0]), float(level[1]) - 100), (125, 100), tilt, 3.0)
-    colour = rng.uniform(0.05, 0.9, 3)
+    color = rng.uniform(0.05, 0.9, 3)
     if rng.random() < 0.5:
-        colour = np.array([0.8, 0.68, 0.45])
+        color = np.array([0.8, 0.68, 0.45])
     y, x = np.mgrid[:DRAWN_PX, :DRAWN_PX].astype(np.float32)
     weave = 1 + rng.uniform(0, 0.2) * np.sin(x / 2.5) * np.sin(y / 2.5)
-    felt = colour * (weave * (1 + 0.05 * grain(rng, 50, 2)))[..., None]
+    felt = color * (weave * (1 + 0.05 * grain(rng, 50, 2)))[..., None]
     drawing = empty()
     lay(drawing, np.clip(felt * 0.9, 0, 1).astype(np.float32), polygon(crown))
     shade = 0.75 + 0.4 * np.clip((level[1] - y) / 60, -0.5, 0.6)
@@ -216,7 +216,7 @@ def draw_umbrella(rng: np.random.Generator) -> Sprite:
     return sprite(drawing)
 
 
-def _rib(end: Colour, top: float) -> Colour:
+def _rib(end: Color, top: float) -> Color:
     """An umbrella's rib from an end to its top, bulging outwards."""
     middle = ((end[0] + _MIDDLE) / 2 + (end[0] - _MIDDLE) * 0.3, top)
     return curve(np.stack([end, middle, (_MIDDLE, top)]), 10)

@@ -22,7 +22,7 @@ from sosie.recipes.occlusion.compositing import (
     sprite,
 )
 
-_COLOURS = np.array(
+_COLORS = np.array(
     [
         (22, 20, 20), (38, 30, 26), (60, 42, 30), (85, 58, 38), (112, 78, 50), (140, 104, 68),
         (176, 138, 92), (205, 172, 122), (226, 204, 160), (120, 58, 30), (160, 82, 44),
@@ -32,48 +32,48 @@ _COLOURS = np.array(
 
 
 class Strands:
-    """Many curves with one colour of hair, drawn one over the other."""
+    """Many curves with one color of hair, drawn one over the other."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
         self._rgb = np.zeros((DRAWN_PX, DRAWN_PX, 3), np.uint8)
         self._alpha = np.zeros((DRAWN_PX, DRAWN_PX), np.uint8)
-        colour = _COLOURS[rng.integers(len(_COLOURS))] * np.exp(rng.normal(0, 0.08, 3))
+        color = _COLORS[rng.integers(len(_COLORS))] * np.exp(rng.normal(0, 0.08, 3))
         if rng.random() < 0.06:
-            colour = rng.uniform(0.1, 0.9, 3)
-        self._colour = colour
+            color = rng.uniform(0.1, 0.9, 3)
+        self._color = color
         self._vary = rng.uniform(0.08, 0.3)
 
     def add(self, points: NDArray[np.float64], width: float) -> None:
         """A strand through points (N x 2), of a width at its root that halves to its tip."""
         shade = float(np.exp(self._rng.normal(0, self._vary)))
-        colour = tuple(int(v) for v in np.clip(self._colour * shade * 255, 0, 255))
+        color = tuple(int(v) for v in np.clip(self._color * shade * 255, 0, 255))
         whole = np.round(points * 16).astype(np.int32)
         middle = len(whole) // 2
         for part, thick in ((whole[: middle + 1], width), (whole[middle:], width * 0.55)):
             pixels = max(1, round(thick))
-            cv2.polylines(self._rgb, [part], False, colour, pixels + 2, cv2.LINE_8, 4)
+            cv2.polylines(self._rgb, [part], False, color, pixels + 2, cv2.LINE_8, 4)
             cv2.polylines(self._alpha, [part], False, (255,), pixels, cv2.LINE_AA, 4)
 
     def fill(self, mask: Floats) -> None:
         """Hair behind the strands, where `mask` (0..1) is: darker, streaked."""
         there = self._alpha[..., None].astype(np.float32) / 255
-        behind = self._colour * 0.75 * (1 + 0.2 * noise(self._rng, 12)) * 255
+        behind = self._color * 0.75 * (1 + 0.2 * noise(self._rng, 12)) * 255
         self._rgb = np.clip(there * self._rgb + (1 - there) * behind, 0, 255).astype(np.uint8)
         self._alpha = np.maximum(self._alpha, (mask * 255).astype(np.uint8))
 
     def drawing(self, photo: Floats | None) -> Floats:
-        """Lit along the strands. photo: hair of a photo that gives all colours, 0..1, if any."""
+        """Lit along the strands. photo: hair of a photo that gives all colors, 0..1, if any."""
         drawing = empty()
-        colours = self._rgb.astype(np.float32) / 255
+        colors = self._rgb.astype(np.float32) / 255
         if photo is not None:
             wide = cv2.resize(photo, (DRAWN_PX, DRAWN_PX), interpolation=cv2.INTER_CUBIC)
-            lightness = colours.mean(2, keepdims=True)
+            lightness = colors.mean(2, keepdims=True)
             shown = lightness[self._alpha > 0]
             mean = float(shown.mean()) if shown.size else 1.0
-            colours = wide * (1 + 0.4 * (np.clip(lightness / max(mean, 0.02), 0.3, 2.0) - 1))
+            colors = wide * (1 + 0.4 * (np.clip(lightness / max(mean, 0.02), 0.3, 2.0) - 1))
         gloss = 1 + self._rng.uniform(0, 0.35) * noise(self._rng, 3)
-        drawing[..., :3] = np.clip(colours * gloss, 0, 1)
+        drawing[..., :3] = np.clip(colors * gloss, 0, 1)
         drawing[..., 3] = self._alpha.astype(np.float32) / 255
         return drawing
 
@@ -159,13 +159,13 @@ def draw_strands(
 ) -> Sprite:
     """A few loose strands or a thin veil of hair blown across the face."""
     strands = Strands(rng)
-    centre = points[[10, 152]].mean(0)
+    center = points[[10, 152]].mean(0)
     angle, bow = rng.uniform(0, np.pi), rng.normal(0, 0.3, 2)
     ahead = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-ahead[1], ahead[0]])
     place, width = rng.normal(0, 0.25) * DRAWN_PX, rng.uniform(0.01, 0.15) * DRAWN_PX
     for _ in range(int(rng.integers(3, 40))):
-        offset = centre + across * (place + rng.normal(0, width))
+        offset = center + across * (place + rng.normal(0, width))
         control = [
             offset + ahead * share * DRAWN_PX + across * bulge * DRAWN_PX
             for share, bulge in (

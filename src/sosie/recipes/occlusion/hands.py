@@ -7,7 +7,7 @@ import numpy as np
 
 from sosie.recipes.occlusion.compositing import (
     DRAWN_PX,
-    Colour,
+    Color,
     Floats,
     Places,
     Relief,
@@ -20,7 +20,7 @@ from sosie.recipes.occlusion.compositing import (
 )
 
 SKIN = np.array([190.0, 140.0, 115.0]) / 255
-"""The mean colour of drawn skin; samples bring it to the colour of the face's own."""
+"""The mean color of drawn skin; samples bring it to the color of the face's own."""
 
 
 class Hand:
@@ -149,30 +149,30 @@ def _skin(rng: np.random.Generator, cheek: Floats) -> Floats:
     return np.asarray(SKIN * texture * (1 + blotches + pores), np.float32)
 
 
-def _polish(rng: np.random.Generator) -> Colour:
-    """The colour of nails: bare mostly, else painted."""
+def _polish(rng: np.random.Generator) -> Color:
+    """The color of nails: bare mostly, else painted."""
     if rng.random() < 0.65:
         return np.asarray(SKIN * np.array([1.12, 1.1, 1.12]))
     return rng.uniform(0, 1, 3)
 
 
 def _nails(drawing: Floats, hand: Hand, rng: np.random.Generator) -> None:
-    colour = _polish(rng)
+    color = _polish(rng)
     for tip in hand.tips:
-        _nail(drawing, *tip, colour)
+        _nail(drawing, *tip, color)
 
 
-def _nail(drawing: Floats, place: Places, ahead: Places, radius: float, colour: Colour) -> None:
-    centre = place + ahead * radius * 0.15
+def _nail(drawing: Floats, place: Places, ahead: Places, radius: float, color: Color) -> None:
+    center = place + ahead * radius * 0.15
     box = (
-        tuple(float(v) for v in centre),
+        tuple(float(v) for v in center),
         (radius * 1.05, radius * 1.35),
         float(np.degrees(np.arctan2(ahead[1], ahead[0])) - 90),
     )
     mask = np.zeros((DRAWN_PX, DRAWN_PX), np.uint8)
     cv2.ellipse(mask, box, (255,), -1, cv2.LINE_AA)
     inside = mask.astype(np.float32) / 255 * drawing[..., 3]
-    lay(drawing, np.clip(colour, 0, 1), inside * 0.8)
+    lay(drawing, np.clip(color, 0, 1), inside * 0.8)
 
 
 def _sleeve(drawing: Floats, hand: Hand, rng: np.random.Generator) -> None:
@@ -187,10 +187,10 @@ def _sleeve(drawing: Floats, hand: Hand, rng: np.random.Generator) -> None:
 
 def _ring(drawing: Floats, hand: Hand, rng: np.random.Generator) -> None:
     place, ahead, radius = hand.tips[int(rng.integers(len(hand.tips)))]
-    centre = place - ahead * radius * rng.uniform(3.5, 5)
+    center = place - ahead * radius * rng.uniform(3.5, 5)
     across = np.array([-ahead[1], ahead[0]]) * radius * 1.15
     mask = np.zeros((DRAWN_PX, DRAWN_PX), np.uint8)
-    ends = [tuple(int(v) for v in np.round(centre + s * across)) for s in (-1, 1)]
+    ends = [tuple(int(v) for v in np.round(center + s * across)) for s in (-1, 1)]
     cv2.line(mask, ends[0], ends[1], (255,), max(3, round(radius * 0.35)), cv2.LINE_AA)
     metal = np.array([0.85, 0.72, 0.35]) if rng.random() < 0.6 else np.array([0.8, 0.8, 0.82])
     lay(drawing, metal, mask.astype(np.float32) / 255 * drawing[..., 3])

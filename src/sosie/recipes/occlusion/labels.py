@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 MAP_PX = 64
 """Side of the maps of trusted pixels, which show the square of `square_matrix`."""
 
-# Mahalanobis distances (squared) from the skin's colour from which a pixel is not trusted: above
+# Mahalanobis distances (squared) from the skin's color from which a pixel is not trusted: above
 # the brows, and below them, where shadow and beard are.
 _FAR_ABOVE, _FAR_BELOW = 9.0, 18.0
 # Least deviations of skin in L, a, b of CIELAB (8 bits): light varies over a face, its hue little.
@@ -32,7 +32,7 @@ _LEAST = np.array([20.0, 4.0, 5.0])
 _LIKELY_BRIDGE = 0.1
 
 
-def by_colour(crop: Pixels, landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
+def by_color(crop: Pixels, landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Pixels that can be trusted to show what the outline says: uint8, MAP_PX squared, 255 or 0."""
     square, points = _small(crop, landmarks)
     lab = cv2.cvtColor(square, cv2.COLOR_RGB2LAB).astype(np.float32)
@@ -45,16 +45,16 @@ def by_colour(crop: Pixels, landmarks: NDArray[np.float32]) -> NDArray[np.uint8]
     depth = x * down[0] + y * down[1]
     level = float(np.percentile(brows @ down, 5))
     upper = depth < level
-    skin = _colours_at(lab, points[list(_bare())])
-    centre = np.median(skin, 0)
-    deviation = np.maximum(np.median(np.abs(skin - centre), 0) * 1.5, _LEAST)
-    from_skin = (((lab - centre) / deviation) ** 2).sum(2)
+    skin = _colors_at(lab, points[list(_bare())])
+    center = np.median(skin, 0)
+    deviation = np.maximum(np.median(np.abs(skin - center), 0) * 1.5, _LEAST)
+    from_skin = (((lab - center) / deviation) ** 2).sum(2)
     around = cv2.dilate(filled, np.ones((9, 9), np.uint8)) > 0
     beside = lab[around & (filled == 0) & upper]
     suspect = np.where(upper, from_skin > _FAR_ABOVE, from_skin > _FAR_BELOW)
     if len(beside) >= 12:
         suspect |= upper & (_least_distance(lab, beside) + 1.5 < from_skin)
-    beard = ~upper & (lab[..., 0] < centre[0]) & (np.abs(lab[..., 2] - centre[2]) < 14)
+    beard = ~upper & (lab[..., 0] < center[0]) & (np.abs(lab[..., 2] - center[2]) < 14)
     suspect &= ~beard & ~_features(points)
     suspect &= inside
     suspect = cv2.morphologyEx(suspect.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
@@ -68,7 +68,7 @@ def bridge_line(crop: Pixels, landmarks: NDArray[np.float32]) -> float:
     """Contrast of what runs across the nose's bridge, as spectacles do: the range of the brightness
     down the bridge, without its slow change, as a share of its mean. About 0.04 on bare noses."""
     matrix = square_matrix(region_of(landmarks))
-    grey = cv2.cvtColor(alignment.crop(crop, matrix, SIDE_PX), cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(alignment.crop(crop, matrix, SIDE_PX), cv2.COLOR_RGB2GRAY)
     points = alignment.transform_points(landmarks, matrix)[:, :2]
     across = points[list(mesh.LEFT_EYE)].mean(0) - points[list(mesh.RIGHT_EYE)].mean(0)
     across /= max(float(np.linalg.norm(across)), 1.0)
@@ -76,7 +76,7 @@ def bridge_line(crop: Pixels, landmarks: NDArray[np.float32]) -> float:
     places = (down[:, None] + np.arange(-2, 3, dtype=np.float32)[:, None] * across).astype(
         np.float32
     )
-    profile = cv2.remap(grey, places[..., 0], places[..., 1], cv2.INTER_LINEAR).mean(1)
+    profile = cv2.remap(gray, places[..., 0], places[..., 1], cv2.INTER_LINEAR).mean(1)
     slow = cv2.GaussianBlur(profile[:, None], (1, 17), 5)[:, 0]
     return float(np.ptp((profile - slow)[4:-4]) / max(float(profile.mean()), 25.0))
 
@@ -98,7 +98,7 @@ def _small(crop: Pixels, landmarks: NDArray[np.float32]) -> tuple[Pixels, NDArra
     return np.asarray(square, np.uint8), points
 
 
-def _colours_at(lab: NDArray[np.float32], places: NDArray[np.float32]) -> NDArray[np.float32]:
+def _colors_at(lab: NDArray[np.float32], places: NDArray[np.float32]) -> NDArray[np.float32]:
     x, y = np.clip(np.round(places).astype(int), 0, MAP_PX - 1).T
     return np.asarray(lab[y, x])
 
@@ -111,8 +111,8 @@ def _bare() -> tuple[int, ...]:
 
 
 def _least_distance(lab: NDArray[np.float32], samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Distance (squared, in deviations) to the nearer of two groups of colours."""
-    _, labels, centres = cv2.kmeans(
+    """Distance (squared, in deviations) to the nearer of two groups of colors."""
+    _, labels, centers = cv2.kmeans(
         samples,
         2,
         np.zeros((len(samples), 1), np.int32),
@@ -121,12 +121,12 @@ def _least_distance(lab: NDArray[np.float32], samples: NDArray[np.float32]) -> N
         cv2.KMEANS_PP_CENTERS,
     )
     distances = []
-    for number, centre in enumerate(centres):
+    for number, center in enumerate(centers):
         group = samples[labels[:, 0] == number]
         if len(group) < 4:
             continue
         spread = np.maximum(group.std(0), _LEAST * 0.7)
-        distances.append((((lab - centre) / spread) ** 2).sum(2))
+        distances.append((((lab - center) / spread) ** 2).sum(2))
     return np.asarray(np.min(distances, 0), np.float32)
 
 

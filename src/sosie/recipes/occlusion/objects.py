@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sosie.geometry import mesh as face_mesh
 from sosie.recipes.occlusion.compositing import (
     DRAWN_PX,
-    Colour,
+    Color,
     Floats,
     Relief,
     Sprite,
@@ -57,7 +57,7 @@ def draw_microphone(rng: np.random.Generator) -> Sprite:
     power = 2.0 if rng.random() < 0.7 else 3.5
     stretch = rng.uniform(0.95, 1.5)
     ring = ellipse((_MIDDLE, ball_y * 1.1), (radius, radius * stretch), 0, power)
-    colour = dark if rng.random() < 0.5 else rng.uniform(0, 1, 3)
+    color = dark if rng.random() < 0.5 else rng.uniform(0, 1, 3)
     y, x = np.mgrid[:DRAWN_PX, :DRAWN_PX].astype(np.float32)
     round_shade = 1.2 - 0.8 * np.hypot(x - _MIDDLE + radius * 0.3, y - ball_y + radius * 0.3) / (
         1.4 * radius
@@ -66,7 +66,7 @@ def draw_microphone(rng: np.random.Generator) -> Sprite:
         mesh = 1 + 0.35 * np.sign(np.sin(x / 2.2) * np.sin(y / 2.2))
     else:
         mesh = 1 + 0.15 * grain(rng, 90, 2)
-    shaded = colour * np.clip(round_shade * mesh, 0.15, 1.4)[..., None]
+    shaded = color * np.clip(round_shade * mesh, 0.15, 1.4)[..., None]
     lay(drawing, np.clip(shaded, 0, 1).astype(np.float32), polygon(ring))
     if rng.random() < 0.4:
         lay(drawing, rng.uniform(0, 1, 3), line(_ring_across(ball_y + radius, radius), 9))
@@ -80,14 +80,14 @@ def _ring_across(y: float, radius: float) -> NDArray[np.float64]:
 def draw_cup(rng: np.random.Generator) -> Sprite:
     """A cup, glass, can or bottle."""
     drawing = empty()
-    colour = rng.uniform(0, 1, 3)
+    color = rng.uniform(0, 1, 3)
     wide = DRAWN_PX * rng.uniform(0.14, 0.3)
     top, bottom = DRAWN_PX * rng.uniform(0.05, 0.3), DRAWN_PX * rng.uniform(0.75, 0.97)
     mask, shade = _column(rng, top, bottom, wide, wide * rng.uniform(0.65, 1.0))
     if rng.random() < 0.4:
         handle = ellipse((_MIDDLE + wide, (top + bottom) / 2), (wide * 0.5, (bottom - top) * 0.25))
-        lay(drawing, np.clip(colour * 0.85, 0, 1), line(handle, rng.uniform(10, 24), closed=True))
-    skin = np.clip(colour + 0.02 * grain(rng)[..., None], 0, 1) * shade
+        lay(drawing, np.clip(color * 0.85, 0, 1), line(handle, rng.uniform(10, 24), closed=True))
+    skin = np.clip(color + 0.02 * grain(rng)[..., None], 0, 1) * shade
     lay(drawing, np.clip(skin, 0, 1).astype(np.float32), mask)
     if rng.random() < 0.6:
         y = np.arange(DRAWN_PX)[:, None]
@@ -95,10 +95,10 @@ def draw_cup(rng: np.random.Generator) -> Sprite:
         band = mask * ((y > low) & (y < high))
         lay(drawing, np.clip(cloth(rng) * shade, 0, 1), band.astype(np.float32))
     rim = ellipse((_MIDDLE, top), (wide, wide * rng.uniform(0.08, 0.3)))
-    lay(drawing, np.clip(colour * rng.uniform(0.3, 1.3), 0, 1), polygon(rim))
+    lay(drawing, np.clip(color * rng.uniform(0.3, 1.3), 0, 1), polygon(rim))
     if rng.random() < 0.3:
         neck, neck_shade = _column(rng, DRAWN_PX * 0.02, top + 4, wide * 0.3, wide * 0.6)
-        lay(drawing, np.clip(colour * neck_shade, 0, 1).astype(np.float32), neck)
+        lay(drawing, np.clip(color * neck_shade, 0, 1).astype(np.float32), neck)
     return sprite(drawing)
 
 
@@ -106,11 +106,11 @@ def draw_food(rng: np.random.Generator) -> Sprite:
     """Fruit, a bun in layers, a slice, an ice cream or something on a stick."""
     kind = rng.integers(4)
     drawing = empty()
-    colour = np.array(
+    color = np.array(
         [(0.8, 0.12, 0.1), (0.95, 0.8, 0.2), (0.9, 0.5, 0.1), (0.45, 0.65, 0.15), (0.75, 0.5, 0.25),
          (0.35, 0.2, 0.12), (0.95, 0.85, 0.7), (0.9, 0.6, 0.65)][rng.integers(8)]
     ) * np.exp(rng.normal(0, 0.12, 3))  # fmt: skip
-    speckled = np.clip(colour * (1 + 0.12 * grain(rng, 12)[..., None]), 0, 1)
+    speckled = np.clip(color * (1 + 0.12 * grain(rng, 12)[..., None]), 0, 1)
     if kind == 0:
         relief = Relief()
         ends = curve(np.array([(110, 200), (190, 200 + rng.normal(0, 110)), (270, 200)]), 10)
@@ -199,7 +199,7 @@ def draw_caption(rng: np.random.Generator) -> Sprite:
     drawing = empty()
     fonts = (0, 1, 2, 3, 4, 6, 7)
     white = np.full(3, float(rng.random() < 0.6))
-    tone: Colour = white if rng.random() < 0.7 else rng.uniform(0, 1, 3)
+    tone: Color = white if rng.random() < 0.7 else rng.uniform(0, 1, 3)
     y = rng.uniform(0.2, 0.5) * DRAWN_PX
     for _ in range(int(rng.integers(1, 4))):
         signs = list(string.ascii_letters + string.digits)
@@ -230,15 +230,15 @@ def draw_person(
     side = crop.shape[0]
     scale = DRAWN_PX / side
     oval = landmarks[list(face_mesh.OVAL), :2].astype(np.float64) * scale
-    centre = oval.mean(0)
+    center = oval.mean(0)
     height = float(np.ptp(oval[:, 1]))
-    head = centre + (oval - centre) * rng.uniform(1.08, 1.25)
-    head[:, 1] -= 0.18 * height * (head[:, 1] < centre[1]) * rng.uniform(0, 1.2)
+    head = center + (oval - center) * rng.uniform(1.08, 1.25)
+    head[:, 1] -= 0.18 * height * (head[:, 1] < center[1]) * rng.uniform(0, 1.2)
     mask = polygon(head)
     if rng.random() < 0.7:
         chin, wide = oval[:, 1].max(), height * rng.uniform(0.6, 1.0)
         neck = float(np.ptp(oval[:, 0])) * 0.35
-        shoulders = centre[0] + np.array([-neck, neck, wide, wide, -wide, -wide])
+        shoulders = center[0] + np.array([-neck, neck, wide, wide, -wide, -wide])
         levels = [chin - 0.2 * height, chin - 0.2 * height, chin + 0.4 * height, DRAWN_PX, DRAWN_PX,
                   chin + 0.4 * height]  # fmt: skip
         mask = np.maximum(mask, polygon(np.stack([shoulders, levels], 1)))
@@ -249,7 +249,7 @@ def draw_person(
 
 
 def draw_shape(rng: np.random.Generator, photo: Floats) -> Sprite:
-    """Any outline with any filling: a piece of a photo, cloth, noise, one colour; flat or round."""
+    """Any outline with any filling: a piece of a photo, cloth, noise, one color; flat or round."""
     middle = (_MIDDLE, _MIDDLE)
     kind = rng.random()
     if kind < 0.4:
@@ -277,7 +277,7 @@ def draw_shape(rng: np.random.Generator, photo: Floats) -> Sprite:
 
 
 def _any_surface(rng: np.random.Generator, photo: Floats) -> Floats:
-    """A piece of a photo, cloth, noise or one colour: DRAWN_PX squared x 3, about 0..1."""
+    """A piece of a photo, cloth, noise or one color: DRAWN_PX squared x 3, about 0..1."""
     kind = rng.random()
     if kind < 0.5:
         return _fitted(photo)

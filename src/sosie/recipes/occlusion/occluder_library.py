@@ -47,7 +47,7 @@ class Manner:
 @dataclass(frozen=True)
 class Kind:
     """A kind of occluder. draw: makes one. share: of the library, and of what is laid over faces.
-    skin: whether its colour follows the face's own."""
+    skin: whether its color follows the face's own."""
 
     draw: Callable[[np.random.Generator, Photos], Sprite]
     share: float
@@ -99,10 +99,10 @@ class Photos:
         """A box about a mesh point; offset and half sides in sizes of the face."""
         landmarks, crop = self._faces.landmarks[row], self._faces.crops[row]
         size = float(np.ptp(landmarks[:, :2], axis=0).max())
-        centre = landmarks[point, :2] + np.array(offset) * size
+        center = landmarks[point, :2] + np.array(offset) * size
         reach = np.maximum(np.array(half) * size, 3)
-        x0, y0 = np.clip(np.round(centre - reach), 0, crop.shape[0] - 4).astype(int)
-        x1, y1 = np.clip(np.round(centre + reach), (x0 + 4, y0 + 4), crop.shape[0]).astype(int)
+        x0, y0 = np.clip(np.round(center - reach), 0, crop.shape[0] - 4).astype(int)
+        x1, y1 = np.clip(np.round(center + reach), (x0 + 4, y0 + 4), crop.shape[0]).astype(int)
         return np.ascontiguousarray(crop[y0:y1, x0:x1], np.float32) / 255
 
 
@@ -215,10 +215,10 @@ def _draw_all(materials: Materials, faces: FaceSet, count: int, folder: Path) ->
         with ProcessPoolExecutor(
             materials.workers, mp_context=get_context("spawn"), initializer=leave_stops
         ) as pool:
-            for (_, _, start, end), (colours, masks) in zip(
+            for (_, _, start, end), (colors, masks) in zip(
                 jobs, pool.map(_draw_range, jobs), strict=True
             ):
-                rgba[start:end], hides[start:end] = colours, masks
+                rgba[start:end], hides[start:end] = colors, masks
 
 
 def _draw_range(

@@ -42,14 +42,14 @@ def mean_points(side_px: int = DRAWN_PX) -> Points:
     return (points.astype(np.float64) + 0.5) * factor - 0.5
 
 
-def _eye_centres(points: Points) -> tuple[Points, Points]:
+def _eye_centers(points: Points) -> tuple[Points, Points]:
     rings = (mesh.RIGHT_EYE, mesh.LEFT_EYE)
     right, left = (points[list(ring)].mean(0) for ring in rings)
     return right, left
 
 
-def _frame_colour(rng: np.random.Generator) -> Floats:
-    """Black, tortoiseshell, metal or any colour: DRAWN_PX squared x 3."""
+def _frame_color(rng: np.random.Generator) -> Floats:
+    """Black, tortoiseshell, metal or any color: DRAWN_PX squared x 3."""
     kind = rng.random()
     flat = np.ones((DRAWN_PX, DRAWN_PX, 1), np.float32)
     if kind < 0.45:
@@ -85,12 +85,12 @@ def draw_spectacles(rng: np.random.Generator, points: Points) -> Sprite:
         middle = np.mean([lens[:, 1].mean() for lens in lenses])
         frame = frame * (np.arange(DRAWN_PX)[:, None] < middle + thickness)
     frame = np.maximum(frame, _bridge_and_arms(rng, points, lenses, width, thickness))
-    lay(drawing, _frame_colour(rng), frame.astype(np.float32))
+    lay(drawing, _frame_color(rng), frame.astype(np.float32))
     return sprite(drawing, frame.astype(np.float32))
 
 
 def draw_sunglasses(rng: np.random.Generator, points: Points) -> Sprite:
-    """Glasses that nobody sees through: dark, coloured or mirrored."""
+    """Glasses that nobody sees through: dark, colored or mirrored."""
     lenses, width = _lenses(rng, points, rng.uniform(0.55, 0.78))
     thickness = DRAWN_PX * rng.uniform(0.005, 0.03)
     glass = np.maximum(*(polygon(lens) for lens in lenses))
@@ -106,13 +106,13 @@ def draw_sunglasses(rng: np.random.Generator, points: Points) -> Sprite:
             _reflection(drawing, polygon(lens), lens, rng, 0.9)
     rims = np.maximum(*(line(lens, thickness, closed=True) for lens in lenses))
     frame = np.maximum(rims, _bridge_and_arms(rng, points, lenses, width, thickness))
-    lay(drawing, _frame_colour(rng), frame)
+    lay(drawing, _frame_color(rng), frame)
     return sprite(drawing, np.maximum(frame, glass))
 
 
 def _lenses(rng: np.random.Generator, points: Points, share: float) -> tuple[list[Points], float]:
     """Outlines of both lenses and a lens's width; share: of the distance of the eyes."""
-    right, left = _eye_centres(points)
+    right, left = _eye_centers(points)
     apart = float(left[0] - right[0])
     width = apart * share * 1.3
     height = width * rng.uniform(0.55, 1.0)
@@ -120,9 +120,9 @@ def _lenses(rng: np.random.Generator, points: Points, share: float) -> tuple[lis
     drop = apart * rng.normal(0.06, 0.06)
     taper = rng.uniform(-0.25, 0.15)
     lenses = []
-    for centre, side in ((right, 1), (left, -1)):
+    for center, side in ((right, 1), (left, -1)):
         # The outer edge lies a little further from the eye than the inner one.
-        middle = (centre[0] - side * apart * 0.03, centre[1] + drop)
+        middle = (center[0] - side * apart * 0.03, center[1] + drop)
         lens = ellipse(middle, (width / 2, height / 2), side * droop, float(power))
         low = (lens[:, 1] - middle[1]) / (height / 2)
         lens[:, 0] = middle[0] + (lens[:, 0] - middle[0]) * (1 + taper * low)
@@ -162,10 +162,10 @@ def _reflection(
 ) -> None:
     """A window's light on a lens."""
     low, high = lens.min(0), lens.max(0)
-    centre = rng.uniform(low, high)
+    center = rng.uniform(low, high)
     size = (high - low) * rng.uniform(0.1, 0.5, 2)
     slant = rng.normal(0, 0.5) * size[1]
-    corners = centre + np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * size
+    corners = center + np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * size
     corners[:2, 0] += slant
     shine = polygon(corners) * glass * float(rng.uniform(0.1, most))
     lay(drawing, np.clip(np.array([0.9, 0.95, 1.0]) + rng.normal(0, 0.1, 3), 0, 1), shine)
@@ -178,26 +178,26 @@ def draw_mask(rng: np.random.Generator, points: Points) -> Sprite:
     nose = points[rng.choice((6, 197, 195, 5))] + drop
     cheeks = points[[234, 454]] if rng.random() < 0.5 else points[[93, 323]]
     lower = points[[58, 172, 136, 149, 152, 378, 365, 397, 288]]
-    centre = points[2]
-    lower = centre + (lower - centre) * rng.uniform(1.0, 1.12)
+    center = points[2]
+    lower = center + (lower - center) * rng.uniform(1.0, 1.12)
     right, left = cheeks[0] + drop, cheeks[1] + drop
     over = [curve(np.stack([end, points[k], nose]))[8] for end, k in ((left, 330), (right, 101))]
     upper = [left, over[0], nose, over[1], right]
     mask = polygon(np.concatenate([np.stack(upper), lower]))
-    colour = rng.uniform(0, 1, 3)
+    color = rng.uniform(0, 1, 3)
     if rng.random() < 0.6:
-        colour = np.array(
+        color = np.array(
             ((0.93, 0.94, 0.95), (0.55, 0.75, 0.85), (0.1, 0.1, 0.11))[rng.integers(3)]
         )
     y = np.arange(DRAWN_PX, dtype=np.float32)[:, None, None]
     pleats = 1 + rng.uniform(0, 0.12) * np.sin(y / rng.uniform(5, 12))
-    cloth = colour * pleats * (1 + 0.12 * noise(rng, 4)) * (1 + 0.03 * grain(rng, 60, 2)[..., None])
+    cloth = color * pleats * (1 + 0.12 * noise(rng, 4)) * (1 + 0.03 * grain(rng, 60, 2)[..., None])
     if rng.random() < 0.2:
         cloth = cloth + 0.25 * (noise(rng, int(rng.integers(8, 40)), 3) > 0.6)
     drawing = empty()
     for cheek, ear in ((cheeks[0], points[127]), (cheeks[1], points[356])):
         band = line(np.stack([cheek + drop, ear]), rng.uniform(3, 7))
-        lay(drawing, np.clip(colour * 0.95, 0, 1), band)
+        lay(drawing, np.clip(color * 0.95, 0, 1), band)
     lay(drawing, np.clip(cloth, 0, 1).astype(np.float32), mask)
     return sprite(drawing)
 
@@ -256,9 +256,9 @@ def draw_headset(rng: np.random.Generator, points: Points) -> Sprite:
     elif kind < 0.8:
         start = points[rng.choice(mesh.OVAL)]
         end = points[rng.choice(mesh.OVAL)]
-        centre = points[1]
-        ends = np.stack([centre + 1.4 * (start - centre), (start + end) / 2 + rng.normal(0, 25, 2),
-                         centre + 1.4 * (end - centre)])  # fmt: skip
+        center = points[1]
+        ends = np.stack([center + 1.4 * (start - center), (start + end) / 2 + rng.normal(0, 25, 2),
+                         center + 1.4 * (end - center)])  # fmt: skip
         lay(drawing, cloth(rng), line(curve(ends), rng.uniform(6, 34)))
     else:
         place = points[rng.integers(mesh.SURFACE_POINTS)]

@@ -32,7 +32,7 @@ from sosie.recipes.evaluate_table import Row
 from sosie.recipes.face_cache import FaceSet, decode, open_faces
 from sosie.recipes.occlusion.compositing import Sprite
 from sosie.recipes.occlusion.evaluate_kinds import TEST_KINDS, TestKind
-from sosie.recipes.occlusion.labels import bridge_line, by_colour, doubt_of
+from sosie.recipes.occlusion.labels import bridge_line, by_color, doubt_of
 from sosie.recipes.parser import labels
 from sosie.recipes.parser.samples import KnownFace, Scene, add_spectacles, cut, in_the_light, placed
 from sosie.recipes.parser.samples import lay as lay_layer
@@ -55,7 +55,7 @@ _WORN = 0.005
 
 
 def measure(materials: Materials, limit: int | None) -> list[Row]:
-    """Rows of the table. limit: labelled pictures, and clean faces, to look at, at most; each of
+    """Rows of the table. limit: labeled pictures, and clean faces, to look at, at most; each of
     these is shown bare, with spectacles, and once behind each kind of thing.
 
     Raises InputError where data, teachers or the network's file are absent, or no face is clean.
@@ -65,7 +65,7 @@ def measure(materials: Materials, limit: int | None) -> list[Row]:
 
 
 def by_people(network: Parser, materials: Materials, limit: int | None) -> list[Row]:
-    """Rows on the kept-out pictures that people labelled, the teacher's figures beside ours."""
+    """Rows on the kept-out pictures that people labeled, the teacher's figures beside ours."""
     squares, truths, taught = held_out_pictures(materials, limit)
     parts = [one for shown in _batches(squares) for one in network.parts(shown)]
     spectacles = np.stack([one.frame + one.lens for one in parts]) > 0.5
@@ -80,7 +80,7 @@ def by_people(network: Parser, materials: Materials, limit: int | None) -> list[
         ("hair", hair, "IoU of hair", HAIR),
         ("hat", hat, "IoU of hats", None),
     ):
-        wanted, theirs = (labelled == PARTS.index(name) for labelled in (truths, taught))
+        wanted, theirs = (labeled == PARTS.index(name) for labeled in (truths, taught))
         rows.append(_row(figure, _iou(found, wanted), bound, _iou(theirs, wanted)))
     if wear.any() and not wear.all():
         rows += [
@@ -121,7 +121,7 @@ def held_out_pictures(
     squares, truths, taught = [], [], []
     with zipfile.ZipFile(archive) as opened:
         names = sorted(name for name in opened.namelist() if name.endswith(".jpg"))
-        held = [n for n in names if is_held_out(f"{labels.LABELLED}/{Path(n).stem}")]
+        held = [n for n in names if is_held_out(f"{labels.LABELED}/{Path(n).stem}")]
         for name in held[:limit]:
             pixels = decode(opened.read(name))
             landmarks = labels.landmarks_of(pixels, materials.teachers)
@@ -175,7 +175,7 @@ def clean_faces(faces: FaceSet, rows: NDArray[np.intp]) -> list[KnownFace]:
         crop, landmarks = faces.crops[row], faces.landmarks[row]
         if faces.agreement[row] > _AGREED or bridge_line(crop, landmarks) > _BRIDGE:
             continue
-        if doubt_of(by_colour(crop, landmarks), landmarks) < _CLEAR:
+        if doubt_of(by_color(crop, landmarks), landmarks) < _CLEAR:
             planes = np.zeros((*crop.shape[:2], len(labels.PLANES)), np.uint8)
             planes[..., 0] = 255
             found.append(KnownFace(crop, planes, landmarks))

@@ -1,7 +1,7 @@
 """What lies on and around each training face: crops of the pictures with planes of its parts.
 
 Two teachers label them: one tells 19 parts (`teachers.PartsTeacher`), the other how much of a pixel
-is hair (`HairTeacher`). Pictures that people have labelled (CelebAMask-HQ) have their labels in
+is hair (`HairTeacher`). Pictures that people have labeled (CelebAMask-HQ) have their labels in
 place of the first teacher's. Nobody tells a frame from its lenses, nor a hand from what is behind
 the face: the planes say what is known, `samples` how much of that is learned from.
 """
@@ -51,8 +51,8 @@ CROP_PX, CROP_FACES = 288, 2.1
 PLANES = ("skin", "hair", "spectacles", "hat")
 """What the planes tell, in order; what is none of these is the rest of the picture."""
 
-LABELLED, ARCHIVE = "celebamask", "celebamask.zip"
-"""The group of the pictures that people have labelled, and their archive."""
+LABELED, ARCHIVE = "celebamask", "celebamask.zip"
+"""The group of the pictures that people have labeled, and their archive."""
 
 # The colors of the labels of people, 0xRRGGBB, in the order of `PARTS`.
 _THEIRS = (
@@ -61,9 +61,9 @@ _THEIRS = (
     0xFF3399,
 )
 _SKIN = ("skin", "brow", "eye", "ear", "nose", "mouth", "lip")
-# Share of each group's pictures that is labelled; of these two, where many show one person or are
+# Share of each group's pictures that is labeled; of these two, where many show one person or are
 # small, those of the test people are left out. Pictures with a line of this contrast across the
-# nose's bridge are labelled as well: that is nearly all spectacles, and as many bare noses.
+# nose's bridge are labeled as well: that is nearly all spectacles, and as many bare noses.
 _SHARES = {"hires": 1.0, "celeba": 0.08, "youtube": 0.02, "lfw": 0.03}
 _NO_TEST = ("youtube", "lfw")
 _LIKELY_SPECTACLES = 0.25
@@ -78,7 +78,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class LabelledFaces:
+class LabeledFaces:
     """crops: uint8, N x CROP_PX x CROP_PX x 3, RGB. planes: uint8, N x CROP_PX x CROP_PX x 4: the
     share of each pixel that is each of PLANES. Both are mapped from the disk. landmarks: float32,
     N x 478 x 3, in pixels of the crop. people, groups: where each is from.
@@ -124,8 +124,8 @@ class _Part:
     pictures: tuple[_Picture, ...]
 
 
-def open_labelled(materials: Materials) -> LabelledFaces:
-    """The labelled faces of `materials.data`; they are cut out and labelled first where need be.
+def open_labeled(materials: Materials) -> LabeledFaces:
+    """The labeled faces of `materials.data`; they are cut out and labeled first where need be.
 
     Raises InputError where an archive or a teacher is absent.
     """
@@ -147,14 +147,14 @@ def open_labelled(materials: Materials) -> LabelledFaces:
     with np.load(folder / "faces.npz", allow_pickle=False) as kept:
         arrays = {name: kept[name] for name in kept.files}
     crops, planes = (np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("crops", "planes"))
-    return LabelledFaces(crops=crops, planes=planes, **arrays)
+    return LabeledFaces(crops=crops, planes=planes, **arrays)
 
 
 def _all_parts(materials: Materials, archive: Path, faces: FaceSet) -> Iterator[_Part]:
     with zipfile.ZipFile(archive) as opened:
         names = sorted(name for name in opened.namelist() if name.endswith(".jpg"))
-    pictures = [_Picture(name, f"{LABELLED}/{Path(name).stem}", None) for name in names]
-    yield from _in_parts(LABELLED, archive, pictures)
+    pictures = [_Picture(name, f"{LABELED}/{Path(name).stem}", None) for name in names]
+    yield from _in_parts(LABELED, archive, pictures)
     test = faces.test
     chance = np.random.default_rng(5).random(len(test))
     likely = _likely_spectacles(faces)
@@ -217,9 +217,9 @@ def _label_part(part: _Part, file: Path, teachers: Path) -> None:
             if landmarks is None:
                 continue
             theirs = None
-            if part.group == LABELLED:
+            if part.group == LABELED:
                 theirs = np.frombuffer(opened.read(label_name(picture.name)), np.uint8)
-            crop, planes, points = _labelled(pixels, landmarks, theirs, teachers)
+            crop, planes, points = _labeled(pixels, landmarks, theirs, teachers)
             for key, value in zip(
                 _COLUMNS, (crop, planes, points, picture.person, part.group), strict=True
             ):
@@ -228,7 +228,7 @@ def _label_part(part: _Part, file: Path, teachers: Path) -> None:
 
 
 def label_name(picture: str) -> str:
-    """The name of a picture's labels in the archive of labelled pictures."""
+    """The name of a picture's labels in the archive of labeled pictures."""
     return picture.replace("images/", "labels/").replace(".jpg", ".png")
 
 
@@ -243,7 +243,7 @@ def landmarks_of(pixels: NDArray[np.uint8], teachers: Path) -> NDArray[np.float3
     return None if reading is None else reading.landmarks
 
 
-def _labelled(
+def _labeled(
     pixels: NDArray[np.uint8],
     landmarks: NDArray[np.float32],
     theirs: NDArray[np.uint8] | None,

@@ -20,7 +20,7 @@ from sosie.recipes.card import FACES
 from sosie.recipes.face_cache import open_faces
 from sosie.recipes.occlusion.occluder_library import Library, open_library
 from sosie.recipes.parser import samples
-from sosie.recipes.parser.labels import PLANES, LabelledFaces, open_labelled
+from sosie.recipes.parser.labels import PLANES, LabeledFaces, open_labeled
 from sosie.recipes.parser.losses import TRUTH, overlap, parser_losses
 from sosie.recipes.parser.network import CLASSES, ExportedParser, ParserNetwork
 from sosie.training.export import to_onnx
@@ -33,7 +33,7 @@ _SPRITES = 1500
 _LENT = {"hair": 0.06, "hat": 0.03}
 # Who wears spectacles or a hat, or has hair over the face, is shown so often more.
 _OFTENER = {"spectacles": (0.008, 4.0), "hat": (0.02, 3.0)}
-# Small and alike, these are shown less; photos that people have labelled, more.
+# Small and alike, these are shown less; photos that people have labeled, more.
 _GROUPS = {"youtube": 0.5, "lfw": 0.7, "celeba": 1.0, "hires": 2.0, "celebamask": 4.0}
 _VALIDATION_FACES = 192
 # Of the samples this share, the first, is shown at this side: that takes less than half of the time
@@ -118,8 +118,8 @@ class ParserRecipe(PlainRecipe):
         return unmerged(self.network(), file, torch.from_numpy(np.stack(seen)))
 
     @cached_property
-    def _faces(self) -> LabelledFaces:
-        return open_labelled(self.materials)
+    def _faces(self) -> LabeledFaces:
+        return open_labeled(self.materials)
 
     @cached_property
     def _library(self) -> Library:
@@ -127,7 +127,7 @@ class ParserRecipe(PlainRecipe):
 
     @cached_property
     def _rows(self) -> NDArray[np.intp]:
-        """The rows of the labelled faces that are learned from."""
+        """The rows of the labeled faces that are learned from."""
         return np.flatnonzero(self._faces.train)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Training samples of the parser: a labelled face with things laid over it whose truth is known.
+"""Training samples of the parser: a labeled face with things laid over it whose truth is known.
 
 The square is laid as the run time lays it, by landmarks, with their errors and more. Spectacles are
 built in three dimensions, hair and hats are cut out of other photos, the rest is drawn
@@ -51,13 +51,13 @@ _SHARES = _SHARES / _SHARES.sum()
 _NEAR_PX = 14
 _EYES = (mesh.RIGHT_EYE, mesh.LEFT_EYE)
 _BRIDGE = (168, 6)
-# A face of whose square this share is labelled as spectacles wears some.
+# A face of whose square this share is labeled as spectacles wears some.
 _WORN = 0.004
 
 
 @dataclass(frozen=True)
 class KnownFace:
-    """A labelled face (`LabelledFaces`): crop, its planes, and landmarks in its pixels."""
+    """A labeled face (`LabeledFaces`): crop, its planes, and landmarks in its pixels."""
 
     crop: Pixels
     planes: NDArray[np.uint8]
@@ -76,7 +76,7 @@ class KnownFace:
 
 @dataclass(frozen=True)
 class Donors:
-    """Faces whose hair or hat can be cut out: rows of the labelled faces."""
+    """Faces whose hair or hat can be cut out: rows of the labeled faces."""
 
     faces: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
     rows: dict[str, NDArray[np.intp]]
@@ -323,25 +323,25 @@ def placed(manner: Manner, points: NDArray[np.float32], rng: np.random.Generator
     if manner.placing == "worn":
         return _worn(manner.anchors, points, rng)
     low, high = points.min(0), points.max(0)
-    centre, half = (low + high) / 2, (high - low) / 2
+    center, half = (low + high) / 2, (high - low) / 2
     face = float((high - low).max())
     scale = face / SPRITE_PX * float(np.exp(rng.uniform(*np.log(manner.size))))
     # This point of the sprite, in shares of its half side, comes onto that place of the face.
     grip, angle = rng.normal(0, 0.3, 2), float(rng.uniform(-180, 180))
-    place = centre + half * rng.uniform(-1, 1, 2)
+    place = center + half * rng.uniform(-1, 1, 2)
     if manner.placing == "reaching":
         # What is held or stretched out comes from outside: its lower end points away from the face.
         grip = np.array([rng.normal(0, 0.15), rng.uniform(-0.9, 0.0)])
-        outward = place - centre + rng.normal(0, 0.5, 2) * face
+        outward = place - center + rng.normal(0, 0.5, 2) * face
         outward += np.array([0, rng.exponential(0.35) * face])
         angle = float(np.degrees(np.arctan2(-outward[0], outward[1])))
     elif manner.placing == "upright":
         angle = float(rng.normal(0, 12))
-        place = centre + half * np.array([rng.uniform(-1, 1), rng.uniform(-0.6, 1.2)])
+        place = center + half * np.array([rng.uniform(-1, 1), rng.uniform(-0.6, 1.2)])
     elif manner.placing == "beside":
         turned = rng.uniform(0, 2 * np.pi)
         away = np.array([np.cos(turned), np.sin(turned)]) * rng.uniform(0.75, 1.3) * face
-        place, angle, grip = centre + away, float(rng.normal(0, 15)), np.zeros(2)
+        place, angle, grip = center + away, float(rng.normal(0, 15)), np.zeros(2)
     flip = float(rng.choice((-1, 1)))
     a = np.radians(angle)
     turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
@@ -363,10 +363,10 @@ def _worn(
     basis = np.column_stack([source, np.ones(len(source))])
     solved = np.linalg.lstsq(basis, aim, rcond=None)[0].T
     size = float(np.ptp(points, axis=0).max())
-    centre = aim.mean(0)
+    center = aim.mean(0)
     slack = np.eye(2) + rng.normal(0, 0.03, (2, 2))
     linear = slack @ solved[:, :2]
-    shift = centre + slack @ (solved[:, 2] - centre) + rng.normal(0, 0.015, 2) * size
+    shift = center + slack @ (solved[:, 2] - center) + rng.normal(0, 0.015, 2) * size
     return np.column_stack([linear, shift])
 
 
@@ -395,10 +395,10 @@ def own_hair(
     matrix[0, 2] += rng.normal(0, 0.08) * size
     moved = cv2.warpAffine(crop, matrix, (SIDE_PX, SIDE_PX), borderMode=cv2.BORDER_REFLECT)
     # The sprite's brightness, already multiplied by alpha, about that of its mean.
-    grey = cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY)
-    mean = float(cv2.mean(grey)[0] / max(cv2.mean(alpha)[0], 1e-3))
+    gray = cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY)
+    mean = float(cv2.mean(gray)[0] / max(cv2.mean(alpha)[0], 1e-3))
     share = float(rng.uniform(0, 0.4))
-    shading = cv2.addWeighted(grey, share / max(mean, 0.05), alpha, 1 - share, 0)
+    shading = cv2.addWeighted(gray, share / max(mean, 0.05), alpha, 1 - share, 0)
     return np.asarray(cv2.multiply(moved, cv2.merge([shading] * 3), scale=1 / 255), np.uint8)
 
 

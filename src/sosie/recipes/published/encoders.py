@@ -9,7 +9,7 @@ from sosie.nn.ir_se import IrSe50
 from sosie.recipes.published.networks import Published
 
 _PAPER = "Deng et al. 2019, ArcFace: Additive Angular Margin Loss for Deep Face Recognition"
-_LICENCE = "non-commercial research only (as insightface states for its trained models)"
+_LICENSE = "non-commercial research only (as insightface states for its trained models)"
 _ALIGNMENT = "arcface, 112 px"
 _FILES = {50: ("w600k_r50.pth",), 100: ("backbone.pth", "glint360k_r100.pth", "ms1mv3_r100.pth")}
 
@@ -22,10 +22,10 @@ def _iresnet(layers: int) -> Published:
         outputs=("embedding",),
         summary=f"identity encoder, improved ResNet-{layers} of insightface",
         paper=_PAPER,
-        licence=_LICENCE,
+        license=_LICENSE,
         value_range="RGB, -1..1",
         alignment=_ALIGNMENT,
-        embedding="not normalised: each method that uses it says whether it wants length 1",
+        embedding="not normalized: each method that uses it says whether it wants length 1",
         files=_FILES.get(layers, ()),
     )
 
@@ -38,7 +38,7 @@ PUBLISHED["arcface_ir_se50_treb"] = Published(
     outputs=("embedding", *(f"features{number}" for number in range(24))),
     summary="identity encoder IR-SE-50, with the features of its 24 units",
     paper=_PAPER,
-    licence="MIT code; the weights were trained on MS-Celeb-1M, for which no licence is stated",
+    license="MIT code; the weights were trained on MS-Celeb-1M, for which no license is stated",
     value_range="-1..1; RGB, but BGR in FaceShifter's reimplementation and in InfoSwap",
     alignment=_ALIGNMENT,
     embedding="length 1, taken within the network",

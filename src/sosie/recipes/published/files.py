@@ -20,6 +20,7 @@ from torch import nn
 
 from sosie.errors import InputError, SosieError
 from sosie.files import open_regular
+from sosie.models.cards import with_license
 from sosie.models.session import create_session
 from sosie.output import atomic_output
 from sosie.recipes.published.networks import TABLE, Published, find_published, flat
@@ -45,7 +46,7 @@ class SnapshotCard:
     method: str
     summary: str
     paper: str
-    licence: str
+    license: str
     value_range: str
     alignment: str
     embedding: str
@@ -125,7 +126,7 @@ def load_snapshot(file: Path) -> tuple[nn.Module, SnapshotCard]:
 
 def _card_of(entries: Any) -> SnapshotCard:
     """A card from its JSON. Raises TypeError or ValueError where it is none."""
-    card = SnapshotCard(**entries)
+    card = SnapshotCard(**with_license(entries))
     for field in dataclasses.fields(SnapshotCard):
         value, kind = getattr(card, field.name), _CARD_TYPES.get(field.name, str)
         if type(value) is not kind:

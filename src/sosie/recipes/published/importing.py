@@ -1,4 +1,4 @@
-"""A published checkpoint, recognised by what is in it, into files that Sosie and others can use."""
+"""A published checkpoint, recognized by what is in it, into files that Sosie and others can use."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def import_weights(
             f"{method} --weights`."
         )
     matrix = None if embedding_map is None else _read_map(embedding_map)
-    name, state = _recognised(file, read_checkpoint(file), known, network)
+    name, state = _recognized(file, read_checkpoint(file), known, network)
     if matrix is not None and name != _MAPPED:
         raise UsageError(f"{name} takes no embedding map: leave --embedding-map out.")
     snapshot, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
@@ -110,7 +110,7 @@ def import_weights(
     return Imported(card, snapshot, onnx, deviation)
 
 
-def _recognised(
+def _recognized(
     file: Path, found: Mapping[str, Arrays], known: Mapping[str, Published], network: str | None
 ) -> tuple[str, Arrays]:
     """The network that the file holds, of `known`, and its weights."""

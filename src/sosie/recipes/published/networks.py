@@ -83,7 +83,7 @@ class Published:
     method: what `sosie weights import` calls it by.
     build: makes it, untrained; all that `forward` reads is a parameter or a persistent buffer.
     inputs: name and shape of each input, for a batch of one. outputs: names, in order.
-    summary, paper, licence: of the published weights where there are any, else of the paper.
+    summary, paper, license: of the published weights where there are any, else of the paper.
     value_range, alignment, embedding: how the pictures and the identity are to be given.
     files: names under which the weights are known to circulate.
     published_name: one of our own parameter names -> the published one.
@@ -96,7 +96,7 @@ class Published:
     outputs: tuple[str, ...]
     summary: str
     paper: str
-    licence: str
+    license: str
     value_range: str
     alignment: str
     embedding: str

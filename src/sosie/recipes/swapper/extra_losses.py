@@ -54,7 +54,7 @@ class FurtherLosses:
         return eye_loss(self.pupils(made), wanted, landmarker.SIDE_PX)
 
     def pupils(self, pictures: torch.Tensor) -> torch.Tensor:
-        """The centres of the irises, the subject's right one first: N x 2 x 2, in pixels of the
+        """The centers of the irises, the subject's right one first: N x 2 x 2, in pixels of the
         landmark network's square, with gradients."""
         squares = cut(pictures * 2 - 1, self.square(int(pictures.shape[-1])), landmarker.SIDE_PX)
         network = self._landmarks.to(pictures.device)

@@ -26,14 +26,14 @@ _TOLERANCE = 2e-3
 """ONNX Runtime may differ from torch by this much, of a picture's range of 1."""
 
 
-LICENCE = "that of whoever trained it, and of the pictures it was trained on"
+LICENSE = "that of whoever trained it, and of the pictures it was trained on"
 
 
 @dataclass(frozen=True)
 class SwapperCard:
     """How the file is to be called. method: that trained it. template, size_px: of the crops.
 
-    low: value of black, where 1 is white. identity: what encoder the identities are from. licence:
+    low: value of black, where 1 is white. identity: what encoder the identities are from. license:
     of the weights, which whoever trained them has to know.
     """
 
@@ -43,7 +43,7 @@ class SwapperCard:
     low: float
     paper: str
     identity: str = "sosie"
-    licence: str = LICENCE
+    license: str = LICENSE
 
 
 def export_swapper(generator: nn.Module, card: SwapperCard, file: Path) -> float:

@@ -27,7 +27,7 @@ from sosie.models.cards import read_embedded
 from sosie.nn.blocks import lay_channels_last
 from sosie.recipes.identity.network import FrozenIdentity
 from sosie.recipes.swapper.extra_losses import FurtherLosses
-from sosie.recipes.swapper.model_file import LICENCE, SwapperCard, export_swapper
+from sosie.recipes.swapper.model_file import LICENSE, SwapperCard, export_swapper
 from sosie.recipes.swapper.plan import SwapPlan
 from sosie.training.differentiable_crop import cut
 from sosie.training.log import grid
@@ -76,7 +76,7 @@ class SwapRecipe(Recipe):
     }
     weight_file: ClassVar[str | None] = "snapshot"
     keeps_snapshot: ClassVar[bool] = True
-    licence: ClassVar[str] = LICENCE
+    license: ClassVar[str] = LICENSE
 
     def __init__(self, materials: Materials, chosen: Plan | None = None) -> None:
         super().__init__(materials, chosen)
@@ -158,17 +158,17 @@ class SwapRecipe(Recipe):
     def embed(self, pictures: torch.Tensor) -> torch.Tensor:
         """Who is in pictures of the generator's range: N x 512, unit length, with gradients."""
         with nullcontext() if self._exact else fast_precision(pictures.device):
-            numbers: torch.Tensor = self._recogniser(self._to_be_recognised(pictures))
+            numbers: torch.Tensor = self._embedder(self._to_be_recognized(pictures))
         return numbers.float()
 
-    def _to_be_recognised(self, pictures: torch.Tensor) -> torch.Tensor:
+    def _to_be_recognized(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures of the generator's range as the identity network is shown them, -1..1."""
         # In a traced graph a size is no plain number.
         size = int(pictures.shape[-1])
         matrix = alignment.align_matrix(
             alignment.template_points(self.template, size), TEMPLATE, SIDE_PX
         )
-        self._recogniser.to(pictures.device)
+        self._embedder.to(pictures.device)
         return cut(self._unit(pictures) * 2 - 1, matrix, SIDE_PX)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -288,7 +288,7 @@ class SwapRecipe(Recipe):
 
     def _stages(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
         with fast_precision(pictures.device):
-            return self._recogniser.stages(self._to_be_recognised(pictures))
+            return self._embedder.stages(self._to_be_recognized(pictures))
 
     def _unit(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures of the generator's range in 0..1."""
@@ -350,10 +350,10 @@ class SwapRecipe(Recipe):
         return [pairs.draw(rng) for _ in range(min(_VALIDATED, 4 * len(rows)))]
 
     @cached_property
-    def _recogniser(self) -> FrozenIdentity:
+    def _embedder(self) -> FrozenIdentity:
         stages = self.settings.consistency > 0
-        recogniser = FrozenIdentity(read_embedded("identity"), stages)
-        return recogniser.requires_grad_(False).eval()
+        embedder = FrozenIdentity(read_embedded("identity"), stages)
+        return embedder.requires_grad_(False).eval()
 
     @cached_property
     def _further(self) -> FurtherLosses:

@@ -24,7 +24,7 @@ def identity_consistency_loss(
 ) -> torch.Tensor:
     """Layer by layer an identity network is to see the result no further from the target than the
     source is, up to a margin (Rosberg et al. 2023, "FaceDancer", section 3.3: interpreted feature
-    similarity regularisation).
+    similarity regularization).
 
     found, target, source: the same layers' values, N x ... each. scale: the margin as a share of
     the distance from target to source.

@@ -1,5 +1,5 @@
-"""Films in many forms, made by FFmpeg, and then changed in their packets, their times or the tables
-of their container, so that decoders see damage that no checksum of a container hides."""
+"""Videos in many forms, made by FFmpeg, and then changed in their packets, their times or the
+tables of their container, so that decoders see damage that no checksum of a container hides."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ELEMENTS = tuple(
 )
 
 
-FILMS = (
+VIDEOS = (
     *(
         (".mp4", "libx264", "yuv420p"),
         (".mp4", "libx265", "yuv420p10le"),
@@ -65,18 +65,18 @@ FILMS = (
 )
 
 
-def good_films(face: Any) -> list[Made]:
-    """A good film of each form, of eight frames; what this FFmpeg does not encode is left out."""
-    films = []
-    for ending, codec, form in FILMS:
+def good_videos(face: Any) -> list[Made]:
+    """A good video of each form, of eight frames; what this FFmpeg does not encode is left out."""
+    videos = []
+    for ending, codec, form in VIDEOS:
         try:
-            films.append((ending, _film(face, ending, codec, form)))
+            videos.append((ending, _video(face, ending, codec, form)))
         except (ValueError, OSError):
             continue
-    return films
+    return videos
 
 
-def _film(face: Any, ending: str, codec: str, form: str) -> bytes:
+def _video(face: Any, ending: str, codec: str, form: str) -> bytes:
     import av
     import numpy as np
 
@@ -97,7 +97,7 @@ def _film(face: Any, ending: str, codec: str, form: str) -> bytes:
     return made.getvalue()
 
 
-def changed_film(good: Sequence[Made], dice: Dice) -> Made:
+def changed_video(good: Sequence[Made], dice: Dice) -> Made:
     ending, content = dice.choice(good)
     how = dice.randrange(5)
     if how <= 1:
@@ -115,7 +115,7 @@ def changed_film(good: Sequence[Made], dice: Dice) -> Made:
 
 def _remuxed(ending: str, content: bytes, other: bytes, dice: Dice) -> bytes:
     """A whole container around packets of which some are damaged, lost, twice there, of another
-    film, at odd times or out of order."""
+    video, at odd times or out of order."""
     import av
 
     made = io.BytesIO()
