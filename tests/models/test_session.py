@@ -25,7 +25,7 @@ def test_the_processor_is_available_and_works():
 def test_nothing_is_written_about_the_user(tmp_path):
     """ONNX Runtime keeps a database with an id of the device in the user's cache, unless told not
     to."""
-    script = "from sosie import runtime; runtime.probe_provider('cpu')"
+    script = "from sosie.models import session; session.probe_provider('cpu')"
     env = {"PYTHONPATH": str(SOURCE), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     subprocess.run([sys.executable, "-c", script], check=True, env=env)
     assert list(tmp_path.iterdir()) == []
