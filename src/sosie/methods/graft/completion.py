@@ -38,8 +38,8 @@ _HIDES = {
 }
 # Skin of a brow from this share on is no hair that hides it.
 _BROW = 0.4
-# So near the face's edge the parser tells of what lies beside it: what it tells further inside
-# counts.
+# So near the face's edge pixels show some of what lies beside it: what is told further inside
+# counts there too.
 _RIM_PX = 4
 _SOFT = 0.008
 # The photo is filled so far past the face's edge, so that the edge itself can be resampled.
@@ -121,8 +121,13 @@ def hidden_parts(
     }
     laid = {}
     for name, (least, wider) in _HIDES.items():
-        there = (shares[name] > least) & (depth_px > _RIM_PX) & (name not in keep)
+        there = (shares[name] > least) & (depth_px > 0) & (name not in keep)
         laid[name] = cv2.dilate(there.astype(np.uint8), _disc(wider))
+    # The parser may be sure that it sees no skin and not of what it is.
+    least, wider = _HIDES["thing"]
+    others = [shares[name] for name in ("hair", "hat", "thing", "beyond") if name not in keep]
+    unsure = (np.sum(others, axis=0) > least) & (depth_px > 0)
+    laid["any"] = cv2.dilate(unsure.astype(np.uint8), _disc(wider))
     hidden = _outwards(np.maximum.reduce(list(laid.values())), depth_px)
     return hidden.astype(np.float32), laid["spectacles"].astype(np.float32)
 
