@@ -31,13 +31,13 @@ _FACE_PX = SIDE_PX / MARGIN
 # has an edge and a shadow, hair has strands.
 _HIDES = {
     "spectacles": (0.35, 0.035),
-    "hair": (0.6, 0.022),
+    "hair": (0.35, 0.035),
     "hat": (0.5, 0.022),
     "thing": (0.5, 0.02),
     "beyond": (0.5, 0.02),
 }
 # Skin of a brow from this share on is no hair that hides it.
-_BROW = 0.4
+_BROW = 0.8
 # So near the face's edge pixels show some of what lies beside it: what is told further inside
 # counts there too.
 _RIM_PX = 4
@@ -126,7 +126,7 @@ def hidden_parts(
     # The parser may be sure that it sees no skin and not of what it is.
     least, wider = _HIDES["thing"]
     others = [shares[name] for name in ("hair", "hat", "thing", "beyond") if name not in keep]
-    unsure = (np.sum(others, axis=0) > least) & (depth_px > 0)
+    unsure = (np.sum(others, axis=0) > 0.35) & (depth_px > 0)
     laid["any"] = cv2.dilate(unsure.astype(np.uint8), _disc(wider))
     hidden = _outwards(np.maximum.reduce(list(laid.values())), depth_px)
     return hidden.astype(np.float32), laid["spectacles"].astype(np.float32)
