@@ -137,10 +137,16 @@ def _shaded(light: FloatArray, detail: FloatArray, luma: FloatArray) -> FloatArr
 
 def in_range(pixels: FloatArray) -> FloatArray:
     """RGB of any range, h x w x 3, in 0..1: what leaves it loses color, not one channel's share."""
-    luma = np.clip(pixels @ _LUMA, 0, 1)[..., None]
-    color = pixels - luma
+    outside = np.asarray(cv2.inRange(pixels, np.zeros(3), np.ones(3))) == 0
+    if not outside.any():
+        return pixels
+    beyond = pixels[outside]
+    luma = np.clip(beyond @ _LUMA, 0, 1)[:, None]
+    color = beyond - luma
     room = np.where(color > 0, 1 - luma, luma) / np.maximum(np.abs(color), 1e-6)
-    return np.asarray(luma + color * np.minimum(room.min(2, keepdims=True), 1), np.float32)
+    held: FloatArray = pixels.copy()
+    held[outside] = luma + color * np.minimum(room.min(1, keepdims=True), 1)
+    return held
 
 
 def _local_light(picture: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
