@@ -31,8 +31,8 @@ _FEATURE = 0.5
 _COLOR_ROOM, _COLOR_SIGMA, _LEAST_COLOR = 1.15, 0.2, 0.3
 # Added to both sides of a ratio of variances.
 _SLIGHT = 1e-6
-# Shares of red, green and blue in luma (Rec. 601).
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Shares of red, green and blue in luma (Rec. 601)."""
 
 
 def transfer_light(
@@ -73,7 +73,7 @@ def hold_color(
     light = _local_light(both, trust, max(1.0, _LIGHT_SIGMA * scale_px))
     apart = light[..., :3] - light[..., 3:]
     excess = _excess(both - light, trust, max(1.0, _COLOR_SIGMA * scale_px))
-    excess += apart - (apart @ _LUMA)[..., None]
+    excess += apart - (apart @ LUMA)[..., None]
     # Where hardly a pixel speaks for the target's color, nothing is known of it.
     excess *= np.minimum(2 * trust, 1)[..., None]
     full = (target.shape[1], target.shape[0])
@@ -103,7 +103,7 @@ def _excess(band: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray
     is, and holding it too cost 0.007 of similarity for an eighth less of wrong light. Returns
     h x w x 3, without luma.
     """
-    color = [part - (part @ _LUMA)[..., None] for part in (band[..., :3], band[..., 3:])]
+    color = [part - (part @ LUMA)[..., None] for part in (band[..., :3], band[..., 3:])]
     power = np.dstack([(part * part).sum(2) * weight for part in color])
     ours, theirs = np.moveaxis(cv2.GaussianBlur(power, (0, 0), sigma_px), 2, 0)
     kept = np.clip(_COLOR_ROOM * np.sqrt((theirs + _SLIGHT) / (ours + _SLIGHT)), _LEAST_COLOR, 1)
@@ -116,8 +116,8 @@ def _relit(swapped: FloatArray, ours: FloatArray, theirs: FloatArray) -> FloatAr
     Luma and color go apart, and all channels have one gain. A gain a channel would turn a lamp
     that is more colored than the target's into stains, the more the darker the source is.
     """
-    before, after = ours @ _LUMA + _FLOOR, theirs @ _LUMA + _FLOOR
-    luma = swapped @ _LUMA + _FLOOR
+    before, after = ours @ LUMA + _FLOOR, theirs @ LUMA + _FLOOR
+    luma = swapped @ LUMA + _FLOOR
     ratio = after / before
     gain = np.clip(ratio**_CONTRAST, *_CONTRAST_RANGE)
     detail = luma - before
@@ -141,7 +141,7 @@ def in_range(pixels: FloatArray) -> FloatArray:
     if not outside.any():
         return pixels
     beyond = pixels[outside]
-    luma = np.clip(beyond @ _LUMA, 0, 1)[:, None]
+    luma = np.clip(beyond @ LUMA, 0, 1)[:, None]
     color = beyond - luma
     room = np.where(color > 0, 1 - luma, luma) / np.maximum(np.abs(color), 1e-6)
     held: FloatArray = pixels.copy()

@@ -71,6 +71,7 @@ class GraftSwapper(CarriedSwapper):
         shown = view.shown_to_network(made, crop.pixels, matrix)
         answer = self._session.run({"pixels": shown[None]})
         pixels = view.corrected(made, answer["light"][0], answer["detail"][0], matrix)
+        pixels = view.in_base_color(made, pixels)
         size_px = float(region_of(crop.landmarks).size_px)
         skin = np.asarray(made.shown * (1 - made.own), np.float32)
         pixels = hold_color(pixels, view.as_unit(crop.pixels), skin, size_px)
