@@ -140,7 +140,7 @@ def test_a_4k_video_of_10_bits_takes_bounded_memory(run_python: Any, tmp_path: P
     peak = run_python(f"""
 import resource
 from sosie.media.spool import Spool
-from sosie.media.video import open_film
+from sosie.media.video import open_video
 out = {str(tmp_path / "out.mp4")!r}
 with open_video({str(path)!r}) as video, Spool(out) as spool, video.writer(out) as writer:
     waiting = []
