@@ -411,3 +411,29 @@ def test_a_video_that_changes_its_size(swap_refused, small, make_video, tmp_path
     video.write_bytes(b"".join(part.read_bytes() for part in parts))
     message = swap_refused(1, video, output="out.mp4")
     assert "changes from 288 x 288 to 256 x 256" in message
+
+
+@pytest.mark.parametrize("long", ["n" * 300, "d/" * 2100], ids=["name", "path"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("swap", "-s", "{hopper}", "-t", "{hopper}", "-o", "{long}/o.png"),
+        ("swap", "-s", "{hopper}", "-t", "{long}", "-o", "o.png"),
+        ("inspect", "{long}"),
+        ("source", "{hopper}", "-o", "{long}/s.png"),
+        ("dataset", "extract", "{long}", "--out", "set"),
+        ("dataset", "extract", "{hopper}", "--out", "{long}/set"),
+        ("dataset", "report", "{long}"),
+        ("dataset", "verify", "{long}"),
+        ("eval", "run", "-m", "graft", "--pairs", "{long}", "--out", "r"),
+        ("eval", "video", "{long}", "{hopper}", "-s", "{hopper}"),
+        ("weights", "import", "simswap", "{long}"),
+        ("train", "parser", "--data", "{long}", "--teachers", "{long}", "--run", "{long}"),
+    ],
+    ids=lambda words: " ".join(words[:2]) + f" {len(words)}",
+)
+def test_a_path_that_no_file_can_have(refused, hopper_path, tmp_path, monkeypatch, words, long):
+    monkeypatch.chdir(tmp_path)
+    sentence = refused(1, *(word.format(hopper=hopper_path, long=long) for word in words))
+    assert "fault in Sosie" not in sentence
+    assert not list(tmp_path.iterdir())

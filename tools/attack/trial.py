@@ -266,7 +266,9 @@ class Watch:
             return writes and (self.strict or self._is_outside(path))
         if self.strict:
             return event.startswith(STRICT) and event not in _HARMLESS
-        changes = event.startswith(_CHANGES) and any(map(self._is_outside, arguments))
+        # A link changes the place where it lies, not the one where it leads.
+        places = arguments[1:] if event == "os.symlink" else arguments
+        changes = event.startswith(_CHANGES) and any(map(self._is_outside, places))
         return changes or event.startswith(_NEVER)
 
     def _is_outside(self, path: object) -> bool:
