@@ -50,16 +50,11 @@ def swap_options(changes: Mapping[str, str], threads: int | None = None) -> Swap
 
     Raises UsageError on an unknown option, one that a run does not leave open, or a bad value.
     """
-    defaults = dataclasses.asdict(SwapOptions())
     values: dict[str, Any] = {"threads": threads}
     for key, text in changes.items():
         if key in _FIXED:
             raise UsageError(f"The option {key} cannot be set for a run over photos; leave it out.")
-        known = defaults.get(key, "")
-        try:
-            values[key] = type(known)(text)
-        except ValueError as error:
-            raise UsageError(f"{key} takes a number, not {text!r}.") from error
+        values[key] = SwapOptions.value_of(key, text)
     return SwapOptions.from_dict(values)
 
 

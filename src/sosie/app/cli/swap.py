@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sosie.app.cli import swap_flags as flags
-from sosie.app.cli.arguments import AsJson, Overwrite, parse_map, parse_time
+from sosie.app.cli.arguments import AsJson, parse_map
 from sosie.app.cli.output import note_progress, print_json, video_progress
 from sosie.app.folder import Failure, collect, folder_exit_code, swap_each
 from sosie.app.input_kinds import Kind, check_result, expand, is_pattern, require_kind
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from sosie.pipeline import FaceSwapper
     from sosie.types import SwapReport
 
-DEFAULTS = SwapOptions()
 
-
+@flags.takes_options
 def swap(
     *,
     source: flags.Source = None,
@@ -32,54 +31,13 @@ def swap(
     people: flags.People = None,
     target: flags.Target,
     output: flags.Output,
-    method: flags.Method = DEFAULTS.method,
-    model: flags.Model = DEFAULTS.model,
-    weights: flags.Weights = DEFAULTS.weights,
-    interface: flags.Interface = DEFAULTS.interface,
-    encoder: flags.Encoder = DEFAULTS.encoder,
-    converter: flags.Converter = DEFAULTS.converter,
-    faces: flags.Faces = DEFAULTS.faces,
-    keep: flags.Keep = DEFAULTS.keep,
-    shape: flags.Shape = DEFAULTS.shape,
-    blend: flags.Blend = DEFAULTS.blend,
-    color: flags.Color = DEFAULTS.color,
-    mask_feather: flags.MaskFeather = DEFAULTS.mask_feather,
-    start: flags.Start = None,
-    end: flags.End = None,
-    codec: flags.Codec = DEFAULTS.codec,
-    crf: flags.Crf = DEFAULTS.crf,
-    preset: flags.Preset = DEFAULTS.preset,
-    threads: flags.Threads = DEFAULTS.threads,
-    provider: flags.Provider = DEFAULTS.provider,
-    overwrite: Overwrite = DEFAULTS.overwrite,
+    options: SwapOptions,
     as_json: AsJson = False,
 ) -> None:
     """Put a face into a photo, a video, or all of a folder or a list.
 
     Times are seconds (90.5) or timecodes (1:30, 00:01:30.5).
     """
-    options = SwapOptions(
-        method=method,
-        model=model,
-        weights=weights,
-        interface=interface,
-        encoder=encoder,
-        converter=converter,
-        faces=faces,
-        keep=keep,
-        shape=shape,
-        blend=blend,
-        color=color,
-        mask_feather=mask_feather,
-        start_s=None if start is None else parse_time(start),
-        end_s=None if end is None else parse_time(end),
-        codec=codec,
-        crf=crf,
-        preset=preset,
-        threads=threads,
-        provider=provider,
-        overwrite=overwrite,
-    )
     _swap_targets(_job_of(options, source, reference, people), target, output, options, as_json)
 
 
