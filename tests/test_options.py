@@ -63,7 +63,14 @@ def test_positions_of_faces():
 
 
 def test_options_survive_json():
-    options = SwapOptions(faces="all", shape=0.5, start_s=1.5, codec="libx265", overwrite=True)
+    options = SwapOptions(
+        faces="all",
+        shape=0.5,
+        start_s=1.5,
+        codec="libx265",
+        overwrite=True,
+        processors=("a:1",),
+    )
     assert SwapOptions.from_dict(json.loads(json.dumps(dataclasses.asdict(options)))) == options
 
 

@@ -114,22 +114,17 @@ class SwapOptions:
     overwrite: bool = _option(False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.processors, str):
-            raise UsageError(
-                f"processors is a list of names, not {self.processors!r}: give "
-                f"({self.processors!r},)."
-            )
-        object.__setattr__(self, "processors", tuple(self.processors))
+        listed: Any = self.processors
+        if isinstance(listed, str):
+            raise UsageError(f"processors is a list of names, not {listed!r}: give ({listed!r},).")
+        # JSON has lists.
+        object.__setattr__(self, "processors", tuple(listed))
         for one in dataclasses.fields(self):
-            value, choices, within = (
-                getattr(self, one.name),
-                one.metadata["choices"],
-                one.metadata["within"],
-            )
-            if choices:
-                _one_of(one.name, value, choices)
-            if within and value is not None:
-                _in_range(one.name, value, *within)
+            value, known = getattr(self, one.name), one.metadata
+            if known["choices"]:
+                _one_of(one.name, value, known["choices"])
+            if known["within"] and value is not None:
+                _in_range(one.name, value, *known["within"])
         start = self.start_s or 0.0
         if not (math.isfinite(start) and start >= 0):
             raise UsageError(f"start must be 0 seconds or more, not {self.start_s}.")

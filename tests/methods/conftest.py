@@ -1,42 +1,12 @@
-"""What a method is given of a frame."""
+"""Files of networks that stand in for those of others."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
-from sosie.geometry.alignment import align_matrix, transform_points, warp
-from sosie.methods.base import Card
-from sosie.methods.interfaces import INTERFACES
-from sosie.types import Crop, Face
-
-
-@pytest.fixture(scope="session")
-def crop_for() -> Callable[..., Crop]:
-    """What a method sees of a face in a frame: as its card asks, or a window of the frame."""
-
-    def make(
-        frame: NDArray[np.generic],
-        face: Face,
-        card: Card | None = None,
-        source: int | None = None,
-    ) -> Crop:
-        if card is None or card.template is None or card.size_px is None:
-            matrix, pixels = np.eye(2, 3), frame
-        else:
-            matrix = align_matrix(face.points5, card.template, card.size_px)
-            pixels = warp(frame, matrix, card.size_px, card.size_px)
-        landmarks = transform_points(face.landmarks, matrix)
-        visible = np.ones(pixels.shape[:2], np.float32)
-        return Crop(pixels, matrix, landmarks, landmarks, visible, face, source)
-
-    return make
 
 
 @pytest.fixture(scope="session")
@@ -95,73 +65,5 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         recipe = kind(Materials(folder, folder, folder, 0), plan)
         recipe.export(recipe.network().eval(), folder / "snapshot.onnx")
         return folder / "snapshot.onnx"
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
-    """`imported(network)`: the options that run a published network of that name, which is not it:
-    the target with a little of the source's color, read by an encoder that knows that alone."""
-    pytest.importorskip("onnx", exc_type=ImportError)
-    from onnx import TensorProto, helper, numpy_helper
-
-    folder = tmp_path_factory.mktemp("imported")
-
-    def save(name: str, nodes: list[Any], inputs: dict[str, list[int]], **values: Any) -> str:
-        own = {
-            **values,
-            "little": np.float32([0.05]),
-            "as_color": np.array([1, 3, 1, 1]),
-            "as_row": np.array([1, 3]),
-            "along": np.array([1]),
-        }
-        graph = helper.make_graph(
-            nodes,
-            name,
-            [helper.make_tensor_value_info(k, TensorProto.FLOAT, v) for k, v in inputs.items()],
-            [helper.make_tensor_value_info("result", TensorProto.FLOAT, None)],
-            [numpy_helper.from_array(value, key) for key, value in own.items()],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-        if name in INTERFACES and name != "infoswap_512":  # no import writes that one
-            card = {"network": name, "method": INTERFACES[name].method, "embedding_map": True}
-            helper.set_model_props(model, {"sosie.card": json.dumps(card)})
-        file = folder / f"{name}.onnx"
-        file.write_bytes(model.SerializeToString())
-        return str(file)
-
-    def reader(name: str, side_px: int, numbers: int) -> str:
-        """Mean color, and zeros."""
-        nodes = [
-            helper.make_node("ReduceMean", ["face"], ["mean"], axes=[2, 3], keepdims=0),
-            helper.make_node("Concat", ["mean", "rest"], ["result"], axis=1),
-        ]
-        rest = np.zeros((1, numbers - 3), np.float32)
-        return save(name, nodes, {"face": [1, 3, side_px, side_px]}, rest=rest)
-
-    def make(network: str) -> dict[str, str]:
-        entry = INTERFACES[network]
-        side, first = entry.target.size_px, 257 if entry.face_model else 0
-        nodes = [
-            helper.make_node("Reshape", ["read", "as_color"], ["color"]),
-            helper.make_node("Mul", ["color", "little"], ["tint"]),
-            helper.make_node("Add", ["target", "tint"], ["result"]),
-        ]
-        if entry.picture:
-            mean = helper.make_node("ReduceMean", ["source"], ["read"], axes=[2, 3])
-            inputs = {"target": [1, 3, side, side], "source": [1, 3, side, side]}
-            return {"weights": save(network, [mean, *nodes], inputs)}
-        given = "vector" if entry.face_model else "identity"
-        read = helper.make_node("Slice", [given, "from", "to", "along"], ["read"])
-        places = {"from": np.array([first]), "to": np.array([first + 3])}
-        inputs = {"target": [1, 3, side, side], given: [1, first + 512]}
-        options = {"weights": save(network, [read, *nodes], inputs, **places)}
-        options["encoder"] = reader("encoder", 112, 512)
-        if entry.own_encoder is not None:
-            options["converter"] = "none"
-        if entry.face_model is not None:
-            options["face_model"] = reader("face_model", side, 257)
-        return options
 
     return make

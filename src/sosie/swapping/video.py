@@ -147,8 +147,10 @@ class VideoJob:
         if not claims:
             self._skip(frame, faces)
             return frame
-        for done in self._swapper.swap(frame.to_rgb(), claims, faces, self._watch):
-            frame.paste(done.patch)
+        swapped = self._swapper.swap(frame.to_rgb(), claims, faces, self._watch)
+        for patch in swapped.patches:
+            frame.paste(patch)
+        for done in swapped.faces:
             self._note(done, frame.time_s)
         return frame
 
