@@ -1,4 +1,4 @@
-"""The whole way from files to files: media -> analysis -> method -> compose -> media."""
+"""The whole way: media -> analysis -> method -> processors -> blending -> media."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Engine:
         provider each runs."""
         return {**self._swapper.providers, **self.processing.providers}
 
-    def patch(
+    def swap_face(
         self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch, seen: bool = True
     ) -> Patch:
         """The part of a frame (RGB, uint8 or uint16) that the swap of one face changes.
@@ -101,14 +101,14 @@ class Engine:
         landmarks are bridged, so that nothing is learned from them.
         """
         if face.size_px <= LARGE_FACE_PX:
-            return self._patch(pixels, face, memory, watch, seen)
+            return self._swap_face(pixels, face, memory, watch, seen)
         small, there, matrix = close_up(pixels, face)
-        made = self._patch(small, there, memory, watch, seen)
+        made = self._swap_face(small, there, memory, watch, seen)
         with watch("compose"):
             soft_px = self._compose.feather * there.size_px
             return paste.enlarged(made, small, pixels, matrix, soft_px)
 
-    def _patch(
+    def _swap_face(
         self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch, seen: bool
     ) -> Patch:
         with watch("aim"):

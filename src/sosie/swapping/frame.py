@@ -60,7 +60,7 @@ class FrameSwapper:
             tracked = claim.face
             key = (tracked.track, claim.person)
             memory = self._memories.setdefault(key, FaceMemory(claim.person))
-            patch = self._engine.patch(pixels, tracked.face, memory, watch, not tracked.bridged)
+            patch = self._engine.swap_face(pixels, tracked.face, memory, watch, not tracked.bridged)
             for other in _in_front(tracked, claims, faces):
                 patch = spare(patch, pixels, other.face)
             paste(pixels, patch)
