@@ -98,8 +98,8 @@ def swap_file(job: FaceSwapper, target: Path, kind: Kind, output: Path) -> SwapR
 
 
 def summary(report: SwapReport) -> str:
-    """What a report says, in one line and a line for each person found by a reference and each of
-    its notes."""
+    """What a report says, in one line and a line for its processors, for each person found by a
+    reference and for each of its notes."""
     total_s = report.seconds.get("total", 0.0)
     if report.frames == 1:
         faces = "1 face" if report.face_count == 1 else f"{report.face_count} faces"
@@ -115,7 +115,9 @@ def summary(report: SwapReport) -> str:
         for person in report.people
         if person.face_count
     ]
-    return "\n".join([line, *(f"  {further}" for further in (*people, *report.notes))])
+    ran = ", ".join(f"{one.name} (license: {one.license})" for one in report.processors)
+    processed = [f"processed by {ran}"] if ran else []
+    return "\n".join([line, *(f"  {one}" for one in (*processed, *people, *report.notes))])
 
 
 def _swap_several(
