@@ -76,12 +76,20 @@ def test_options_survive_json():
 
 def test_options_are_read_from_texts():
     texts = {
-        **{"model": "a.onnx", "threads": "2", "shape": "0.5", "start_s": "1.5", "overwrite": "true"},
+        "model": "a.onnx",
+        "threads": "2",
+        "shape": "0.5",
+        "start_s": "1.5",
+        "overwrite": "true",
         "processors": "sharpen onnx:a.onnx,weight=0.5",
     }
     values = {name: SwapOptions.value_of(name, text) for name, text in texts.items()}
     assert values == {
-        **{"model": "a.onnx", "threads": 2, "shape": 0.5, "start_s": 1.5, "overwrite": True},
+        "model": "a.onnx",
+        "threads": 2,
+        "shape": 0.5,
+        "start_s": 1.5,
+        "overwrite": True,
         "processors": ("sharpen", "onnx:a.onnx,weight=0.5"),
     }
     for name, text in (("threads", "all"), ("shape", "much")):

@@ -45,6 +45,47 @@ def transfer_light(
     change of light. Places where the two differ by a feature (a brow, a spectacle frame) count
     little. Returns new pixels, 0..1.
     """
+    both, trust, scale_px = _small(swapped, target, weight, size_px)
+    ratio = np.log((both[..., 3:] + _FLOOR) / (both[..., :3] + _FLOOR)).mean(2)
+    usual = float(np.median(ratio[trust > 0.5])) if (trust > 0.5).any() else 0.0
+    trust = trust / (1 + ((ratio - usual) / _FEATURE) ** 2)
+    # A plane can leave the range at the edge, where it reaches past what it was fitted to.
+    light = np.clip(_local_light(both, trust, max(1.0, _LIGHT_SIGMA * scale_px)), 0, 1)
+    excess = _excess(both - light, trust, max(1.0, _COLOR_SIGMA * scale_px))
+    full = (target.shape[1], target.shape[0])
+    ours, theirs, excess = (
+        np.asarray(cv2.resize(a, full, interpolation=cv2.INTER_LINEAR), np.float32)
+        for a in (light[..., :3], light[..., 3:], excess)
+    )
+    return in_range(_relit(swapped - excess, ours, theirs))
+
+
+def hold_color(
+    swapped: FloatArray, target: FloatArray, weight: FloatArray, size_px: float
+) -> FloatArray:
+    """Give `swapped` the target's color where it varies slowly, and hold the color of its detail
+    to about as much as the target's has. Luma stays as it is.
+
+    Arguments as for `transfer_light`, of a face that is lit already. A blue shade at an eye or a
+    pale band on a forehead is no part of who somebody is. Returns new pixels, 0..1.
+    """
+    both, trust, scale_px = _small(swapped, target, weight, size_px)
+    light = _local_light(both, trust, max(1.0, _LIGHT_SIGMA * scale_px))
+    apart = light[..., :3] - light[..., 3:]
+    excess = _excess(both - light, trust, max(1.0, _COLOR_SIGMA * scale_px))
+    excess += apart - (apart @ _LUMA)[..., None]
+    # Where hardly a pixel speaks for the target's color, nothing is known of it.
+    excess *= np.minimum(2 * trust, 1)[..., None]
+    full = (target.shape[1], target.shape[0])
+    wide = np.asarray(cv2.resize(excess, full, interpolation=cv2.INTER_LINEAR), np.float32)
+    return in_range(swapped - wide)
+
+
+def _small(
+    swapped: FloatArray, target: FloatArray, weight: FloatArray, size_px: float
+) -> tuple[FloatArray, FloatArray, float]:
+    """Both pictures at the size at which light is worked out, h x w x 6, their weight, h x w, and
+    the face's size in them."""
     shrink = min(1.0, _LIGHT_PX / max(size_px, 1.0))
     size = (max(2, round(target.shape[1] * shrink)), max(2, round(target.shape[0] * shrink)))
     ours, theirs, trust = (
@@ -52,18 +93,7 @@ def transfer_light(
         for a in (swapped * weight[..., None], target * weight[..., None], weight)
     )
     both = np.dstack([ours, theirs]) / np.maximum(trust, 1e-3)[..., None]
-    ratio = np.log((both[..., 3:] + _FLOOR) / (both[..., :3] + _FLOOR)).mean(2)
-    usual = float(np.median(ratio[trust > 0.5])) if (trust > 0.5).any() else 0.0
-    trust = trust / (1 + ((ratio - usual) / _FEATURE) ** 2)
-    # A plane can leave the range at the edge, where it reaches past what it was fitted to.
-    light = np.clip(_local_light(both, trust, max(1.0, _LIGHT_SIGMA * size_px * shrink)), 0, 1)
-    excess = _excess(both - light, trust, max(1.0, _COLOR_SIGMA * size_px * shrink))
-    full = (target.shape[1], target.shape[0])
-    ours, theirs, excess = (
-        np.asarray(cv2.resize(a, full, interpolation=cv2.INTER_LINEAR), np.float32)
-        for a in (light[..., :3], light[..., 3:], excess)
-    )
-    return in_range(_relit(swapped - excess, ours, theirs))
+    return np.asarray(both, np.float32), np.asarray(trust, np.float32), size_px * shrink
 
 
 def _excess(band: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:

@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from sosie.blending.color_transfer import hold_color
+from sosie.geometry.head_pose import region_of
 from sosie.geometry.morphable_model import silhouette
 from sosie.methods.base import Card
 from sosie.methods.graft import view
@@ -69,6 +71,9 @@ class GraftSwapper(CarriedSwapper):
         shown = view.shown_to_network(made, crop.pixels, matrix)
         answer = self._session.run({"pixels": shown[None]})
         pixels = view.corrected(made, answer["light"][0], answer["detail"][0], matrix)
+        size_px = float(region_of(crop.landmarks).size_px)
+        skin = np.asarray(made.shown * (1 - made.own), np.float32)
+        pixels = hold_color(pixels, view.as_unit(crop.pixels), skin, size_px)
         inside = silhouette(crop.landmarks, width, height) * np.float32(1 / 255)
         # The network has given it the target's light.
         return SwappedCrop(pixels, np.asarray(inside, np.float32), np.ones_like(inside))
