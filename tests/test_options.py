@@ -72,6 +72,8 @@ def test_options_survive_json():
         processors=("a:1",),
     )
     assert SwapOptions.from_dict(json.loads(json.dumps(dataclasses.asdict(options)))) == options
+    assert json.loads(json.dumps(options.to_dict())) == options.to_dict()
+    assert SwapOptions.from_dict(options.to_dict()) == options
 
 
 def test_options_are_read_from_texts():

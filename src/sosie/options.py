@@ -177,6 +177,11 @@ class SwapOptions:
             _one_of("thing to keep", name, KEPT)
         return names
 
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON keeps of them, as it gives it back, and `from_dict` takes."""
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SwapOptions:
         """Options from a saved JSON object. Raises UsageError on an unknown key."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -94,6 +93,5 @@ def record(
 
 def made_by_us(options: SwapOptions) -> dict[str, Any]:
     """The part `swap` of a record, for a method of Sosie's."""
-    chosen = dataclasses.asdict(options)
-    kept = {key: value for key, value in chosen.items() if key not in _FIXED}
+    kept = {key: value for key, value in options.to_dict().items() if key not in _FIXED}
     return {"options": kept, "code": code_digest(measuring=False), "weights": weight_digests()}
