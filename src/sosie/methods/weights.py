@@ -155,7 +155,8 @@ def _onnx_beside(weights: Path) -> Path:
     if not file.is_file():
         raise InputError(
             f"There is no {file.name} beside {weights}: `sosie train` writes both when it ends or "
-            f"is stopped; let it write them with --resume."
+            f"is stopped, and `sosie weights import` too; let the training go on with --resume, or "
+            f"import again."
         )
     return file
 
