@@ -211,6 +211,16 @@ class SkippedFrame:
 
 
 @dataclass(frozen=True)
+class ProcessorReport:
+    """One processor that ran: as it was asked for, the stage that it acted on (`face` or `frame`),
+    and the license of its weights, or of the processor where it has none."""
+
+    name: str
+    stage: str
+    license: str
+
+
+@dataclass(frozen=True)
 class SwapReport:
     """What a swap did: the JSON report of the command line.
 
@@ -220,6 +230,7 @@ class SwapReport:
     faces: those of a photo. tracks, followed: how many tracks of a video were swapped, and which,
     by number. people: of a swap by identity, one for each reference, in the order given.
     networks: of each network that ran, by name, the provider that ran it.
+    processors: those that acted on the faces and the frames, in order.
     seconds: wall-clock time by stage and in all (`total`). fps: frames over total seconds.
     """
 
@@ -237,6 +248,7 @@ class SwapReport:
     notes: tuple[str, ...] = ()
     networks: dict[str, str] = field(default_factory=dict)
     license: str = ""
+    processors: tuple[ProcessorReport, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     fps: float = 0.0
 

@@ -154,7 +154,7 @@ class Worn:
         monkeypatch.setattr(White, "swap", even)
         engine = Engine([[]], SwapOptions(blend="alpha", color="none"), Told(self.parts))
         frame = self.picture.copy()
-        paste(frame, engine.patch(frame, self.face, FaceMemory(), Stopwatch(), seen=False))
+        paste(frame, engine.swap_face(frame, self.face, FaceMemory(), Stopwatch(), seen=False))
         return frame
 
 
@@ -214,7 +214,7 @@ def test_what_a_lens_reflects_stays(
 def test_what_hides_the_target_stays(white: list[White], model_face: ModelFace) -> None:
     face = model_face()
     engine = Engine([[]], SwapOptions(blend="alpha", color="none"), Told(told(right="thing")))
-    patch = engine.patch(GRAY, face, FaceMemory(), Stopwatch(), seen=False)
+    patch = engine.swap_face(GRAY, face, FaceMemory(), Stopwatch(), seen=False)
     frame = GRAY.copy()
     height, width = patch.mask.shape
     frame[patch.y : patch.y + height, patch.x : patch.x + width] = patch.pixels
@@ -230,7 +230,7 @@ def test_a_video_is_looked_at_in_every_other_frame_and_averaged(
     memory = FaceMemory()
     shares = []
     for _ in range(9):
-        engine.patch(GRAY, face, memory, Stopwatch(), seen=False)
+        engine.swap_face(GRAY, face, memory, Stopwatch(), seen=False)
         shares.append(float(memory.visible[96, 60]))
     assert analyzer.looks == 5
     assert shares[:2] == [1, 1]
@@ -254,7 +254,7 @@ def test_a_method_is_drafted_as_often_as_its_card_says(
     monkeypatch.setattr(Told, "landmarks", lambda *_: read, raising=False)
     monkeypatch.setattr("sosie.swapping.refinement._LOST", 1e9)
     engine = Engine([[]], SwapOptions(), Told(told()))
-    engine.patch(GRAY, model_face(), FaceMemory(), Stopwatch())
+    engine.swap_face(GRAY, model_face(), FaceMemory(), Stopwatch())
     assert len(white[0].crops) == drafts + 1
 
 
@@ -265,7 +265,7 @@ def test_a_large_face_is_swapped_in_a_reduced_copy(
     analyzer = create_analyzer(1)
     (face,), (source,) = analyzer.analyze(astronaut), analyzer.analyze(hopper)
     engine = Engine([[source_of(hopper, source, analyzer)]], SwapOptions(), analyzer)
-    whole = engine.patch(astronaut, face, FaceMemory(), Stopwatch())
+    whole = engine.swap_face(astronaut, face, FaceMemory(), Stopwatch())
     monkeypatch.setattr("sosie.swapping.face.LARGE_FACE_PX", 80)
     shown = []
 
@@ -274,7 +274,7 @@ def test_a_large_face_is_swapped_in_a_reduced_copy(
         return compose(pixels, *rest)
 
     monkeypatch.setattr("sosie.swapping.face.compose", seen)
-    patch = engine.patch(astronaut, face, FaceMemory(), Stopwatch())
+    patch = engine.swap_face(astronaut, face, FaceMemory(), Stopwatch())
     assert max(max(shape) for shape in shown) < 4.5 * 80
     before = astronaut.astype(float)
     direct, reduced = astronaut.copy(), astronaut.copy()
@@ -345,6 +345,6 @@ def test_a_gray_target_gets_a_gray_face(
         target = GRAY.copy()
         if colored:
             target[..., 2] = np.arange(256, dtype=np.uint8)
-        patch = engine.patch(target, face, FaceMemory(), Stopwatch(), seen=False)
+        patch = engine.swap_face(target, face, FaceMemory(), Stopwatch(), seen=False)
         inside = patch.pixels[patch.mask].astype(int)
         assert (np.ptp(inside, axis=1).max() > 20) == colored

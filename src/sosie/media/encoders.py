@@ -153,7 +153,7 @@ def choose_encoder(path: Path, codec: str | None, crf: int, preset: str) -> Enco
     if not is_available(name):
         raise UnavailableError(
             f"The codec {name} is not in the installed FFmpeg (package av {av.__version__}); "
-            f"choose one of {', '.join(filter(is_available, ENCODERS))}."
+            f"choose one of {', '.join(available_encoders())}."
         )
     return encoder
 
@@ -164,6 +164,11 @@ def is_available(name: str) -> bool:
         return bool(Codec(name, "w").is_encoder)
     except UnknownCodecError:
         return False
+
+
+def available_encoders() -> list[str]:
+    """Names of the encoders that the installed FFmpeg has."""
+    return [name for name in ENCODERS if is_available(name)]
 
 
 def encoding_format(

@@ -58,6 +58,9 @@ _MOST_BYTES = 900_000_000
 """What a network from a file may take for what it computes: far more than any swapper needs. A file
 of a hundred bytes can ask for any amount."""
 
+_FLOATS = {"tensor(float16)": np.float16, "tensor(double)": np.float64}
+"""Types of inputs that float32 is turned into."""
+
 _FOLDING, _FOLDING_BOUNDED = "optimization.constant_folding_max_output_size_in_bytes", (1, 27)
 """The setting that bounds what is computed of a network's constants when it is opened, and the
 version that has it first."""
@@ -110,14 +113,14 @@ class Session:
         self.provider = provider
         self.inputs = {value.name: _shape(value.shape) for value in session.get_inputs()}
         self.outputs = {value.name: _shape(value.shape) for value in session.get_outputs()}
-        self._half = {v.name for v in session.get_inputs() if v.type == "tensor(float16)"}
+        self._widths = {v.name: _FLOATS[v.type] for v in session.get_inputs() if v.type in _FLOATS}
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs by name. Raises InputError where the names are not those of `self.inputs`, the
         network fails, or what it gives is no array of finite numbers.
 
-        float32 is taken for inputs that the network wants in float16, too.
+        float32 is taken for inputs that the network wants in float16 or float64, too.
         """
         if set(inputs) != set(self.inputs):
             raise InputError(
@@ -127,7 +130,7 @@ class Session:
         if self._on_run is not None:
             self._on_run({name: value.shape for name, value in inputs.items()})
         given = {
-            name: array.astype(np.float16) if name in self._half else array
+            name: array.astype(self._widths[name]) if name in self._widths else array
             for name, array in inputs.items()
         }
         try:

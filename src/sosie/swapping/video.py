@@ -157,8 +157,10 @@ class VideoJob:
             return frame
         assert frame.native is not None, "it is back in memory"
         frame.bring_back()
-        for done in self._swapper.swap(frame.to_rgb(), claims, faces, self._watch):
-            frame.paste(done.patch)
+        swapped = self._swapper.swap(frame.to_rgb(), claims, faces, self._watch)
+        for patch in swapped.patches:
+            frame.paste(patch)
+        for done in swapped.faces:
             self._note(done, frame.time_s)
         return frame
 
