@@ -21,9 +21,9 @@ from sosie.analysis.analyzer import Analyzer, create_analyzer, make_face
 from sosie.app.samples import sample_portraits
 from sosie.geometry import alignment
 from sosie.geometry.morphable_model import face_shape
-from sosie.methods.base import Source
+from sosie.methods.base import Card, Source
 from sosie.stops import STOP_SIGNALS
-from sosie.types import Face
+from sosie.types import Crop, Face
 
 # A shell without job control starts what it puts in the background with Ctrl-C ignored, and so
 # would be every process that a test starts and stops.
@@ -32,7 +32,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-pytest_plugins = ["tests.fixtures.training"]
+pytest_plugins = ["tests.fixtures.published", "tests.fixtures.training"]
 
 
 @pytest.fixture(autouse=True)
@@ -175,6 +175,28 @@ def model_face() -> Callable[..., Face]:
     return make
 
 
+@pytest.fixture(scope="session")
+def crop_for() -> Callable[..., Crop]:
+    """What a method sees of a face in a frame: as its card asks, or a window of the frame."""
+
+    def make(
+        frame: NDArray[np.generic],
+        face: Face,
+        card: Card | None = None,
+        source: int | None = None,
+    ) -> Crop:
+        if card is None or card.template is None or card.size_px is None:
+            matrix, pixels = np.eye(2, 3), frame
+        else:
+            matrix = alignment.align_matrix(face.points5, card.template, card.size_px)
+            pixels = alignment.warp(frame, matrix, card.size_px, card.size_px)
+        landmarks = alignment.transform_points(face.landmarks, matrix)
+        visible = np.ones(pixels.shape[:2], np.float32)
+        return Crop(pixels, matrix, landmarks, landmarks, visible, face, source)
+
+    return make
+
+
 class ByLook:
     """An analyzer that tells the two portraits apart by what they look like, whatever the
     recognition network may think of them: 1.0 for the same one in any size, 0.15 for the other."""
@@ -234,3 +256,21 @@ def as_nobody() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+
+
+@pytest.fixture
+def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """`other_package(code, entry_points)`: an installed package of one module, `brought`, with
+    these entry points: two files."""
+
+    def install(code: str, points: str) -> None:
+        folder = tmp_path / "site"
+        facts = folder / "brought-1.0.dist-info"
+        facts.mkdir(parents=True)
+        (folder / "brought.py").write_text(code)
+        (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.0\n")
+        (facts / "entry_points.txt").write_text(points)
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.delitem(sys.modules, "brought", raising=False)
+
+    return install

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import sosie
+from sosie import processors
 from sosie.methods import TABLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,3 +70,38 @@ def test_the_reference_has_every_public_name():
     page = (ROOT / "docs/reference/api.md").read_text("utf-8")
     told = set(re.findall(r"^::: sosie\.(\w+)$", page, re.M))
     assert told == set(sosie.__all__) - {"__version__"}
+
+
+def test_the_processor_takes_colors_away(shown, monkeypatch, hopper, astronaut):
+    monkeypatch.setitem(sys.modules, "shown_monochrome", shown["monochrome"])
+    monkeypatch.setitem(processors.TABLE, "monochrome", "shown_monochrome:PROCESSOR")
+    plain, half, whole = (
+        sosie.swap_image(hopper, astronaut, method="mesh", color="none", processors=asked).image
+        for asked in ((), ("monochrome:0.5",), ("monochrome",))
+    )
+    changed = (plain != whole).any(-1)
+    color = [np.ptp(image[changed].astype(int), axis=1).mean() for image in (plain, half, whole)]
+    assert color[2] < 0.5 * color[1] < 0.4 * color[0]
+
+
+def test_the_way_of_a_pixel_is_the_one_that_is_shown(hopper, astronaut):
+    """Of the functions that the page names, each is called by the one before, in six modules."""
+    page = (ROOT / "docs/concepts.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|", page, re.M)
+    assert len(rows) == len({module for module, _ in rows}) <= 6
+    way = [(f"sosie.{module}", name) for module, name in rows]
+    first_calls: list[tuple[str, str]] = []
+
+    def note(frame, event, _):
+        if event == "call":
+            place = (frame.f_globals.get("__name__", ""), frame.f_code.co_qualname)
+            if place in way and place not in first_calls:
+                first_calls.append(place)
+
+    # Without drafts, which come the same way in small, the order is that of one pass.
+    sys.setprofile(note)
+    try:
+        sosie.swap_image(hopper, astronaut)
+    finally:
+        sys.setprofile(None)
+    assert first_calls == way

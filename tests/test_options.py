@@ -63,8 +63,42 @@ def test_positions_of_faces():
 
 
 def test_options_survive_json():
-    options = SwapOptions(faces="all", shape=0.5, start_s=1.5, codec="libx265", overwrite=True)
+    options = SwapOptions(
+        faces="all",
+        shape=0.5,
+        start_s=1.5,
+        codec="libx265",
+        overwrite=True,
+        processors=("a:1",),
+    )
     assert SwapOptions.from_dict(json.loads(json.dumps(dataclasses.asdict(options)))) == options
+    assert json.loads(json.dumps(options.to_dict())) == options.to_dict()
+    assert SwapOptions.from_dict(options.to_dict()) == options
+
+
+def test_options_are_read_from_texts():
+    texts = {
+        "model": "a.onnx",
+        "threads": "2",
+        "shape": "0.5",
+        "start_s": "1.5",
+        "overwrite": "true",
+        "processors": "sharpen onnx:a.onnx,weight=0.5",
+    }
+    values = {name: SwapOptions.value_of(name, text) for name, text in texts.items()}
+    assert values == {
+        "model": "a.onnx",
+        "threads": 2,
+        "shape": 0.5,
+        "start_s": 1.5,
+        "overwrite": True,
+        "processors": ("sharpen", "onnx:a.onnx,weight=0.5"),
+    }
+    for name, text in (("threads", "all"), ("shape", "much")):
+        with pytest.raises(UsageError, match=f"{name} takes a number, not '{text}'"):
+            SwapOptions.value_of(name, text)
+    with pytest.raises(UsageError, match="Unknown overwrite 'yes'"):
+        SwapOptions.value_of("overwrite", "yes")
 
 
 def test_an_unknown_key_names_the_nearest():

@@ -89,3 +89,14 @@ def test_options_and_errors_need_no_array_library(run_python):
         "print('numpy' in sys.modules, 'cv2' in sys.modules)"
     )
     assert loaded.split() == ["False", "False"]
+
+
+def test_an_error_is_one_line_whatever_it_quotes():
+    """A damaged file's own words may hold anything, and any amount of it."""
+    said = str(
+        sosie.InputError("f.onnx is damaged (a\x00b\x1b[31m\n" + "x" * 10_000 + "): copy it again.")
+    )
+    assert said.isprintable()
+    assert len(said) < 1500
+    assert said.startswith("f.onnx is damaged (a\\x00b\\x1b[31m x")
+    assert said.endswith("): copy it again.")

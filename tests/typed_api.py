@@ -27,6 +27,8 @@ def pictures_of_every_kind(photo: Path) -> None:
 
 def options_as_keywords(photo: Path) -> None:
     sosie.swap_image(photo, photo, blend="poisson", shape=0.5, threads=None)
+    sosie.swap_image(photo, photo, processors=("sharpen",))
+    sosie.swap_image(photo, photo, processors="sharpen")  # type: ignore[arg-type]
     sosie.swap_image(photo, photo, blend=3)  # type: ignore[arg-type]
     sosie.swap_image(photo, photo, crf="best")  # type: ignore[arg-type]
     sosie.swap_image(photo, photo, blnd="poisson")  # type: ignore[call-arg]

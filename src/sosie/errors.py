@@ -9,6 +9,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
 
+_LONGEST = 1200
+"""Letters of a message. Two paths of the greatest length that is common take less."""
+
 
 def install_hint(extra: str, force: bool = False) -> str:
     """The part of a sentence that says how to install one of Sosie's extras.
@@ -40,9 +43,25 @@ def needs_extra(extra: str, packages: Collection[str]) -> Iterator[None]:
 
 
 class SosieError(Exception):
-    """Base of all errors that Sosie raises on purpose. `exit_code` is the command line's."""
+    """Base of all errors that Sosie raises on purpose. `exit_code` is the command line's.
+
+    As text it is one line that can be printed, and not a long one: what it quotes of a file's
+    content, or of a library that read it, is whatever somebody wrote there.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        text = "".join(_shown(letter) for letter in super().__str__())
+        if len(text) <= _LONGEST:
+            return text
+        return f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 3 :]}"
+
+
+def _shown(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    return " " if letter.isspace() else repr(letter)[1:-1]
 
 
 class UsageError(SosieError):

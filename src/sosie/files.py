@@ -1,4 +1,7 @@
-"""Files that are read: looked at before they are opened."""
+"""Files that are read: looked at before they are opened.
+
+What stands in them is `sosie.foreign`'s to check.
+"""
 
 from __future__ import annotations
 
@@ -40,30 +43,50 @@ def require_file(path: StrPath, kind: str = "file") -> Path:
 def open_regular(path: Path, kind: str = "file") -> BufferedReader:
     """A regular file, opened for reading; a link is followed.
 
-    A pipe, a socket or a device is refused before it is opened, for that may wait for ever, never
-    end, or do something. Raises InputError where the path is one, is absent, or cannot be read.
+    Raises InputError where the path is a pipe, a socket, a device or a folder, is absent, or cannot
+    be read.
     """
     try:
-        _require_regular(path, path.stat().st_mode, kind)
-        # What the name means may have changed since: opening such a thing must not wait either.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-        opened = os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb")
+        return open_plain(path)
+    except IsADirectoryError as error:
+        raise InputError(f"{path} is a folder; give the name of a {kind}.") from error
+    except IrregularError as error:
+        raise InputError(
+            f"{path} is {error.strerror} and not a file; save what it gives as a {kind}."
+        ) from error
     except (OSError, ValueError) as error:
         raise InputError(_why_not(path, error)) from error
+
+
+class IrregularError(OSError):
+    """A pipe, a socket or a device stands where a file should; `strerror` says which."""
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """As `open_regular`, for those who word the error themselves.
+
+    A pipe, a socket or a device is refused before it is opened, for that may wait for ever, never
+    end, or do something. Raises IrregularError for one, IsADirectoryError for a folder, and
+    otherwise what the system does: OSError, or ValueError at a name that is none.
+    """
+    _require_plain(path, path.stat().st_mode)
+    # What the name means may have changed since: opening such a thing must not wait either.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    opened = os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb")
     try:
-        _require_regular(path, os.fstat(opened.fileno()).st_mode, kind)
-    except InputError:
+        _require_plain(path, os.fstat(opened.fileno()).st_mode)
+    except OSError:
         opened.close()
         raise
     return opened
 
 
-def _require_regular(path: Path, mode: int, kind: str) -> None:
+def _require_plain(path: Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
-        raise InputError(f"{path} is a folder; give the name of a {kind}.")
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     special = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
     if special is not None:
-        raise InputError(f"{path} is {special} and not a file; save what it gives as a {kind}.")
+        raise IrregularError(errno.EINVAL, special, str(path))
 
 
 def read_file(path: StrPath, kind: str = "file") -> bytes:

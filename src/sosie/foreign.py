@@ -2,7 +2,7 @@
 
 Nothing that stands in a file decides by itself where Sosie reads or writes, how much memory it
 takes or what type a value has: names go through `inside`, JSON through `read_json` and `check`,
-and archives through `open_zip` and `read_member`.
+and archives through `open_zip` and `read_member`. Files are opened by `sosie.files`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.errors import InputError
+from sosie.files import IrregularError, open_plain, require_file
 
 BROKEN = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError,
@@ -120,15 +121,20 @@ def read_json(path: Path, form: Form, remedy: str) -> Any:
 def read_file(path: Path, remedy: str) -> bytes:
     """The content of a text file. Raises as `read_json`."""
     try:
-        if not path.is_file() and path.exists():
-            raise InputError(f"{path} cannot be read, as it is no regular file; {remedy}.")
-        if path.stat().st_size > _MOST_JSON_BYTES:
-            raise InputError(f"{path} is too large for what it should hold; {remedy}.")
-        return path.read_bytes()
+        with open_plain(path) as file:
+            content = file.read(_MOST_JSON_BYTES + 1)
     except FileNotFoundError:
         raise
+    except NotADirectoryError as error:  # its folder is a file: neither is there
+        raise FileNotFoundError(*error.args) from error
+    except (IrregularError, IsADirectoryError) as error:
+        what = "a folder" if isinstance(error, IsADirectoryError) else error.strerror
+        raise InputError(f"{path} is {what} and not a file; {remedy}.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({reason(error)}); {remedy}.") from error
+    if len(content) > _MOST_JSON_BYTES:
+        raise InputError(f"{path} is too large for what it should hold; {remedy}.")
+    return content
 
 
 def parse_json(content: bytes | str, form: Form, name: str, remedy: str) -> Any:
@@ -225,8 +231,7 @@ def _require(fits: bool, value: object, where: str, words: str) -> None:
 
 def open_zip(path: Path) -> zipfile.ZipFile:
     """A zip archive for reading. Raises InputError where it is none, or is damaged."""
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is not a regular file; give a zip archive.")
+    require_file(path, "zip archive")
     try:
         return zipfile.ZipFile(path)
     except BROKEN as error:

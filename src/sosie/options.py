@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args, get_type_hints
 
 from sosie.errors import UsageError
 
@@ -28,17 +29,43 @@ def nearest(value: str, known: Iterable[str]) -> str:
     return f"choose one of {', '.join(known)}{hint}"
 
 
+def _option(
+    default: Any,
+    *,
+    choices: tuple[str, ...] = (),
+    within: tuple[float, float] | None = None,
+    offers: str | tuple[str, ...] = (),
+    flag: str | None = None,
+) -> Any:
+    """A field of SwapOptions, and all that the command line needs to know of it but its words.
+
+    choices: the values that it may have. within: lowest and highest value. offers: what a shell
+    completes, where that is not `choices`: values, or the `module:name` of them or of a function
+    that gives them. flag: its name on the command line, where that is not the field's.
+    """
+    known = {"choices": choices, "within": within, "offers": offers or choices, "flag": flag}
+    return dataclasses.field(default=default, metadata=known)
+
+
 @dataclass(frozen=True)
 class SwapOptions:
-    """Every option of `sosie swap`.
+    """Every option of `sosie swap`. One that is declared here is a flag of the command, a keyword
+    of the functions, and a key of saved JSON; these words are its help.
 
-    method: `graft`, `mesh`, `onnx`, or one that was trained: `simswap`, `faceshifter`, `ghost`.
+    method: what makes the new face: `graft`, `mesh`, `onnx`, one that was trained (`simswap`,
+        `faceshifter`, `ghost`), or one whose published weights were imported (these, `hififace`,
+        `blendswap`, `infoswap`, `inswapper`).
     model: file of the swapper, for the method `onnx`.
-    weights: snapshot that `sosie train` wrote, for the method that it trained.
-    interface: how that swapper is called, where it is not known by its file.
-    encoder: ONNX file of the face encoder that the swapper takes its identity from.
+    weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
+        of.
+    interface: how a published swapper is called, where it is not known by its file.
+    encoder: ONNX file of the face encoder that a published swapper takes its identity from.
     converter: ONNX file that turns embeddings of arcface into those of the swapper's own encoder;
         `none` where the encoder is its own.
+    face_model: ONNX file of the network that reads a 3D face model's coefficients, for `hififace`.
+    processors: what acts on the swapped face before it is blended, or on the frame after, in this
+        order: `sharpen`, `onnx:FILE` for a published restoration network; settings follow, as in
+        `sharpen:0.5` or `onnx:gfpgan.onnx,weight=0.8`.
     faces: which faces of the target: `largest` (of which a frame shows most), `all`, or positions
         counted from the left, `0,2`;
         left at `largest` where reference photos tell whom to swap.
@@ -61,35 +88,43 @@ class SwapOptions:
     overwrite: replace an existing output.
     """
 
-    method: str = "graft"
-    model: str | None = None
-    weights: str | None = None
-    interface: str | None = None
-    encoder: str | None = None
-    converter: str | None = None
-    faces: str = "largest"
-    keep: str = ""
-    shape: float = 1.0
-    blend: str = "multiband"
-    color: str = "light"
-    mask_feather: float = 0.012
-    start_s: float | None = None
-    end_s: float | None = None
-    codec: str | None = None
-    crf: int = 18
-    preset: str = "veryfast"
-    threads: int | None = None
-    provider: str = "cpu"
-    overwrite: bool = False
+    method: str = _option("graft", offers="sosie.methods:method_names")
+    model: str | None = _option(None)
+    weights: str | None = _option(None)
+    interface: str | None = _option(None, offers="sosie.methods.interfaces:INTERFACES")
+    encoder: str | None = _option(None)
+    converter: str | None = _option(None)
+    face_model: str | None = _option(None)
+    processors: tuple[str, ...] = _option(
+        (), offers="sosie.processors:processor_names", flag="processor"
+    )
+    faces: str = _option("largest", offers=("largest", "all"))
+    keep: str = _option("", offers=KEPT)
+    shape: float = _option(1.0, within=(0, 1))
+    blend: str = _option("multiband", choices=BLENDS)
+    color: str = _option("light", choices=COLORS)
+    mask_feather: float = _option(0.012, within=(0, 0.5))
+    start_s: float | None = _option(None)
+    end_s: float | None = _option(None)
+    codec: str | None = _option(None, offers="sosie.media.encoders:available_encoders")
+    crf: int = _option(18, within=(0, 63))
+    preset: str = _option("veryfast", offers="sosie.media.encoders:PRESETS")
+    threads: int | None = _option(None, within=(1, 1024))
+    provider: str = _option("cpu", offers="sosie.models.session:available_providers")
+    overwrite: bool = _option(False)
 
     def __post_init__(self) -> None:
-        _one_of("blend", self.blend, BLENDS)
-        _one_of("color", self.color, COLORS)
-        _in_range("shape", self.shape, 0, 1)
-        _in_range("mask_feather", self.mask_feather, 0, 0.5)
-        _in_range("crf", self.crf, 0, 63)
-        if self.threads is not None:
-            _in_range("threads", self.threads, 1, 1024)
+        listed: Any = self.processors
+        if isinstance(listed, str):
+            raise UsageError(f"processors is a list of names, not {listed!r}: give ({listed!r},).")
+        # JSON has lists.
+        object.__setattr__(self, "processors", tuple(listed))
+        for one in dataclasses.fields(self):
+            value, known = getattr(self, one.name), one.metadata
+            if known["choices"]:
+                _one_of(one.name, value, known["choices"])
+            if known["within"] and value is not None:
+                _in_range(one.name, value, *known["within"])
         start = self.start_s or 0.0
         if not (math.isfinite(start) and start >= 0):
             raise UsageError(f"start must be 0 seconds or more, not {self.start_s}.")
@@ -97,16 +132,27 @@ class SwapOptions:
             raise UsageError(f"end ({self.end_s} s) must come after start ({start} s).")
         self.face_positions()
         self.kept()
+        self._require_files_of_method()
+
+    def _require_files_of_method(self) -> None:
+        """Raises UsageError where a file or its interface is given to a method that has no use for
+        it."""
         if self.weights is not None and self.method in ("graft", "mesh", "onnx"):
             raise UsageError(
-                f"weights belong to a trained method (simswap, faceshifter, ghost), not to "
-                f"{self.method}: choose the one that was trained with --method, or leave it out."
+                f"weights belong to a trained method or to one with imported weights (simswap, "
+                f"blendswap, ...), not to {self.method}: choose the one that they are of with "
+                f"--method, or leave them out."
             )
-        for name in ("model", "interface", "encoder", "converter"):
-            if getattr(self, name) is not None and self.method != "onnx":
+        if self.model is not None and self.method != "onnx":
+            raise UsageError(
+                f"model belongs to the method onnx, not to {self.method}: choose that method, or "
+                f"leave model out."
+            )
+        for name in ("interface", "encoder", "converter", "face_model"):
+            if getattr(self, name) is not None and self.method in ("graft", "mesh"):
                 raise UsageError(
-                    f"{name} belongs to the method onnx, not to {self.method}: choose that method, "
-                    f"or leave {name} out."
+                    f"{name} belongs to the method onnx or to one with imported weights, not to "
+                    f"{self.method}: choose that method, or leave {name} out."
                 )
 
     def face_positions(self) -> tuple[int, ...] | None:
@@ -131,6 +177,11 @@ class SwapOptions:
             _one_of("thing to keep", name, KEPT)
         return names
 
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON keeps of them, as it gives it back, and `from_dict` takes."""
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SwapOptions:
         """Options from a saved JSON object. Raises UsageError on an unknown key."""
@@ -142,6 +193,29 @@ class SwapOptions:
                 raise UsageError(f"Unknown option {key!r}: {nearest(key, names)}.")
         return cls(**values)
 
+    @classmethod
+    def value_of(cls, name: str, text: str) -> Any:
+        """The value of an option that is given as a text, several parted by spaces. Raises
+        UsageError on a number that is none; an unknown name is left to `from_dict`."""
+        hint = get_type_hints(cls).get(name, str)
+        if hint == tuple[str, ...]:
+            return tuple(text.split())
+        kind = next(iter(get_args(hint)), hint)
+        if kind is bool:
+            _one_of(name, text, ("true", "false"))
+            return text == "true"
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise UsageError(f"{name} takes a number, not {text!r}.") from error
+
+    @classmethod
+    def words_on(cls, name: str) -> str:
+        """What the docstring says of an option."""
+        pattern = rf"^    (?:\w+, )*{name}(?:, \w+)*: (.+(?:\n        .+)*)"
+        described = re.search(pattern, cls.__doc__ or "", re.MULTILINE)
+        return " ".join(described[1].split()) if described else ""
+
 
 class OptionKeywords(TypedDict, total=False):
     """The fields of SwapOptions as keyword arguments of a function, for type checkers."""
@@ -152,6 +226,8 @@ class OptionKeywords(TypedDict, total=False):
     interface: str | None
     encoder: str | None
     converter: str | None
+    face_model: str | None
+    processors: tuple[str, ...]
     faces: str
     keep: str
     shape: float

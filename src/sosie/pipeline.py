@@ -1,4 +1,4 @@
-"""The whole way from files to files: media -> analysis -> method -> compose -> media."""
+"""The whole way: media -> analysis -> method -> processors -> blending -> media."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class FaceSwapper:
         of_file = isinstance(target, str | os.PathLike)
         pixels = photo.pixels if of_file else photo.pixels.copy()
         swapped = FrameSwapper(self._engine).swap(pixels, claims, faces, watch)
-        reports = [_face_report(one, self._roles[one.claim.person]) for one in swapped]
+        reports = [_face_report(one, self._roles[one.claim.person]) for one in swapped.faces]
         report = SwapReport(
             target=name,
             output="",
@@ -204,6 +204,7 @@ class FaceSwapper:
             notes=(*self._notes, *photo.notes, *absent_notes(people)),
             networks=self._providers(),
             license=self.license,
+            processors=self._engine.processing.reports,
             seconds=watch.report(),
         )
         report = dataclasses.replace(report, fps=1 / max(report.seconds["total"], 1e-9))
@@ -261,7 +262,11 @@ class FaceSwapper:
             report = job.run(pending, str(target), str(output))
         notes = (*self._notes, *report.notes)
         return dataclasses.replace(
-            report, notes=notes, license=self.license, networks=self._providers()
+            report,
+            notes=notes,
+            license=self.license,
+            networks=self._providers(),
+            processors=self._engine.processing.reports,
         )
 
     def _providers(self) -> dict[str, str]:

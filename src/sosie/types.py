@@ -68,6 +68,19 @@ class Face:
 
 
 @dataclass(frozen=True)
+class Spectacles:
+    """A target's spectacles with clear lenses, float32, h x w as the picture that they are laid
+    over, 0..1.
+
+    cover: how much of the face they hide: 1 at rims, less where a lens is a little opaque.
+    lenses: where a face is seen through a clear lens.
+    """
+
+    cover: FloatArray
+    lenses: FloatArray
+
+
+@dataclass(frozen=True)
 class Crop:
     """What a method sees of one face.
 
@@ -79,6 +92,8 @@ class Crop:
     visible: float32, h x w, 0..1: 0 where something lies in front of the face.
     face: the face in frame coordinates.
     source: which of several source photos to use; None leaves the choice to the method.
+    spectacles: the target's, if their lenses are clear. They count as seen in `visible`: the
+        swapped face is made beneath them, and they are laid over it at the end.
     """
 
     pixels: Pixels
@@ -88,6 +103,7 @@ class Crop:
     visible: FloatArray
     face: Face
     source: int | None = None
+    spectacles: Spectacles | None = None
 
 
 @dataclass(frozen=True)
@@ -195,6 +211,16 @@ class SkippedFrame:
 
 
 @dataclass(frozen=True)
+class ProcessorReport:
+    """One processor that ran: as it was asked for, the stage that it acted on (`face` or `frame`),
+    and the license of its weights, or of the processor where it has none."""
+
+    name: str
+    stage: str
+    license: str
+
+
+@dataclass(frozen=True)
 class SwapReport:
     """What a swap did: the JSON report of the command line.
 
@@ -204,6 +230,7 @@ class SwapReport:
     faces: those of a photo. tracks, followed: how many tracks of a video were swapped, and which,
     by number. people: of a swap by identity, one for each reference, in the order given.
     networks: of each network that ran, by name, the provider that ran it.
+    processors: those that acted on the faces and the frames, in order.
     seconds: wall-clock time by stage and in all (`total`). fps: frames over total seconds.
     """
 
@@ -221,6 +248,7 @@ class SwapReport:
     notes: tuple[str, ...] = ()
     networks: dict[str, str] = field(default_factory=dict)
     license: str = ""
+    processors: tuple[ProcessorReport, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     fps: float = 0.0
 

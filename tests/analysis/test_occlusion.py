@@ -250,17 +250,55 @@ def test_a_clear_lens_hides_nothing_and_a_dark_one_does(model_face: ModelFace) -
     assert occlusion.visible(dark, face.landmarks)[within].max() < 0.01
 
 
-@pytest.mark.parametrize("opacity", [0.0, 1.0])
-def test_spectacles_are_not_painted_over(model_face: ModelFace, opacity: float) -> None:
+def test_sunglasses_are_not_painted_over(model_face: ModelFace) -> None:
     """Neither rims nor lenses, nor a gap in a rim, nor the pixels beside it; the cheek is."""
     face = model_face()
-    parts, rim, lens = worn(face, opacity)
+    parts, rim, lens = worn(face, 1.0)
     view = occlusion.paintable(parts, face.landmarks)
     kept = cv2.morphologyEx((rim | lens).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5))) > 0
     assert view[kept].max() < 0.05
     beside = _grown(kept, 1) & ~kept
     assert view[beside].mean() < 0.3
     assert view[in_view(face) & ~_grown(kept, 5)].min() > 0.99
+    assert occlusion.clear_spectacles(parts) is None
+
+
+@pytest.mark.parametrize("seen", [1.0, 0.2])
+def test_clear_spectacles_lie_over_a_face_that_is_painted_beneath(
+    model_face: ModelFace, seen: float
+) -> None:
+    """Their rims do, to the last pixel, and nearly so where one is hardly told from the lens."""
+    face = model_face()
+    parts, rim, lens = worn(face, 0.1)
+    frame = parts.frame * np.float32(seen)
+    parts = replace(parts, frame=frame, lens=parts.lens + (parts.frame - frame))
+    assert occlusion.paintable(parts, face.landmarks)[in_view(face)].min() > 0.9
+    over = occlusion.clear_spectacles(parts)
+    assert over is not None
+    edge = rim & ~_grown(rim | lens, -1)
+    rows, columns = np.indices(VIEW)
+    row, column = np.argwhere(lens).mean(0)
+    edge &= (rows < row) | (np.abs(columns - column) > 6)  # not at the gap
+    assert edge.sum() > 60
+    assert over.cover[edge].min() >= (1 if seen == 1 else 0.8)
+    inside = _grown(lens, -5)
+    assert inside.sum() > 200
+    assert over.cover[inside].max() < 0.05
+    assert over.lenses[inside].min() > 0.95
+    assert over.cover[~_grown(rim | lens, 5)].max() == 0
+    assert over.lenses[~_grown(rim | lens, 2)].max() < 0.01
+
+
+def test_both_lenses_are_as_clear_as_they_are_together() -> None:
+    """A lens that reflects more than the other is no sunglasses for one eye."""
+    apart = cv2.distanceTransform(1 - (np.indices(VIEW)[1] % 80 == 40).astype(np.uint8), 2, 3)
+    lens = (apart < 20) & (np.abs(np.indices(VIEW)[0] - 80) < 15)
+    halves = np.where(np.indices(VIEW)[1] < 80, 0.1, 0.55)
+    parts = parts_of(skin=~lens, lens=lens, lens_opacity=halves)
+    over = occlusion.clear_spectacles(parts)
+    assert over is not None
+    assert over.lenses[80, 40] == pytest.approx(over.lenses[80, 120])
+    assert 0.3 < over.lenses[80, 40] < 1
 
 
 def test_without_spectacles_what_is_seen_may_be_painted(model_face: ModelFace) -> None:

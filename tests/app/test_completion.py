@@ -21,6 +21,7 @@ from sosie.options import BLENDS, COLORS
         ("swap --codec libx26", ["libx264", "libx264rgb", "libx265"]),
         ("swap --provider cp", ["cpu"]),
         ("swap --interface inswapper_1", ["inswapper_128"]),
+        ("swap --processor sh", ["sharpen"]),
         ("swap --faces ", ["largest", "all"]),
         ("eval run -m pas", ["paste"]),
         ("train sim", ["simswap"]),

@@ -126,8 +126,13 @@ def test_verify_exits_with_1(sosie, folder):
         (["split", "SET", "--test", "3"], 2, "between 0 and 1"),
         (["pack", "SET", "--out", "x.rar"], 2, "zip"),
         (["unpack", "PHOTO", "--out", "NONE"], 1, "no zip file"),
-        (["unpack", "NONE", "--out", "EMPTY"], 1, "not a file"),
+        (["unpack", "NONE", "--out", "EMPTY"], 1, "does not exist"),
+        (["unpack", "PIPE", "--out", "NONE"], 1, "is a pipe and not a file"),
         (["verify", "PHOTO"], 1, "no zip file"),
+        (["verify", "NONE"], 1, "does not exist"),
+        (["verify", "PIPE"], 1, "is a pipe and not a file"),
+        (["report", "PIPE", "--out", "NONE"], 1, "no set of faces"),
+        (["report", "PHOTO", "--out", "NONE"], 1, "no set of faces"),
         (["merge", "SET", "--out", "NONE"], 2, "two sets"),
         (["classify", "SET"], 1, "two people"),
         (["classify", "EMPTY"], 1, "holds no folders"),
@@ -136,9 +141,14 @@ def test_verify_exits_with_1(sosie, folder):
 )
 def test_bad_input_is_one_sentence(sosie, folder, tmp_path, astronaut_path, arguments, code, words):
     (tmp_path / "empty").mkdir()
+    if "PIPE" in arguments:
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("there are no pipes")
+        os.mkfifo(tmp_path / "pipe.zip")
     places = {
         "SET": folder, "EMPTY": tmp_path / "empty", "NONE": tmp_path / "none",
-        "PHOTO": astronaut_path, "photos=PHOTO": f"photos={astronaut_path}",
+        "PHOTO": astronaut_path, "PIPE": tmp_path / "pipe.zip",
+        "photos=PHOTO": f"photos={astronaut_path}",
     }  # fmt: skip
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     told = sosie("dataset", *[places.get(argument, argument) for argument in arguments])

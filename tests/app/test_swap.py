@@ -65,6 +65,19 @@ def test_options_reach_the_swap(sosie, hopper_path, small_path, tmp_path):
     assert difference(pixels(tmp_path / "none.png"), pixels(tmp_path / "light.png")).max() > 8
 
 
+def test_processors_act_in_their_order_and_are_told(sosie, hopper_path, small_path, tmp_path):
+    output = tmp_path / "out.png"
+    common = ("swap", "-s", hopper_path, "-t", small_path, "-o", output, "--method", "mesh")
+    result = sosie(*common, "--processor", "sharpen:0.5", "--processor", "sharpen")
+    assert result.code == 0, result.err
+    told = "processed by sharpen:0.5 (license: Apache-2.0), sharpen (license: Apache-2.0)"
+    assert told in result.out
+    refused = sosie(*common, "--overwrite", "--processor", "shapren")
+    assert refused.code == 2
+    assert "Unknown processor 'shapren'" in refused.err
+    assert "did you mean 'sharpen'" in refused.err
+
+
 def test_several_sources_after_one_flag(sosie, hopper_path, small_path, video_path, tmp_path):
     """The portrait itself is the nearer in pose, so that it is the one taken."""
     output = tmp_path / "out.mp4"

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sosie.blending import color_moments
-from sosie.blending.color_transfer import in_range, transfer_light
+from sosie.blending.color_transfer import hold_color, in_range, transfer_light
 
 SIDE, SIZE_PX = 160, 130.0
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def face_weight() -> np.ndarray:
@@ -233,3 +234,30 @@ def test_match_does_not_stretch_a_flat_face_into_noise() -> None:
     matched = color_moments.match_moments(flat, skin(1), WEIGHT)
     # At most twice the contrast, whatever the target's.
     assert moments(matched)[1].max() < 0.009
+
+
+@pytest.mark.parametrize("stain", ["lamp", "shade"])
+def test_color_is_held_to_the_target_and_luma_stays(stain: str) -> None:
+    """A colored lamp and a blue shade on a lit face go; brows, eyes and pores stay as dark."""
+    target, stained = skin(1), skin(2)
+    if stain == "lamp":
+        place = slice(88, 100), slice(38, 50)
+        stained = stained * np.array([1.12, 0.98, 0.8], np.float32)
+    else:
+        place = slice(96, 106), slice(110, 120)
+        shade = np.zeros((SIDE, SIDE), np.float32)
+        cv2.circle(shade, (115, 101), 9, 1, -1)
+        shade = cv2.GaussianBlur(shade, (0, 0), 4)
+        stained = stained + shade[..., None] * np.array([-0.1, 0, 0.12], np.float32)
+    held = hold_color(stained, target, WEIGHT, SIZE_PX)
+    colors = [picture[place].mean((0, 1)) for picture in (target, stained, held)]
+    right, before, after = (color - color @ LUMA for color in colors)
+    least = {"lamp": 0.1, "shade": 0.75}[stain]
+    assert np.abs(after - right).max() < least * np.abs(before - right).max()
+    inside = WEIGHT > 0.9
+    assert np.abs((held - stained) @ LUMA)[inside].max() < 0.004
+
+
+def test_color_of_the_same_face_is_left_alone() -> None:
+    face = skin(1) * side_light(0.6)
+    assert np.abs(hold_color(face, face, WEIGHT, SIZE_PX) - face).max() < 1e-3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import zipfile
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -129,3 +130,15 @@ def test_a_swap_can_be_validated_on_any_number_of_numbered_people(count):
         assert len(validated) == len(names)
     else:
         assert not set(names[learned]) & set(names[validated])
+
+
+def test_a_decoder_s_own_words_reach_nobody(tmp_path, capfd):
+    """libpng prints of a damaged picture, and OpenCV reads what there is of it."""
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    content = bytearray(cv2.imencode(".png", picture)[1].tobytes())
+    content[len(content) // 2] ^= 255
+    (tmp_path / "anna").mkdir()
+    (tmp_path / "anna" / "1.png").write_bytes(content)
+    with suppress(ValueError):
+        read_picture(find_pictures(tmp_path)[0])
+    assert capfd.readouterr().err == ""

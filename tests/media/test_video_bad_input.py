@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from sosie.errors import InputError
+from sosie.media.packet_list import take_inventory
 from sosie.media.video import VideoFrame, open_video
 
 # Bad input.
@@ -222,3 +224,121 @@ def test_frames_that_no_encoder_takes_are_refused_before_the_work(tmp_path: Path
 def test_a_pipe_or_a_device_is_refused_without_opening_it(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "video.mp4")
     refused(tmp_path / "video.mp4", "and not a file")
+
+
+# Whatever comes up while a video is read.
+
+# Each made anew: one that was raised keeps the frames of the videos that it ended.
+FAULTS: list[Callable[[], Exception]] = [
+    lambda: av.error.InvalidDataError(1, "made up"),
+    lambda: av.error.PatchWelcomeError(1, "made up"),
+    lambda: av.error.EOFError(1, "made up"),
+    lambda: ValueError("made up"),
+    lambda: OverflowError("made up"),
+    lambda: ZeroDivisionError("made up"),
+    lambda: UnicodeDecodeError("utf-8", b"x", 0, 1, "made up"),
+    lambda: NotImplementedError("made up"),
+    lambda: KeyError("made up"),
+    lambda: TypeError("made up"),
+    lambda: MemoryError(),
+]
+
+
+class _Faulty:
+    """Passes for a container or a decoder, but for one method or property, which fails."""
+
+    def __init__(self, real: Any, name: str, fault: Callable[[], Exception]) -> None:
+        self._real, self._name, self._fault = real, name, fault
+
+    def __getattr__(self, name: str) -> Any:
+        if name != self._name:
+            return getattr(self._real, name)
+        if name in ("start_time", "streams", "duration"):
+            raise self._fault()
+        return self._fail
+
+    def _fail(self, *_: object, **__: object) -> None:
+        raise self._fault()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault()).__name__)
+@pytest.mark.parametrize("step", ["open", "streams", "start_time", "duration", "demux"])
+def test_any_fault_of_the_container_is_one_sentence(
+    make_clip: Any, monkeypatch: pytest.MonkeyPatch, step: str, fault: Callable[[], Exception]
+) -> None:
+    path = make_clip("video.mkv")
+    really = av.open
+
+    def opening(*arguments: Any, **options: Any) -> Any:
+        if step == "open":
+            raise fault()
+        return _Faulty(really(*arguments, **options), step, fault)
+
+    monkeypatch.setattr(av, "open", opening)
+    refused(path, str(path), read=True)
+    if step != "duration":  # which an inventory counts by itself
+        with pytest.raises(InputError):
+            take_inventory(path)
+
+
+@pytest.mark.parametrize("fault", FAULTS[3:], ids=lambda fault: type(fault()).__name__)
+def test_any_fault_of_a_decoder_is_one_sentence(
+    make_clip: Any, monkeypatch: pytest.MonkeyPatch, fault: Callable[[], Exception]
+) -> None:
+    path = make_clip()
+    monkeypatch.setattr(
+        "sosie.media.video._decoder", lambda stream: _Faulty(stream, "decode", fault)
+    )
+    refused(path, str(path), "cannot be read")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault()).__name__)
+def test_any_fault_of_a_conversion_is_one_sentence(
+    make_clip: Any, monkeypatch: pytest.MonkeyPatch, fault: Callable[[], Exception]
+) -> None:
+    path = make_clip()
+    with open_video(path) as video:
+        frame = next(video.frames())
+        monkeypatch.setattr(video.source.converter, "reformat", _Faulty(None, "x", fault)._fail)
+        with pytest.raises(InputError, match=r"video\.mp4 "):
+            frame.to_rgb()
+
+
+@pytest.mark.parametrize("fault", FAULTS[:4], ids=lambda fault: type(fault()).__name__)
+def test_a_fault_in_seeking(
+    make_clip: Any, monkeypatch: pytest.MonkeyPatch, fault: Callable[[], Exception]
+) -> None:
+    """A video that cannot be sought in is read from its start; what else comes up is told."""
+    path = make_clip(frames=100, size=(64, 48))
+    really = av.open
+    monkeypatch.setattr(av, "open", lambda *a, **o: _Faulty(really(*a, **o), "seek", fault))
+    if isinstance(fault(), av.error.FFmpegError):
+        with open_video(path, 3.0) as video:
+            assert len(list(video.frames())) == 25
+        return
+    with pytest.raises(InputError, match="cannot be read"):
+        open_video(path, 3.0)
+
+
+@pytest.mark.parametrize("fault", FAULTS[3:], ids=lambda fault: type(fault()).__name__)
+def test_a_fault_in_the_sound_is_one_sentence(
+    make_clip: Any,
+    kinds: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[], Exception],
+) -> None:
+    path = make_clip(sounds=(kinds.sound(),))
+
+    def fail(*_: object) -> None:
+        raise fault()
+
+    monkeypatch.setattr("sosie.media.tracks.readable", fail)
+    with open_video(path) as video:
+        frames = list(video.frames())
+        with (
+            pytest.raises(InputError, match="cannot be read"),
+            video.writer(tmp_path / "out.mp4") as writer,
+        ):
+            for frame in frames:
+                writer.write(frame)

@@ -1,4 +1,4 @@
-"""What a method is given of a frame."""
+"""Files of networks that stand in for those of others."""
 
 from __future__ import annotations
 
@@ -7,33 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
-from sosie.geometry.alignment import align_matrix, transform_points, warp
-from sosie.methods.base import Card
-from sosie.types import Crop, Face
-
-
-@pytest.fixture(scope="session")
-def crop_for() -> Callable[..., Crop]:
-    """What a method sees of a face in a frame: as its card asks, or a window of the frame."""
-
-    def make(
-        frame: NDArray[np.generic],
-        face: Face,
-        card: Card | None = None,
-        source: int | None = None,
-    ) -> Crop:
-        if card is None or card.template is None or card.size_px is None:
-            matrix, pixels = np.eye(2, 3), frame
-        else:
-            matrix = align_matrix(face.points5, card.template, card.size_px)
-            pixels = warp(frame, matrix, card.size_px, card.size_px)
-        landmarks = transform_points(face.landmarks, matrix)
-        visible = np.ones(pixels.shape[:2], np.float32)
-        return Crop(pixels, matrix, landmarks, landmarks, visible, face, source)
-
-    return make
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from sosie import methods
 from sosie.errors import UsageError
 from sosie.geometry.alignment import TEMPLATES
 from sosie.methods import TABLE, load_method
@@ -19,6 +21,13 @@ from sosie.types import Crop, Face, SwappedCrop
 
 TRAINED = ("simswap", "faceshifter", "ghost")
 """Whose networks users train: here they are tiny, and know nothing."""
+IMPORTED = {
+    "hififace": "hififace_maum_generator",
+    "blendswap": "blendswap",
+    "infoswap": "infoswap_512",
+    "inswapper": "inswapper_reswapper_128",
+}
+"""Whose weights users import, and what of them is tried; here they know a mean color alone."""
 LIT = ("graft",)
 """Whose faces are given the target's light before they are composed."""
 FEATURED = ("mesh", "graft")
@@ -38,6 +47,9 @@ def options(request: pytest.FixtureRequest) -> SwapOptions:
     if request.param in TRAINED:
         weights = request.getfixturevalue("untrained")(request.param)
         return SwapOptions(method=request.param, weights=str(weights))
+    if request.param in IMPORTED:
+        files = request.getfixturevalue("imported")(IMPORTED[request.param])
+        return SwapOptions.from_dict({"method": request.param, **files})
     return SwapOptions(method=request.param)
 
 
@@ -160,7 +172,7 @@ def test_the_face_of_the_source_is_what_comes_out(
         crop = crop_for(target, face, swapper.card)
         return swapper.swap(swapper.prepare([source_of(photo, face)]), [crop])[0]
 
-    if swapper.card.name in TRAINED:
+    if swapper.card.name in (*TRAINED, *IMPORTED):
         one, two, target = (paint(face, color) for color in COLORS)
         first, second, again = (swapped(target, photo) for photo in (one, two, one))
         assert (first.mask > 0.99).mean() > 0.15
@@ -263,6 +275,20 @@ def test_the_choice_of_a_source_is_one_of_them_and_is_kept_to(
         for number in range(len(sources))
     ]
     assert not same(others[0], others[1])
+
+
+def test_every_folder_is_a_name() -> None:
+    folders = Path(methods.__file__).parent.glob("*/__init__.py")
+    assert {folder.parent.name for folder in folders} <= set(TABLE)
+
+
+@pytest.mark.parametrize("name", [*TRAINED, *IMPORTED])
+def test_a_method_without_its_weights_says_how_to_get_them(name: str) -> None:
+    how = rf"{name} has no weights of its own.*--weights"
+    if name != "infoswap":
+        how = rf"has no weights.*`sosie weights import {name} FILE`.*--weights"
+    with pytest.raises(UsageError, match=how):
+        load_method(name)(SwapOptions(method=name))
 
 
 def test_an_unknown_method_names_the_nearest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from sosie import UsageError, swap_image
 from sosie.errors import UnavailableError
-from sosie.methods import load_method
+from sosie.methods import load_method, method_names
 
 MODULE = """
 import numpy as np
@@ -30,15 +31,9 @@ class White:
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "white_method.py").write_text(MODULE)
-    facts = tmp_path / "white_method-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: white-method\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text(
-        "[sosie.methods]\nwhite = white_method:White\nlost = white_method:Absent\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
+def package(other_package: Callable[[str, str], None]) -> None:
+    """Two files: a method is added by no more."""
+    other_package(MODULE, "[sosie.methods]\nwhite = brought:White\nlost = brought:Absent\n")
 
 
 @pytest.mark.usefixtures("package")
@@ -56,7 +51,8 @@ def test_a_method_of_another_package_swaps(hopper_path: Path, astronaut_path: Pa
 def test_an_unknown_name_is_told_what_the_packages_have() -> None:
     with pytest.raises(UsageError, match=r"did you mean 'white'"):
         load_method("whit")
-    with pytest.raises(UnavailableError, match="white-method"):
+    assert "white" in method_names()
+    with pytest.raises(UnavailableError, match="of the package brought, cannot be loaded"):
         load_method("lost")
 
 

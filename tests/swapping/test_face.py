@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from sosie.analysis import occlusion
 from sosie.analysis.analyzer import create_analyzer
-from sosie.analysis.parser import SIDE_PX, FaceParts
+from sosie.analysis.parser import SIDE_PX, FaceParts, square_matrix
 from sosie.blending.composer import compose
 from sosie.blending.paste import paste
 from sosie.geometry import mesh
-from sosie.geometry.alignment import fill_polygon, transform_points
+from sosie.geometry.alignment import fill_polygon, scale_of, transform_points
+from sosie.geometry.head_pose import region_of
+from sosie.geometry.morphable_model import silhouette
 from sosie.methods.base import Card, Source
 from sosie.options import SwapOptions
 from sosie.swapping.face import LARGE_FACE_PX, Engine, FaceMemory, close_up, source_of
@@ -106,22 +108,113 @@ def test_what_hides_a_source_is_told_in_its_photos_pixels(
     assert visible[:, :100].min() == 1
 
 
-def test_a_targets_spectacles_stay_and_are_no_hole_in_a_source(
-    white: list[White], model_face: ModelFace
-) -> None:
-    """Through a clear lens the person put in is seen; a target keeps its lens whole."""
+def test_a_lens_is_no_hole_in_a_source(white: list[White], model_face: ModelFace) -> None:
+    """Through a clear lens the person put in is seen."""
     face = model_face()
-    photo = np.zeros((256, 256, 3), np.uint8)
-    glass = Told(told(right="lens"))
-    assert source_of(photo, face, glass).visible[cheeks(face)].tolist() == [1, 1]
-    Engine([[]], SwapOptions(), glass).patch(GRAY, face, FaceMemory(), Stopwatch(), seen=False)
-    assert white[0].crops[0].visible[cheeks(white[0].crops[0])].tolist() == [1, 0]
+    source = source_of(np.zeros((256, 256, 3), np.uint8), face, Told(told(right="lens")))
+    assert source.visible[cheeks(face)].tolist() == [1, 1]
+
+
+class Worn:
+    """A face with round spectacles in a picture, and a swap of it by a method that makes all of one
+    gray.
+
+    skin, glass: gray of the face, and of what is seen through the lenses, 0..255, with noise.
+    """
+
+    def __init__(self, face: Face, opacity: float, skin: int = 120, glass: int = 120) -> None:
+        self.face = face
+        rows, columns = np.indices((SIDE_PX, SIDE_PX))
+        matrix = square_matrix(region_of(face.landmarks))
+        eyes = [transform_points(face.landmarks[list(e)], matrix)[:, :2].mean(0) for e in EYES]
+        apart = np.min([np.hypot(columns - x, rows - y - 6) for x, y in eyes], axis=0)
+        planes = {"lens": apart <= 16, "frame": (apart > 16) & (apart < 19)}
+        planes["skin"] = apart >= 19
+        names = [field.name for field in fields(FaceParts)]
+        shares = [planes.get(name, np.zeros_like(apart)).astype(np.float32) for name in names[:-1]]
+        self.parts = FaceParts(*shares, np.full(apart.shape, opacity, np.float32))
+        rows, columns = np.indices((256, 256))
+        eyes = [face.landmarks[list(eye), :2].mean(0) for eye in EYES]
+        unit = 1 / scale_of(matrix)
+        apart = np.min([np.hypot(columns - x, rows - y - 6 * unit) for x, y in eyes], axis=0) / unit
+        self.rim, self.lens, self.beside = (apart > 16) & (apart < 19), apart < 11, apart > 24
+        self.beside &= cv2.erode(silhouette(face.landmarks, 256, 256), np.ones((25, 25))) > 0
+        noise = np.random.default_rng(3).integers(-3, 4, (256, 256, 1))
+        gray = np.where(apart < 17.5, glass, skin)
+        self.picture = (np.where(self.rim, 30, gray)[..., None] + noise).repeat(3, 2)
+        self.picture = self.picture.astype(np.uint8)
+
+    def swapped(self, monkeypatch: pytest.MonkeyPatch, gray: float) -> NDArray[np.uint8]:
+        white_swap = White.swap
+
+        def even(self: White, prepared: Any, crops: Sequence[Crop]) -> list[SwappedCrop]:
+            made = white_swap(self, prepared, crops)
+            return [replace(one, pixels=one.pixels * np.float32(gray / 255)) for one in made]
+
+        monkeypatch.setattr(White, "swap", even)
+        engine = Engine([[]], SwapOptions(blend="alpha", color="none"), Told(self.parts))
+        frame = self.picture.copy()
+        paste(frame, engine.swap_face(frame, self.face, FaceMemory(), Stopwatch(), seen=False))
+        return frame
+
+
+EYES = (mesh.RIGHT_EYE, mesh.LEFT_EYE)
+
+
+def test_under_a_clear_lens_are_the_swapped_eyes_and_over_them_the_targets_rims(
+    white: list[White], model_face: ModelFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worn = Worn(model_face(), 0.08)
+    frame = worn.swapped(monkeypatch, 60)
+    np.testing.assert_array_equal(frame[worn.rim], worn.picture[worn.rim])
+    assert np.abs(frame[worn.lens].astype(int) - 60).max() <= 1
+    assert np.abs(frame[worn.beside].astype(int) - 60).max() <= 1
+
+
+def test_sunglasses_stay_whole(
+    white: list[White], model_face: ModelFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worn = Worn(model_face(), 0.9, glass=20)
+    frame = worn.swapped(monkeypatch, 60)
+    kept = worn.rim | worn.lens
+    np.testing.assert_array_equal(frame[kept], worn.picture[kept])
+    assert np.abs(frame[worn.beside].astype(int) - 60).max() <= 1
+
+
+def test_a_lens_tints_the_swapped_eyes_as_it_tints_the_targets(
+    white: list[White], model_face: ModelFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the open eyes: they are the target's own, and have come through the lens."""
+    face = model_face()
+    worn = Worn(face, 0.2, glass=60)
+    frame = worn.swapped(monkeypatch, 150)
+    eyes = np.maximum(*(fill_polygon(face.landmarks[list(e), :2], 256, 256) for e in EYES))
+    lids = worn.lens & (cv2.dilate(eyes, np.ones((11, 11))) == 0)
+    assert lids.sum() > 200
+    assert np.abs(frame[lids].astype(int) - 60).max() <= 4
+    assert np.abs(frame[worn.beside].astype(int) - 150).max() <= 1
+
+
+def test_what_a_lens_reflects_stays(
+    white: list[White], model_face: ModelFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worn = Worn(model_face(), 0.08)
+    x, y = np.round(worn.face.landmarks[145, :2]).astype(int)
+    glare = (slice(y + 8, y + 14), slice(x - 5, x + 6))
+    assert worn.lens[glare].all()
+    worn.picture[glare] = 230
+    frame = worn.swapped(monkeypatch, 60)
+    added = frame[glare].astype(int)[2:-2, 2:-2] - 60
+    assert np.abs(added - (230 - 120)).max() < 12
+    far = worn.lens.copy()
+    far[y : y + 22, x - 14 : x + 15] = False
+    assert np.abs(frame[far].astype(int) - 60).max() <= 1
 
 
 def test_what_hides_the_target_stays(white: list[White], model_face: ModelFace) -> None:
     face = model_face()
     engine = Engine([[]], SwapOptions(blend="alpha", color="none"), Told(told(right="thing")))
-    patch = engine.patch(GRAY, face, FaceMemory(), Stopwatch(), seen=False)
+    patch = engine.swap_face(GRAY, face, FaceMemory(), Stopwatch(), seen=False)
     frame = GRAY.copy()
     height, width = patch.mask.shape
     frame[patch.y : patch.y + height, patch.x : patch.x + width] = patch.pixels
@@ -137,7 +230,7 @@ def test_a_video_is_looked_at_in_every_other_frame_and_averaged(
     memory = FaceMemory()
     shares = []
     for _ in range(9):
-        engine.patch(GRAY, face, memory, Stopwatch(), seen=False)
+        engine.swap_face(GRAY, face, memory, Stopwatch(), seen=False)
         shares.append(float(memory.visible[96, 60]))
     assert analyzer.looks == 5
     assert shares[:2] == [1, 1]
@@ -161,7 +254,7 @@ def test_a_method_is_drafted_as_often_as_its_card_says(
     monkeypatch.setattr(Told, "landmarks", lambda *_: read, raising=False)
     monkeypatch.setattr("sosie.swapping.refinement._LOST", 1e9)
     engine = Engine([[]], SwapOptions(), Told(told()))
-    engine.patch(GRAY, model_face(), FaceMemory(), Stopwatch())
+    engine.swap_face(GRAY, model_face(), FaceMemory(), Stopwatch())
     assert len(white[0].crops) == drafts + 1
 
 
@@ -172,7 +265,7 @@ def test_a_large_face_is_swapped_in_a_reduced_copy(
     analyzer = create_analyzer(1)
     (face,), (source,) = analyzer.analyze(astronaut), analyzer.analyze(hopper)
     engine = Engine([[source_of(hopper, source, analyzer)]], SwapOptions(), analyzer)
-    whole = engine.patch(astronaut, face, FaceMemory(), Stopwatch())
+    whole = engine.swap_face(astronaut, face, FaceMemory(), Stopwatch())
     monkeypatch.setattr("sosie.swapping.face.LARGE_FACE_PX", 80)
     shown = []
 
@@ -181,7 +274,7 @@ def test_a_large_face_is_swapped_in_a_reduced_copy(
         return compose(pixels, *rest)
 
     monkeypatch.setattr("sosie.swapping.face.compose", seen)
-    patch = engine.patch(astronaut, face, FaceMemory(), Stopwatch())
+    patch = engine.swap_face(astronaut, face, FaceMemory(), Stopwatch())
     assert max(max(shape) for shape in shown) < 4.5 * 80
     before = astronaut.astype(float)
     direct, reduced = astronaut.copy(), astronaut.copy()
@@ -252,6 +345,6 @@ def test_a_gray_target_gets_a_gray_face(
         target = GRAY.copy()
         if colored:
             target[..., 2] = np.arange(256, dtype=np.uint8)
-        patch = engine.patch(target, face, FaceMemory(), Stopwatch(), seen=False)
+        patch = engine.swap_face(target, face, FaceMemory(), Stopwatch(), seen=False)
         inside = patch.pixels[patch.mask].astype(int)
         assert (np.ptp(inside, axis=1).max() > 20) == colored

@@ -317,7 +317,11 @@ def _modern(face: Any, dice: Dice) -> Made:
     )
     exif = {"exif": b"Exif\0\0" + _exif(dice)} if dice.random() < 0.3 else {}
     lossless = {"lossless": dice.random() < 0.3} if kind == "WEBP" else {"speed": 10}
-    (small if moving else face).save(made, kind, **moving, **exif, **lossless)
+    try:
+        (small if moving else face).save(made, kind, **moving, **exif, **lossless)
+    except TypeError:  # an orientation that Pillow itself cannot write
+        made.seek(0)
+        (small if moving else face).save(made, kind, **moving, **lossless)
     content = bytearray(made.getvalue())
     words = (
         (b"VP8X", b"ANMF", b"ANIM", b"VP8 ", b"VP8L", b"EXIF")

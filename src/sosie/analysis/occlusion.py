@@ -1,6 +1,6 @@
 """What of a face is visible, and what of it may be painted over, from what the parser tells.
 
-The two differ in glass: through a clear lens a face is seen, and yet the lens is in front of it.
+The two differ in spectacles: a rim hides the face, and yet the face goes on beneath it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sosie.analysis.parser import MARGIN, SIDE_PX, FaceParts, square_matrix
 from sosie.geometry.alignment import invert, transform_points
 from sosie.geometry.head_pose import region_of
 from sosie.geometry.morphable_model import silhouette
-from sosie.types import FloatArray
+from sosie.types import FloatArray, Spectacles
 
 _FACE_PX = SIDE_PX / MARGIN
 """A face's size in a view; the lengths below are in pixels of it."""
@@ -34,6 +34,15 @@ _HIDDEN, _VISIBLE = 0.4, 0.8
 # From this share on a pixel shows spectacles; theirs is widened by this much of the face, since
 # a rim has an edge and a shadow, and gaps of up to this much of it are closed.
 _SPECTACLES, _WIDER, _GAP = 0.35, 0.012, 0.05
+# This much of the face at a lens's edge counts as its rim, which may be too thin to be seen; from
+# the first to the second share of lens a pixel is inside.
+_INNER, _INSIDE = 0.012, (0.35, 0.65)
+# What is rim by this share is all rim, so that no pixel of one changes.
+_ALL = 0.95
+# Lenses of a mean opacity up to the first are clear, from the second opaque. Among validation
+# people clear ones have up to 0.31, tinted ones through which eyes are seen 0.31 to 0.4, sunglasses
+# from 0.46.
+_CLEAR, _OPAQUE = 0.3, 0.4
 
 
 def all_visible() -> FloatArray:
@@ -55,10 +64,46 @@ def visible(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
 
 def paintable(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
     """The share of a target's face that may be painted over, as `visible`: what is in front of it
-    stays, its spectacles with their lenses and the rims' edges."""
-    spectacles = (parts.frame + parts.lens > _SPECTACLES).astype(np.uint8)
-    closed = cv2.morphologyEx(spectacles, cv2.MORPH_CLOSE, _disc(_GAP / 2))
-    return _judged(parts.skin, landmarks) * (1 - _widened(closed > 0))
+    stays, sunglasses with their edges too. Beneath spectacles with clear lenses it may be painted
+    all over, since they are laid over it afterwards: see `clear_spectacles`."""
+    worn = _worn(parts)
+    if _clearness(parts) > 0:
+        beneath = parts.skin + worn * (parts.frame + parts.lens)
+        return _judged(np.asarray(beneath, np.float32), landmarks)
+    return _judged(parts.skin, landmarks) * (1 - worn)
+
+
+def clear_spectacles(parts: FaceParts) -> Spectacles | None:
+    """A target's spectacles as views, 0 beyond them; None where it wears none with clear lenses.
+
+    Rims cover the face, with their edges and what was not seen of a rim at a lens's edge. How clear
+    lenses are is told of both together: one eye must not be another person's than its neighbor.
+    """
+    worn, clear = _worn(parts), _clearness(parts)
+    if clear == 0 or not worn.any():
+        return None
+    lens = cv2.morphologyEx(parts.lens, cv2.MORPH_CLOSE, _disc(_GAP / 2))
+    inside = np.clip(
+        (cv2.erode(lens, _disc(_INNER)) - _INSIDE[0]) / (_INSIDE[1] - _INSIDE[0]), 0, 1
+    )
+    lenses = np.asarray(cv2.GaussianBlur(inside, (0, 0), _SOFT_PX) * clear, np.float32)
+    cover = np.minimum(worn * (1 - lenses) / _ALL, 1)
+    return Spectacles(np.asarray(cover, np.float32), lenses)
+
+
+def _worn(parts: FaceParts) -> FloatArray:
+    """Where spectacles are, lenses and gaps in their rims included: float32, 0..1."""
+    told = (parts.frame + parts.lens > _SPECTACLES).astype(np.uint8)
+    return _widened(cv2.morphologyEx(told, cv2.MORPH_CLOSE, _disc(_GAP / 2)) > 0)
+
+
+def _clearness(parts: FaceParts) -> float:
+    """How far the lenses of a pair count as clear, 0..1; 0 where there are none."""
+    area = float(parts.lens.sum())
+    if area < 1:
+        return 0.0
+    opacity = float((parts.lens * parts.lens_opacity).sum()) / area
+    return float(np.clip((_OPAQUE - opacity) / (_OPAQUE - _CLEAR), 0, 1))
 
 
 def _widened(spectacles: NDArray[np.bool_]) -> FloatArray:
@@ -88,16 +133,18 @@ def averaged(before: FaceParts | None, parts: FaceParts, frames: int) -> FacePar
     return parts if before is None else before.towards(parts, 1 / min(max(frames, 1), _AVERAGED))
 
 
-def place_view(view: FloatArray, landmarks: FloatArray, width: int, height: int) -> FloatArray:
+def place_view(
+    view: FloatArray, landmarks: FloatArray, width: int, height: int, beyond: float = 1
+) -> FloatArray:
     """A view laid over the face with these landmarks (478 x 3, in pixels of a picture): float32,
-    height x width as the picture; 1 outside the view."""
+    height x width as the picture; `beyond` outside the view."""
     back = cv2.warpAffine(
         view,
         invert(square_matrix(region_of(landmarks))),
         (width, height),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(1.0,),
+        borderValue=(beyond,),
     )
     return np.asarray(back, np.float32)
 

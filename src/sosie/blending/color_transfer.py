@@ -31,8 +31,8 @@ _FEATURE = 0.5
 _COLOR_ROOM, _COLOR_SIGMA, _LEAST_COLOR = 1.15, 0.2, 0.3
 # Added to both sides of a ratio of variances.
 _SLIGHT = 1e-6
-# Shares of red, green and blue in luma (Rec. 601).
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Shares of red, green and blue in luma (Rec. 601)."""
 
 
 def transfer_light(
@@ -45,6 +45,47 @@ def transfer_light(
     change of light. Places where the two differ by a feature (a brow, a spectacle frame) count
     little. Returns new pixels, 0..1.
     """
+    both, trust, scale_px = _small(swapped, target, weight, size_px)
+    ratio = np.log((both[..., 3:] + _FLOOR) / (both[..., :3] + _FLOOR)).mean(2)
+    usual = float(np.median(ratio[trust > 0.5])) if (trust > 0.5).any() else 0.0
+    trust = trust / (1 + ((ratio - usual) / _FEATURE) ** 2)
+    # A plane can leave the range at the edge, where it reaches past what it was fitted to.
+    light = np.clip(_local_light(both, trust, max(1.0, _LIGHT_SIGMA * scale_px)), 0, 1)
+    excess = _excess(both - light, trust, max(1.0, _COLOR_SIGMA * scale_px))
+    full = (target.shape[1], target.shape[0])
+    ours, theirs, excess = (
+        np.asarray(cv2.resize(a, full, interpolation=cv2.INTER_LINEAR), np.float32)
+        for a in (light[..., :3], light[..., 3:], excess)
+    )
+    return in_range(_relit(swapped - excess, ours, theirs))
+
+
+def hold_color(
+    swapped: FloatArray, target: FloatArray, weight: FloatArray, size_px: float
+) -> FloatArray:
+    """Give `swapped` the target's color where it varies slowly, and hold the color of its detail
+    to about as much as the target's has. Luma stays as it is.
+
+    Arguments as for `transfer_light`, of a face that is lit already. A blue shade at an eye or a
+    pale band on a forehead is no part of who somebody is. Returns new pixels, 0..1.
+    """
+    both, trust, scale_px = _small(swapped, target, weight, size_px)
+    light = _local_light(both, trust, max(1.0, _LIGHT_SIGMA * scale_px))
+    apart = light[..., :3] - light[..., 3:]
+    excess = _excess(both - light, trust, max(1.0, _COLOR_SIGMA * scale_px))
+    excess += apart - (apart @ LUMA)[..., None]
+    # Where hardly a pixel speaks for the target's color, nothing is known of it.
+    excess *= np.minimum(2 * trust, 1)[..., None]
+    full = (target.shape[1], target.shape[0])
+    wide = np.asarray(cv2.resize(excess, full, interpolation=cv2.INTER_LINEAR), np.float32)
+    return in_range(swapped - wide)
+
+
+def _small(
+    swapped: FloatArray, target: FloatArray, weight: FloatArray, size_px: float
+) -> tuple[FloatArray, FloatArray, float]:
+    """Both pictures at the size at which light is worked out, h x w x 6, their weight, h x w, and
+    the face's size in them."""
     shrink = min(1.0, _LIGHT_PX / max(size_px, 1.0))
     size = (max(2, round(target.shape[1] * shrink)), max(2, round(target.shape[0] * shrink)))
     ours, theirs, trust = (
@@ -52,18 +93,7 @@ def transfer_light(
         for a in (swapped * weight[..., None], target * weight[..., None], weight)
     )
     both = np.dstack([ours, theirs]) / np.maximum(trust, 1e-3)[..., None]
-    ratio = np.log((both[..., 3:] + _FLOOR) / (both[..., :3] + _FLOOR)).mean(2)
-    usual = float(np.median(ratio[trust > 0.5])) if (trust > 0.5).any() else 0.0
-    trust = trust / (1 + ((ratio - usual) / _FEATURE) ** 2)
-    # A plane can leave the range at the edge, where it reaches past what it was fitted to.
-    light = np.clip(_local_light(both, trust, max(1.0, _LIGHT_SIGMA * size_px * shrink)), 0, 1)
-    excess = _excess(both - light, trust, max(1.0, _COLOR_SIGMA * size_px * shrink))
-    full = (target.shape[1], target.shape[0])
-    ours, theirs, excess = (
-        np.asarray(cv2.resize(a, full, interpolation=cv2.INTER_LINEAR), np.float32)
-        for a in (light[..., :3], light[..., 3:], excess)
-    )
-    return in_range(_relit(swapped - excess, ours, theirs))
+    return np.asarray(both, np.float32), np.asarray(trust, np.float32), size_px * shrink
 
 
 def _excess(band: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
@@ -73,7 +103,7 @@ def _excess(band: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray
     is, and holding it too cost 0.007 of similarity for an eighth less of wrong light. Returns
     h x w x 3, without luma.
     """
-    color = [part - (part @ _LUMA)[..., None] for part in (band[..., :3], band[..., 3:])]
+    color = [part - (part @ LUMA)[..., None] for part in (band[..., :3], band[..., 3:])]
     power = np.dstack([(part * part).sum(2) * weight for part in color])
     ours, theirs = np.moveaxis(cv2.GaussianBlur(power, (0, 0), sigma_px), 2, 0)
     kept = np.clip(_COLOR_ROOM * np.sqrt((theirs + _SLIGHT) / (ours + _SLIGHT)), _LEAST_COLOR, 1)
@@ -86,8 +116,8 @@ def _relit(swapped: FloatArray, ours: FloatArray, theirs: FloatArray) -> FloatAr
     Luma and color go apart, and all channels have one gain. A gain a channel would turn a lamp
     that is more colored than the target's into stains, the more the darker the source is.
     """
-    before, after = ours @ _LUMA + _FLOOR, theirs @ _LUMA + _FLOOR
-    luma = swapped @ _LUMA + _FLOOR
+    before, after = ours @ LUMA + _FLOOR, theirs @ LUMA + _FLOOR
+    luma = swapped @ LUMA + _FLOOR
     ratio = after / before
     gain = np.clip(ratio**_CONTRAST, *_CONTRAST_RANGE)
     detail = luma - before
@@ -107,10 +137,16 @@ def _shaded(light: FloatArray, detail: FloatArray, luma: FloatArray) -> FloatArr
 
 def in_range(pixels: FloatArray) -> FloatArray:
     """RGB of any range, h x w x 3, in 0..1: what leaves it loses color, not one channel's share."""
-    luma = np.clip(pixels @ _LUMA, 0, 1)[..., None]
-    color = pixels - luma
+    outside = np.asarray(cv2.inRange(pixels, np.zeros(3), np.ones(3))) == 0
+    if not outside.any():
+        return pixels
+    beyond = pixels[outside]
+    luma = np.clip(beyond @ LUMA, 0, 1)[:, None]
+    color = beyond - luma
     room = np.where(color > 0, 1 - luma, luma) / np.maximum(np.abs(color), 1e-6)
-    return np.asarray(luma + color * np.minimum(room.min(2, keepdims=True), 1), np.float32)
+    held: FloatArray = pixels.copy()
+    held[outside] = luma + color * np.minimum(room.min(1, keepdims=True), 1)
+    return held
 
 
 def _local_light(picture: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:

@@ -1,5 +1,5 @@
-"""From a swapped crop to a patch of the frame: mask, color, restore, blend, tint, in this
-order."""
+"""From a swapped crop to a patch of the frame: mask, color, lenses, restore, blend, tint, rims,
+in this order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sosie.blending import blend, color_moments, paste
+from sosie.blending import blend, color_moments, glass, paste
 from sosie.blending.color_transfer import transfer_light
 from sosie.blending.mask import face_mask, face_size_px
 from sosie.blending.tint import Tint
@@ -38,7 +38,12 @@ def compose(
     """
     mask = face_mask(crop, swapped, options.feather)
     top = np.float32(255 if frame.dtype == np.uint8 else 65535)
-    lit = _lit(crop, swapped, mask, crop.pixels.astype(np.float32) / top, options.color)
+    there = crop.pixels.astype(np.float32) / top
+    worn = crop.spectacles
+    bare = mask if worn is None else mask * (1 - worn.cover)
+    lit = _lit(crop, swapped, bare, there, options.color)
+    if worn is not None:
+        lit = glass.seen_through(lit, there, bare, crop, worn)
     box = paste.window(crop, frame.shape)
     x0, y0, x1, y1 = box
     target = frame[y0:y1, x0:x1].astype(np.float32) / top
@@ -53,6 +58,10 @@ def compose(
         joined = blend.alpha(ours, target, mask)
     if tint is not None:
         joined = tint.applied(joined)
+    if worn is not None:
+        share = 1 - paste.to_window(crop, box, worn.cover)
+        joined = blend.alpha(joined, target, share)
+        mask = mask * share
     return paste.as_patch(frame, box, joined, mask)
 
 

@@ -17,6 +17,7 @@ from sosie.datasets import dataset_packages
 from sosie.datasets.markers import SETTINGS, is_packed_set, is_set
 from sosie.datasets.split import identity_of
 from sosie.errors import InputError
+from sosie.media.chatter import silent_stderr
 from sosie.types import FloatArray
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -86,7 +87,8 @@ def read_picture(picture: Picture, opened: zipfile.ZipFile | None = None) -> NDA
             encoded = foreign.read_member(archive, picture.name)
     if not encoded:
         raise ValueError("empty")
-    pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    with silent_stderr():
+        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise ValueError("not a picture")
     return np.ascontiguousarray(pixels[:, :, ::-1], np.uint8)

@@ -26,6 +26,7 @@ from sosie import foreign
 from sosie.datasets.markers import FOLDERS, MANIFEST, PACK_FORMAT, SETTINGS, TABLE, VERSION, checked
 from sosie.datasets.store import MISSING, FaceStore, id_of
 from sosie.errors import InputError, OutputError, UsageError
+from sosie.files import require_file
 from sosie.output import atomic_output, check_folder, check_output, full_disk
 
 _CHUNK, _LEAST = 1 << 20, 1_000_000
@@ -204,8 +205,7 @@ def open_pack(source: Path) -> Iterator[list[Shard]]:
 
     Raises InputError where it is no pack, incomplete, or has names that lead out of a set.
     """
-    if not source.is_file():
-        raise InputError(f"{source} is not a file; give the zip of a set.")
+    require_file(source, "zip of a set")
     shards: list[Shard] = []
     try:
         shards.extend((foreign.open_zip(path), []) for path in shards_of(source))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -50,16 +49,11 @@ def swap_options(changes: Mapping[str, str], threads: int | None = None) -> Swap
 
     Raises UsageError on an unknown option, one that a run does not leave open, or a bad value.
     """
-    defaults = dataclasses.asdict(SwapOptions())
     values: dict[str, Any] = {"threads": threads}
     for key, text in changes.items():
         if key in _FIXED:
             raise UsageError(f"The option {key} cannot be set for a run over photos; leave it out.")
-        known = defaults.get(key, "")
-        try:
-            values[key] = type(known)(text)
-        except ValueError as error:
-            raise UsageError(f"{key} takes a number, not {text!r}.") from error
+        values[key] = SwapOptions.value_of(key, text)
     return SwapOptions.from_dict(values)
 
 
@@ -99,6 +93,5 @@ def record(
 
 def made_by_us(options: SwapOptions) -> dict[str, Any]:
     """The part `swap` of a record, for a method of Sosie's."""
-    chosen = dataclasses.asdict(options)
-    kept = {key: value for key, value in chosen.items() if key not in _FIXED}
+    kept = {key: value for key, value in options.to_dict().items() if key not in _FIXED}
     return {"options": kept, "code": code_digest(measuring=False), "weights": weight_digests()}

@@ -84,7 +84,7 @@ class SwapMaker:
         report = result.report
         done = report.seconds
         stages = {f"{stage}_ms": 1000 * value for stage, value in done.items() if stage != "total"}
-        swapping = sum(done.get(stage, 0.0) for stage in ("aim", "swap", "compose"))
+        swapping = sum(done.get(stage, 0.0) for stage in ("aim", "swap", "process", "compose"))
         cost = {
             "source_ms": 1000 * (ready - start),
             **stages,

@@ -55,6 +55,8 @@ _INDEX_BYTES = 128
 _BROADCAST, _LONGEST_DELAY_S = ("mpegts", "mpeg"), 60
 _OF_THE_SYSTEM = (*FULL, errno.EFBIG, errno.EIO)
 _LIMITED_RANGE, _FULL_RANGE = 1, 2
+# Of larger frames (4K with 8 bits is just below) an encoder holds fewer at once.
+_LARGE_FRAME_BYTES = 14_000_000
 
 
 class VideoWriter:
@@ -319,6 +321,8 @@ class VideoWriter:
 
     def _encoder_options(self, encoder: Encoder, crf: int, preset: str) -> dict[str, str]:
         options = encoder.options(crf, preset)
+        if sum(plane.buffer_size for plane in self._video.first.planes) > _LARGE_FRAME_BYTES:
+            options |= encoder.fewer
         metadata = HdrMetadata.of(self._video.first)
         if metadata.dynamic:
             self._notes.append(

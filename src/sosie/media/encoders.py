@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -39,6 +39,7 @@ class Encoder:
     scale. even: whether it takes even sizes only where chroma is subsampled. alpha: whether what
     it writes carries transparency. aspect: whether it carries the sample aspect. fixed: whether
     crf and preset mean nothing to it. finest_clock: the most ticks a second that it counts in.
+    fewer: options by which it holds fewer frames at once, and packs them a little less well.
     """
 
     name: str
@@ -49,10 +50,16 @@ class Encoder:
     aspect: bool = True
     fixed: bool = False
     finest_clock: int | None = None
+    fewer: dict[str, str] = field(default_factory=dict)
 
 
 def _x264(crf: int, preset: str) -> dict[str, str]:
-    return {"crf": str(crf), "preset": preset}
+    # Else x264 weighs the parts of a picture in ways that differ from processor to processor, and
+    # its way for AVX-512 reads memory that was never set, so that no two runs are the same.
+    return {"crf": str(crf), "preset": preset, "x264-params": "cpu-independent=1"}
+
+
+_X264_FEWER = {"rc-lookahead": "2", "bf": "2", "b-pyramid": "none"}
 
 
 def _x265(crf: int, preset: str) -> dict[str, str]:
@@ -100,8 +107,8 @@ def _nvenc(crf: int, preset: str) -> dict[str, str]:
 ENCODERS = {
     encoder.name: encoder
     for encoder in (
-        Encoder("libx264", _x264, 51),
-        Encoder("libx264rgb", _x264, 51, even=False),
+        Encoder("libx264", _x264, 51, fewer=_X264_FEWER),
+        Encoder("libx264rgb", _x264, 51, even=False, fewer=_X264_FEWER),
         Encoder("libx265", _x265, 51),
         Encoder("libvpx-vp9", _vpx, 63, even=False, alpha=True, aspect=False),
         Encoder("libvpx", _vp8, 63, even=False, alpha=True, aspect=False),
@@ -146,7 +153,7 @@ def choose_encoder(path: Path, codec: str | None, crf: int, preset: str) -> Enco
     if not is_available(name):
         raise UnavailableError(
             f"The codec {name} is not in the installed FFmpeg (package av {av.__version__}); "
-            f"choose one of {', '.join(filter(is_available, ENCODERS))}."
+            f"choose one of {', '.join(available_encoders())}."
         )
     return encoder
 
@@ -157,6 +164,11 @@ def is_available(name: str) -> bool:
         return bool(Codec(name, "w").is_encoder)
     except UnknownCodecError:
         return False
+
+
+def available_encoders() -> list[str]:
+    """Names of the encoders that the installed FFmpeg has."""
+    return [name for name in ENCODERS if is_available(name)]
 
 
 def encoding_format(

@@ -10,9 +10,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from av.error import FFmpegError
-
-from sosie.errors import InputError
 from sosie.files import StrPath
 from sosie.media.probe import codec_name, is_cover, opened, video_origin, video_stream
 
@@ -98,15 +95,9 @@ def take_inventory(
         picture = video_stream(container, path)
         streams = [s for s in container.streams if s.index == picture.index or not is_cover(s)]
         found = {stream.index: _Read() for stream in streams}
-        try:
-            for packet in container.demux(streams):
-                if packet.size:
-                    found[packet.stream_index].add(packet)
-        except FFmpegError as error:
-            raise InputError(
-                f"{path} is damaged and cannot be read to its end ({error.strerror}); "
-                f"export or download it again."
-            ) from error
+        for packet in container.demux(streams):
+            if packet.size:
+                found[packet.stream_index].add(packet)
         origin = video_origin(container)
         if start_s is not None or end_s is not None:
             origin = _cut(found, picture.index, origin, start_s, end_s)

@@ -79,6 +79,7 @@ class Converter:
     def __init__(self, colors: Colors) -> None:
         self.colors = colors
         self._local = threading.local()
+        self._one_at_a_time = threading.Lock()
 
     def reformat(self, frame: VideoFrame, format_name: str, threads: int = 0) -> VideoFrame:
         """The frame in another pixel format, in the video's matrix and range."""
@@ -97,12 +98,32 @@ class Converter:
             threads=threads,
         )
 
+    def scaled(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
+        """A frame of another size with all that belongs to a frame: its times, tags and side data.
+        Its pixels are the nearest ones."""
+        matrix, value_range = self.colors.matrix, self.colors.value_range
+        scaled = VideoReformatter().reformat(
+            frame,
+            width=width,
+            height=height,
+            interpolation=Interpolation.POINT,
+            src_colorspace=matrix,
+            dst_colorspace=matrix,
+            src_color_range=value_range,
+            dst_color_range=value_range,
+            threads=1,
+        )
+        scaled.colorspace, scaled.color_range = frame.colorspace, frame.color_range
+        return scaled
+
     def to_rgb(self, frame: VideoFrame) -> Pixels:
         """RGB as stored, h x w x 3: uint8, or uint16 in 0..65535 for videos of more than 8 bits."""
         deep = bit_depth(frame) > 8
-        planar = self.reformat(frame, "gbrp16le" if deep else "gbrp")
-        green, blue, red = (plane_array(planar, i) for i in range(3))
-        return np.asarray(cv2.merge([red, green, blue]))
+        # The planes in between take as much memory as the result.
+        with self._one_at_a_time:
+            planar = self.reformat(frame, "gbrp16le" if deep else "gbrp")
+            green, blue, red = (plane_array(planar, i) for i in range(3))
+            return np.asarray(cv2.merge([red, green, blue]))
 
     def paste(self, frame: VideoFrame, patch: Patch) -> None:
         """Writes the pixels under the patch's mask into the frame's planes, in stored coordinates.

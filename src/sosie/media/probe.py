@@ -11,12 +11,12 @@ from typing import Any
 
 import av
 import numpy as np
-from av.error import FFmpegError
 from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
 from sosie.errors import InputError
 from sosie.files import StrPath, require_file
+from sosie.media.truncation import decoding
 
 MIN_SIDE_PX = 16
 """No side of a video may be shorter."""
@@ -145,16 +145,9 @@ class VideoInfo:
 def open_input(path: Path) -> Any:
     """A container for reading. Raises InputError where there is none to be read."""
     path = require_file(path, "video")
-    try:
+    with decoding(path):
         # Absolute, so that a colon in the name is not taken for a protocol.
         container = av.open(str(path.absolute()), "r", metadata_errors="surrogateescape")
-    except EOFError as error:
-        raise InputError(f"{path} has no frames, or is cut short; export it again.") from error
-    except FFmpegError as error:
-        raise InputError(
-            f"{path} is not a video, or is cut short, and cannot be read ({error.strerror}); "
-            f"play it to check, and export or download it again."
-        ) from error
     name = container.format.name
     if name in _NO_VIDEO or name == "image2" or name.endswith("_pipe"):
         container.close()
@@ -284,9 +277,11 @@ def _track(stream: Any) -> TrackInfo:
 
 @contextmanager
 def opened(path: StrPath) -> Iterator[Any]:
-    """`open_input` as a context manager."""
-    container = open_input(Path(path))
+    """`open_input` as a context manager, within which `decoding` holds."""
+    path = Path(path)
+    container = open_input(path)
     try:
-        yield container
+        with decoding(path):
+            yield container
     finally:
         container.close()

@@ -26,7 +26,7 @@ from sosie.media.streams import (
     add_sound,
     add_text,
 )
-from sosie.media.truncation import readable
+from sosie.media.truncation import decoding, readable
 
 # What a track is converted to where the container cannot hold it as it is.
 _AUDIO_CODECS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus", "avi": "ac3"}
@@ -242,6 +242,11 @@ class Tracks:
         return f"{name} stream {stream.index} ({codec_name(stream)}{tongue})"
 
     def _read(self, streams: list[Any]) -> Iterator[Any]:
+        with decoding(self._path):
+            yield from self._wanted(streams)
+
+    def _wanted(self, streams: list[Any]) -> Iterator[Any]:
+        """The packets that are of the part."""
         low, high = self._span
         if low is not None and low > _SUBTITLE_LEAD_S:
             self._source.seek(int((low - _SUBTITLE_LEAD_S) * av.time_base))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from av.error import FFmpegError
+
+from sosie.errors import InputError, SosieError
 
 MISSING_S = Fraction(1, 2)
 """A declared duration that is missed by less is the container's habit and not a cut."""
@@ -17,6 +19,27 @@ MISSING_S = Fraction(1, 2)
 _NEAR_S = 1
 _FAILURES, _MOST_TOLD = 16, 8
 _STATED_DURATION = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Around whatever is asked of FFmpeg about a video that is read.
+
+    What comes up of a broken file, by FFmpeg or by PyAV, which meets values there that its own
+    types do not have, becomes one InputError.
+    """
+    try:
+        yield
+    except SosieError:
+        raise
+    except EOFError as error:
+        raise InputError(f"{path} has no frames, or is cut short; export it again.") from error
+    except Exception as error:
+        why = f" ({error.strerror})" if isinstance(error, FFmpegError) else ""
+        raise InputError(
+            f"{path} is not a video, or is damaged or cut short, and cannot be read{why}; "
+            f"play it to check, and export or download it again."
+        ) from error
 
 
 def missing_from_s(stream: Any, path: Path, origin: Fraction) -> float | None:

@@ -41,12 +41,14 @@ from sosie.media.probe import (
     video_origin,
     video_stream,
 )
+from sosie.media.spool import Spool, Spooled
 from sosie.media.truncation import (
     MISSING_S,
     Damage,
     cut_short,
     damaged,
     declared_end,
+    decoding,
     missing_from_s,
     readable,
 )
@@ -63,14 +65,14 @@ class VideoFrame:
 
     index: from 0, counted from the first frame that is read. time_s: since the video's start.
     pts, time_base: the frame's own timestamp, in the video's clock. width, height: upright.
-    native: the decoded frame, as stored.
     """
 
-    __slots__ = ("_video", "index", "native", "pts", "time_base", "time_s")
+    __slots__ = ("_native", "_spooled", "_video", "index", "pts", "time_base", "time_s")
 
     def __init__(self, video: VideoSource, native: Any, index: int) -> None:
         self._video = video
-        self.native = native
+        self._native = native
+        self._spooled: Spooled | None = None
         self.index = index
         self.pts: int = native.pts
         self.time_base: Fraction = native.time_base
@@ -84,10 +86,29 @@ class VideoFrame:
     def height(self) -> int:
         return self._video.info.height
 
+    @property
+    def native(self) -> Any:
+        """The decoded frame, as stored."""
+        self.bring_back()
+        return self._native
+
+    def put_away(self, spool: Spool) -> None:
+        """Leaves the decoded frame to `spool` until it is brought back, which writing to it and
+        asking for `native` do too."""
+        if self._spooled is None:
+            self._native, self._spooled = None, spool.put(self._native, self._video.converter)
+
+    def bring_back(self) -> None:
+        """Has the decoded frame in memory again. Raises OutputError where the disk fails."""
+        if self._spooled is not None:
+            self._native, self._spooled = self._spooled.look(*self._stored_size), None
+
     def to_rgb(self) -> Pixels:
         """The frame upright: RGB, h x w x 3, uint8; uint16 in 0..65535 where the video has more
         than 8 bits a color."""
-        return self._video.orientation.upright(self._video.converter.to_rgb(self.native))
+        native = self._spooled.look(*self._stored_size) if self._spooled else self._native
+        with decoding(self._video.path):
+            return self._video.orientation.upright(self._video.converter.to_rgb(native))
 
     def paste(self, patch: Patch) -> None:
         """Writes the pixels under the patch's mask into this frame, and nothing else.
@@ -108,6 +129,11 @@ class VideoFrame:
         x, y = turn.stored_corner(patch.x, patch.y, (width, height), (self.width, self.height))
         stored = Patch(x, y, turn.stored(patch.pixels), turn.stored(patch.mask))
         self._video.converter.paste(self.native, stored)
+
+    @property
+    def _stored_size(self) -> tuple[int, int]:
+        """Width and height, not turned: all frames of a video have those of the first."""
+        return self._video.first.width, self._video.first.height
 
 
 class Video:
@@ -167,6 +193,11 @@ class Video:
         return () if note is None else (note,)
 
     @property
+    def frame_bytes(self) -> int:
+        """What a decoded frame takes in memory."""
+        return sum(plane.buffer_size for plane in self.source.first.planes)
+
+    @property
     def expected_frames(self) -> int | None:
         """How many frames the part that is read has, about; None where that is unknown."""
         start, end = self.span_s
@@ -191,7 +222,8 @@ class Video:
             source = self._decode()
         for index, native in enumerate(source):
             if native.format.name != self.source.native_format:
-                native = self.source.converter.reformat(native, self.source.native_format)
+                with decoding(self.path):
+                    native = self.source.converter.reformat(native, self.source.native_format)
             yield VideoFrame(self.source, native, index)
 
     def writer(

@@ -7,13 +7,11 @@ Another package brings a method by an entry point in the group `sosie.methods`: 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import cast
 
-from sosie.errors import UnavailableError, UsageError
 from sosie.methods.base import Swapper
-from sosie.options import SwapOptions, nearest
+from sosie.options import SwapOptions
+from sosie.plugins import load_part, names_of
 
 GROUP = "sosie.methods"
 """The group of entry points by which other packages bring methods."""
@@ -25,6 +23,10 @@ TABLE = {
     "simswap": "sosie.methods.simswap:METHOD",
     "faceshifter": "sosie.methods.faceshifter:METHOD",
     "ghost": "sosie.methods.ghost:METHOD",
+    "hififace": "sosie.methods.hififace:METHOD",
+    "blendswap": "sosie.methods.blendswap:METHOD",
+    "infoswap": "sosie.methods.infoswap:METHOD",
+    "inswapper": "sosie.methods.inswapper:METHOD",
 }
 
 
@@ -34,17 +36,9 @@ def load_method(name: str) -> Callable[[SwapOptions], Swapper]:
     Only the module of that method is imported. Raises UsageError on a name that neither TABLE nor
     an installed package has, and UnavailableError where a package's method cannot be loaded.
     """
-    if name in TABLE:
-        module, attribute = TABLE[name].split(":")
-        return cast(Callable[[SwapOptions], Swapper], getattr(import_module(module), attribute))
-    others = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in others:
-        raise UsageError(f"Unknown method {name!r}: {nearest(name, [*TABLE, *others])}.")
-    try:
-        return cast(Callable[[SwapOptions], Swapper], others[name].load())
-    except (ImportError, AttributeError) as error:
-        package = others[name].dist
-        raise UnavailableError(
-            f"The method {name}, of the package {package.name if package else 'that has it'}, "
-            f"cannot be loaded ({error}): install that package again, or choose another method."
-        ) from error
+    return cast(Callable[[SwapOptions], Swapper], load_part("method", name, TABLE, GROUP))
+
+
+def method_names() -> list[str]:
+    """The names that `--method` takes, those of other packages last."""
+    return names_of(TABLE, GROUP)

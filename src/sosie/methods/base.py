@@ -85,3 +85,12 @@ def nearest_pose(poses: Sequence[Pose], target: Pose, before: int | None = None)
     if before is not None and turns[before] - turns[nearest] < _SWITCH_DEG:
         return before
     return nearest
+
+
+def soft_edge(size_px: int, share: float) -> FloatArray:
+    """1 inside a square crop, falling smoothly to 0 at its edge over `share` of its side: float32,
+    size_px x size_px."""
+    from_edge = np.minimum(np.arange(size_px), np.arange(size_px)[::-1]) + 0.5
+    rise = np.clip(from_edge / (share * size_px), 0, 1)
+    rise = rise * rise * (3 - 2 * rise)
+    return np.asarray(np.minimum.outer(rise, rise), np.float32)

@@ -58,6 +58,16 @@ _MOST_BYTES = 900_000_000
 """What a network from a file may take for what it computes: far more than any swapper needs. A file
 of a hundred bytes can ask for any amount."""
 
+_FLOATS = {"tensor(float16)": np.float16, "tensor(double)": np.float64}
+"""Types of inputs that float32 is turned into."""
+
+_FOLDING, _FOLDING_BOUNDED = "optimization.constant_folding_max_output_size_in_bytes", (1, 27)
+"""The setting that bounds what is computed of a network's constants when it is opened, and the
+version that has it first."""
+
+_FOLDED_BYTES = 1 << 16
+"""Beside twice the file's size, for weights in half precision: so many bytes a constant."""
+
 _ERRORS_ONLY = 4
 """ONNX Runtime's log level for fatal messages alone: what matters is raised here."""
 
@@ -103,14 +113,14 @@ class Session:
         self.provider = provider
         self.inputs = {value.name: _shape(value.shape) for value in session.get_inputs()}
         self.outputs = {value.name: _shape(value.shape) for value in session.get_outputs()}
-        self._half = {v.name for v in session.get_inputs() if v.type == "tensor(float16)"}
+        self._widths = {v.name: _FLOATS[v.type] for v in session.get_inputs() if v.type in _FLOATS}
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs by name. Raises InputError where the names are not those of `self.inputs`, the
         network fails, or what it gives is no array of finite numbers.
 
-        float32 is taken for inputs that the network wants in float16, too.
+        float32 is taken for inputs that the network wants in float16 or float64, too.
         """
         if set(inputs) != set(self.inputs):
             raise InputError(
@@ -120,7 +130,7 @@ class Session:
         if self._on_run is not None:
             self._on_run({name: value.shape for name, value in inputs.items()})
         given = {
-            name: array.astype(np.float16) if name in self._half else array
+            name: array.astype(self._widths[name]) if name in self._widths else array
             for name, array in inputs.items()
         }
         try:
@@ -227,15 +237,27 @@ def _open(
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = _ERRORS_ONLY
     settings.intra_op_num_threads = threads or os.cpu_count() or 1
+    # Errors of its allocators go to this logger, whatever the session's level is.
+    onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
+    disabled: list[str] = []
     if not isinstance(model, bytes):
         entries = {**entries, **_bounded_memory()}
+        # What it computes of constants, when it opens a file, is not of that memory.
+        if _version() >= _FOLDING_BOUNDED:
+            entries[_FOLDING] = str(2 * Path(model).stat().st_size + _FOLDED_BYTES)
+        else:
+            disabled = ["ConstantFolding"]
     for key, value in entries.items():
         settings.add_session_config_entry(key, value)
     full = PROVIDERS[provider]
     content = model if isinstance(model, bytes) else str(model)
     try:
         session = onnxruntime.InferenceSession(
-            content, settings, providers=[full], enable_fallback=0
+            content,
+            settings,
+            providers=[full],
+            enable_fallback=0,
+            disabled_optimizers=disabled,
         )
         session.get_modelmeta()  # where its words are damaged it fails here, and not later
     except Exception as error:
@@ -272,6 +294,12 @@ def _bounded_memory() -> dict[str, str]:
         "session.use_env_allocators": "1",
         "session.use_device_allocator_for_initializers": "1",
     }
+
+
+def _version() -> tuple[int, ...]:
+    import onnxruntime
+
+    return tuple(int(part) for part in re.findall(r"\d+", onnxruntime.__version__)[:2])
 
 
 def _not_started(provider: str, error: Exception) -> str:

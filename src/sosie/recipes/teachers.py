@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -190,11 +191,11 @@ class PartsTeacher:
     side_px = 448
 
     def __init__(self, teachers: Path) -> None:
-        self._network = _tflite(teacher_file(teachers, PARTS_FILE))
+        self._network = _TfliteNetwork(teacher_file(teachers, PARTS_FILE))
 
     def read(self, square: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """square: RGB, side_px squared -> labels, uint8, side_px squared."""
-        (found,) = _run(self._network, square.astype(np.float32) / 127.5 - 1)
+        (found,) = self._network.run(square.astype(np.float32) / 127.5 - 1)
         return found.reshape(self.side_px, self.side_px).astype(np.uint8)
 
 
@@ -204,12 +205,12 @@ class HairTeacher:
     side_px = 512
 
     def __init__(self, teachers: Path) -> None:
-        self._network = _tflite(teacher_file(teachers, HAIR_FILE))
+        self._network = _TfliteNetwork(teacher_file(teachers, HAIR_FILE))
 
     def read(self, square: NDArray[np.uint8]) -> NDArray[np.float32]:
         """square: RGB, side_px squared -> share of hair, float32, side_px squared, 0..1."""
         before = np.zeros((*square.shape[:2], 1), np.float32)
-        (logits,) = _run(self._network, np.concatenate([square / np.float32(255), before], 2))
+        (logits,) = self._network.run(np.concatenate([square / np.float32(255), before], 2))
         return np.asarray(1 / (1 + np.exp(logits[0, ..., 0] - logits[0, ..., 1])), np.float32)
 
 
@@ -221,24 +222,28 @@ PARTS = (
 """Names of the labels of `PartsTeacher`, in order."""
 
 
-def _tflite(path: Path) -> Any:
-    """An interpreter of a tflite file, on one thread."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise UnavailableError(
-            f"Training on this teacher needs ai-edge-litert: {install_hint('train')}."
-        ) from error
-    network = Interpreter(str(path), num_threads=1)
-    network.allocate_tensors()
-    return network
+class _TfliteNetwork:
+    """A network of a tflite file, on one thread. Its interpreter holds the tensors of a run, so
+    that threads that share it take turns."""
 
+    def __init__(self, path: Path) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise UnavailableError(
+                f"Training on this teacher needs ai-edge-litert: {install_hint('train')}."
+            ) from error
+        self._interpreter = Interpreter(str(path), num_threads=1)
+        self._interpreter.allocate_tensors()
+        self._turn = Lock()
 
-def _run(network: Any, value: NDArray[np.float32]) -> list[NDArray[Any]]:
-    """The outputs of a tflite network for its one input, without the axis of the batch."""
-    network.set_tensor(network.get_input_details()[0]["index"], value[None])
-    network.invoke()
-    return [network.get_tensor(entry["index"]) for entry in network.get_output_details()]
+    def run(self, value: NDArray[np.float32]) -> list[NDArray[Any]]:
+        """The outputs for its one input, without the axis of the batch."""
+        network = self._interpreter
+        with self._turn:
+            network.set_tensor(network.get_input_details()[0]["index"], value[None])
+            network.invoke()
+            return [network.get_tensor(entry["index"]) for entry in network.get_output_details()]
 
 
 def mirrored_names(names: tuple[str, ...]) -> NDArray[np.intp]:

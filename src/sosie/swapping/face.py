@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from sosie.geometry.head_pose import region_of
 from sosie.methods import load_method
 from sosie.methods.base import WINDOW_MARGIN, Source
 from sosie.options import SwapOptions
+from sosie.swapping.processing import Processing
 from sosie.swapping.refinement import Refinement
 from sosie.timing import Stopwatch
-from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
+from sosie.types import Crop, Face, FloatArray, Patch, Pixels, Spectacles, SwappedCrop
 
 LARGE_FACE_PX = 1600
 """A larger face is swapped in a copy of its surroundings that is reduced to this, since memory and
@@ -47,7 +49,8 @@ class FaceMemory:
 
     person: whose face it gets: a position among the engine's people. refinement: of its target
     landmarks. parts: what is on the face and before it, over the last looks. visible: what of it
-    may be painted over (`occlusion.paintable`). source: the source photo that was taken last.
+    may be painted over (`occlusion.paintable`). spectacles: what lies over that
+    (`occlusion.clear_spectacles`). source: the source photo that was taken last.
     frames: swapped so far.
     """
 
@@ -55,6 +58,7 @@ class FaceMemory:
     refinement: Refinement = field(default_factory=Refinement)
     parts: FaceParts | None = None
     visible: FloatArray = field(default_factory=occlusion.all_visible)
+    spectacles: Spectacles | None = None
     tint: Tint = field(default_factory=no_tint)
     source: int | None = None
     frames: int = 0
@@ -72,6 +76,7 @@ class Engine:
     ) -> None:
         """people: the source photos of each person who is put in."""
         self._swapper = load_method(options.method)(options)
+        self.processing = Processing(options)
         self._compose = ComposeOptions(options.blend, options.color, options.mask_feather)
         self._analyzer = analyzer
         self._prepared = [self._swapper.prepare(photos) for photos in people]
@@ -83,27 +88,29 @@ class Engine:
 
     @property
     def providers(self) -> Mapping[str, str]:
-        """Of the method's networks that were needed so far, on which provider each runs."""
-        return self._swapper.providers
+        """Of the networks of the method and the processors that were needed so far, on which
+        provider each runs."""
+        return {**self._swapper.providers, **self.processing.providers}
 
-    def patch(
+    def swap_face(
         self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch, seen: bool = True
     ) -> Patch:
         """The part of a frame (RGB, uint8 or uint16) that the swap of one face changes.
 
         memory: of this face; it is updated. watch: gets the time of the stages `aim` (what is in
-        front of the face, and the drafts), `swap` and `compose`. seen: False where the face's
+        front of the face, and the drafts), `swap`, `process` where there are processors, and
+        `compose`. seen: False where the face's
         landmarks are bridged, so that nothing is learned from them.
         """
         if face.size_px <= LARGE_FACE_PX:
-            return self._patch(pixels, face, memory, watch, seen)
+            return self._swap_face(pixels, face, memory, watch, seen)
         small, there, matrix = close_up(pixels, face)
-        made = self._patch(small, there, memory, watch, seen)
+        made = self._swap_face(small, there, memory, watch, seen)
         with watch("compose"):
             soft_px = self._compose.feather * there.size_px
             return paste.enlarged(made, small, pixels, matrix, soft_px)
 
-    def _patch(
+    def _swap_face(
         self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch, seen: bool
     ) -> Patch:
         with watch("aim"):
@@ -111,35 +118,55 @@ class Engine:
                 parts = self._analyzer.parts(pixels, face.landmarks)
                 memory.parts = occlusion.averaged(memory.parts, parts, memory.frames)
                 memory.visible = occlusion.paintable(memory.parts, face.landmarks)
+                memory.spectacles = occlusion.clear_spectacles(memory.parts)
                 memory.tint = _tint(pixels, face, memory)
             if seen and self._swapper.card.drafts and memory.refinement.is_due(memory.frames):
                 self._refine(pixels, face, memory)
         memory.frames += 1
         with watch("swap"):
             crop, swapped = self._swapped(pixels, face, memory)
+        if self.processing.acts_on_faces:
+            with watch("process"):
+                cut = partial(self._crop, pixels, face, memory)
+                crop, swapped = self.processing.face(crop, swapped, cut)
         with watch("compose"):
             return compose(pixels, crop, swapped, self._compose, memory.tint)
 
     def _swapped(self, pixels: Pixels, face: Face, memory: FaceMemory) -> tuple[Crop, SwappedCrop]:
         prepared = self._prepared[memory.person]
-        crop = self._crop(pixels, face, memory)
+        card = self._swapper.card
+        crop = self._crop(pixels, face, memory, card.template, card.size_px)
         memory.source = self._swapper.choose(prepared, crop, memory.source)
         crop = replace(crop, source=memory.source)
         return crop, self._swapper.swap(prepared, [crop])[0]
 
-    def _crop(self, pixels: Pixels, face: Face, memory: FaceMemory) -> Crop:
-        card = self._swapper.card
-        if card.template is None or card.size_px is None:
+    def _crop(
+        self,
+        pixels: Pixels,
+        face: Face,
+        memory: FaceMemory,
+        template: str | None,
+        size_px: int | None,
+    ) -> Crop:
+        """The face as a template shows it, or in a window of the frame where there is none."""
+        if template is None or size_px is None:
             x0, y0, x1, y1 = alignment.face_window(face.landmarks, WINDOW_MARGIN, pixels.shape)
             matrix = np.array([[1.0, 0, -x0], [0, 1.0, -y0]])
             part = pixels[y0:y1, x0:x1]
         else:
-            matrix = align_matrix(face.points5, card.template, card.size_px)
-            part = alignment.crop(pixels, matrix, card.size_px)
+            matrix = align_matrix(face.points5, template, size_px)
+            part = alignment.crop(pixels, matrix, size_px)
         landmarks = transform_points(face.landmarks, matrix)
-        shown = occlusion.place_view(memory.visible, landmarks, part.shape[1], part.shape[0])
+        height, width = part.shape[:2]
+        shown = occlusion.place_view(memory.visible, landmarks, width, height)
+        worn = memory.spectacles
+        if worn is not None:
+            worn = Spectacles(
+                occlusion.place_view(worn.cover, landmarks, width, height, beyond=0),
+                occlusion.place_view(worn.lenses, landmarks, width, height, beyond=0),
+            )
         aimed = memory.refinement.applied(landmarks)
-        return Crop(part, matrix, landmarks, aimed, shown, face)
+        return Crop(part, matrix, landmarks, aimed, shown, face, spectacles=worn)
 
     def _refine(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
         """Draft the swap in small, read it, and correct the target landmarks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sosie.analysis.selection import Claim, PeopleSelector, TrackSelector
@@ -17,11 +17,19 @@ from sosie.types import Face, FloatArray, Patch, Pixels
 @dataclass(frozen=True)
 class SwappedFace:
     """What was done to one face of a frame. claim: whose face it got. source: position of the
-    source photo that was taken. patch: what changed of the frame."""
+    source photo that was taken."""
 
     claim: Claim
     source: int
-    patch: Patch
+
+
+@dataclass(frozen=True)
+class SwappedFrame:
+    """What was done to a frame. patches: all that changed of it, in the order of pasting: one of
+    each face, and one of the processors that act on the frame, where there are any."""
+
+    faces: tuple[SwappedFace, ...]
+    patches: tuple[Patch, ...]
 
 
 class FrameSwapper:
@@ -38,23 +46,32 @@ class FrameSwapper:
         claims: Sequence[Claim],
         faces: Sequence[TrackedFace],
         watch: Stopwatch,
-    ) -> Iterator[SwappedFace]:
+    ) -> SwappedFrame:
         """Swap the claimed faces, one after the other, in `pixels` themselves.
 
         pixels: the frame, RGB, uint8 or uint16. faces: all of the frame, those in `claims` too.
-        Each face is pasted before the next one is looked at.
+        Each face is pasted before the next one is looked at; then the processors act on the frame,
+        where one of its faces was swapped.
         """
         if claims and claims[0].face.scene != self._scene:
             self._scene, self._memories = claims[0].face.scene, {}
+        done, patches = [], []
         for claim in claims:
             tracked = claim.face
             key = (tracked.track, claim.person)
             memory = self._memories.setdefault(key, FaceMemory(claim.person))
-            patch = self._engine.patch(pixels, tracked.face, memory, watch, not tracked.bridged)
+            patch = self._engine.swap_face(pixels, tracked.face, memory, watch, not tracked.bridged)
             for other in _in_front(tracked, claims, faces):
                 patch = spare(patch, pixels, other.face)
             paste(pixels, patch)
-            yield SwappedFace(claim, memory.source or 0, patch)
+            patches.append(patch)
+            done.append(SwappedFace(claim, memory.source or 0))
+        if done and self._engine.processing.acts_on_frames:
+            with watch("process"):
+                whole = self._engine.processing.frame(pixels, [c.face.face for c in claims])
+            paste(pixels, whole)
+            patches.append(whole)
+        return SwappedFrame(tuple(done), tuple(patches))
 
 
 class Assigner:

@@ -136,6 +136,5 @@ class SwapStream:
         frame, faces = tracked
         pixels = frame.pixels.copy() if self.lookahead else frame.pixels
         claims = self._assigner.assign(faces)
-        for _ in self._swapper.swap(pixels, claims, faces, self._watch):
-            pass
+        self._swapper.swap(pixels, claims, faces, self._watch)
         return pixels

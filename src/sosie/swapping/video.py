@@ -12,6 +12,7 @@ from sosie.analysis.tracking.tracks import TrackedFace, track_video
 from sosie.errors import InterruptedSwapError, NoFaceError
 from sosie.media.encode import VideoWriter
 from sosie.media.prefetch import Stage, prefetch, staged
+from sosie.media.spool import Spool
 from sosie.media.video import Video, VideoFrame
 from sosie.options import SwapOptions
 from sosie.output import PendingOutput
@@ -22,8 +23,8 @@ from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace
 from sosie.timing import Stopwatch
 from sosie.types import PersonReport, Progress, SkippedFrame, SwapReport, TrackReport
 
-# Frames that may wait between two stages.
-_QUEUE_FRAMES = 3
+# Frames that may wait between two stages: fewer where they are large.
+_QUEUE_FRAMES, _QUEUE_BYTES = 3, 32 << 20
 # For a video that does not tell: only the tracker's sense of time depends on it.
 _UNKNOWN_FPS = 25
 
@@ -90,14 +91,17 @@ class VideoJob:
     def _run(
         self, pending: PendingOutput, writer: VideoWriter, target: str, output: str
     ) -> SwapReport:
-        swapped = staged(prefetch(self._analyzed(), _QUEUE_FRAMES), self._swap, 2)
-        # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and would
-        # lose a packet between the encoder and the file.
-        with prefetch(self._written(swapped, writer, pending), 1) as counts:
-            for done in counts:
-                self._report_progress(done)
-                if self._cancel.is_set():
-                    raise KeyboardInterrupt
+        with Spool(pending.path) as spool:
+            # Those that are analyzed are in the spool, however large.
+            analyzed = prefetch(self._analyzed(spool), _QUEUE_FRAMES)
+            swapped = staged(analyzed, self._swap, min(2, self._queue_frames))
+            # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and would
+            # lose a packet between the encoder and the file.
+            with prefetch(self._written(swapped, writer, pending), 1) as counts:
+                for done in counts:
+                    self._report_progress(done)
+                    if self._cancel.is_set():
+                        raise KeyboardInterrupt
         if not self._swapped:
             raise NoFaceError(f"{target}: {self._why_nothing()}")
         seconds = self._watch.report()
@@ -131,13 +135,17 @@ class VideoJob:
         with self._watch("encode"):
             writer.close()
 
-    def _analyzed(self) -> Iterator[_Analyzed]:
+    @property
+    def _queue_frames(self) -> int:
+        return max(1, min(_QUEUE_FRAMES, _QUEUE_BYTES // self._video.frame_bytes))
+
+    def _analyzed(self, spool: Spool) -> Iterator[_Analyzed]:
         fps = float(self._video.info.fps or _UNKNOWN_FPS)
         decoded = self._watch.timed("decode", self._video.frames())
         # Closed here: after an error its traceback would keep the thread and the file.
-        with prefetch(decoded, _QUEUE_FRAMES) as frames:
+        with prefetch(decoded, self._queue_frames) as frames:
             waited = self._watch.timed("waited", frames)
-            tracked = track_video(waited, self._analyzer, fps)
+            tracked = track_video(_put_away(waited, spool), self._analyzer, fps)
             yield from self._watch.timed("analysis", tracked, without="waited")
 
     def _swap(self, item: _Analyzed) -> VideoFrame:
@@ -147,8 +155,12 @@ class VideoJob:
         if not claims:
             self._skip(frame, faces)
             return frame
-        for done in self._swapper.swap(frame.to_rgb(), claims, faces, self._watch):
-            frame.paste(done.patch)
+        assert frame.native is not None, "it is back in memory"
+        frame.bring_back()
+        swapped = self._swapper.swap(frame.to_rgb(), claims, faces, self._watch)
+        for patch in swapped.patches:
+            frame.paste(patch)
+        for done in swapped.faces:
             self._note(done, frame.time_s)
         return frame
 
@@ -205,6 +217,13 @@ class VideoJob:
         if self._on_progress is not None:
             fps = done / max(self._watch.elapsed_s, 1e-9)
             self._on_progress(Progress(done, self._video.expected_frames, fps))
+
+
+def _put_away(frames: Iterator[VideoFrame], spool: Spool) -> Iterator[VideoFrame]:
+    """The same frames, each put away once it has been looked at: it waits for later ones."""
+    for frame in frames:
+        yield frame
+        frame.put_away(spool)
 
 
 def _kept(writer: VideoWriter, pending: PendingOutput) -> Path | None:

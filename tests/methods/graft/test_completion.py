@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sosie.analysis.analyzer import create_analyzer
+from sosie.analysis.occlusion import surface
 from sosie.analysis.parser import SIDE_PX, FaceParts, square_matrix
 from sosie.geometry.alignment import invert, warp
 from sosie.geometry.head_pose import region_of
@@ -76,6 +77,27 @@ def test_what_hides_the_face_is_replaced_by_skin(
     untouched = made.hidden == 0
     assert np.array_equal(whole[untouched], hidden_by.pixels[untouched])
     assert inside.mean() > 0.1
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_what_lies_at_the_edge_of_the_face_is_replaced_too(
+    photo: tuple[NDArray[np.uint8], Face], sure: bool
+) -> None:
+    """A green collar and hair beside the face reach a little into its outline; whether the parser
+    is sure of what they are makes no difference."""
+    picture, face = photo
+    inside = surface(face.landmarks)
+    collar = inside - cv2.erode(inside, np.ones((3, 3), np.uint8))
+    view = np.asarray(cv2.dilate(collar, np.ones((5, 5), np.uint8)), np.float32)
+    there = laid_over(picture, face, view)[..., None]
+    pixels = np.rint(picture + (np.array([0, 255, 0]) - picture) * there).astype(np.uint8)
+    told = {"beyond": view} if sure else {"beyond": 0.4 * view, "thing": 0.35 * view}
+    worn = source(pixels, face, replace(FREE, skin=1 - view, **told))
+    whole = complete([worn])[0].source.pixels
+    on_face = (laid_over(picture, face, inside.astype(np.float32)) > 0.5) & (there[..., 0] > 0.5)
+    green = whole[on_face].astype(int)
+    assert on_face.sum() > 1000
+    assert (green[:, 1] > green[:, 0] + 40).mean() < 0.02
 
 
 def test_what_is_to_stay_stays(photo: tuple[NDArray[np.uint8], Face]) -> None:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from sosie.blending.color_transfer import LUMA
 from sosie.geometry import mesh
 from sosie.geometry.alignment import warp
 from sosie.methods.base import Source
@@ -152,3 +153,38 @@ def test_every_channel_has_a_name(face, picture):
     shown = view.shown_to_network(drafted(face, picture, picture), picture, np.eye(2, 3))
     assert shown.shape == (view.SIDE_PX, view.SIDE_PX, len(view.CHANNELS))
     assert shown.dtype == np.uint8
+
+
+def test_what_is_laid_over_the_result_is_not_shown(face, picture):
+    """Neither rims nor their colors: the network makes the face as if they were off."""
+    photo = prepare_photo(Source(picture, face, SEEN))
+    rims = np.zeros((256, 256), np.float32)
+    for ring in (mesh.RIGHT_EYE, mesh.LEFT_EYE):
+        x, y = np.round(face.landmarks[list(ring), :2].mean(0)).astype(int)
+        cv2.circle(rims, (int(x), int(y)), 22, 1, 5)
+    target = np.where(rims[..., None] > 0, 10, picture).astype(np.uint8)
+    bare = view.draft(photo, picture, face.landmarks, face.landmarks, SEEN)
+    worn = view.draft(photo, target, face.landmarks, face.landmarks, SEEN, rims)
+    square = view.square(face.landmarks)
+    shown = [
+        view.shown_to_network(made, pixels, square).astype(int)
+        for made, pixels in ((bare, picture), (worn, target))
+    ]
+    inside = warp(cv2.erode(bare.shown, np.ones((9, 9))), square, view.SIDE_PX, view.SIDE_PX) > 0.9
+    assert np.abs(shown[0] - shown[1])[inside].max() <= 6
+
+
+def test_color_is_the_bases_and_luma_the_networks(face):
+    """A lash that the network made violet is as black as the source's, in its new light."""
+    base = np.full((60, 60, 3), (0.7, 0.5, 0.4), np.float32)
+    base[20:30] = (0.06, 0.05, 0.05)
+    answered = base * np.float32(0.8)
+    answered[20:30] += np.array([0.0, 0.0, 0.12], np.float32)
+    none = base[..., 0]
+    made = view.Draft(base, none, none, none, base, face.landmarks)
+    found = view.in_base_color(made, answered)
+    assert np.abs(found @ LUMA - answered @ LUMA).max() < 1e-5
+    assert np.ptp(found[25, 25]) < 0.02
+    # Skin has its hue, a little paler or stronger with its light.
+    skin = found[50, 50] / found[50, 50].sum() - base[50, 50] / base[50, 50].sum()
+    assert np.abs(skin).max() < 0.01

@@ -20,11 +20,10 @@ from PIL import Image  # noqa: E402
 
 from sosie.errors import InputError, UsageError  # noqa: E402
 from sosie.geometry.alignment import TEMPLATES  # noqa: E402
-from sosie.methods import load_method  # noqa: E402
+from sosie.methods import interfaces, load_method  # noqa: E402
 from sosie.methods.base import Source  # noqa: E402
-from sosie.methods.onnx import interfaces  # noqa: E402
-from sosie.methods.onnx.interfaces import IMAGENET, INTERFACES, SIGNED, UNIT, Scale  # noqa: E402
-from sosie.methods.onnx.swapper import OnnxSwapper  # noqa: E402
+from sosie.methods.imported import PublishedSwapper  # noqa: E402
+from sosie.methods.interfaces import IMAGENET, INTERFACES, SIGNED, UNIT, Scale  # noqa: E402
 from sosie.models.onnx_matrix import last_matrix  # noqa: E402
 from sosie.models.session import create_session  # noqa: E402
 from sosie.options import SwapOptions  # noqa: E402
@@ -110,10 +109,12 @@ def converter(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def material(model_face, paint, source_of, crop_for) -> Callable[[OnnxSwapper], tuple[Any, Any]]:
+def material(
+    model_face, paint, source_of, crop_for
+) -> Callable[[PublishedSwapper], tuple[Any, Any]]:
     """A source and a target of one gray, as a swapper gets them."""
 
-    def make(swapper: OnnxSwapper, level: int = 150) -> tuple[Source, Crop]:
+    def make(swapper: PublishedSwapper, level: int = 150) -> tuple[Source, Crop]:
         face: Face = model_face(unit_px=55)
         pixels = np.full((256, 256, 3), level, np.uint8)
         return source_of(pixels, face), crop_for(pixels, face, swapper.card)
@@ -121,9 +122,9 @@ def material(model_face, paint, source_of, crop_for) -> Callable[[OnnxSwapper], 
     return make
 
 
-def swapper_for(model: Path, **options: Any) -> OnnxSwapper:
+def swapper_for(model: Path, **options: Any) -> PublishedSwapper:
     made = load_method("onnx")(SwapOptions(method="onnx", model=str(model), **options))
-    assert isinstance(made, OnnxSwapper)
+    assert isinstance(made, PublishedSwapper)
     return made
 
 
@@ -137,7 +138,9 @@ def options_for(name: str, encoder: Path) -> dict[str, str]:
     return options
 
 
-WITH_EMBEDDING = sorted(name for name, entry in INTERFACES.items() if not entry.picture)
+WITH_EMBEDDING = sorted(
+    name for name, entry in INTERFACES.items() if not entry.picture and entry.face_model is None
+)
 
 
 @pytest.mark.parametrize("name", sorted(INTERFACES))

@@ -310,7 +310,7 @@ def test_complex_weights_are_refused(tmp_path):
         import_weights("simswap", file, tmp_path)
 
 
-def test_the_command_tells_what_to_know(checkpoint, tmp_path, capsys):
+def test_the_command_tells_what_to_know(checkpoint, tmp_path, capsys, monkeypatch):
     from sosie.app.cli.entry import run
 
     arguments = ["weights", "import", "simswap", str(checkpoint), "-o", str(tmp_path)]
@@ -319,6 +319,11 @@ def test_the_command_tells_what_to_know(checkpoint, tmp_path, capsys):
     entry = find_published(SMALL)
     for words in (SMALL, entry.license, entry.value_range, entry.alignment, f"{SMALL}.onnx"):
         assert words in text
+    assert "swap with" not in text  # it is no swapper
+    monkeypatch.setattr("sosie.app.cli.weights.INTERFACES", {SMALL: None})
+    assert run([*arguments, "--overwrite"]) == 0
+    snapshot = tmp_path / f"{SMALL}.safetensors"
+    assert f"swap with --method simswap --weights {snapshot}" in capsys.readouterr().out
     assert run([*arguments, "--overwrite", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["card"]["network"] == SMALL

@@ -9,6 +9,7 @@ import io
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sosie import pipeline
 from sosie.analysis.tracking import tracker
 from sosie.errors import InterruptedSwapError, NoFaceError, OutputError, UsageError
 from sosie.media.encode import VideoWriter
+from sosie.media.spool import Spool
 from sosie.media.video import VideoFrame
 from sosie.media.video_file import VideoFile
 from sosie.pipeline import FaceSwapper
@@ -51,6 +53,25 @@ def test_frames_in_memory_do_not_grow_with_the_video(
     assert 15 < peaks[0] <= 40
     assert peaks[1] <= max(peaks[0], 36)
     assert sum(type(thing) is VideoFrame for thing in gc.get_objects()) == 0
+
+
+def test_large_frames_wait_on_the_disk(
+    studio: Any, lossless: FaceSwapper, swayed: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("sosie.swapping.video.Spool", partial(Spool, in_memory_bytes=0))
+    in_memory: list[int] = []
+
+    def look(progress: Progress) -> None:
+        if progress.done % 4 == 0:
+            frames = [thing for thing in gc.get_objects() if type(thing) is VideoFrame]
+            in_memory.append(sum(frame._spooled is None for frame in frames))
+
+    lossless.video(swayed.video, tmp_path / "out.mkv", look)
+    # Those in the queues and in work; at the end too, when all that waited is handed out.
+    assert max(in_memory) <= 12
+    assert studio.names(tmp_path) == ["out.mkv"]
+    for once, again in zip(swayed.after, studio.read(tmp_path / "out.mkv"), strict=True):
+        assert np.array_equal(once, again)
 
 
 # Interruption and errors.

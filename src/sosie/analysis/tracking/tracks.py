@@ -52,7 +52,7 @@ class FaceTracker(Generic[FrameT]):
     """Takes the frames of a video one by one and hands them out again with their faces.
 
     Each comes out `lookahead` frames after it went in, or a few more where a cut is suspected. That
-    many are held, and of their pixels only the newest.
+    many are held, without their pixels.
     """
 
     def __init__(self, analyzer: Analyzer, fps: float, lookahead: int | None = None) -> None:
@@ -74,7 +74,7 @@ class FaceTracker(Generic[FrameT]):
         self._held: dict[int, HasPixels] = {}
         self._waiting: dict[int, FrameT] = {}
         self._index = 0
-        self._pixels: Pixels | None = None
+        self._outline: Pixels = np.zeros((0, 0, 3), np.uint8)
 
     def push(self, frame: FrameT) -> list[Tracked[FrameT]]:
         """Take the next frame, which has `to_rgb()`: it is called once as the frame comes in, and
@@ -88,11 +88,13 @@ class FaceTracker(Generic[FrameT]):
         self._follower.end_scene(self._index)
         final += [(self._waiting[index], self._faces_at(index)) for index in sorted(self._waiting)]
         self._waiting.clear()
+        self._held.clear()
         return final
 
     def _take(self, shot: Shot[FrameT]) -> list[Tracked[FrameT]]:
         index, self._index = self._index, self._index + 1
-        self._pixels = shot.pixels
+        # Of the frame's shape, and without its memory.
+        self._outline = np.broadcast_to(np.uint8(0), shot.pixels.shape)
         self._follower.add(index, shot.pixels, shot.starts_scene, self._held)
         oldest = index - self._lookahead
         self._identities.look(index, shot.pixels, self._follower, oldest)
@@ -106,14 +108,13 @@ class FaceTracker(Generic[FrameT]):
         return [final]
 
     def _faces_at(self, index: int) -> tuple[TrackedFace, ...]:
-        assert self._pixels is not None, "a frame was taken"
         return _faces_at(
             self._follower.trails,
             index,
             self._pace,
             self._lookahead,
             self._identities,
-            self._pixels,
+            self._outline,
         )
 
 
@@ -128,8 +129,15 @@ def track_video(
     """
     tracker: FaceTracker[FrameT] = FaceTracker(analyzer, fps)
     for frame in frames:
-        yield from tracker.push(frame)
-    yield from tracker.finish()
+        yield from _handed_out(tracker.push(frame))
+    yield from _handed_out(tracker.finish())
+
+
+def _handed_out(final: list[Tracked[FrameT]]) -> Iterator[Tracked[FrameT]]:
+    """The same, of which nobody here keeps what was given."""
+    final.reverse()
+    while final:
+        yield final.pop()
 
 
 def _faces_at(
@@ -140,7 +148,7 @@ def _faces_at(
     identities: TrackIdentities,
     frame: Pixels,
 ) -> tuple[TrackedFace, ...]:
-    """frame: any of the video, which are of one size."""
+    """frame: of the size of all."""
     faces = []
     for trail in trails:
         if not trail.first <= index <= trail.last:

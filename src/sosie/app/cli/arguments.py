@@ -38,13 +38,6 @@ def offering(values: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
     return complete
 
 
-def method_names() -> Iterable[str]:
-    """The names that `--method` takes."""
-    from sosie.methods import TABLE
-
-    return TABLE
-
-
 def spread_values(arguments: Sequence[str]) -> list[str]:
     """The arguments of a command of _SEVERAL with its flags repeated before each of their values.
 

@@ -68,11 +68,11 @@ def verify(
         from sosie.datasets.transactions import hold_set
 
         note_progress(f"Checking {source} ...")
-        if source.is_file():
-            problems = verify_pack(source)
-        else:
+        if source.is_dir():
             with hold_set(source, change=False) as store:
                 problems = verify_set(store)
+        else:
+            problems = verify_pack(source)
     if as_json:
         print_json({"whole": not problems, "problems": problems})
     else:

@@ -9,7 +9,7 @@ import typer
 
 from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import print_json
-from sosie.app.cli.swap_flags import Keep
+from sosie.app.cli.swap_flags import flag_for
 from sosie.errors import UsageError
 from sosie.options import SwapOptions
 
@@ -24,7 +24,7 @@ def source(
         Path | None,
         typer.Option(help="Identity file to write (.sosie), a source for other swaps."),
     ] = None,
-    keep: Keep = SwapOptions.keep,
+    keep: flag_for("keep") = SwapOptions.keep,  # type: ignore[valid-type]
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:

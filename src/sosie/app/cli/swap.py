@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sosie.app.cli import swap_flags as flags
-from sosie.app.cli.arguments import AsJson, Overwrite, parse_map, parse_time
+from sosie.app.cli.arguments import AsJson, parse_map
 from sosie.app.cli.output import note_progress, print_json, video_progress
 from sosie.app.folder import Failure, collect, folder_exit_code, swap_each
 from sosie.app.input_kinds import Kind, check_result, expand, is_pattern, require_kind
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from sosie.pipeline import FaceSwapper
     from sosie.types import SwapReport
 
-DEFAULTS = SwapOptions()
 
-
+@flags.takes_options
 def swap(
     *,
     source: flags.Source = None,
@@ -32,54 +31,13 @@ def swap(
     people: flags.People = None,
     target: flags.Target,
     output: flags.Output,
-    method: flags.Method = DEFAULTS.method,
-    model: flags.Model = DEFAULTS.model,
-    weights: flags.Weights = DEFAULTS.weights,
-    interface: flags.Interface = DEFAULTS.interface,
-    encoder: flags.Encoder = DEFAULTS.encoder,
-    converter: flags.Converter = DEFAULTS.converter,
-    faces: flags.Faces = DEFAULTS.faces,
-    keep: flags.Keep = DEFAULTS.keep,
-    shape: flags.Shape = DEFAULTS.shape,
-    blend: flags.Blend = DEFAULTS.blend,
-    color: flags.Color = DEFAULTS.color,
-    mask_feather: flags.MaskFeather = DEFAULTS.mask_feather,
-    start: flags.Start = None,
-    end: flags.End = None,
-    codec: flags.Codec = DEFAULTS.codec,
-    crf: flags.Crf = DEFAULTS.crf,
-    preset: flags.Preset = DEFAULTS.preset,
-    threads: flags.Threads = DEFAULTS.threads,
-    provider: flags.Provider = DEFAULTS.provider,
-    overwrite: Overwrite = DEFAULTS.overwrite,
+    options: SwapOptions,
     as_json: AsJson = False,
 ) -> None:
     """Put a face into a photo, a video, or all of a folder or a list.
 
     Times are seconds (90.5) or timecodes (1:30, 00:01:30.5).
     """
-    options = SwapOptions(
-        method=method,
-        model=model,
-        weights=weights,
-        interface=interface,
-        encoder=encoder,
-        converter=converter,
-        faces=faces,
-        keep=keep,
-        shape=shape,
-        blend=blend,
-        color=color,
-        mask_feather=mask_feather,
-        start_s=None if start is None else parse_time(start),
-        end_s=None if end is None else parse_time(end),
-        codec=codec,
-        crf=crf,
-        preset=preset,
-        threads=threads,
-        provider=provider,
-        overwrite=overwrite,
-    )
     _swap_targets(_job_of(options, source, reference, people), target, output, options, as_json)
 
 
@@ -140,8 +98,8 @@ def swap_file(job: FaceSwapper, target: Path, kind: Kind, output: Path) -> SwapR
 
 
 def summary(report: SwapReport) -> str:
-    """What a report says, in one line and a line for each person found by a reference and each of
-    its notes."""
+    """What a report says, in one line and a line for its processors, for each person found by a
+    reference and for each of its notes."""
     total_s = report.seconds.get("total", 0.0)
     if report.frames == 1:
         faces = "1 face" if report.face_count == 1 else f"{report.face_count} faces"
@@ -157,7 +115,9 @@ def summary(report: SwapReport) -> str:
         for person in report.people
         if person.face_count
     ]
-    return "\n".join([line, *(f"  {further}" for further in (*people, *report.notes))])
+    ran = ", ".join(f"{one.name} (license: {one.license})" for one in report.processors)
+    processed = [f"processed by {ran}"] if ran else []
+    return "\n".join([line, *(f"  {one}" for one in (*processed, *people, *report.notes))])
 
 
 def _swap_several(

@@ -1,51 +1,88 @@
-"""Flags of `sosie swap`; those of SwapOptions have the words of its docstring as help."""
+"""Flags of `sosie swap`. Those of SwapOptions are made from its fields, with the words of its
+docstring as help."""
 
 from __future__ import annotations
 
-import re
+import dataclasses
+import functools
+import inspect
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from sosie.app.cli.arguments import method_names, offering
-from sosie.options import BLENDS, COLORS, KEPT, SwapOptions
+from sosie.app.cli.arguments import offering, parse_time
+from sosie.options import SwapOptions
+
+_SECONDS = "_s"
+"""So ends the name of a field that is a time: its flag has no unit, and takes timecodes too."""
 
 
-def _option(name: str, values: Callable[[], Iterable[str]] = tuple) -> Any:
-    """A flag for the field `name` of SwapOptions. values: what a shell offers for it."""
-    pattern = rf"^    (?:\w+, )*{name}(?:, \w+)*: (.+(?:\n        .+)*)"
-    described = re.search(pattern, SwapOptions.__doc__ or "", re.MULTILINE)
-    text = " ".join(described[1].split()) if described else ""
-    return typer.Option(help=text.replace("None ", "left out, "), autocompletion=offering(values))
+def flag_for(name: str) -> Any:
+    """The type of a parameter that is a flag for the field `name` of SwapOptions."""
+    field = next(one for one in dataclasses.fields(SwapOptions) if one.name == name)
+    words = SwapOptions.words_on(name).replace("None ", "left out, ")
+    flag = field.metadata["flag"] or _parameter(name).replace("_", "-")
+    offers = field.metadata["offers"]
+    option = typer.Option(
+        f"--{flag}", help=words, autocompletion=offering(functools.partial(_offered, offers))
+    )
+    return Annotated[_kind(name), option]
 
 
-# Asked for by a shell alone, so that their modules are not loaded for a swap.
+def takes_options(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with a flag for each field of SwapOptions in place of its parameter `options`."""
+    fields = dataclasses.fields(SwapOptions)
+    whole = inspect.signature(command, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    for parameter in whole.parameters.values():
+        if parameter.name != "options":
+            parameters.append(parameter)
+            continue
+        for field in fields:
+            one = parameter.replace(
+                name=_parameter(field.name), default=field.default, annotation=flag_for(field.name)
+            )
+            parameters.append(one)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        values = {one.name: _value(one.name, given.pop(_parameter(one.name))) for one in fields}
+        command(**given, options=SwapOptions(**values))
+
+    shown: Any = run
+    shown.__signature__ = whole.replace(parameters=parameters)
+    shown.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
 
 
-def _interfaces() -> Iterable[str]:
-    from sosie.methods.onnx.interfaces import INTERFACES
-
-    return INTERFACES
+def _parameter(name: str) -> str:
+    return name.removesuffix(_SECONDS)
 
 
-def _codecs() -> Iterable[str]:
-    from sosie.media.encoders import ENCODERS, is_available
-
-    return filter(is_available, ENCODERS)
-
-
-def _presets() -> Iterable[str]:
-    from sosie.media.encoders import PRESETS
-
-    return PRESETS
+def _kind(name: str) -> Any:
+    hint = get_type_hints(SwapOptions)[name]
+    if name.endswith(_SECONDS):
+        return str | None
+    return list[str] if hint == tuple[str, ...] else hint
 
 
-def _providers() -> Iterable[str]:
-    from sosie.models.session import available_providers
+def _value(name: str, given: Any) -> Any:
+    if isinstance(given, list):
+        return tuple(given)
+    is_time = name.endswith(_SECONDS) and given is not None
+    return parse_time(given) if is_time else given
 
-    return available_providers()
+
+def _offered(offers: str | tuple[str, ...]) -> Iterable[str]:
+    """The values that a shell completes; their module is loaded only when it asks."""
+    if not isinstance(offers, str):
+        return offers
+    module, name = offers.split(":")
+    found: Any = getattr(import_module(module), name)
+    return list(found() if callable(found) else found)
 
 
 Source = Annotated[
@@ -81,22 +118,3 @@ Target = Annotated[
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="File to write; for several targets, a folder.")
 ]
-Method = Annotated[str, _option("method", method_names)]
-Model = Annotated[str | None, _option("model")]
-Weights = Annotated[str | None, _option("weights")]
-Interface = Annotated[str | None, _option("interface", _interfaces)]
-Encoder = Annotated[str | None, _option("encoder")]
-Converter = Annotated[str | None, _option("converter")]
-Faces = Annotated[str, _option("faces", lambda: ("largest", "all"))]
-Keep = Annotated[str, _option("keep", lambda: KEPT)]
-Shape = Annotated[float, _option("shape")]
-Blend = Annotated[str, _option("blend", lambda: BLENDS)]
-Color = Annotated[str, _option("color", lambda: COLORS)]
-MaskFeather = Annotated[float, _option("mask_feather")]
-Start = Annotated[str | None, _option("start_s")]
-End = Annotated[str | None, _option("end_s")]
-Codec = Annotated[str | None, _option("codec", _codecs)]
-Crf = Annotated[int, _option("crf")]
-Preset = Annotated[str, _option("preset", _presets)]
-Threads = Annotated[int | None, _option("threads")]
-Provider = Annotated[str, _option("provider", _providers)]

@@ -12,6 +12,7 @@ import typer
 from sosie.app.cli.arguments import AsJson, Overwrite, offering
 from sosie.app.cli.output import print_json
 from sosie.errors import SosieError, UsageError
+from sosie.methods.interfaces import INTERFACES
 from sosie.models.cards import Card, Verdict, check, embedded_cards, embedded_names
 from sosie.options import nearest
 from sosie.recipes import extra_packages
@@ -128,6 +129,8 @@ def import_(
         ("ONNX", f"{done.onnx}, which computes the same"),
     ):
         print(f"  {label:10}{text}")
+    if card.network in INTERFACES:
+        print(f"  swap with --method {card.method} --weights {done.snapshot}")
 
 
 def _entry(card: Card, size: int | None) -> dict[str, Any]:

@@ -31,15 +31,15 @@ _FACE_PX = SIDE_PX / MARGIN
 # has an edge and a shadow, hair has strands.
 _HIDES = {
     "spectacles": (0.35, 0.035),
-    "hair": (0.6, 0.022),
+    "hair": (0.35, 0.035),
     "hat": (0.5, 0.022),
     "thing": (0.5, 0.02),
     "beyond": (0.5, 0.02),
 }
 # Skin of a brow from this share on is no hair that hides it.
-_BROW = 0.4
-# So near the face's edge the parser tells of what lies beside it: what it tells further inside
-# counts.
+_BROW = 0.8
+# So near the face's edge pixels show some of what lies beside it: what is told further inside
+# counts there too.
 _RIM_PX = 4
 _SOFT = 0.008
 # The photo is filled so far past the face's edge, so that the edge itself can be resampled.
@@ -121,8 +121,13 @@ def hidden_parts(
     }
     laid = {}
     for name, (least, wider) in _HIDES.items():
-        there = (shares[name] > least) & (depth_px > _RIM_PX) & (name not in keep)
+        there = (shares[name] > least) & (depth_px > 0) & (name not in keep)
         laid[name] = cv2.dilate(there.astype(np.uint8), _disc(wider))
+    # The parser may be sure that it sees no skin and not of what it is.
+    least, wider = _HIDES["thing"]
+    others = [shares[name] for name in ("hair", "hat", "thing", "beyond") if name not in keep]
+    unsure = (np.sum(others, axis=0) > 0.35) & (depth_px > 0)
+    laid["any"] = cv2.dilate(unsure.astype(np.uint8), _disc(wider))
     hidden = _outwards(np.maximum.reduce(list(laid.values())), depth_px)
     return hidden.astype(np.float32), laid["spectacles"].astype(np.float32)
 

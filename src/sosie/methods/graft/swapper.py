@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from sosie.blending.color_transfer import hold_color
+from sosie.geometry.head_pose import region_of
 from sosie.geometry.morphable_model import silhouette
 from sosie.methods.base import Card
 from sosie.methods.graft import view
@@ -64,11 +66,16 @@ class GraftSwapper(CarriedSwapper):
             return carried(photo, crop, self.shape)
         height, width = crop.pixels.shape[:2]
         points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape)
-        made = view.draft(photo, crop.pixels, crop.landmarks, points, crop.visible)
+        over = None if crop.spectacles is None else crop.spectacles.cover
+        made = view.draft(photo, crop.pixels, crop.landmarks, points, crop.visible, over)
         matrix = view.square(crop.landmarks)
         shown = view.shown_to_network(made, crop.pixels, matrix)
         answer = self._session.run({"pixels": shown[None]})
         pixels = view.corrected(made, answer["light"][0], answer["detail"][0], matrix)
+        pixels = view.in_base_color(made, pixels)
+        size_px = float(region_of(crop.landmarks).size_px)
+        skin = np.asarray(made.shown * (1 - made.own), np.float32)
+        pixels = hold_color(pixels, view.as_unit(crop.pixels), skin, size_px)
         inside = silhouette(crop.landmarks, width, height) * np.float32(1 / 255)
         # The network has given it the target's light.
         return SwappedCrop(pixels, np.asarray(inside, np.float32), np.ones_like(inside))

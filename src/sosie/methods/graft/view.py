@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.blending.color_transfer import in_range, transfer_light
+from sosie.blending.color_transfer import LUMA, in_range, transfer_light
 from sosie.geometry import alignment, head_pose
 from sosie.geometry.morphable_model import Points, face_shape, silhouette
 from sosie.methods.graft.source_texture import PreparedPhoto
@@ -43,6 +43,8 @@ _LIGHT_SIGMA = 0.18
 # Near a gap, hair or whatever makes it is still in the picture: by this share of the face a gap is
 # taken larger than it is known to be, with an edge as soft as the second.
 _GAP_RIM, _GAP_SOFT = 0.02, 0.006
+# Color grows with luma, but not more than so many times: what is nearly black has only noise.
+_MOST_COLOR = 1.5
 # The light is worked out at about this many pixels a face's side.
 _BLURRED_PX = 48
 # Places on the mean face reach this far from its middle (canonical).
@@ -78,9 +80,12 @@ def draft(
     landmarks: FloatArray,
     points: FloatArray,
     visible: FloatArray,
+    over: FloatArray | None = None,
 ) -> Draft:
     """pixels: the target, RGB, h x w x 3, uint8 or uint16. landmarks: its own, 478 x 3; points:
-    those of the swapped face. visible: h x w, 0 where something lies in front of the target."""
+    those of the swapped face. visible: h x w, 0 where something lies in front of the target. over:
+    h x w, 1 where spectacles do, beneath which the face is to go on: the network is not shown them,
+    or the colors of their rims would spread over the face."""
     height, width = pixels.shape[:2]
     target = as_unit(pixels)
     texture, known = textured(photo, points, width, height)
@@ -88,7 +93,7 @@ def draft(
     inside = silhouette(landmarks, width, height) * np.float32(1 / 255)
     shown = np.asarray(inside * visible, np.float32)
     size_px = float(head_pose.region_of(landmarks).size_px)
-    skin = shown * (1 - own)
+    skin = shown * (1 - own) if over is None else shown * (1 - over) * (1 - own)
     known = _kept_off_gaps(known, size_px)
     lit = transfer_light(texture, target, skin * known, size_px)
     light = _blurred(target, skin, size_px)
@@ -153,6 +158,19 @@ def corrected(
     lit += fine
     lit += _enlarged(detail, matrix, width, height)
     return in_range(lit)
+
+
+def in_base_color(made: Draft, pixels: FloatArray) -> FloatArray:
+    """The luma of `pixels` (the network's, h x w x 3) with the color that the draft's base has at
+    that luma: RGB float32, h x w x 3, unbounded.
+
+    The network is right about light and shade. Of color it is unsure where it is dark: lashes and
+    the folds of lids came out violet, which people see before all else.
+    """
+    before, after = made.base @ LUMA, np.maximum(pixels @ LUMA, 0)
+    times = np.minimum((after + FLOOR) / (before + FLOOR), _MOST_COLOR)
+    color = made.base - before[..., None]
+    return np.asarray(after[..., None] + color * times[..., None], np.float32)
 
 
 def as_unit(pixels: Pixels) -> FloatArray:

@@ -1,5 +1,5 @@
 """Method `simswap`: its networks and what its published checkpoints are called."""
 
-from sosie.methods.trained import trained_method
+from sosie.methods.weights import trained_method
 
 METHOD = trained_method("simswap")

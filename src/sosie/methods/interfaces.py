@@ -1,4 +1,4 @@
-"""How the published ONNX swappers are to be called: what they see, and what the identity is.
+"""How published swappers are to be called: what they see, and what the identity is.
 
 A file says little of this itself, and a wrong answer gives a wrong face and no error. So a file is
 known by its hash, by the card that `sosie weights import` wrote into it, or by the interface that
@@ -33,11 +33,12 @@ IMAGENET = Scale((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 @dataclass(frozen=True)
 class View:
     """A square crop as a network sees it. template: a name in
-    `sosie.geometry.alignment.TEMPLATES`."""
+    `sosie.geometry.alignment.TEMPLATES`. bgr: whether blue comes first."""
 
     template: str
     size_px: int
     scale: Scale
+    bgr: bool = False
 
 
 ARCFACE = View("arcface", 112, SIGNED)
@@ -45,15 +46,20 @@ ARCFACE = View("arcface", 112, SIGNED)
 
 @dataclass(frozen=True)
 class Interface:
-    """How one kind of swapper is called. Its inputs are named `target`, and `source` or `identity`.
+    """How one kind of swapper is called. Its inputs are named `target`, and `source`, `identity` or
+    `vector`.
 
-    target: what it sees of the target. output: how its result is scaled.
+    method: the name that `--method` takes for such weights; `onnx` where there is no other.
+    target: what it sees of the target. output: how its result is scaled; the order of its channels
+        is that of the target.
     source: what the source's encoder sees of the source, or the swapper itself where `picture`.
     picture: it takes the source's picture instead of an embedding.
     own_encoder: what its own encoder sees, where it was trained with one of its own; embeddings of
         arcface have to be converted for it. None where arcface's are right.
     unit: whether the embedding is to have length 1, after conversion.
     mapped: whether the embedding is multiplied by the 512 x 512 map in the file.
+    face_model: what a network that reads a 3D face model sees of source and target, where the
+        identity begins with its coefficients: the source's shape, and all else of the target.
     license: of the published weights. sha256: of published files that are called so.
     """
 
@@ -65,6 +71,8 @@ class Interface:
     own_encoder: View | None = None
     unit: bool = True
     mapped: bool = False
+    face_model: View | None = None
+    method: str = "onnx"
     sha256: tuple[str, ...] = ()
 
 
@@ -78,18 +86,45 @@ _GHOST = Interface(
     license="Apache-2.0",
     own_encoder=View(_POSES, 112, SIGNED),
     unit=False,
+    method="ghost",
 )
 _SIMSWAP = Interface(
     target=View(_POSES, 224, UNIT),
     output=UNIT,
     license=_NON_COMMERCIAL,
     own_encoder=View(_POSES, 112, IMAGENET),
+    method="simswap",
 )
 _HYPERSWAP = Interface(target=View("arcface_128", 256, SIGNED), output=SIGNED, license=_RESEARCH)
 _INSWAPPER = Interface(
-    target=View("arcface_128", 128, UNIT), output=UNIT, license=_NON_COMMERCIAL, mapped=True
+    target=View("arcface_128", 128, UNIT),
+    output=UNIT,
+    license=_NON_COMMERCIAL,
+    mapped=True,
+    method="inswapper",
 )
-_BLENDSWAP = Interface(target=View("ffhq", 256, UNIT), output=UNIT, license=_NON_COMMERCIAL)
+_BLENDSWAP = Interface(
+    target=View("ffhq", 256, UNIT), output=UNIT, license=_NON_COMMERCIAL, method="blendswap"
+)
+_WHOLE = View("mtcnn_512", 256, UNIT)
+# The encoder and the face model see the whole crop, as they did when the generator was trained.
+_HIFIFACE = Interface(
+    target=_WHOLE,
+    output=UNIT,
+    license="BSD-3-Clause",
+    source=View("mtcnn_512", 112, SIGNED),
+    face_model=_WHOLE,
+    method="hififace",
+)
+_FACESHIFTER = Interface(
+    target=View("mtcnn_512", 256, SIGNED, bgr=True),
+    output=SIGNED,
+    license="none stated",
+    own_encoder=replace(ARCFACE, bgr=True),
+    unit=False,
+    method="faceshifter",
+)
+_INFOSWAP = View("mtcnn_512", 512, SIGNED, bgr=True)
 
 
 def _ghost(*sha256: str) -> Interface:
@@ -120,8 +155,17 @@ _PUBLISHED = {
         output=SIGNED,
         license="unknown",
         own_encoder=ARCFACE,
+        method="hififace",
     ),
     "blendswap_256": replace(_BLENDSWAP, source=View("arcface", 112, UNIT), picture=True),
+    "infoswap_512": Interface(
+        target=_INFOSWAP,
+        output=SIGNED,
+        license=_NON_COMMERCIAL,
+        source=_INFOSWAP,
+        picture=True,
+        method="infoswap",
+    ),
     "uniface_256": Interface(
         target=View("ffhq", 256, SIGNED),
         output=SIGNED,
@@ -145,6 +189,9 @@ _IMPORTED = {
     # The ONNX file that is imported with an embedding map holds it in its graph.
     "inswapper_reswapper_128": replace(_INSWAPPER, mapped=False),
     "blendswap": _BLENDSWAP,
+    "hififace_maum_generator": _HIFIFACE,
+    "hififace_xuehy_generator": replace(_HIFIFACE, license="MIT"),
+    "faceshifter_tao_aei": _FACESHIFTER,
     **{
         f"ghost_{encoder}_{blocks}": _GHOST
         for encoder in ("unet", "linknet", "resnet")

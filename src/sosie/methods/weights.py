@@ -1,4 +1,4 @@
-"""Swappers that `sosie train` made, at work: the ONNX file beside a snapshot, and its card."""
+"""Methods whose weights the user brings: those that `sosie train` made, and published ones."""
 
 from __future__ import annotations
 
@@ -15,22 +15,67 @@ from sosie.analysis.analyzer import to_8_bit
 from sosie.analysis.embedder import SIDE_PX, TEMPLATE, Embedder
 from sosie.errors import InputError, UsageError
 from sosie.geometry import alignment
-from sosie.methods.base import Card, Source, Swapper, nearest_pose
+from sosie.methods.base import Card, Source, Swapper, nearest_pose, soft_edge
+from sosie.methods.imported import CARD, PublishedSwapper, card_in, interface_name, refuse
+from sosie.methods.interfaces import INTERFACES
 from sosie.models.cards import with_license
 from sosie.models.session import Session, create_session
 from sosie.models.zoo import open_network
 from sosie.options import SwapOptions
 from sosie.types import Crop, FloatArray, Pose, SwappedCrop
 
-_CARD = "sosie.card"
-# Towards the crop's edge the swapped face gives way to the target over this share of its side.
 _MOST_PX = 2048
+# Towards the crop's edge the swapped face gives way to the target over this share of its side.
 _EDGE = 0.08
 
 
+def method_with_weights(
+    name: str, how: str, interface: str | None = None
+) -> Callable[[SwapOptions], Swapper]:
+    """The factory of a method that has no weights of its own.
+
+    how: the part of a sentence that says how to get some. interface: of files that do not say what
+    they are, where all of the method are called alike; None where that would be a guess.
+    """
+    return partial(_open, name, how, interface)
+
+
 def trained_method(name: str) -> Callable[[SwapOptions], Swapper]:
-    """The factory of a method whose networks `sosie train NAME` makes."""
-    return partial(TrainedSwapper, name)
+    """The factory of a method that `sosie train` makes weights for, and that has published ones."""
+    return method_with_weights(
+        name,
+        f"train some with `sosie train {name}`, or import published ones with `sosie weights "
+        f"import {name} FILE`, and name them with --weights, as RUN/snapshot.safetensors",
+    )
+
+
+def imported_method(name: str) -> Callable[[SwapOptions], Swapper]:
+    """The factory of a method that swaps with published weights alone."""
+    return method_with_weights(
+        name,
+        f"import published ones with `sosie weights import {name} FILE`, and name what that wrote "
+        f"with --weights",
+    )
+
+
+def _open(name: str, how: str, interface: str | None, options: SwapOptions) -> Swapper:
+    """The swapper of the file that the options name, by whoever wrote it."""
+    if options.weights is None:
+        raise UsageError(f"The method {name} has no weights of its own: {how}.")
+    file = _onnx_beside(Path(options.weights))
+    session = create_session(file, options.provider, options.threads)
+    card = card_in(session)
+    _require_method(file, name, card.get("method"))
+    if "network" not in card and card:
+        refuse(
+            f"A {name} that was trained with Sosie",
+            **{key: getattr(options, key) for key in ("encoder", "converter", "face_model")},
+            interface=options.interface,
+        )
+        return TrainedSwapper(name, file, session, options)
+    network = interface_name(file, session, options.interface or (None if card else interface))
+    _require_method(file, name, INTERFACES[network].method if network in INTERFACES else None)
+    return PublishedSwapper(name, file, session, network, options)
 
 
 @dataclass(frozen=True)
@@ -42,25 +87,19 @@ class Prepared:
 
 
 class TrainedSwapper:
-    """A trained generator. Of the options it uses `weights`, `provider` and `threads`.
+    """A generator that `sosie train` made. Of the options it uses `provider` and `threads`.
 
-    weights: a snapshot (NAME.safetensors, beside which its NAME.onnx lies) or the ONNX file.
-    Raises UsageError where there are none, InputError where they are of another method or damaged.
+    Raises InputError where the file is damaged.
     """
 
-    def __init__(self, name: str, options: SwapOptions) -> None:
-        if options.weights is None:
-            raise UsageError(
-                f"The method {name} has no weights of its own: train some with `sosie train "
-                f"{name}` and name them with --weights RUN/snapshot.safetensors."
-            )
-        file = _onnx_beside(Path(options.weights))
-        self._session = create_session(file, options.provider, options.threads)
-        facts = _facts(file, self._session, name)
+    def __init__(self, name: str, file: Path, session: Session, options: SwapOptions) -> None:
+        """file: the ONNX file of a snapshot; session: the same, opened."""
+        self._session = session
+        facts = _facts(file, session)
         self._size_px, self._low = facts["size_px"], facts["low"]
         identity = open_network("identity", options.provider, 1)
         self._embedder = Embedder(identity)
-        self.providers = {name: self._session.provider, "identity": identity.provider}
+        self.providers = {name: session.provider, "identity": identity.provider}
         self.card = Card(
             name=name,
             summary=f"a {name} that was trained with Sosie: {file.name}",
@@ -93,7 +132,7 @@ class TrainedSwapper:
                 f"The {self.card.name} gives {made.shape} numbers instead of {targets.shape}: its "
                 f"file is damaged, or of another size than it says."
             )
-        mask = _soft_edge(self._size_px)
+        mask = soft_edge(self._size_px, _EDGE)
         unit = np.clip((made.transpose(0, 2, 3, 1) - self._low) / (1 - self._low), 0, 1)
         return [SwappedCrop(np.asarray(one, np.float32), mask, np.zeros_like(mask)) for one in unit]
 
@@ -116,37 +155,33 @@ def _onnx_beside(weights: Path) -> Path:
     if not file.is_file():
         raise InputError(
             f"There is no {file.name} beside {weights}: `sosie train` writes both when it ends or "
-            f"is stopped; let it write them with --resume."
+            f"is stopped, and `sosie weights import` too; let the training go on with --resume, or "
+            f"import again."
         )
     return file
 
 
-def _facts(file: Path, session: Session, name: str) -> dict[str, Any]:
+def _require_method(file: Path, name: str, method: object) -> None:
+    """Raises InputError on a file that is another method's. method: whose it is, where told."""
+    if method is not None and method != name:
+        raise InputError(f"{file} is a {method}, not a {name}: give --method {method}.")
+
+
+def _facts(file: Path, session: Session) -> dict[str, Any]:
     try:
-        told = with_license(json.loads(session.metadata.get(_CARD, "{}")))
-        texts = {key: str(told[key]) for key in ("method", "template", "license", "paper")}
+        told = with_license(json.loads(session.metadata.get(CARD, "{}")))
+        texts = {key: str(told[key]) for key in ("template", "license", "paper")}
         size_px, low = int(told["size_px"]), float(told["low"])
         if session.inputs["target"][2:] != (size_px, size_px) or not low < 1:
             raise ValueError("it takes other pictures than it says")
     except (ValueError, OverflowError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
-            f"{file} was not written by `sosie train`: published swappers run with --method onnx "
-            f"--model."
+            f"{file} was not written by `sosie train`: published swappers are imported with `sosie "
+            f"weights import`, or run with --method onnx --model."
         ) from error
-    method = texts["method"]
     if texts["template"] not in alignment.TEMPLATES or not 16 <= size_px <= _MOST_PX or low < -1:
         raise InputError(
             f"{file} says of itself what no network of `sosie train` does: it is damaged, or was "
             f"changed."
         )
-    if method != name:
-        raise InputError(f"{file} is a {method}, not a {name}: give --method {method}.")
     return {**texts, "size_px": size_px, "low": low}
-
-
-def _soft_edge(size_px: int) -> FloatArray:
-    """1 inside, falling smoothly to 0 at the crop's edge: float32, S x S."""
-    from_edge = np.minimum(np.arange(size_px), np.arange(size_px)[::-1]) + 0.5
-    rise = np.clip(from_edge / (_EDGE * size_px), 0, 1)
-    rise = rise * rise * (3 - 2 * rise)
-    return np.asarray(np.minimum.outer(rise, rise), np.float32)

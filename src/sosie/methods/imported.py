@@ -1,4 +1,4 @@
-"""Published ONNX swappers at work: crops in, crops out, by what their interface says."""
+"""Published swappers at work: crops in, crops out, by what their interface says."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sosie.errors import InputError, UsageError
 from sosie.geometry import alignment
-from sosie.methods.base import Card, Source, nearest_pose
-from sosie.methods.onnx.interfaces import (
-    INTERFACES,
-    Scale,
-    View,
-    by_hash,
-    by_name,
-)
+from sosie.methods.base import Card, Source, nearest_pose, soft_edge
+from sosie.methods.interfaces import INTERFACES, Scale, View, by_hash, by_name
 from sosie.models.onnx_matrix import last_matrix
 from sosie.models.session import Session, create_session
 from sosie.options import SwapOptions
@@ -30,53 +25,63 @@ from sosie.types import Crop, FloatArray, Pixels, Pose, SwappedCrop
 NO_CONVERTER = "none"
 """What `--converter` is given where the encoder is the swapper's own."""
 
-_CARD = "sosie.card"
+CARD = "sosie.card"
+"""Under this key `sosie train` and `sosie weights import` write of a network what it is."""
+
 _NEEDS_MAP = ("inswapper_reswapper_128",)
 _TARGET = ("target",)
-_SOURCE = ("source", "identity")
+_SOURCE = ("source", "identity", "vector")
 _EMBEDDING = 512
+# What a 3D face model is read to: first the shape of the face; then expression, texture, pose and
+# light.
+_COEFFICIENTS, _SHAPE = 257, 80
 # Towards the crop's edge the swapped face gives way to the target over this share of its side.
 _EDGE = 0.06
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """One source photo. identity: what the swapper takes for it, with a batch axis of one."""
+    """One source photo. identity: what the swapper takes for it, with a batch axis of one. shape:
+    1 x 80, of a 3D face model, where the swapper takes that too."""
 
     identity: FloatArray
     pose: Pose
+    shape: FloatArray | None = None
 
 
-class OnnxSwapper:
-    """The method `onnx`. Of the options it uses `model`, `interface`, `encoder`, `converter`,
+class PublishedSwapper:
+    """A published swapper at work. Of the options it uses `encoder`, `converter`, `face_model`,
     `provider` and `threads`.
 
-    Raises UsageError where one of them is missing or unknown, InputError where a file is not what
+    Raises UsageError where one of them is missing or of no use, InputError where a file is not what
     its interface says, UnavailableError where the provider does not start.
     """
 
-    def __init__(self, options: SwapOptions) -> None:
-        if options.model is None:
-            raise UsageError("The method onnx needs a swapper: add --model FILE.onnx.")
-        self._model = Path(options.model)
+    def __init__(
+        self, method: str, file: Path, session: Session, network: str, options: SwapOptions
+    ) -> None:
+        """method: the name that `--method` was given. file: the swapper; session: the same, opened.
+        network: the name of its interface."""
+        self._model = file
         self._options = options
-        self.providers: dict[str, str] = {}
-        self._session = self._open(self._model)
-        name = _interface_name(self._model, self._session, options.interface)
-        self._interface = by_name(name)
-        self._inputs = _checked_inputs(self._model, self._session, self._interface.target, name)
+        self.providers = {file.name: session.provider}
+        self._session = session
+        self._interface = by_name(network)
+        self._inputs = _checked_inputs(file, session, self._interface.target, network)
         self._converter: Session | None = None
         self._encoder: Session | None = None
+        self._face_model: Session | None = None
         self._map: FloatArray | None = None
         if self._interface.picture:
-            _refuse(name, encoder=options.encoder, converter=options.converter)
+            refuse(network, encoder=options.encoder, converter=options.converter)
         else:
-            self._open_identity(name)
+            self._open_identity(network)
+        self._open_face_model(network)
         self.card = Card(
-            name="onnx",
-            summary=f"a published swapper as an ONNX file: {name}",
+            name=method,
+            summary=f"a published swapper: {network}",
             license=self._interface.license,
-            paper=f"of {name}: see the method's README",
+            paper=f"of {network}: see the method's page",
             template=self._interface.target.template,
             size_px=self._interface.target.size_px,
             drafts=0,
@@ -84,7 +89,9 @@ class OnnxSwapper:
 
     def prepare(self, sources: Sequence[Source]) -> tuple[Prepared, ...]:
         """The identity in each source photo: a picture of it, or the encoder's embedding."""
-        return tuple(Prepared(self._identity(source), source.face.pose) for source in sources)
+        return tuple(
+            Prepared(self._identity(one), one.face.pose, self._shape(one)) for one in sources
+        )
 
     def choose(self, prepared: Sequence[Prepared], crop: Crop, before: int | None = None) -> int:
         """Which source photo is nearest to the target's head pose."""
@@ -93,23 +100,24 @@ class OnnxSwapper:
     def swap(self, prepared: Sequence[Prepared], crops: Sequence[Crop]) -> list[SwappedCrop]:
         """One run a crop: most published files take no more at once."""
         chosen = [self.choose(prepared, c) if c.source is None else c.source for c in crops]
-        return [self._swap(prepared[k].identity, c) for k, c in zip(chosen, crops, strict=True)]
+        return [self._swap(prepared[k], c) for k, c in zip(chosen, crops, strict=True)]
 
-    def _swap(self, identity: FloatArray, crop: Crop) -> SwappedCrop:
+    def _swap(self, prepared: Prepared, crop: Crop) -> SwappedCrop:
         target, source = self._inputs
         view = self._interface.target
-        results = self._session.run({target: _values(crop.pixels, view.scale), source: identity})
+        identity = self._with_shape(prepared, crop)
+        results = self._session.run({target: _values(crop.pixels, view), source: identity})
         picture, *others = results.values()
         if picture.shape != (1, 3, view.size_px, view.size_px):
             raise InputError(
                 f"{self._model} gives {_text(picture.shape)} numbers instead of a picture of "
                 f"{view.size_px} px: name its interface with --interface."
             )
-        mask = _soft_edge(view.size_px)
+        mask = soft_edge(view.size_px, _EDGE)
         # Some swappers say themselves where their face is.
         if others and others[0].shape[-2:] == mask.shape and others[0].size == mask.size:
             mask = mask * np.clip(others[0].reshape(mask.shape), 0, 1)
-        pixels = _pixels(picture[0], self._interface.output)
+        pixels = _pixels(picture[0], self._interface.output, view.bgr)
         return SwappedCrop(pixels, np.asarray(mask, np.float32), np.zeros_like(mask, np.float32))
 
     def _identity(self, source: Source) -> FloatArray:
@@ -132,6 +140,51 @@ class OnnxSwapper:
             embedding = embedding / max(float(np.linalg.norm(embedding)), 1e-12)
         return np.asarray(embedding, np.float32)
 
+    def _shape(self, source: Source) -> FloatArray | None:
+        """The shape of the source's face, where the swapper takes one."""
+        view = self._interface.face_model
+        if view is None:
+            return None
+        matrix = alignment.align_matrix(source.face.points5, view.template, view.size_px)
+        return self._coefficients(alignment.crop(source.pixels, matrix, view.size_px))[:, :_SHAPE]
+
+    def _with_shape(self, prepared: Prepared, crop: Crop) -> FloatArray:
+        """The identity, behind the source's shape and all else of the target's face where the
+        swapper takes a face model."""
+        if prepared.shape is None:
+            return prepared.identity
+        rest = self._coefficients(crop.pixels)[:, _SHAPE:]
+        return np.concatenate([prepared.shape, rest, prepared.identity], axis=1)
+
+    def _coefficients(self, pixels: Pixels) -> FloatArray:
+        """The face model's coefficients of a whole crop, 1 x 257."""
+        view, session = self._interface.face_model, self._face_model
+        assert view is not None
+        assert session is not None
+        side = next(iter(session.inputs.values()))[-1]
+        if side is not None and side != pixels.shape[0]:
+            pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_LINEAR)
+        found = _only(session, _values(pixels, view))
+        if found.shape != (1, _COEFFICIENTS):
+            raise InputError(
+                f"The face model {self._options.face_model} gives {_text(found.shape)} numbers "
+                f"instead of 1 x {_COEFFICIENTS}: name a network of Deep3DFaceRecon."
+            )
+        return found
+
+    def _open_face_model(self, name: str) -> None:
+        """The network that reads the face model, where the interface has one."""
+        file = self._options.face_model
+        if self._interface.face_model is None:
+            refuse(name, face_model=file)
+        elif file is None:
+            raise UsageError(
+                f"{name} takes the shape of the face from a 3D face model, which is not in its "
+                f"file: add --face-model FILE.onnx (a network of Deep3DFaceRecon)."
+            )
+        else:
+            self._face_model = self._open(Path(file))
+
     def _open_identity(self, name: str) -> None:
         """The encoder, and the converter and the map where the interface has one."""
         options, needs = self._options, self._interface.own_encoder is not None
@@ -142,7 +195,7 @@ class OnnxSwapper:
             )
         self._encoder = self._open(Path(options.encoder))
         if not needs:
-            _refuse(name, converter=options.converter)
+            refuse(name, converter=options.converter)
         elif options.converter is None:
             raise UsageError(
                 f"{name} was trained with an encoder of its own: add --converter FILE.onnx for "
@@ -164,9 +217,9 @@ class OnnxSwapper:
         return session
 
 
-def _interface_name(file: Path, session: Session, named: str | None) -> str:
+def interface_name(file: Path, session: Session, named: str | None) -> str:
     """How the file is to be called: by the user's word, its hash, or the card within it."""
-    card = _card_in(session)
+    card = card_in(session)
     if card.get("network") in _NEEDS_MAP and not card.get("embedding_map"):
         raise UsageError(
             f"{file} was imported without its embedding map, and takes no embedding without it: "
@@ -186,10 +239,10 @@ def _interface_name(file: Path, session: Session, named: str | None) -> str:
     )
 
 
-def _card_in(session: Session) -> dict[str, Any]:
-    """The card that `sosie weights import` wrote into the file, or nothing."""
+def card_in(session: Session) -> dict[str, Any]:
+    """The card that Sosie wrote into the file, or nothing."""
     try:
-        card = json.loads(session.metadata.get(_CARD, "{}"))
+        card = json.loads(session.metadata.get(CARD, "{}"))
     except (ValueError, RecursionError):
         return {}
     return card if isinstance(card, dict) else {}
@@ -214,29 +267,34 @@ def _checked_inputs(file: Path, session: Session, view: View, name: str) -> tupl
     return found[0], found[1]
 
 
-def _refuse(name: str, **options: str | None) -> None:
+def refuse(name: str, **options: str | None) -> None:
+    """Raises UsageError where one of the options, by their names, was given to what needs none."""
     for option, value in options.items():
         if value is not None:
-            raise UsageError(f"{name} needs no {option}: leave --{option} out.")
+            words = option.replace("_", " ")
+            flag = option.replace("_", "-")
+            raise UsageError(f"{name} needs no {words}: leave --{flag} out.")
 
 
 def _seen(source: Source, view: View) -> FloatArray:
     """What a network sees of a source photo: 1 x 3 x S x S."""
     matrix = alignment.align_matrix(source.face.points5, view.template, view.size_px)
-    return _values(alignment.crop(source.pixels, matrix, view.size_px), view.scale)
+    return _values(alignment.crop(source.pixels, matrix, view.size_px), view)
 
 
-def _values(pixels: Pixels, scale: Scale) -> FloatArray:
-    """RGB uint8 or uint16, h x w x 3 -> 1 x 3 x h x w, scaled as the network wants it."""
+def _values(pixels: Pixels, view: View) -> FloatArray:
+    """RGB uint8 or uint16, h x w x 3 -> 1 x 3 x h x w, scaled and ordered as the network wants."""
     unit = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-    values = (unit - np.asarray(scale.mean, np.float32)) / np.asarray(scale.deviation, np.float32)
+    mean, deviation = (np.asarray(v, np.float32) for v in (view.scale.mean, view.scale.deviation))
+    values = ((unit - mean) / deviation)[..., :: -1 if view.bgr else 1]
     return np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32)
 
 
-def _pixels(values: NDArray[Any], scale: Scale) -> FloatArray:
+def _pixels(values: NDArray[Any], scale: Scale, bgr: bool) -> FloatArray:
     """3 x h x w as the network gives it -> RGB, h x w x 3, in 0..1."""
-    unit = values.transpose(1, 2, 0) * np.asarray(scale.deviation) + np.asarray(scale.mean)
-    return np.asarray(np.clip(unit, 0, 1), np.float32)
+    ordered = values.transpose(1, 2, 0)[..., :: -1 if bgr else 1]
+    unit = ordered * np.asarray(scale.deviation) + np.asarray(scale.mean)
+    return np.ascontiguousarray(np.clip(unit, 0, 1), np.float32)
 
 
 def _only(session: Session, values: FloatArray) -> FloatArray:
@@ -248,14 +306,6 @@ def _only(session: Session, values: FloatArray) -> FloatArray:
         )
     result = next(iter(session.run({next(iter(session.inputs)): values}).values()))
     return np.asarray(result, np.float32)
-
-
-def _soft_edge(size_px: int) -> FloatArray:
-    """1 inside, falling smoothly to 0 at the crop's edge: float32, S x S."""
-    from_edge = np.minimum(np.arange(size_px), np.arange(size_px)[::-1]) + 0.5
-    rise = np.clip(from_edge / (_EDGE * size_px), 0, 1)
-    rise = rise * rise * (3 - 2 * rise)
-    return np.asarray(np.minimum.outer(rise, rise), np.float32)
 
 
 def _text(shape: Sequence[int | None]) -> str:
