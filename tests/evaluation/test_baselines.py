@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sosie.analysis.analyzer import make_face
-from sosie.evaluation import baselines
+from sosie.evaluation import generators as baselines
 from sosie.geometry.alignment import transform_points
 
 

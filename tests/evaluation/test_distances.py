@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from sosie.evaluation.distances import frechet_distance, kernel_distance
+from sosie.evaluation.metrics.frechet import frechet_distance, kernel_distance
 
 
 def gaussian(mean, covariance, count=400, seed=0):

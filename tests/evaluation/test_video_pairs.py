@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sosie.evaluation.video_pairs import FramePair, Pairing
+from sosie.evaluation.video_frames import FramePair, Pairing
 
 STEP = 0.04
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sosie.errors import UnavailableError, install_hint
 
-PACKAGES = ("matplotlib", "scipy", "skimage")
+PACKAGES = ("jinja2", "matplotlib", "scipy", "skimage")
 """What the extra installs, by the names that are imported."""
 
 

@@ -9,16 +9,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from sosie.evaluation.frame_measurement import Seen, Square
-
-WORST = {
-    "identity_source": "lower",
-    "untouched": "higher",
-    "flicker": "higher",
-    "jitter": "higher",
-    "drift": "higher",
-}
-"""Name of a moment's value -> which way is worse. Of each the worst frames are kept."""
+from sosie.evaluation.metrics.base import FrameValue
+from sosie.evaluation.video_frames import Sight
 
 _EVENLY, _WORST = 8, 4
 # Two of the worst are at least so far apart: one bad second is one picture.
@@ -56,47 +48,49 @@ class _TrackAlbum:
             self.evenly = self.evenly[::2]
             self.step *= 2
 
-    def rival(self, name: str, time_s: float, value: float) -> bool:
+    def is_rival(self, value: FrameValue, time_s: float, told: float) -> bool:
         """Whether a frame is among the worst so far."""
-        kept = self.worst.get(name, [])
+        if math.isnan(told) or (value.flag and not told):
+            return False
+        kept = self.worst.get(value.name, [])
         near = [one for one in kept if abs(one.time_s - time_s) < _APART_S]
-        if near:
-            return all(_is_worse(name, value, one.value) for one in near)
-        return len(kept) < _WORST or _is_worse(name, value, kept[-1].value)
+        rivals = near or kept[_WORST - 1 :]
+        return all(_badness(value, told) > _badness(value, one.value) for one in rivals)
 
-    def add_worst(self, name: str, snapshot: Snapshot) -> None:
-        kept = self.worst.get(name, [])
+    def add_worst(self, value: FrameValue, snapshot: Snapshot) -> None:
+        kept = self.worst.get(value.name, [])
         kept = [one for one in kept if abs(one.time_s - snapshot.time_s) >= _APART_S]
-        sign = -1 if WORST[name] == "higher" else 1
-        kept = sorted([*kept, snapshot], key=lambda one: (sign * one.value, one.frame))
-        self.worst[name] = kept[:_WORST]
+        self.worst[value.name] = _worst_first(value, [*kept, snapshot])[:_WORST]
 
 
 class VideoAlbum:
-    """Keeps pictures, by track; memory grows with the number of tracks only."""
+    """Keeps pictures, by track; memory grows with the number of tracks only.
 
-    def __init__(self) -> None:
+    values: those of which the worst frames are kept.
+    """
+
+    def __init__(self, values: Iterable[FrameValue] = ()) -> None:
+        self.values = tuple(value for value in values if value.worst)
         self._tracks: dict[int, _TrackAlbum] = {}
 
-    def add(self, track: int, seen: Seen, told: Mapping[str, float]) -> None:
-        """Look at one face on one frame, and keep its picture where it is wanted."""
-        if seen.frame.result is None:
-            return
+    def add(self, track: int, sight: Sight, told: Mapping[str, float]) -> None:
+        """Look at one face on one frame of both videos, and keep its picture where it is wanted."""
         album = self._tracks.setdefault(track, _TrackAlbum())
-        frame = seen.frame
+        frame = sight.frame
         rivals = [
-            name
-            for name in WORST
-            if _counts(name, told) and album.rival(name, frame.time_s, told[name])
+            value
+            for value in self.values
+            if album.is_rival(value, frame.time_s, told.get(value.name, math.nan))
         ]
         evenly = album.wants_evenly()
         if not (rivals or evenly):
             return
-        picture = _picture(seen)
+        picture = _picture(sight)
         if evenly:
             album.add_evenly(Snapshot(frame.index, frame.time_s, picture))
-        for name in rivals:
-            album.add_worst(name, Snapshot(frame.index, frame.time_s, picture, told[name]))
+        for value in rivals:
+            shot = Snapshot(frame.index, frame.time_s, picture, told[value.name])
+            album.add_worst(value, shot)
 
     def evenly(self, tracks: Iterable[int]) -> list[tuple[int, Snapshot]]:
         """Track and picture, about eight of each of these tracks, in order of time."""
@@ -107,32 +101,23 @@ class VideoAlbum:
             chosen += [(track, kept[place]) for place in places]
         return chosen
 
-    def worst(self, name: str, tracks: Iterable[int]) -> list[tuple[int, Snapshot]]:
+    def worst(self, value: FrameValue, tracks: Iterable[int]) -> list[tuple[int, Snapshot]]:
         """Track and picture of the worst frames by one value, worst first."""
-        sign = -1 if WORST[name] == "higher" else 1
-        found = [
-            (track, one)
-            for track in tracks
-            if track in self._tracks
-            for one in self._tracks[track].worst.get(name, [])
-        ]
-        return sorted(found, key=lambda pair: (sign * pair[1].value, pair[1].frame))[:_WORST]
+        owners = [track for track in tracks if track in self._tracks]
+        found = [(k, one) for k in owners for one in self._tracks[k].worst.get(value.name, [])]
+        found.sort(key=lambda pair: (-_badness(value, pair[1].value), pair[1].frame))
+        return found[:_WORST]
 
 
-def _counts(name: str, told: Mapping[str, float]) -> bool:
-    """Whether a value is told and, of those that are 0 or 1, is a bad one at all."""
-    value = told.get(name, math.nan)
-    return value > 0 if name == "untouched" else not math.isnan(value)
+def _badness(value: FrameValue, told: float) -> float:
+    return told if value.worse == "higher" else -told
 
 
-def _is_worse(name: str, value: float, other: float) -> bool:
-    return value > other if WORST[name] == "higher" else value < other
+def _worst_first(value: FrameValue, kept: Iterable[Snapshot]) -> list[Snapshot]:
+    return sorted(kept, key=lambda one: (-_badness(value, one.value), one.frame))
 
 
-def _picture(seen: Seen) -> bytes:
-    frame = seen.frame
-    assert frame.result is not None
-    square = Square.of(seen.place, frame)
-    both = np.concatenate([square.cut(frame.target), square.cut(frame.result)], axis=1)
+def _picture(sight: Sight) -> bytes:
+    both = np.concatenate([sight.target, sight.result], axis=1)
     encoded = cv2.imencode(".jpg", both[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return np.asarray(encoded[1]).tobytes()

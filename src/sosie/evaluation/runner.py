@@ -15,12 +15,11 @@ from typing import Any
 
 from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.errors import InterruptedSwapError, OutputError, SosieError
-from sosie.evaluation import baselines, cost, metrics
+from sosie.evaluation import cost, metrics
 from sosie.evaluation.cache import Cache
 from sosie.evaluation.configuration import Plan, made_by_us, record
-from sosie.evaluation.external_results import OutsideResults
 from sosie.evaluation.files import write_picture
-from sosie.evaluation.generators import Made, create_maker, read_plain
+from sosie.evaluation.generators import BOUNDS, Made, OutsideResults, create_maker, read_plain
 from sosie.evaluation.image_store import Album
 from sosie.evaluation.metric import Readings
 from sosie.evaluation.metrics import Scored
@@ -76,7 +75,7 @@ def run_method(
         return file, made
 
     def spend(lines: Sequence[Line]) -> Readings:
-        if method in baselines.BOUNDS:
+        if method in BOUNDS:
             return cost.unmeasured(f"{method} is no method, but what bounds them.")
         return {**cost.typical(lines), **job.measured_cost(lines, replace(options, method=method))}
 

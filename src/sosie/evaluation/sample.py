@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from sosie.analysis.analyzer import Analyzer, FaceAnalyzer, to_8_bit
 from sosie.evaluation.metric import OWN, MissingFigureError
-from sosie.evaluation.own_features import own_view
-from sosie.evaluation.recognition import IdentityNetwork, aligned
+from sosie.evaluation.recognition import IdentityNetwork, aligned, own_view
 from sosie.geometry import head_pose
 from sosie.geometry.morphable_model import silhouette
 from sosie.types import Face, FloatArray, Pixels

@@ -24,7 +24,7 @@ from sosie import foreign
 from sosie.errors import InputError, OutputError
 from sosie.evaluation.cache import code_digest, versions, weight_digests
 from sosie.evaluation.files import make_folder, remove, write_json
-from sosie.evaluation.key_frames import WORST, Snapshot
+from sosie.evaluation.key_frames import Snapshot
 from sosie.evaluation.machine import machine
 from sosie.evaluation.results import CONFIG, LINES
 from sosie.evaluation.score import Embedders
@@ -237,7 +237,7 @@ def _frame_lines(score: VideoScore) -> list[dict[str, Any]]:
 def _keep_moments(folder: Path, score: VideoScore) -> list[dict[str, Any]]:
     tracks = [track.track for track in score.series.judged]
     kept = [(EVENLY, *one) for one in score.album.evenly(tracks)]
-    kept += [(name, *one) for name in WORST for one in score.album.worst(name, tracks)]
+    kept += [(v.name, *one) for v in score.album.values for one in score.album.worst(v, tracks)]
     return [_keep_moment(folder, *one) for one in kept]
 
 

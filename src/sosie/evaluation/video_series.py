@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +12,6 @@ from numpy.typing import NDArray
 from sosie.evaluation.metric import Missing
 from sosie.media.packet_list import Inventory
 from sosie.types import FloatArray
-
-MOMENTS = {
-    "difference": "gray levels between result and target inside the face",
-    "surroundings": "gray levels between result and target around the face",
-    "found": "1 where a face was found in the result, 0 where none was",
-    "untouched": "1 where the result's face is the target's, 0 where it was changed",
-    "flicker": "gray levels between successive frames of the result, motion taken out",
-    "flicker_target": "the same of the target",
-    "jitter": "per cent of the face by which the result's landmarks leave the target's motion",
-    "jitter_target": "the same of the target's landmarks",
-    "drift": "per cent of the face by which the result's pixels leave the target's motion",
-    "identity_source": "similarity of the result's face to the source",
-    "identity_target": "similarity of the result's face to the target's on that frame",
-}
-"""What is told of one face on one frame. Similarities by further networks are named as their
-figures are: `identity_source[NAME]`."""
 
 # A track of which less is changed was left alone on purpose, if another was swapped.
 _LEAST_CHANGED = 0.1
@@ -69,7 +54,7 @@ class TrackSeries:
     """One person's face in one scene of the target, on the frames on which it was seen.
 
     frames: their numbers in the target, from 0; times_s: seconds since its start.
-    values: a name of MOMENTS -> a value a frame, NaN where it was not told.
+    values: name of a metric's value -> one a frame, NaN where it was not told.
     sights: network's name -> those of the result; sights_target: of the target, on the same frames.
     """
 
@@ -112,7 +97,7 @@ class VideoSeries:
     frames: of the target, as decoded. missing: of those, for which the result has none. added:
     frames of the result that stand for none of the target. apart_ms: by how much each frame's time
     differs in the result, in milliseconds. networks: names of those that saw the source.
-    shown: of each frame that both have, a small picture of target and result, float16, flat.
+    kept: metric's name -> what it keeps of each frame that both have.
     """
 
     target: Inventory
@@ -123,7 +108,7 @@ class VideoSeries:
     added: int = 0
     apart_ms: list[float] = field(default_factory=list)
     networks: tuple[str, ...] = ()
-    shown: list[tuple[NDArray[np.float16], NDArray[np.float16]]] = field(default_factory=list)
+    kept: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def judged(self) -> list[TrackSeries]:

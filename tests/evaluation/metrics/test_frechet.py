@@ -10,8 +10,7 @@ import pytest
 from sosie.errors import InputError, UnavailableError
 from sosie.evaluation.metric import Missing, Settings, Traits
 from sosie.evaluation.metrics import frechet
-from sosie.evaluation.own_features import own_view, standardized
-from sosie.evaluation.recognition import aligned
+from sosie.evaluation.recognition import aligned, own_view, standardized
 from sosie.evaluation.sample import Look, Triple
 from sosie.evaluation.weight_files import FOLDER_VARIABLE
 from sosie.geometry import alignment
@@ -41,7 +40,7 @@ def traits_of(real, swapped, kind="own"):
 
 
 def own(traits):
-    return frechet.measure_set(traits, Settings()).values
+    return frechet.FRECHET.measure(traits, Settings()).values
 
 
 def test_equal_sets_are_perfect():
@@ -114,8 +113,8 @@ def test_features_are_of_each_face_alone(portraits):
 
 
 def test_describe_takes_known_features_or_looks_anew(swapped):
-    known = frechet.describe(swapped, Settings(threads=1))
-    anew = frechet.describe(
+    known = frechet.FRECHET.describe(swapped, Settings(threads=1))
+    anew = frechet.FRECHET.describe(
         Triple(
             *(
                 replace(look, features=None)
@@ -129,7 +128,7 @@ def test_describe_takes_known_features_or_looks_anew(swapped):
         assert vector.dtype == np.float32
         assert np.allclose(vector, anew[name], atol=1e-4)
     faceless = replace(swapped, result=Look(swapped.result.pixels, "r", None))
-    assert frechet.describe(faceless, Settings()) == {}
+    assert frechet.FRECHET.describe(faceless, Settings()) == {}
 
 
 @pytest.fixture
@@ -155,27 +154,27 @@ def inception(tmp_path, monkeypatch):
 
 def test_inception_describes_aligned_faces(inception, swapped):
     settings = Settings(inception, inception=True, threads=1)
-    found = frechet.describe(swapped, settings)
+    found = frechet.FRECHET.describe(swapped, settings)
     assert found["result.features.inception"].shape == (2048,)
     assert not np.allclose(found["result.features.inception"], found["target.features.inception"])
-    assert "result.features.inception" not in frechet.describe(swapped, Settings(inception))
+    assert "result.features.inception" not in frechet.FRECHET.describe(swapped, Settings(inception))
 
 
 def test_fid_and_kid_of_sets(inception):
     settings = Settings(inception, inception=True)
     x = np.random.default_rng(0).normal(size=(64, 5))
-    found = frechet.measure_set(traits_of(x, x + 2, "inception"), settings).values
+    found = frechet.FRECHET.measure(traits_of(x, x + 2, "inception"), settings).values
     assert found["fid"] == pytest.approx(5 * 4, rel=1e-3)
     assert found["kid"] > 1000
-    same = frechet.measure_set(traits_of(x, x, "inception"), settings).values
+    same = frechet.FRECHET.measure(traits_of(x, x, "inception"), settings).values
     assert same["fid"] == pytest.approx(0, abs=1e-4) and same["kid"] == pytest.approx(0, abs=1e-6)
 
 
 def test_absent_and_damaged_weights_are_said(tmp_path, swapped):
     settings = Settings(tmp_path, inception=True)
-    found = frechet.measure_set([], settings).values["fid"]
+    found = frechet.FRECHET.measure([], settings).values["fid"]
     assert "pt_inception-2015-12-05-6726825d.pth" in found.reason
-    assert "result.features.inception" not in frechet.describe(swapped, settings)
+    assert "result.features.inception" not in frechet.FRECHET.describe(swapped, settings)
     with pytest.raises(UnavailableError, match="pytorch-fid"):
         frechet.inception_features([swapped.result], tmp_path)
     (tmp_path / frechet.INCEPTION.file).write_bytes(b"nothing")

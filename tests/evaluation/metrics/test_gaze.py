@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sosie.evaluation.metric import MissingFigureError
-from sosie.evaluation.metrics.gaze import gaze
+from sosie.evaluation.metrics.attributes import gaze
 from sosie.geometry import mesh
 
 EYEBALL = 12 / 63 * 1.19

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sosie.evaluation.metrics.jaw_outline import outline
+from sosie.evaluation.metrics.attributes import outline
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import face_shape
 
@@ -21,7 +21,7 @@ def wide(share):
 
 def test_equal_shapes_are_perfect(model_face, faces, measured):
     face = model_face(change=wide(0.05))
-    assert measured("contour", faces(face, face, face)) == {
+    assert measured("outline", faces(face, face, face)) == {
         "contour_source": 0,
         "contour_target": 0,
     }
@@ -34,7 +34,7 @@ def test_pose_and_size_change_no_shape(model_face, yaw, pitch, roll, unit_px):
 
 
 def test_a_known_widening(model_face, faces, measured):
-    found = measured("contour", faces(model_face(change=wide(0.03))))["contour_target"]
+    found = measured("outline", faces(model_face(change=wide(0.03))))["contour_target"]
     # All but the points in the middle are moved by 3 %, less what is taken for expression and size.
     assert found == pytest.approx(3, rel=0.35)
 
@@ -42,7 +42,7 @@ def test_a_known_widening(model_face, faces, measured):
 def test_the_nearer_the_shape_the_smaller_the_distance(model_face, faces, measured):
     source = model_face(change=wide(0.06))
     found = [
-        measured("contour", faces(model_face(change=wide(0.06 * share)), None, source))
+        measured("outline", faces(model_face(change=wide(0.06 * share)), None, source))
         for share in np.linspace(0, 1, 5)
     ]
     assert np.all(np.diff([f["contour_source"] for f in found]) < -0.3)
@@ -61,6 +61,6 @@ def test_expression_counts_less_than_shape(model_face):
 
 
 def test_two_people_have_two_shapes(astronaut_look, hopper_look, faces, measured):
-    found = measured("contour", faces(hopper_look.face, astronaut_look.face, hopper_look.face))
+    found = measured("outline", faces(hopper_look.face, astronaut_look.face, hopper_look.face))
     assert found["contour_source"] == 0
     assert found["contour_target"] > 1

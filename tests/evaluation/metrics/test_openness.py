@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sosie.analysis.analyzer import make_face
-from sosie.evaluation.metrics.openness import opening
+from sosie.evaluation.metrics.attributes import opening
 from sosie.geometry import mesh
 
 EYES, LIPS = (mesh.RIGHT_EYE, mesh.LEFT_EYE), mesh.INNER_LIPS
@@ -41,12 +41,12 @@ def test_the_ratio_does_not_depend_on_pose_and_size(model_face, yaw, pitch, roll
 
 
 def test_equal_faces_are_perfect(untouched, measured):
-    assert measured("openings", untouched) == {"eyes_error": 0, "mouth_error": 0}
+    assert measured("openness", untouched) == {"eyes_error": 0, "mouth_error": 0}
 
 
 def test_shut_eyes_lose_all_of_their_opening(model_face, faces, measured):
     face = model_face()
-    found = measured("openings", faces(opened(face, EYES, 0.0), face))
+    found = measured("openness", faces(opened(face, EYES, 0.0), face))
     assert found["eyes_error"] == pytest.approx(
         np.mean([opening(face.landmarks, ring) for ring in EYES]), rel=1e-4
     )
@@ -57,14 +57,14 @@ def test_shut_eyes_lose_all_of_their_opening(model_face, faces, measured):
 @pytest.mark.parametrize("ring", EYES)
 def test_one_shut_eye_counts_for_a_half(ring, model_face, faces, measured):
     face = model_face()
-    found = measured("openings", faces(opened(face, [ring], 0.0), face))
+    found = measured("openness", faces(opened(face, [ring], 0.0), face))
     assert found["eyes_error"] == pytest.approx(opening(face.landmarks, ring) / 2, rel=1e-4)
 
 
 def test_a_mouth_that_opens_further_is_a_greater_error(hopper_look, faces, measured):
     face = opened(hopper_look.face, [LIPS], 1.0)
     found = [
-        measured("openings", faces(opened(face, [LIPS], share), face)) for share in (1, 1.5, 2, 3)
+        measured("openness", faces(opened(face, [LIPS], share), face)) for share in (1, 1.5, 2, 3)
     ]
     assert np.all(np.diff([f["mouth_error"] for f in found]) > 0)
     assert [f["eyes_error"] for f in found] == [0] * 4

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sosie.evaluation.metrics.pose import angle_deg, rotation
+from sosie.evaluation.metrics.attributes import angle_deg, rotation
 from sosie.evaluation.sample import Triple, look_at
 from sosie.types import Pose
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sosie.evaluation.metric import Missing
-from sosie.evaluation.metrics import untouched_frames, video_identity
-from sosie.evaluation.metrics.video_identity import steadiness
+from sosie.evaluation.metrics.identity import VIDEO_IDENTITY, steadiness
+from sosie.evaluation.metrics.temporal import FALLBACK
 from sosie.evaluation.video_series import Sights, TrackSeries, VideoSeries
 from sosie.media.packet_list import Inventory, StreamPackets
 
@@ -63,20 +63,20 @@ def video(*tracks: TrackSeries) -> VideoSeries:
 def test_frames_that_fell_back_are_counted():
     swapped = track(0, [0, 0, 1, 0, 0, 0, 0, 1, 0, 0])
     bystander = track(1, [1] * 10)
-    found = untouched_frames.measure(video(swapped, bystander))
+    found = FALLBACK.measure(video(swapped, bystander))
     assert found == {"film_fallback": pytest.approx(20), "film_lost": 0}
 
 
 def test_where_nobody_was_swapped_the_most_prominent_face_counts():
-    found = untouched_frames.measure(video(track(0, [1] * 4, area=10), track(1, [1] * 4, area=90)))
+    found = FALLBACK.measure(video(track(0, [1] * 4, area=10), track(1, [1] * 4, area=90)))
     assert found["film_fallback"] == 100
-    assert isinstance(untouched_frames.measure(video())["film_fallback"], Missing)
+    assert isinstance(FALLBACK.measure(video())["film_fallback"], Missing)
 
 
 def test_identity_is_the_mean_and_the_lowest_of_the_swapped_face():
     likeness = [0.1, *[0.5] * 38, 0.9]
     made = track(0, [0] * 40, identity_source=likeness, identity_target=[0.2] * 40)
-    found = video_identity.measure(video(made))
+    found = VIDEO_IDENTITY.measure(video(made))
     assert found["film_identity_source"] == pytest.approx(0.5)
     assert found["film_identity_low"] == pytest.approx(np.quantile(likeness, 0.05))
     assert found["film_identity_target"] == pytest.approx(0.2)
@@ -84,6 +84,6 @@ def test_identity_is_the_mean_and_the_lowest_of_the_swapped_face():
 
 def test_without_a_source_the_reason_says_so():
     made = VideoSeries(NO_VIDEO, NO_VIDEO, {0: track(0, [0, 0], identity_target=[0.1, 0.2])})
-    found = video_identity.measure(made)
+    found = VIDEO_IDENTITY.measure(made)
     assert found["film_identity_source"] == Missing("No source photo was named: give --source.")
     assert found["film_identity_target"] == pytest.approx(0.15)

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from sosie.evaluation.metric import Missing
-from sosie.evaluation.metrics import video_flicker, video_jitter
-from sosie.evaluation.metrics.untouched_frames import is_untouched
-from sosie.evaluation.metrics.video_flicker import flicker, ratio
-from sosie.evaluation.metrics.video_jitter import drift, jitter
+from sosie.evaluation.metrics.temporal import (
+    FLICKER,
+    JITTER,
+    drift,
+    flicker,
+    is_untouched,
+    jitter,
+    ratio,
+)
 from sosie.evaluation.video_series import TrackSeries, VideoSeries
 from sosie.media.packet_list import Inventory, StreamPackets
 
@@ -101,14 +106,14 @@ def series(**values: list[float]) -> VideoSeries:
 
 
 def test_figures_are_means_and_their_ratios():
-    found = video_flicker.measure(series(flicker=[1, 2, 3], flicker_target=[1, 1, 1]))
+    found = FLICKER.measure(series(flicker=[1, 2, 3], flicker_target=[1, 1, 1]))
     assert found == {
         "film_flicker": 2,
         "film_flicker_target": 1,
         "film_flicker_ratio": 2,
     }
     values = {"jitter": [0.2, 0.4], "jitter_target": [0.1, 0.1], "drift": [1, 3]}
-    found = video_jitter.measure(series(**values))
+    found = JITTER.measure(series(**values))
     assert found["film_jitter_ratio"] == pytest.approx(3)
     assert found["film_drift"] == 2
 
@@ -116,6 +121,6 @@ def test_figures_are_means_and_their_ratios():
 def test_a_ratio_to_nothing_is_not_told():
     assert isinstance(ratio(1.0, 0.0), Missing)
     assert isinstance(ratio(Missing("x"), 1.0), Missing)
-    found = video_jitter.measure(series(jitter=[0.2], jitter_target=[0.0]))
+    found = JITTER.measure(series(jitter=[0.2], jitter_target=[0.0]))
     assert isinstance(found["film_jitter_ratio"], Missing)
     assert isinstance(found["film_drift"], Missing)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sosie.evaluation.metric import Missing
-from sosie.evaluation.metrics.video_shift import MAX_SHIFT, shift
+from sosie.evaluation.metrics.timing import MAX_SHIFT, shift
 
 
 def video(frames: int = 60, seed: int = 0) -> np.ndarray:

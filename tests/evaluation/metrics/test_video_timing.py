@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sosie.evaluation.metric import Missing
-from sosie.evaluation.metrics.video_timing import FIGURES, measure
+from sosie.evaluation.metrics.timing import TIMING
 from sosie.evaluation.video_series import VideoSeries
 from sosie.media.packet_list import Inventory, StreamPackets
 
@@ -21,7 +21,7 @@ def video(*sounds: StreamPackets) -> Inventory:
 
 
 def measured(target: Inventory, result: Inventory, **values):
-    return measure(VideoSeries(target, result, **{"apart_ms": [0.0], **values}))
+    return TIMING.measure(VideoSeries(target, result, **{"apart_ms": [0.0], **values}))
 
 
 def test_an_unharmed_video():
@@ -34,7 +34,7 @@ def test_an_unharmed_video():
         "film_sound_shift": 0,
         "film_sound_length": 0,
     }
-    assert set(found) == {figure.name for figure in FIGURES}
+    assert set(found) == {figure.name for figure in TIMING.figures}
 
 
 def test_frames_and_times():
@@ -80,4 +80,6 @@ def test_what_cannot_be_told_has_its_reason():
 
 
 def test_figures_are_of_videos():
-    assert all(figure.kind == "video" and math.isfinite(figure.range[0]) for figure in FIGURES)
+    assert all(
+        figure.kind == "video" and math.isfinite(figure.range[0]) for figure in TIMING.figures
+    )

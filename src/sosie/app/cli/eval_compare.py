@@ -29,8 +29,7 @@ def compare(
 
     Differences use the pairs that both runs could score. Folders that hold no run are left out.
     """
-    from sosie.evaluation.report.compare import compare_runs
-    from sosie.evaluation.report.compare_page import HTML, entries, text, write_pages
+    from sosie.evaluation.report.compare import HTML, compare_runs, entries, text, write_pages
 
     if out is not None and (out / HTML).exists() and not overwrite:
         raise OutputError(f"{out / HTML} exists already; give another --out, or --overwrite.")

@@ -79,7 +79,7 @@ def _show(score: Score) -> None:
     from textwrap import fill
 
     from sosie.evaluation.metrics import describe_figure
-    from sosie.evaluation.report.table import number
+    from sosie.evaluation.report.run import number
 
     print("Each figure with its value, which way is better, and what it means:\n")
     reasons: dict[str, list[str]] = {}

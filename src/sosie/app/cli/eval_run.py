@@ -208,7 +208,7 @@ def _report(summary: Summary) -> str:
 
 def _tell(entries: dict[str, Any]) -> None:
     from sosie.evaluation.metrics import describe_figure
-    from sosie.evaluation.report.table import number
+    from sosie.evaluation.report.run import number
 
     name, failed, faceless = entries["name"], entries["failed"], entries["no_face"]
     print(f"{name}: {entries['scored']} of {entries['pairs']} pairs scored")

@@ -1,10 +1,4 @@
-"""How far the result is from the target in the features of a classification network: LPIPS.
-
-Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric". On an
-upright square of 256 px around the face, in all, and as the means of its shares inside and outside
-the face. The weights are not Sosie's: see CARDS. Named by them: `lpips[alex]`. About 0..1; 0 is
-equal.
-"""
+"""How far the result is from the target in the features of a classification network: LPIPS."""
 
 from __future__ import annotations
 
@@ -33,6 +27,7 @@ from sosie.options import nearest
 
 if TYPE_CHECKING:
     from sosie.nn.lpips import Architecture, Lpips
+from sosie.evaluation.metrics.base import PairMetric
 
 _SIDE_PX, _MARGIN = 256, 1.5
 _LINEAR = "https://github.com/richzhang/PerceptualSimilarity/tree/master/lpips/weights/v0.1"
@@ -98,7 +93,6 @@ CARDS = {
 }
 """LPIPS networks by name, the one that papers use first; `squeeze-caffe` is not comparable with
 published figures."""
-
 _SOURCE = "Zhang et al. 2018"
 _LIMITS = (
     "Needs weights that Sosie does not ship; figures of different networks are not comparable, nor "
@@ -106,45 +100,15 @@ _LIMITS = (
 )
 _INSIDE = "A swap has to change the face: low inside means that little was changed."
 
-FIGURES = (
-    Figure(
-        name="lpips",
-        title="LPIPS to the target",
-        unit="",
-        better=None,
-        range=(0, float("inf")),
-        summary="How different the face and its surroundings look from the target's.",
-        formula="eq. 1 of the paper over an upright square of 1.5 faces",
-        source=_SOURCE,
-        limits=_LIMITS + _INSIDE,
-    ),
-    Figure(
-        name="lpips_inside",
-        title="LPIPS inside the face",
-        unit="",
-        better=None,
-        range=(0, float("inf")),
-        summary="How different the inside of the face looks from the target's.",
-        formula="mean, inside the face, of the distance at each place",
-        source=_SOURCE,
-        limits=_LIMITS + _INSIDE,
-    ),
-    Figure(
-        name="lpips_outside",
-        title="LPIPS outside the face",
-        unit="",
-        better="lower",
-        range=(0, float("inf")),
-        summary="How different the surroundings of the face look from the target's.",
-        formula="mean, outside the face, of the distance at each place",
-        source=_SOURCE,
-        limits=_LIMITS + "Features near the edge see some of the inside too: it is never quite 0.",
-    ),
-)
 
+def _measure_perceptual(triple: Triple, settings: Settings) -> Readings:
+    """How far the result is from the target in the features of a classification network: LPIPS.
 
-def measure(triple: Triple, settings: Settings) -> Readings:
-    """Raises UnavailableError where there are no weights, InputError where they are not whole."""
+    Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric". On
+    an upright square of 256 px around the face, in all, and as the means of its shares inside and
+    outside the face. The weights are not Sosie's: see CARDS. Named by them: `lpips[alex]`. About
+    0..1; 0 is equal.
+    """
     name = choose_card(settings.perceptual, settings.weights)
     triple.require_equal_sizes()
     matrix = square_matrix(region_of(triple.target.found.landmarks), _MARGIN, _SIDE_PX)
@@ -205,3 +169,36 @@ def _mean(places: NDArray[np.float32], where: NDArray[np.bool_]) -> float | Miss
     if not where.any():
         return Missing("The face fills its surroundings, or lies outside the picture.")
     return float(places[where].mean())
+
+
+PERCEPTUAL = PairMetric(
+    group="Realism",
+    measure=_measure_perceptual,
+    source=_SOURCE,
+    figures=(
+        Figure(
+            name="lpips",
+            title="LPIPS to the target",
+            better=None,
+            summary="How different the face and its surroundings look from the target's.",
+            formula="eq. 1 of the paper over an upright square of 1.5 faces",
+            limits=_LIMITS + _INSIDE,
+        ),
+        Figure(
+            name="lpips_inside",
+            title="LPIPS inside the face",
+            better=None,
+            summary="How different the inside of the face looks from the target's.",
+            formula="mean, inside the face, of the distance at each place",
+            limits=_LIMITS + _INSIDE,
+        ),
+        Figure(
+            name="lpips_outside",
+            title="LPIPS outside the face",
+            summary="How different the surroundings of the face look from the target's.",
+            formula="mean, outside the face, of the distance at each place",
+            limits=_LIMITS
+            + "Features near the edge see some of the inside too: it is never quite 0.",
+        ),
+    ),
+)

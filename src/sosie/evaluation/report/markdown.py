@@ -6,15 +6,23 @@ import html
 import json
 from collections.abc import Sequence
 
-from sosie.evaluation.report.run import Run
+from sosie.evaluation.report.run import (
+    ARROWS,
+    Row,
+    Run,
+    grouped,
+    interval,
+    number,
+    rows_of,
+)
 from sosie.evaluation.report.sentences import counted, reasons_of, subtitle, title, verdict
-from sosie.evaluation.report.table import ARROWS, Row, grouped, interval, number, rows_of
 
 _HEADS = ("figure", "value", "95 % interval", "median", "pairs")
 
 
-def report(run: Run, rows: Sequence[Row], note: str) -> str:
+def report(run: Run, note: str) -> str:
     """The whole text: what was found in words, then the table."""
+    rows = rows_of(run)
     told = [row for row in rows if row.is_told]
     parts = [f"# {escape(title(run))}", escape(subtitle(run))]
     parts += ["\n".join(f"- {escape(sentence)}" for sentence in verdict(rows)), note]
@@ -30,14 +38,7 @@ def report(run: Run, rows: Sequence[Row], note: str) -> str:
 def video_summary(run: Run) -> str:
     """What the figures of a video come to, and the figures, for a terminal."""
     rows = rows_of(run)
-    told = [
-        (
-            cell(f"{row.figure.title} {ARROWS[row.figure.better]}".rstrip()),
-            number(row.estimate.value, row.figure.unit),
-        )
-        for row in rows
-        if row.is_told
-    ]
+    told = [_cells(row)[:2] for row in rows if row.is_told]
     parts = ("\n".join(verdict(rows)), table(_HEADS[:2], told), _untold(run, rows))
     return "\n\n".join(part for part in parts if part)
 

@@ -30,6 +30,14 @@ _BINS = 6, 30
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """A plot as SVG, and what it shows."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
 class Series:
     """A named line over time. Where a gap is longer than the usual step, the line is broken."""
 

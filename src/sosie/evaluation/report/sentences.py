@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from sosie.analysis.selection import SAME_PERSON
-from sosie.evaluation.report.run import Run
-from sosie.evaluation.report.table import Row, number
+from sosie.evaluation.report.run import Row, Run, number
 
 _NOTICED = 1.25
 """From this multiple of the target's on a difference is told: less is not seen."""
