@@ -53,7 +53,9 @@ def test_the_wheel_holds_all_code_and_every_model_as_it_is(wheel):
     templates = ROOT / "src/sosie/evaluation/report/templates"
     pages = {path.relative_to(ROOT / "src").as_posix() for path in templates.iterdir()}
     assert others >= pages >= {"sosie/evaluation/report/templates/run.html"}
-    others -= portraits | pages
+    weights = {"sosie/evaluation/weight_files.toml"}
+    assert others >= weights
+    others -= portraits | pages | weights
     assert [name for name in others if not name.endswith((".md", "py.typed"))] == []
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.evaluation.extras import extra_packages
+from sosie.evaluation.environment import extra_packages
 
 Better = Literal["higher", "lower", "nearer to 1"]
 Verdict = Literal["better", "worse", "other", "level", "unknown"]
@@ -49,17 +49,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Spread:
-    """How the values of a figure lie: the least, those below which 5, 25, 50, 75 and 95 % lie, the
-    greatest, and the standard deviation (of a sample; NaN of a single value)."""
+    """How the values of a figure lie: those below which 5, 50 and 95 % of them are."""
 
-    least: float
     p5: float
-    p25: float
     median: float
-    p75: float
     p95: float
-    greatest: float
-    deviation: float
 
 
 @dataclass(frozen=True)
@@ -108,12 +102,9 @@ def spread(values: Iterable[float]) -> Spread:
     """How the finite ones of the values lie; all NaN where there are none."""
     told = np.fromiter(values, np.float64)
     told = told[np.isfinite(told)]
-    if len(told) == 0:
-        return Spread(*[math.nan] * 8)
-    quantiles = np.quantile(told, (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1))
-    deviation = float(told.std(ddof=1)) if len(told) > 1 else math.nan
-    least, p5, p25, median, p75, p95, greatest = map(float, quantiles)
-    return Spread(least, p5, p25, median, p75, p95, greatest, deviation)
+    return Spread(
+        *(map(float, np.quantile(told, (0.05, 0.5, 0.95))) if len(told) else [math.nan] * 3)
+    )
 
 
 def difference(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sosie.evaluation.metric import Missing, MissingFigureError, Settings, Traits
-from sosie.evaluation.metrics.identity import RETRIEVAL
+from sosie.evaluation.metrics.retrieval import RETRIEVAL
 
 PEOPLE = 12
 AXES = np.eye(PEOPLE, dtype=np.float32)
@@ -32,12 +32,13 @@ def ranks(found, name="retrieval_rank"):
 def test_perfect_swaps_are_all_found():
     found = RETRIEVAL.measure([pair(n, AXES[n]) for n in range(PEOPLE)], Settings())
     assert found.values["retrieval_top1"] == found.values["retrieval_top5"] == 100
+    assert found.values["nearer_source"] == 100
     assert ranks(found) == [1] * PEOPLE
 
 
 def test_untouched_targets_are_never_found_first():
     found = RETRIEVAL.measure([pair(n, AXES[(n + 1) % PEOPLE]) for n in range(PEOPLE)], Settings())
-    assert found.values["retrieval_top1"] == 0
+    assert found.values["retrieval_top1"] == found.values["nearer_source"] == 0
 
 
 def test_the_rank_counts_people_who_are_more_alike():
@@ -56,7 +57,8 @@ def test_a_tie_is_no_hit():
 def test_a_result_without_a_face_counts_as_not_found():
     pairs = [pair(n, None if n == 0 else AXES[n]) for n in range(PEOPLE)]
     found = RETRIEVAL.measure(pairs, Settings())
-    assert found.values["retrieval_top1"] == pytest.approx(100 * (PEOPLE - 1) / PEOPLE)
+    share = pytest.approx(100 * (PEOPLE - 1) / PEOPLE)
+    assert found.values["retrieval_top1"] == found.values["nearer_source"] == share
     assert isinstance(ranks(found)[0], Missing)
 
 

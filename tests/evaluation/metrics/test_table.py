@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sosie.errors import UsageError
 from sosie.evaluation import metrics
-from sosie.evaluation.metric import Missing, Settings, split_name, variant_name
+from sosie.evaluation.metric import Missing, Settings, Traits, split_name, variant_name
 from sosie.evaluation.metrics import (
     TABLE,
     all_figures,
@@ -21,6 +22,9 @@ from sosie.evaluation.metrics import (
 )
 from sosie.evaluation.metrics.base import FrameMetric, PairMetric, SetMetric
 from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.video_frames import TrackSeries, VideoSeries
+from sosie.evaluation.video_score import measure
+from sosie.media.packet_list import Inventory, StreamPackets
 
 UNITS = ("", "deg", "dB", "px", "%", "ms", "MB", "M", "GFLOPs", "levels", "frames")
 
@@ -50,7 +54,9 @@ def test_what_a_figure_leaves_out_is_its_metrics():
     pose, euler = load_metric("pose").figures
     assert euler.limits.startswith(pose.limits) and euler.limits != pose.limits
     assert (pose.kind, pose.source[:8]) == ("pair", "geodesic")
-    assert [one.kind for one in load_metric("retrieval").figures] == ["set", "set", "pair", "set"]
+    assert {one.name for one in load_metric("retrieval").figures if one.kind == "pair"} == {
+        "retrieval_rank"
+    }
 
 
 def test_variants_by_another_network():
@@ -89,8 +95,8 @@ def test_without_a_face_every_figure_has_its_reason(part, swapped):
     missing = {name for name, value in found.figures.items() if value is None}
     for name in ("pose_error", "expression_error", "gaze_error", "eyes_error", "psnr_outside"):
         assert name in missing and "blank.png" in found.reasons[name]
-    traits = describe_pair(replace(swapped, **{part: blind}), Settings(threads=1), "1")
-    assert not any(name.startswith(f"{part}.") for name in traits.vectors)
+    vectors = describe_pair(replace(swapped, **{part: blind}), Settings(threads=1))
+    assert not any(name.startswith(f"{part}.") for name in vectors)
 
 
 def test_pictures_of_two_sizes_leave_the_figures_of_the_face(swapped):
@@ -103,9 +109,8 @@ def test_pictures_of_two_sizes_leave_the_figures_of_the_face(swapped):
 
 
 def test_sets_keep_names_and_reasons(swapped):
-    traits = describe_pair(swapped, Settings(threads=1), "0001")
-    assert (traits.pair, traits.source, traits.target) == ("0001", "hopper", "astronaut")
-    assert (traits.source_person, traits.other) == ("hopper", "")
+    vectors = describe_pair(swapped, Settings(threads=1))
+    traits = Traits("0001", "hopper", "astronaut", "hopper", "astronaut", vectors=vectors)
     found = measure_set([traits], Settings(threads=1))
     sets = {name for name, f in all_figures(SetMetric).items() if f.kind == "set"}
     assert set(found.values) == sets
@@ -129,9 +134,54 @@ def test_a_second_photo_gives_the_limit(swapped, hopper_look):
     assert measure_pair(triple, Settings(), ["identity"]).figures[
         "identity_limit"
     ] == pytest.approx(1)
-    assert describe_pair(triple, Settings(threads=1), "1").other == "hopper"
+    assert "other.identity.sosie" in describe_pair(triple, Settings(threads=1))
 
 
 def test_sharpness_is_best_where_it_is_the_targets():
     every = metrics.all_figures()
     assert {every[f"sharpness{kind}"].better for kind in ("", "_pixels")} == {"nearer to 1"}
+
+
+EXTEND = Path(__file__).resolve().parents[3] / "docs" / "extend.md"
+ALONG = """
+from sosie.evaluation.metric import Figure
+from sosie.evaluation.metrics.base import FrameMetric, FrameValue, Plot
+from sosie.evaluation.video_frames import mean_of
+
+GRAY = FrameMetric(
+    figures=(Figure(name="film_gray", title="Gray", summary="S.", formula="f", limits="L."),),
+    measure=lambda series: {"film_gray": mean_of(series, "gray", "No face.")},
+    look=lambda sight: {"gray": float(sight.result.mean())},
+    values=(FrameValue("gray", "gray levels", worst="Most gray"),),
+    plots=(Plot("Gray.", "gray", {"gray": "result"}),),
+)
+"""
+
+
+def test_a_package_brings_metrics_of_pairs_and_of_videos(tmp_path, monkeypatch, untouched):
+    """The example of the documentation, and one along a video, from a package of their own."""
+    code = EXTEND.read_text("utf-8").split('title="src/sosie/evaluation/metrics/brightness.py"\n')[
+        1
+    ]
+    (tmp_path / "brightness.py").write_text(code.partition("```")[0] + ALONG)
+    info = tmp_path / "brightness-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brightness\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[sosie.metrics]\nbrightness = brightness:BRIGHTNESS\ngray = brightness:GRAY\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    load_metrics.cache_clear()
+    try:
+        assert list(load_metrics())[-2:] == ["brightness", "gray"]
+        found = measure_pair(untouched, Settings(threads=1), ["brightness"])
+        assert found.figures == {"brightness_error": 0.0}
+        assert describe_figure("brightness_error").kind == "pair"
+        track = TrackSeries(0, 0)
+        track.add(0, 0.0, {"untouched": 0.0, "gray": 20.0}, 100.0)
+        still = Inventory(StreamPackets("video", "h264", None, (), None, None), (), ())
+        assert measure(VideoSeries(still, still, {0: track})).figures["film_gray"] == 20
+    finally:
+        monkeypatch.undo()
+        load_metrics.cache_clear()
+    assert "brightness" not in load_metrics()

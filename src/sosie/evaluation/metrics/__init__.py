@@ -52,7 +52,7 @@ TABLE = {
     "seam": f"{_HERE}.seam:SEAM",
     "fidelity": f"{_HERE}.fidelity:FIDELITY",
     "perceptual": f"{_HERE}.perceptual:PERCEPTUAL",
-    "retrieval": f"{_HERE}.identity:RETRIEVAL",
+    "retrieval": f"{_HERE}.retrieval:RETRIEVAL",
     "frechet": f"{_HERE}.frechet:FRECHET",
     "video_identity": f"{_HERE}.identity:VIDEO_IDENTITY",
     "fallback": f"{_HERE}.temporal:FALLBACK",
@@ -145,20 +145,12 @@ def measure_pair(triple: Triple, settings: Settings, names: Iterable[str] | None
     return scored(found)
 
 
-def describe_pair(triple: Triple, settings: Settings, pair: str) -> Traits:
-    """What the figures of sets need of one pair."""
+def describe_pair(triple: Triple, settings: Settings) -> dict[str, FloatArray]:
+    """What the figures of sets need of one pair, by name."""
     vectors: dict[str, FloatArray] = {}
     for metric in metrics_of(SetMetric).values():
         vectors |= metric.describe(triple, settings)
-    return Traits(
-        pair=pair,
-        source=triple.source.name,
-        target=triple.target.name,
-        source_person=triple.source_person or triple.source.name,
-        target_person=triple.target_person or triple.target.name,
-        other=triple.other.name if triple.other else "",
-        vectors=vectors,
-    )
+    return vectors
 
 
 def measure_set(traits: Sequence[Traits], settings: Settings) -> SetReadings:

@@ -3,11 +3,21 @@ the outline, which is to be the source's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.landmarker import EXPRESSIONS
-from sosie.evaluation.metric import Figure, MissingFigureError, Readings, Settings
+from sosie.evaluation.metric import (
+    Figure,
+    Missing,
+    MissingFigureError,
+    Readings,
+    Settings,
+    variant_name,
+)
 from sosie.evaluation.metrics.base import PairMetric
 from sosie.evaluation.sample import Look, Triple
 from sosie.geometry import mesh
@@ -36,6 +46,26 @@ def _measure_pose(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG0
     return {
         "pose_error": angle_deg(rotation(one), rotation(other)),
         "pose_euler": float(np.linalg.norm(steps)),
+        **_by_judges(
+            triple,
+            "pose_error",
+            lambda one, other: angle_deg(one[:9].reshape(3, 3), other[:9].reshape(3, 3)),
+        ),
+    }
+
+
+def _by_judges(
+    triple: Triple, figure: str, measure: Callable[[FloatArray, FloatArray], float]
+) -> Readings:
+    """A figure by each further judge of pose and expression, from what it reads of both faces."""
+    one, other = triple.target.readings, triple.result.readings
+    return {
+        variant_name(figure, judge): (
+            measure(one[judge], other[judge])
+            if judge in one and judge in other
+            else Missing(f"{judge} does not see the face of both target and result.")
+        )
+        for judge in {**one, **other}
     }
 
 
@@ -49,7 +79,7 @@ def rotation(pose: Pose) -> NDArray[np.float64]:
     return np.asarray(np.array(about_x) @ np.array(about_y) @ np.array(about_z), np.float64)
 
 
-def angle_deg(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def angle_deg(one: NDArray[Any], other: NDArray[Any]) -> float:
     """The angle of the rotation that turns one into the other, 0..180.
 
     From the chord between them, 2 sqrt(2) sin(angle / 2), and not from the trace: near 0 the
@@ -100,7 +130,13 @@ def _measure_expression(triple: Triple, settings: Settings) -> Readings:  # noqa
     portraits are about 1 apart.
     """
     apart = _weights(triple.result) - _weights(triple.target)
-    return {"expression_error": float(np.linalg.norm(apart[_MOVEMENTS]))}
+    return {
+        "expression_error": float(np.linalg.norm(apart[_MOVEMENTS])),
+        # `_neutral` is the first of its weights.
+        **_by_judges(
+            triple, "expression_error", lambda a, b: float(np.linalg.norm(a[10:] - b[10:]))
+        ),
+    }
 
 
 def _weights(look: Look) -> FloatArray:

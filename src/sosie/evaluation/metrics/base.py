@@ -12,8 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from sosie.evaluation.metric import Figure, Kind, Readings, SetReadings, Settings, Traits
 from sosie.evaluation.sample import Triple
-from sosie.evaluation.video_frames import Frame, Sight
-from sosie.evaluation.video_series import VideoSeries
+from sosie.evaluation.video_frames import Frame, Sight, VideoSeries
 from sosie.types import FloatArray
 
 Group = Literal["Identity", "Attributes", "Realism", "Video", "Cost", "Other"]

@@ -15,10 +15,10 @@ from sosie.evaluation.metric import Figure, Missing, Readings, SetReadings, Sett
 from sosie.evaluation.recognition import aligned, own_view, standardized
 from sosie.evaluation.sample import Look, Triple
 from sosie.evaluation.weight_files import (
-    WeightFile,
     are_present,
     find_weights,
     load_tensors,
+    weight_file,
     weight_folder,
 )
 from sosie.geometry import alignment
@@ -30,12 +30,7 @@ from sosie.evaluation.metrics.base import SetMetric
 
 Features = NDArray[Any]
 
-INCEPTION = WeightFile(
-    "pt_inception-2015-12-05-6726825d.pth",
-    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-    "https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights",
-    "Apache-2.0",
-)
+INCEPTION = weight_file("inception")
 """The weights that define FID, converted from TensorFlow's."""
 # Fewer pairs give covariances of nothing.
 _LEAST_PAIRS = 32
@@ -105,7 +100,7 @@ def _distances(
 
 def _own_features(looks: Sequence[Look], threads: int | None) -> FloatArray:
     """float32, N x D, of each face: those that are known already, or all anew."""
-    known = [look.features for look in looks if look.features is not None]
+    known = [look.vectors["features"] for look in looks if "features" in look.vectors]
     if len(known) == len(looks):
         return np.stack(known)
     return own_view(

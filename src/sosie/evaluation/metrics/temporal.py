@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from sosie.evaluation.metric import Figure, Missing, Readings
 from sosie.evaluation.metrics.base import FrameMetric, FrameValue, Plot
-from sosie.evaluation.video_frames import FACE_PX, Sight
-from sosie.evaluation.video_series import VideoSeries, mean_of
+from sosie.evaluation.video_frames import FACE_PX, Sight, VideoSeries, mean_of
 from sosie.geometry.mesh import OVAL, SURFACE_POINTS
 from sosie.types import FloatArray
 

@@ -11,18 +11,14 @@ from numpy.typing import NDArray
 from sosie.evaluation.metric import Figure, Missing, MissingFigureError, Readings, Settings
 from sosie.evaluation.metrics.base import PairMetric
 from sosie.evaluation.sample import Look, Triple
-from sosie.evaluation.weight_files import WeightFile, find_weights
+from sosie.evaluation.weight_files import find_weights, weight_file
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import region_of, square_matrix
 from sosie.geometry.morphable_model import silhouette
-from sosie.recipes.teachers import PARTS, PARTS_FILE, PartsTeacher
+from sosie.recipes.teachers import PARTS, PartsTeacher
 
-CARD = WeightFile(
-    file=PARTS_FILE,
-    sha256="d0c1fc479bbd40084283043abf01d11a5c3a54b2ecc4bc812cde6f36989ad22a",
-    url="the folder of teachers that `sosie train parser` takes",
-    license="labels of CelebAMask-HQ: non-commercial research",
-)
+CARD = weight_file("parser")
+
 _AROUND = 2.1
 # Less than this share of the face is no thing.
 _LEAST = 0.01

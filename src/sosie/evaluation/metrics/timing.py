@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from sosie.evaluation.metric import Figure, Missing, Readings
 from sosie.evaluation.metrics.base import FrameMetric
-from sosie.evaluation.video_frames import Frame, Picture
-from sosie.evaluation.video_series import VideoSeries
+from sosie.evaluation.video_frames import Frame, Picture, VideoSeries
 from sosie.media.packet_list import Inventory, StreamPackets, kept_share
 
 _PACKETS = "packets and timestamps of the files, by FFmpeg's demuxers"

@@ -14,8 +14,7 @@ import numpy as np
 from sosie.errors import InputError, UsageError
 from sosie.evaluation.files import make_folder
 from sosie.evaluation.metric import Figure
-from sosie.evaluation.report import markdown, plots
-from sosie.evaluation.report.page import render
+from sosie.evaluation.report import plots
 from sosie.evaluation.report.plots import Drawn, Spot
 from sosie.evaluation.report.run import (
     ARROWS,
@@ -29,7 +28,8 @@ from sosie.evaluation.report.run import (
     rows_of,
 )
 from sosie.evaluation.report.sheets import Strips
-from sosie.evaluation.report.write import AGAINST, IDENTITY, label, save
+from sosie.evaluation.report.text import cell, escape, markdown_table
+from sosie.evaluation.report.write import AGAINST, IDENTITY, label, render, save
 from sosie.evaluation.results import LINES, Line
 from sosie.evaluation.statistics import Better, Difference, Estimate, badness, difference
 from sosie.options import nearest
@@ -224,23 +224,23 @@ def write_pages(comparison: Comparison, out: Path) -> tuple[Path, Path]:
 
 def text(comparison: Comparison) -> str:
     """The comparison in Markdown."""
-    parts = [f"# {markdown.escape(_title(comparison))}", markdown.escape(_note(comparison))]
+    parts = [f"# {escape(_title(comparison))}", escape(_note(comparison))]
     parts.append(table(comparison))
-    parts += [f"- {markdown.escape(sentence)}" for sentence in _sentences(comparison)]
+    parts += [f"- {escape(sentence)}" for sentence in _sentences(comparison)]
     return "\n\n".join(parts) + "\n"
 
 
 def table(comparison: Comparison) -> str:
     """The table in Markdown, which can be read in a terminal too."""
-    heads = ["figure", *map(markdown.cell, comparison.runs)]
+    heads = ["figure", *map(cell, comparison.runs)]
     rows = [
         [
-            markdown.cell(f"{figure.title} {ARROWS[figure.better]}".rstrip()),
+            cell(f"{figure.title} {ARROWS[figure.better]}".rstrip()),
             *(_plain(comparison.entry(name, figure)) for name in comparison.runs),
         ]
         for figure in comparison.figures
     ]
-    return markdown.table(heads, rows)
+    return markdown_table(heads, rows)
 
 
 def entries(comparison: Comparison) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.evaluation.extras import extra_packages
+from sosie.evaluation.environment import extra_packages
 from sosie.evaluation.statistics import Estimate
 
 COLORS = ("#2f7fd1", "#d9722e", "#2f9e6e", "#b05cc6", "#c9a227", "#d1495b", "#3aa6b9", "#8a8f98")

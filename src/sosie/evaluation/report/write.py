@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,14 +13,23 @@ import numpy as np
 from sosie import foreign
 from sosie.errors import InputError
 from sosie.evaluation import metrics
+from sosie.evaluation.environment import extra_packages
 from sosie.evaluation.metric import Figure
 from sosie.evaluation.metrics.base import FrameMetric
-from sosie.evaluation.report import markdown, plots
-from sosie.evaluation.report.page import render
+from sosie.evaluation.report import plots, text
 from sosie.evaluation.report.plots import Drawn, Series
-from sosie.evaluation.report.run import Row, Run, grouped, number, read_run, rows_of
-from sosie.evaluation.report.sentences import counted, reasons_of, subtitle, title, verdict
-from sosie.evaluation.report.sheets import Strips, places
+from sosie.evaluation.report.run import (
+    ARROWS,
+    Row,
+    Run,
+    grouped,
+    interval,
+    number,
+    read_run,
+    rows_of,
+)
+from sosie.evaluation.report.sheets import SIDE_PX, Strips, data_address, places
+from sosie.evaluation.report.text import counted, reasons_of, subtitle, title, verdict
 from sosie.evaluation.statistics import MIN_COUNT
 from sosie.evaluation.video_record import EVENLY, Curve, Moment, VideoRecord
 from sosie.output import write_whole
@@ -74,7 +84,7 @@ def write_report(folder: Path) -> tuple[Path, Path]:
         digests={"pairs": run.config["pairs"].get("sha256"), **run.config["weights"]},
         **(_pairs_view(run, rows, strips) if run.video is None else _video_view(run.video)),
     )
-    return save(folder, f"The run {folder}", (HTML, html), (MARKDOWN, markdown.report(run, note)))
+    return save(folder, f"The run {folder}", (HTML, html), (MARKDOWN, text.markdown(run, note)))
 
 
 def save(folder: Path, said: str, *files: tuple[str, str]) -> tuple[Path, Path]:
@@ -86,6 +96,31 @@ def save(folder: Path, said: str, *files: tuple[str, str]) -> tuple[Path, Path]:
     for path, content in (page, text):
         write_whole(path, content)
     return page[0], text[0]
+
+
+def render(template: str, **values: Any) -> str:
+    """A page by one of the templates.
+
+    It holds all it needs, asks for nothing from elsewhere and has no script; whatever a run's files
+    hold is escaped in it. Raises UnavailableError where Jinja is not installed.
+    """
+    with extra_packages():
+        import jinja2
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sosie.evaluation.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals |= {"arrows": ARROWS, "side_px": SIDE_PX}
+    environment.filters |= {
+        "number": number,
+        "interval": interval,
+        "data_address": data_address,
+        "json": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
+    }
+    return environment.get_template(template).render(nav=[], **values)
 
 
 def label(figure: Figure) -> str:

@@ -1,15 +1,16 @@
-"""Frames, times and sound: a video that was not harmed, and each harm."""
+"""Frames, times, sound and shifts of videos with known faults."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from sosie.evaluation.metric import Missing
-from sosie.evaluation.metrics.timing import TIMING
-from sosie.evaluation.video_series import VideoSeries
+from sosie.evaluation.metrics.timing import MAX_SHIFT, TIMING, shift
+from sosie.evaluation.video_frames import VideoSeries
 from sosie.media.packet_list import Inventory, StreamPackets
 
 PICTURE = StreamPackets("video", "h264", None, (b"p",), 0.0, 4.0)
@@ -82,4 +83,39 @@ def test_what_cannot_be_told_has_its_reason():
 def test_figures_are_of_videos():
     assert all(
         figure.kind == "video" and math.isfinite(figure.range[0]) for figure in TIMING.figures
+    )
+
+
+def wandering(frames: int = 60, seed: int = 0) -> np.ndarray:
+    """Frames that wander, N x 64."""
+    steps = np.random.default_rng(seed).normal(0, 3, (frames, 64))
+    return 128 + np.cumsum(steps, axis=0)
+
+
+@pytest.mark.parametrize("step", [0, 1, 5, MAX_SHIFT])
+def test_a_late_video_is_late_by_its_frames(step):
+    whole = wandering(80)
+    target, result = whole[20:70], whole[20 - step : 70 - step]
+    assert shift(target, result) == step
+    assert shift(result, target) == step
+
+
+def test_another_face_and_noise_do_not_hide_it():
+    rng = np.random.default_rng(9)
+    whole = wandering(80)
+    result = 0.8 * whole[18:68] + 20 + rng.normal(0, 1.5, (50, 64))
+    result[:, :20] = wandering(50, seed=5)[:, :20]
+    assert shift(whole[20:70], result) == 2
+
+
+def test_what_repeats_itself_is_not_taken_for_late():
+    loop = np.tile(wandering(6), (10, 1))
+    assert shift(loop, loop) == 0
+
+
+def test_what_cannot_be_told_of_a_shift_has_its_reason():
+    still = np.full((40, 64), 90.0)
+    assert shift(still, still) == Missing("Hardly anything moves in the video.")
+    assert shift(wandering(40, 1), wandering(40, 2)) == Missing(
+        "The videos change too differently to tell."
     )
