@@ -45,7 +45,8 @@ class Figure:
     better: which way is better; None where neither is, by itself. range: lowest and highest value,
     either may be infinite. summary: what it means, in one sentence for the user.
     formula: how it is computed. source: the paper, or "Sosie". limits: what it cannot tell.
-    source, limits, kind: where they are left out, those of its metric.
+    source, limits, kind: where they are left out, those of its metric. also: limits of its own,
+    beside those of its metric.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Figure:
     formula: str
     source: str = ""
     limits: str = ""
+    also: str = ""
     kind: Kind | None = None
 
     def of(self, variant: str) -> Figure:

@@ -94,10 +94,6 @@ LIGHT = PairMetric(
 _SIGMA_PX, _REACH_PX = 1.5, 6
 # A target with a smaller share of detail than this is a smear; a quotient by it says nothing.
 _LEAST_DETAIL = 0.005
-_SHARPNESS_LIMITS = (
-    "Above 1 is not better than 1: noise and ringing count as detail. A source with a beard "
-)
-_SHARPNESS_LIMITS += "or wrinkles makes a result sharper than a smooth target."
 
 
 def _measure_sharpness(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
@@ -144,7 +140,8 @@ def _quotient(shares: list[float], triple: Triple) -> float | Missing:
 SHARPNESS = PairMetric(
     group="Realism",
     measure=_measure_sharpness,
-    limits=_SHARPNESS_LIMITS,
+    limits="Above 1 is not better than 1: noise and ringing count as detail. A source with a beard "
+    "or wrinkles makes a result sharper than a smooth target.",
     figures=(
         Figure(
             name="sharpness",
@@ -162,8 +159,7 @@ SHARPNESS = PairMetric(
             "enlarged.",
             formula="the same quotient of std(g - G(g)) / std(g) inside the face, G a Gaussian of "
             f"{_SIGMA_PX} px of the picture",
-            limits=_SHARPNESS_LIMITS
-            + " The grain and the compression of the target count as detail too.",
+            also="The grain and the compression of the target count as detail too.",
         ),
     ),
 )

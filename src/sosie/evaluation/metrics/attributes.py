@@ -25,11 +25,6 @@ from sosie.geometry.head_pose import turned_deg
 from sosie.geometry.morphable_model import Points, canonicalize, face_shape
 from sosie.types import Face, FloatArray, Pose
 
-_POSE_LIMITS = (
-    "Both poses are read from Sosie's landmarks (about 1 to 3 degrees of error), not by Hopenet: "
-    "compare only figures of this tool. A change of face shape is read as a slight turn."
-)
-
 
 def _measure_pose(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
     """How far the result's head is turned from the target's.
@@ -92,7 +87,8 @@ def angle_deg(one: NDArray[Any], other: NDArray[Any]) -> float:
 POSE = PairMetric(
     group="Attributes",
     measure=_measure_pose,
-    limits=_POSE_LIMITS,
+    limits="Both poses are read from Sosie's landmarks (about 1 to 3 degrees of error), not by "
+    "Hopenet: compare only figures of this tool. A change of face shape is read as a slight turn.",
     figures=(
         Figure(
             name="pose_error",
@@ -111,8 +107,7 @@ POSE = PairMetric(
             summary="The pose error as papers compute it, from the three angles.",
             formula="sqrt(d_yaw^2 + d_pitch^2 + d_roll^2)",
             source="FaceShifter (Li et al. 2019)",
-            limits=_POSE_LIMITS
-            + " Near profiles, where the angles trade places, it overstates the turn.",
+            also="Near profiles, where the angles trade places, it overstates the turn.",
         ),
     ),
 )
@@ -165,12 +160,6 @@ EXPRESSION = PairMetric(
 )
 
 
-_OPENNESS_LIMITS = (
-    "Read from Sosie's landmarks. Eyes of different people are open by different ratios: a swap "
-    "that keeps the source's own eyes is charged for that."
-)
-
-
 def _measure_openness(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
     """How far the eyes and the mouth are open, in the result beside the target.
 
@@ -204,7 +193,8 @@ def opening(landmarks: FloatArray, ring: tuple[int, ...]) -> float:
 OPENNESS = PairMetric(
     group="Attributes",
     measure=_measure_openness,
-    limits=_OPENNESS_LIMITS,
+    limits="Read from Sosie's landmarks. Eyes of different people are open by different ratios: a "
+    "swap that keeps the source's own eyes is charged for that.",
     figures=(
         Figure(
             name="eyes_error",
@@ -302,12 +292,6 @@ GAZE = PairMetric(
 )
 
 
-_OUTLINE_LIMITS = (
-    "Read from Sosie's landmarks, whose outline leans to the average face and is weak where hair "
-    "or a collar covers it. Two photos of one person are about 2 % apart."
-)
-
-
 def _measure_outline(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
     """Whether the result has the shape of the source's face, told by the outline.
 
@@ -342,7 +326,8 @@ def _mean_width() -> float:
 OUTLINE = PairMetric(
     group="Attributes",
     measure=_measure_outline,
-    limits=_OUTLINE_LIMITS,
+    limits="Read from Sosie's landmarks, whose outline leans to the average face and is weak where "
+    "hair or a collar covers it. Two photos of one person are about 2 % apart.",
     figures=(
         Figure(
             name="contour_source",
@@ -363,8 +348,7 @@ OUTLINE = PairMetric(
             summary="How far the outline of the result's face is from that of the target's.",
             formula="as contour_source, to the target",
             source="Sosie; after the shape error of HifiFace (Wang et al. 2021)",
-            limits=_OUTLINE_LIMITS
-            + " Near 0 for every method that only repaints the inside of the face.",
+            also="Near 0 for every method that only repaints the inside of the face.",
         ),
     ),
 )

@@ -40,7 +40,7 @@ class Metric:
             replace(
                 figure,
                 source=figure.source or self.source,
-                limits=figure.limits or self.limits,
+                limits=figure.limits or f"{self.limits} {figure.also}".strip(),
                 kind=figure.kind or self.kind,
             )
             for figure in self.figures

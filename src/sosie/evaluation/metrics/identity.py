@@ -20,10 +20,6 @@ from sosie.evaluation.metrics.base import FrameMetric, FrameValue, PairMetric, P
 from sosie.evaluation.sample import Look, Triple
 from sosie.evaluation.video_frames import Sight, Sights, VideoSeries
 
-_IDENTITY_LIMITS = (
-    "A method that was trained against a recognition network is flattered by it and its kin: "
-    "judge it by another. Small, blurred and turned faces are less alike, whoever they show."
-)
 _COSINE = "cosine of recognition vectors, as in FaceShifter (Li et al. 2019)"
 
 
@@ -62,7 +58,8 @@ def _cosine(one: Look, other: Look | None, network: str) -> float | Missing:
 IDENTITY = PairMetric(
     group="Identity",
     measure=_measure_identity,
-    limits=_IDENTITY_LIMITS,
+    limits="A method that was trained against a recognition network is flattered by it and its "
+    "kin: judge it by another. Small, blurred and turned faces are less alike, whoever they show.",
     figures=(
         Figure(
             name="identity_source",
@@ -80,8 +77,7 @@ IDENTITY = PairMetric(
             summary="How much the result still looks like the person it was to replace.",
             formula="cos(v(result), v(target))",
             source=_COSINE,
-            limits=_IDENTITY_LIMITS
-            + " It cannot fall below the similarity of source and target themselves.",
+            also="It cannot fall below the similarity of source and target themselves.",
         ),
         Figure(
             name="identity_limit",
@@ -98,10 +94,6 @@ IDENTITY = PairMetric(
 )
 
 
-_VIDEO_LIMITS = (
-    "Small, blurred and turned faces are less alike, whoever they show. A method that was trained "
-    "against a recognition network is flattered by it and its kin."
-)
 _OVER_TIME = "cosine of recognition vectors, as in FaceShifter (Li et al. 2019); over time, Sosie"
 _NO_SOURCE = "No source photo was named: give --source."
 _NO_SIGHT = "No sight of the face was large enough to describe it in both videos."
@@ -180,7 +172,8 @@ VIDEO_IDENTITY = FrameMetric(
             {"identity_source": "to source", "identity_target": "to target"},
         ),
     ),
-    limits=_VIDEO_LIMITS,
+    limits="Small, blurred and turned faces are less alike, whoever they show. A method that was "
+    "trained against a recognition network is flattered by it and its kin.",
     figures=(
         Figure(
             name="film_identity_source",
@@ -215,8 +208,7 @@ VIDEO_IDENTITY = FrameMetric(
             summary="Whether the swapped face stays one person: how alike any two of its frames "
             "are.",
             formula="mean cos(v(frame), v(other frame)) over all pairs of sights of a track",
-            limits=_VIDEO_LIMITS
-            + " A face that never changes, or is blurred alike throughout, is steady.",
+            also="A face that never changes, or is blurred alike throughout, is steady.",
         ),
         Figure(
             name="film_steadiness_target",

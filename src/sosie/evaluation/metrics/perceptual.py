@@ -56,10 +56,6 @@ CARDS = {
 """LPIPS networks by name, the one that papers use first; `squeeze-caffe` is not comparable with
 published figures."""
 _SOURCE = "Zhang et al. 2018"
-_LIMITS = (
-    "Needs weights that Sosie does not ship; figures of different networks are not comparable, nor "
-    "are those of squeeze-caffe with published ones. Computed on 256 px around the face. "
-)
 _INSIDE = "A swap has to change the face: low inside means that little was changed."
 
 
@@ -137,6 +133,9 @@ PERCEPTUAL = PairMetric(
     group="Realism",
     measure=_measure_perceptual,
     source=_SOURCE,
+    limits="Needs weights that Sosie does not ship; figures of different networks are not "
+    "comparable, nor are those of squeeze-caffe with published ones. Computed on 256 px around the "
+    "face.",
     figures=(
         Figure(
             name="lpips",
@@ -144,7 +143,7 @@ PERCEPTUAL = PairMetric(
             better=None,
             summary="How different the face and its surroundings look from the target's.",
             formula="eq. 1 of the paper over an upright square of 1.5 faces",
-            limits=_LIMITS + _INSIDE,
+            also=_INSIDE,
         ),
         Figure(
             name="lpips_inside",
@@ -152,15 +151,14 @@ PERCEPTUAL = PairMetric(
             better=None,
             summary="How different the inside of the face looks from the target's.",
             formula="mean, inside the face, of the distance at each place",
-            limits=_LIMITS + _INSIDE,
+            also=_INSIDE,
         ),
         Figure(
             name="lpips_outside",
             title="LPIPS outside the face",
             summary="How different the surroundings of the face look from the target's.",
             formula="mean, outside the face, of the distance at each place",
-            limits=_LIMITS
-            + "Features near the edge see some of the inside too: it is never quite 0.",
+            also="Features near the edge see some of the inside too: it is never quite 0.",
         ),
     ),
 )

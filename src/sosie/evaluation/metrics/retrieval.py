@@ -22,10 +22,6 @@ from sosie.evaluation.sample import Triple
 from sosie.types import FloatArray
 
 _LEAST_PEOPLE = 10
-_RETRIEVAL_LIMITS = (
-    "Depends on how many people are in the set: compare only runs over the same pairs. A pair "
-    "whose result shows no face counts as not found."
-)
 _SEARCH = "identity retrieval, as in FaceShifter (Li et al. 2019)"
 _ROLES = ("source", "target", "result", "other")
 
@@ -158,7 +154,8 @@ RETRIEVAL = SetMetric(
     measure=_measure_retrieval,
     describe=_describe,
     source=_SEARCH,
-    limits=_RETRIEVAL_LIMITS,
+    limits="Depends on how many people are in the set: compare only runs over the same pairs. A "
+    "pair whose result shows no face counts as not found.",
     figures=(
         Figure(
             name="retrieval_top1",

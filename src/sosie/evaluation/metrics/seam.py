@@ -20,10 +20,6 @@ _BAND_SHARE = 0.04
 _COLOR_FACE_PX = 128
 # An edge of fewer pixels is that of a speck.
 _LEAST_EDGE_PX = 16
-_LIMITS = (
-    "Sees only the border of the changed pixels: a seam further in, where a soft mask has reached "
-    "its full value, is not told, nor is one under another tool's compression."
-)
 
 
 def _measure_seam(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
@@ -118,7 +114,8 @@ def _lab(pixels: NDArray[np.uint8], size: tuple[int, int]) -> FloatImage:
 SEAM = PairMetric(
     group="Realism",
     measure=_measure_seam,
-    limits=_LIMITS,
+    limits="Sees only the border of the changed pixels: a seam further in, where a soft mask has "
+    "reached its full value, is not told, nor is one under another tool's compression.",
     figures=(
         Figure(
             name="seam_gradient",

@@ -111,11 +111,6 @@ FALLBACK = FrameMetric(
 )
 
 
-_FLICKER_LIMITS = (
-    "A smooth face has less to differ, so that less than the target's own is no merit. The result "
-    "went through another encoder than the target, whose noise counts as well. Slow changes, over "
-    "a second, do not show."
-)
 _REASON = "No face is seen on two successive frames of both videos."
 # Less than this, in gray levels, is what rounding leaves of a still clip: no flicker to divide by.
 _STILL = 0.05
@@ -196,7 +191,9 @@ FLICKER = FrameMetric(
             {"flicker": "result", "flicker_target": "target"},
         ),
     ),
-    limits=_FLICKER_LIMITS,
+    limits="A smooth face has less to differ, so that less than the target's own is no merit. The "
+    "result went through another encoder than the target, whose noise counts as well. Slow "
+    "changes, over a second, do not show.",
     figures=(
         Figure(
             name="film_flicker",
@@ -230,10 +227,6 @@ FLICKER = FrameMetric(
 )
 
 
-_JITTER_LIMITS = (
-    "Landmarks and flow have a noise of their own, the same in both videos: the target's own "
-    "figure shows how large. A shift that stays is no jitter."
-)
 _REASON = "No face is seen on two successive frames of both videos."
 # The outline is torn between the face and what is behind it, and the irises turn.
 _FOLLOWED = np.setdiff1d(np.arange(SURFACE_POINTS), OVAL)
@@ -332,7 +325,8 @@ JITTER = FrameMetric(
             {"drift": "result"},
         ),
     ),
-    limits=_JITTER_LIMITS,
+    limits="Landmarks and flow have a noise of their own, the same in both videos: the target's "
+    "own figure shows how large. A shift that stays is no jitter.",
     figures=(
         Figure(
             name="film_jitter",
