@@ -23,12 +23,9 @@ _LEAST_COVER = 0.3
 
 
 def _measure_light(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """Whether the result's face is lit as the target's: what remains of color without detail.
-
-    Inside the face both pictures are low-passed in CIELAB and compared. Detail, and with it most of
-    identity, is gone; light, shade and complexion are left. 1 is about the smallest difference of
-    color that is seen (CIE 1976 color difference). 0 is perfect.
-    """
+    """Inside the face both pictures are low-passed in CIELAB and compared: detail, and with it most
+    of identity, is gone; light, shade and complexion are left. 1 is about the smallest difference
+    of color that is seen."""
     triple.require_equal_sizes()
     face = triple.target.found
     matrix = square_matrix(region_of(face.landmarks), 1.0, _LIGHT_PX)
@@ -97,13 +94,9 @@ _LEAST_DETAIL = 0.005
 
 
 def _measure_sharpness(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """Whether the result's face is as sharp as the target's.
-
-    The share of contrast that is fine detail (`sosie.analysis.quality.sharpness`), in the result
-    over that in the target at the same place: at the scale of the face, where blur is seen in a
-    whole picture, and at the scale of the picture's own pixels, where enlarged small networks give
-    themselves away. 1 is as sharp as the target.
-    """
+    """By the share of contrast that is fine detail (`sosie.analysis.quality.sharpness`): at the
+    scale of the face, where blur is seen in a whole picture, and at that of the picture's own
+    pixels, where enlarged small networks give themselves away."""
     triple.require_equal_sizes()
     face, inside = triple.target.found, triple.target.inside.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(inside)
@@ -181,11 +174,8 @@ _FEATURES = (
 
 
 def _measure_texture(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """Whether the skin's texture is the source's, and whether a picture without colors stays one.
-
-    Blur cannot help either: skin that lost its pores and lines has less contrast than the source's,
-    and is charged for it as for too much.
-    """
+    """Blur cannot help: skin that lost its pores and lines has less contrast than the source's, and
+    is charged for it as for too much."""
     triple.require_equal_sizes()
     contrasts = [_contrast(triple.source, triple.source), _contrast(triple.result, triple.target)]
     if contrasts[0] is None or contrasts[1] is None:

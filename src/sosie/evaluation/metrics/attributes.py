@@ -27,13 +27,9 @@ from sosie.types import Face, FloatArray, Pose
 
 
 def _measure_pose(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """How far the result's head is turned from the target's.
-
-    Two figures: the angle of the rotation between both heads, which does not depend on how
-    rotations are written, and the Euclidean distance of yaw, pitch and roll that papers report
-    since FaceShifter (Li et al. 2019; there read by Hopenet, Ruiz et al. 2018). Degrees; 0 is
-    perfect.
-    """
+    """By the rotation between both heads, which does not depend on how rotations are written, and
+    by the three angles, as papers do since FaceShifter (there read by Hopenet, Ruiz et al.
+    2018)."""
     one, other = triple.target.found.pose, triple.result.found.pose
     steps = [
         turned_deg(getattr(one, name), getattr(other, name)) for name in ("yaw", "pitch", "roll")
@@ -117,13 +113,9 @@ _MOVEMENTS = [number for number, name in enumerate(EXPRESSIONS) if name != "_neu
 
 
 def _measure_expression(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """How far the result's expression is from the target's.
-
-    Papers compare the expression coefficients of a fitted 3D model (FaceShifter, Li et al. 2019,
-    and those after it). Sosie compares the 51 weights of facial movements that its landmark network
-    reads (ARKit's names; `_neutral` is no movement): Euclidean distance, 0 is perfect; two random
-    portraits are about 1 apart.
-    """
+    """By the weights of facial movements that Sosie's landmark network reads (ARKit's names;
+    `_neutral` is no movement), where papers fit a 3D model. Two random portraits are about 1
+    apart."""
     apart = _weights(triple.result) - _weights(triple.target)
     return {
         "expression_error": float(np.linalg.norm(apart[_MOVEMENTS])),
@@ -161,13 +153,9 @@ EXPRESSION = PairMetric(
 
 
 def _measure_openness(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """How far the eyes and the mouth are open, in the result beside the target.
-
-    The aspect ratio of Soukupova and Cech 2016, "Real-Time Eye Blink Detection using Facial
-    Landmarks", eq. 1, with all points of the lids (and of the inner lips) and in three dimensions,
-    so that a turned head counts as the frontal one. About 0.3 for an open eye, 0 for a shut one or
-    a shut mouth.
-    """
+    """The ratio is that of "Real-Time Eye Blink Detection using Facial Landmarks", with all points
+    of the lids (and of the inner lips) and in three dimensions, so that a turned head counts as the
+    frontal one. About 0.3 for an open eye, 0 for a shut one or a shut mouth."""
     before, after = triple.target.found.landmarks, triple.result.found.landmarks
     eyes = [
         abs(opening(after, ring) - opening(before, ring))
@@ -226,13 +214,9 @@ _EYES = (
 
 
 def _measure_gaze(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """How far the result looks past where the target looks.
-
-    Landmarks are brought to the canonical pose (`sosie.geometry.morphable_model`), so that only the
-    eyes' own turn is left. The direction of an eye follows from how far its iris lies from the
-    middle between its corners, on an eyeball of 12 mm radius. Degrees; 0 is perfect. Papers use a
-    gaze network or the distance of heat maps of the eyes (GHOST, Groshev et al. 2022).
-    """
+    """Landmarks are brought to the canonical pose, so that only the eyes' own turn is left, which
+    follows from how far the iris lies from the middle between the eye's corners. Papers use a gaze
+    network or the distance of heat maps of the eyes (GHOST, Groshev et al. 2022)."""
     before, after = triple.target.found, triple.result.found
     for look in (triple.target, triple.result):
         if abs(look.found.pose.yaw) > _MAX_YAW_DEG:
@@ -293,14 +277,10 @@ GAZE = PairMetric(
 
 
 def _measure_outline(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """Whether the result has the shape of the source's face, told by the outline.
-
-    Landmarks are brought to one pose and size, what is expression is taken out
-    (`sosie.geometry.morphable_model`), and left and right are averaged, since an error of pose is
-    not symmetric and a face nearly is. What remains of the outline is compared. HifiFace (Wang et
-    al. 2021, "HifiFace: 3D Shape and Semantic Prior Guided High Fidelity Face Swapping") measures
-    shape by coefficients of a fitted 3D model.
-    """
+    """Landmarks are brought to one pose and size, what is expression is taken out, and left and
+    right are averaged, since an error of pose is not symmetric and a face nearly is. HifiFace ("3D
+    Shape and Semantic Prior Guided High Fidelity Face Swapping") compares coefficients of a fitted
+    3D model."""
     result = outline(triple.result.found)
     readings: Readings = {}
     for name, look in (("contour_source", triple.source), ("contour_target", triple.target)):

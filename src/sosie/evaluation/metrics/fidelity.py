@@ -37,12 +37,9 @@ _INSIDE = "A swap has to change the face: high means little was changed, not tha
 
 
 def _measure_fidelity(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """How exactly the target's pixels were kept, outside the face and inside.
-
-    Outside they should be kept whole. Inside they must change: there the figures only say how much.
-    PSNR in dB; SSIM of Wang, Bovik, Sheikh and Simoncelli 2004, "Image Quality Assessment: From
-    Error Visibility to Structural Similarity"; L1 in levels of 255.
-    """
+    """Outside the face pixels should be kept whole. Inside they must change: there the figures only
+    say how much. SSIM is that of "Image Quality Assessment: From Error Visibility to Structural
+    Similarity" (Wang, Bovik, Sheikh and Simoncelli 2004)."""
     inside = triple.inside
     pictures = triple.target.pixels, triple.result.pixels
     face = triple.target.found

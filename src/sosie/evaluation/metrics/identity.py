@@ -24,13 +24,10 @@ _COSINE = "cosine of recognition vectors, as in FaceShifter (Li et al. 2019)"
 
 
 def _measure_identity(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """Whose face the result shows: cosine similarity of recognition vectors.
-
-    Figures of every method's paper since FaceShifter (Li et al. 2019, "FaceShifter: Towards High
-    Fidelity And Occlusion Aware Face Swapping"), there by CosFace. Here by Sosie's own network, and
-    as `identity_source[NAME]` by each that the user names. Range -1..1: about 0 for strangers; the
-    limit for a perfect swap is what two real photos of one person have, `identity_limit`.
-    """
+    """By Sosie's own network, and as `identity_source[NAME]` by each that the user names;
+    FaceShifter ("Towards High Fidelity And Occlusion Aware Face Swapping") and those after it use
+    CosFace. About 0 for strangers; what two real photos of one person have is the limit for a
+    perfect swap."""
     if not triple.result.identity:
         raise MissingFigureError(f"No face was found in {triple.result.name}.")
     readings: Readings = {}
@@ -110,13 +107,8 @@ def _look_identity(sight: Sight) -> dict[str, float]:
 
 
 def _measure_video_identity(series: VideoSeries) -> Readings:
-    """Identity along a video: whose face it is, and whether it stays that.
-
-    Cosine similarities of recognition vectors, -1..1, a few times a second. Steadiness is the mean
-    over all pairs of sights of one track; a person who turns and speaks varies by nature, so that
-    the target's own stands beside it. By Sosie's network, and as `film_identity_source[NAME]` by
-    each that the user names.
-    """
+    """A few times a second, by each network. A person who turns and speaks varies by nature, so
+    that the steadiness of the target's own face stands beside the result's."""
     names = {name for track in series.judged for name in track.sights} or {OWN}
     readings: Readings = {}
     for name in sorted(names, key=lambda name: (name != OWN, name)):

@@ -37,13 +37,9 @@ def _describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:  # n
 
 
 def _measure_retrieval(traits: Sequence[Traits], settings: Settings) -> SetReadings:  # noqa: ARG001
-    """Whether the source's person is found again by the result among everyone in the set.
-
-    Each result's recognition vector is compared with those of all source and target photos of the
-    set; the rank of the best photo of the right person counts. Figures of FaceShifter (Li et al.
-    2019) and of those after it, which search among frames of the sources alone; the targets are in
-    the gallery here too, since a weak swap is taken for its target. Shares 0..1.
-    """
+    """The rank of the best photo of the right person counts, among all source and target photos of
+    the set. FaceShifter and those after it search among frames of the sources alone; the targets
+    are in the gallery here too, since a weak swap is taken for its target."""
     prefix = "source.identity."
     networks = sorted(
         {

@@ -23,14 +23,9 @@ _LEAST_EDGE_PX = 16
 
 
 def _measure_seam(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
-    """Whether the edge of what was changed is seen, beside the untouched target.
-
-    The edge is that of the pixels in which result and target differ (`look.changed_mask`). Across
-    it, two things are compared with the target at the same place: how steep the brightness is, and
-    how far the color just inside lies from that just outside. A hard edge has a gradient, a soft
-    edge with a wrong color only the step. 0 is perfect: there is no more at the edge than there was
-    before.
-    """
+    """The edge is that of the pixels in which result and target differ. Across it the brightness'
+    slope and the color's step are compared with the target at the same place: a hard edge has a
+    gradient, a soft edge with a wrong color only the step."""
     window, changed = triple.window, triple.changed
     if changed is None or not changed.any():
         # What was not touched has no seam.

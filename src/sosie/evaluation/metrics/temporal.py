@@ -32,11 +32,8 @@ def _look_fallback(sight: Sight) -> dict[str, float]:
 
 
 def _measure_fallback(series: VideoSeries) -> Readings:
-    """Frames that fell back to the target: the face is there and was not swapped, or was lost.
-
-    A flash of the target's own face is what viewers notice first. Shares of the frames on which the
-    target's face is seen, in per cent, range 0..100.
-    """
+    """Shares of the frames on which the target's face is seen: a flash of the target's own face is
+    what viewers notice first."""
     untouched = mean_of(series, "untouched", _NOBODY)
     found = mean_of(series, "found", _NOBODY)
     return {
@@ -127,14 +124,10 @@ def _look_flicker(sight: Sight) -> dict[str, float]:
 
 
 def _measure_flicker(series: VideoSeries) -> Readings:
-    """Flicker: how much a face changes from frame to frame beside its motion.
-
-    The frame before is brought onto the frame by the video's own optical flow (DIS: Kroeger et al.
-    2016, "Fast Optical Flow using Dense Inverse Search"); what still differs inside the face is the
-    flicker. The idea is the warping error of Lai et al. 2018, "Learning Blind Video Temporal
-    Consistency". Range from 0; the target flickers too (noise, compression, light), so that the
-    ratio counts. In faces of 160 px, whatever their size in the video.
-    """
+    """The frame before is brought onto the frame by the video's own optical flow (DIS: Kroeger et
+    al. 2016, "Fast Optical Flow using Dense Inverse Search"); what still differs inside the face is
+    the flicker, after the warping error of "Learning Blind Video Temporal Consistency". The target
+    flickers too (noise, compression, light), so that the ratio counts."""
     found: Readings = {
         name: mean_of(series, kept, _REASON)
         for name, kept in (("film_flicker", "flicker"), ("film_flicker_target", "flicker_target"))
@@ -250,14 +243,9 @@ def _look_jitter(sight: Sight) -> dict[str, float]:
 
 
 def _measure_jitter(series: VideoSeries) -> Readings:
-    """Jitter: a face that does not move as the target's head does.
-
-    Two measures, both against the motion of the target's pixels (optical flow by DIS: Kroeger et
-    al. 2016, "Fast Optical Flow using Dense Inverse Search"), in per cent of the face's size, range
-    from 0. Jitter follows the landmarks: by how much they leave that motion from one frame to the
-    next. Drift follows the result's pixels: by how much their own flow leaves it, which shows
-    texture that swims.
-    """
+    """Jitter follows the landmarks: by how much they leave the motion of the target's pixels from
+    one frame to the next. Drift follows the result's pixels: by how much their own flow leaves that
+    motion, which shows texture that swims."""
     found: Readings = {
         name: mean_of(series, kept, _REASON)
         for name, kept in (

@@ -27,11 +27,8 @@ _FOG = "share of the face told as {} in the result and as none in the target"
 
 
 def _measure_things(triple: Triple, settings: Settings) -> Readings:
-    """Things on the face: what of the source's shows where the target has none, and what is kept.
-
-    They are told by a published parser that Sosie does not contain, so that its own cannot be
-    fooled and pass; and blur cannot help, since a rim of fog is still told as spectacles.
-    """
+    """They are told by a published parser that Sosie does not contain, so that its own cannot be
+    fooled and pass; and blur cannot help, since a rim of fog is still told as spectacles."""
     triple.require_equal_sizes()
     teacher = _teacher(find_weights(CARD, settings.weights).parent)
     landmarks = triple.target.found.landmarks

@@ -18,11 +18,7 @@ _UNTIMED = "A sound stream has no timestamps."
 
 
 def _measure_timing(series: VideoSeries) -> Readings:
-    """Frames, times and sound: whether the video around the face is whole.
-
-    Told by the packets and timestamps of both files, without decoding the sound. 0 differences and
-    100 per cent of the sound's packets are what a video has that was not harmed.
-    """
+    """Told by the packets and timestamps of both files, without decoding the sound."""
     apart = series.apart_ms
     return {
         "film_frames_missing": float(series.missing),
@@ -160,13 +156,9 @@ def _small(picture: Picture) -> NDArray[np.float16]:
 
 
 def _measure_shift(series: VideoSeries) -> Readings:
-    """Whether the result shows each moment when the target does: a frame lost at the start and one
-    repeated at the end leave every timestamp right, and the lips late.
-
-    What changes from frame to frame is compared between the videos, at every shift up to MAX_SHIFT
-    frames: the shift at which both change alike is the result's. Range 0..MAX_SHIFT frames, 0 is
-    right.
-    """
+    """A frame lost at the start and one repeated at the end leave every timestamp right, and the
+    lips late: what changes from frame to frame is compared at every shift up to MAX_SHIFT
+    frames."""
     kept = series.kept.get("shift", [])
     if len(kept) < _LEAST_FRAMES:
         return {"film_shift": Missing("The video is too short to tell.")}
