@@ -104,7 +104,7 @@ def _figures() -> Iterator[str]:
 
     groups: dict[str, list[str]] = {}
     for metric in load_metrics().values():
-        for one in metric.figures:
+        for one in metric.figures.values():
             unit = f", {one.unit}" if one.unit else ""
             title = f"**{one.title}** {ARROWS[one.better]}".rstrip()
             source = f"*{one.formula}* ({one.source})"

@@ -196,3 +196,12 @@ def test_mediapipes_landmarker_agrees_with_sosies(shared_data, astronaut):
     assert found.figures["pose_error[mediapipe]"] == pytest.approx(15, abs=3)
     assert found.figures["expression_error[mediapipe]"] < 0.5
     judges.landmarker.close()
+
+
+def test_what_is_no_landmarker_is_said(tmp_path):
+    with pytest.raises(InputError, match="There is no"):
+        open_judges([], tmp_path / "face_landmarker.task")
+    pytest.importorskip("mediapipe")
+    (tmp_path / "bad.task").write_bytes(b"not a network")
+    with pytest.raises(InputError, match=r"bad\.task is no network of MediaPipe's"):
+        open_judges([], tmp_path / "bad.task")

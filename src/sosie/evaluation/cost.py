@@ -35,56 +35,50 @@ _COUNT_LIMITS = "Counts networks alone; not what a method does without them."
 
 COST = Metric(
     group="Cost",
-    figures=(
-        Figure(
-            name="cost_face_ms",
+    figures={
+        "cost_face_ms": Figure(
             title="Time a face",
             unit="ms",
             summary="How long one face of a picture takes once it was found.",
             formula="median over the pairs of aiming, swapping and composing, by face",
             limits=_TIME_LIMITS,
         ),
-        Figure(
-            name="cost_frame_ms",
+        "cost_frame_ms": Figure(
             title="Time a frame",
             unit="ms",
             summary="How long a whole picture takes, the search for faces included.",
             formula="median over the pairs, without reading and writing files",
             limits=_TIME_LIMITS,
         ),
-        Figure(
-            name="cost_source_ms",
+        "cost_source_ms": Figure(
             title="Time a source",
             unit="ms",
             summary="How long the source photos take, once for any number of pictures.",
             formula="median over the pairs, with reading them and loading the method",
             limits=_TIME_LIMITS,
         ),
-        Figure(
-            name="cost_peak_mb",
+        "cost_peak_mb": Figure(
             title="Peak memory",
             unit="MB",
             summary="The most memory that a process held which made one swap.",
             formula="peak resident size in 10^6 bytes",
             limits="Memory of a graphics card is not in it. Larger pictures need more.",
         ),
-        Figure(
-            name="cost_parameters",
+        "cost_parameters": Figure(
             title="Parameters",
             unit="M",
             summary="How many million numbers the networks have that one swap runs.",
             formula="sum over the ONNX files that ran, analysis included, each counted once",
             limits=_COUNT_LIMITS,
         ),
-        Figure(
-            name="cost_gflops",
+        "cost_gflops": Figure(
             title="Operations",
             unit="GFLOPs",
             summary="How many billion operations the networks do for one swap.",
             formula="2 x multiply-adds of convolutions and matrix products, all analysis included",
             limits=_COUNT_LIMITS + " Each retry of a search counts.",
         ),
-    ),
+    },
 )
 
 _MEDIANS = {
@@ -114,12 +108,12 @@ def typical(lines: Iterable[Line]) -> Readings:
 
 def unmeasured(reason: str) -> Readings:
     """Every figure of this file, missing for one reason."""
-    return {figure.name: Missing(reason) for figure in COST.figures}
+    return dict.fromkeys(COST.figures, Missing(reason))
 
 
 def unmeasured_counts(reason: str) -> Readings:
     """Memory, parameters and operations, missing for one reason."""
-    return {name: Missing(reason) for name in _MEASURED}
+    return dict.fromkeys(_MEASURED, Missing(reason))
 
 
 def measure_swap(options: SwapOptions, sources: Sequence[Path], target: Path) -> Readings:

@@ -45,11 +45,10 @@ class Figure:
     better: which way is better; None where neither is, by itself. range: lowest and highest value,
     either may be infinite. summary: what it means, in one sentence for the user.
     formula: how it is computed. source: the paper, or "Sosie". limits: what it cannot tell.
-    source, limits, kind: where they are left out, those of its metric. also: limits of its own,
-    beside those of its metric.
+    also: limits of its own, beside those of its metric. The metric fills in the name, and source,
+    limits and kind where they are left out.
     """
 
-    name: str
     title: str
     unit: str = ""
     better: Direction | None = "lower"
@@ -60,6 +59,7 @@ class Figure:
     limits: str = ""
     also: str = ""
     kind: Kind | None = None
+    name: str = ""
 
     def of(self, variant: str) -> Figure:
         """The same figure by another network."""

@@ -199,8 +199,16 @@ class Landmarker:
     name = "mediapipe"
 
     def __init__(self, file: Path) -> None:
-        """Raises InputError where there is no such file, UnavailableError without mediapipe."""
-        self._teacher = LandmarkTeacher(file.parent, file=file.name)
+        """Raises InputError where the file is absent or no such network, UnavailableError without
+        mediapipe."""
+        if not file.is_file():
+            raise InputError(f"There is no {file}; give MediaPipe's face_landmarker.task.")
+        try:
+            self._teacher = LandmarkTeacher(file.parent, file=file.name)
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f"{file} is no network of MediaPipe's; give its face_landmarker.task."
+            ) from error
         self._lock = Lock()
 
     def close(self) -> None:

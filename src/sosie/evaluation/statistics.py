@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.evaluation.environment import extra_packages
+from sosie.evaluation.metric import Direction
 
-Better = Literal["higher", "lower", "nearer to 1"]
 Verdict = Literal["better", "worse", "other", "level", "unknown"]
 
 LEVEL = 0.95
@@ -110,7 +110,7 @@ def spread(values: Iterable[float]) -> Spread:
 def difference(
     ours: Mapping[str, float],
     theirs: Mapping[str, float],
-    better: Better | None,
+    better: Direction | None,
     seed: int = 0,
 ) -> Difference:
     """How much better a figure is in one run than in another.
@@ -128,14 +128,14 @@ def difference(
     return Difference(by, _verdict(by, better))
 
 
-def badness(value: float, better: Better | None) -> float:
+def badness(value: float, better: Direction | None) -> float:
     """The less, the better; without a better side the value itself."""
     if better == "nearer to 1":
         return abs(value - 1)
     return -value if better == "higher" else value
 
 
-def ranked(values: Mapping[str, float], better: Better | None) -> list[str]:
+def ranked(values: Mapping[str, float], better: Direction | None) -> list[str]:
     """The pairs with finite values, best first; without a better side, the smallest value first.
 
     Of equal values the pair whose name comes first in the alphabet is first.
@@ -150,7 +150,7 @@ def around_median(order: Sequence[str], count: int) -> list[str]:
     return list(order[first : first + count])
 
 
-def _verdict(by: Estimate, better: Better | None) -> Verdict:
+def _verdict(by: Estimate, better: Direction | None) -> Verdict:
     if math.isnan(by.low):
         return "unknown"
     if by.low <= 0 <= by.high:

@@ -33,7 +33,7 @@ UNITS = ("", "deg", "dB", "px", "%", "ms", "MB", "M", "GFLOPs", "levels", "frame
 def test_every_figure_is_described(name):
     metric = load_metric(name)
     assert metric.group != "Other"
-    for figure in metric.figures:
+    for figure in metric.figures.values():
         assert figure.name.isidentifier() and figure.title and figure.formula and figure.source
         assert figure.summary.endswith(".") and figure.limits.endswith(".")
         assert figure.better in ("higher", "lower", "nearer to 1", None)
@@ -44,19 +44,19 @@ def test_every_figure_is_described(name):
 
 def test_names_are_unique():
     every = load_metrics().values()
-    names = [figure.name for metric in every for figure in metric.figures]
+    names = [name for metric in every for name in metric.figures]
     assert len(names) == len(set(names)) == len(all_figures())
     values = [v.name for one in every if isinstance(one, FrameMetric) for v in one.values]
     assert len(values) == len(set(values))
 
 
 def test_what_a_figure_leaves_out_is_its_metrics():
-    pose, euler = load_metric("pose").figures
+    pose, euler = load_metric("pose").figures.values()
     assert euler.limits.startswith(pose.limits) and euler.limits != pose.limits
     assert (pose.kind, pose.source[:8]) == ("pair", "geodesic")
-    assert {one.name for one in load_metric("retrieval").figures if one.kind == "pair"} == {
-        "retrieval_rank"
-    }
+    assert [
+        one.name for one in load_metric("retrieval").figures.values() if one.kind == "pair"
+    ] == ["retrieval_rank"]
 
 
 def test_variants_by_another_network():
@@ -149,7 +149,7 @@ from sosie.evaluation.metrics.base import FrameMetric, FrameValue, Plot
 from sosie.evaluation.video_frames import mean_of
 
 GRAY = FrameMetric(
-    figures=(Figure(name="film_gray", title="Gray", summary="S.", formula="f", limits="L."),),
+    figures={"film_gray": Figure(title="Gray", summary="S.", formula="f", limits="L.")},
     measure=lambda series: {"film_gray": mean_of(series, "gray", "No face.")},
     look=lambda sight: {"gray": float(sight.result.mean())},
     values=(FrameValue("gray", "gray levels", worst="Most gray"),),

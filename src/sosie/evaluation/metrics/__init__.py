@@ -112,7 +112,7 @@ def metrics_of(kind: type[_M]) -> dict[str, _M]:
 
 def all_figures(kind: type[Metric] = Metric) -> dict[str, Figure]:
     """Descriptions of the figures of these metrics, by name, in order."""
-    return {figure.name: figure for one in metrics_of(kind).values() for figure in one.figures}
+    return {name: f for one in metrics_of(kind).values() for name, f in one.figures.items()}
 
 
 def describe_figure(name: str) -> Figure:
@@ -141,7 +141,7 @@ def measure_pair(triple: Triple, settings: Settings, names: Iterable[str] | None
         try:
             found |= known[name].measure(triple, settings)
         except (MissingFigureError, UnavailableError) as error:
-            found |= {figure.name: Missing(str(error)) for figure in known[name].figures}
+            found |= dict.fromkeys(known[name].figures, Missing(str(error)))
     return scored(found)
 
 
@@ -161,8 +161,8 @@ def measure_set(traits: Sequence[Traits], settings: Settings) -> SetReadings:
         try:
             found = metric.measure(traits, settings)
         except (MissingFigureError, UnavailableError) as error:
-            sets = (figure.name for figure in metric.figures if figure.kind == "set")
-            values |= {name: Missing(str(error)) for name in sets}
+            sets = (name for name, figure in metric.figures.items() if figure.kind == "set")
+            values |= dict.fromkeys(sets, Missing(str(error)))
             continue
         values |= found.values
         by_pair |= found.by_pair

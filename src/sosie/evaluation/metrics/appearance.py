@@ -63,9 +63,8 @@ def _low_pass(values: NDArray[np.float32]) -> NDArray[np.float32]:
 LIGHT = PairMetric(
     group="Attributes",
     measure=_measure_light,
-    figures=(
-        Figure(
-            name="light_error",
+    figures={
+        "light_error": Figure(
             title="Light and complexion: difference to the target",
             summary="How far light and color of the result's face are from the target's.",
             formula="mean over the face of the CIE 1976 color difference after a Gaussian low-pass "
@@ -74,8 +73,7 @@ LIGHT = PairMetric(
             limits="A swap that keeps the source's complexion is charged for it: see "
             "shading_error.",
         ),
-        Figure(
-            name="shading_error",
+        "shading_error": Figure(
             title="Shading: difference to the target",
             summary="Whether light and shade lie on the result's face as on the target's, whatever "
             "the complexion.",
@@ -84,7 +82,7 @@ LIGHT = PairMetric(
             limits="Shape changes shading too: another nose throws another shadow. Beards, make-up "
             "and strands of hair count as shade.",
         ),
-    ),
+    },
 )
 
 
@@ -135,17 +133,15 @@ SHARPNESS = PairMetric(
     measure=_measure_sharpness,
     limits="Above 1 is not better than 1: noise and ringing count as detail. A source with a beard "
     "or wrinkles makes a result sharper than a smooth target.",
-    figures=(
-        Figure(
-            name="sharpness",
+    figures={
+        "sharpness": Figure(
             title="Sharpness beside the target",
             better="nearer to 1",
             summary="How much fine detail the result's face has, beside the target's (1: as much).",
             formula="s(result) / s(target), s the share of contrast finer than about a fortieth of "
             "the face",
         ),
-        Figure(
-            name="sharpness_pixels",
+        "sharpness_pixels": Figure(
             title="Sharpness of pixels beside the target",
             better="nearer to 1",
             summary="As sharpness, at the scale of single pixels: low where a small face was "
@@ -154,7 +150,7 @@ SHARPNESS = PairMetric(
             f"{_SIGMA_PX} px of the picture",
             also="The grain and the compression of the target count as detail too.",
         ),
-    ),
+    },
 )
 
 
@@ -233,9 +229,8 @@ def _off_the_tint(triple: Triple) -> float | Missing:
 TEXTURE = PairMetric(
     group="Realism",
     measure=_measure_texture,
-    figures=(
-        Figure(
-            name="skin_contrast",
+    figures={
+        "skin_contrast": Figure(
             title="Contrast of the skin beside the source's",
             better="nearer to 1",
             summary="How much relief the result's skin has, beside the source's in the same "
@@ -245,8 +240,7 @@ TEXTURE = PairMetric(
             limits="A source that is small or blurred has little contrast of its own, so that "
             "grain of the target's counts as too much. Hair over skin counts as skin.",
         ),
-        Figure(
-            name="tint_error",
+        "tint_error": Figure(
             title="Colors in a picture of one tint",
             summary="How far the face's colors leave the tint of a gray, sepia or tinted target.",
             formula="mean over the face of the distance in a* and b* (CIELAB) between the result "
@@ -254,5 +248,5 @@ TEXTURE = PairMetric(
             source="Sosie; CIE 15 (CIELAB, 1976)",
             limits="It is told only of targets whose colors follow from their luma.",
         ),
-    ),
+    },
 )

@@ -85,9 +85,8 @@ POSE = PairMetric(
     measure=_measure_pose,
     limits="Both poses are read from Sosie's landmarks (about 1 to 3 degrees of error), not by "
     "Hopenet: compare only figures of this tool. A change of face shape is read as a slight turn.",
-    figures=(
-        Figure(
-            name="pose_error",
+    figures={
+        "pose_error": Figure(
             title="Pose error",
             unit="deg",
             range=(0, 180),
@@ -95,8 +94,7 @@ POSE = PairMetric(
             formula="angle of R(result) R(target)' with R the head's rotation",
             source="geodesic distance of rotations (Huynh 2009, eq. 23)",
         ),
-        Figure(
-            name="pose_euler",
+        "pose_euler": Figure(
             title="Pose distance of yaw, pitch and roll",
             unit="deg",
             range=(0, float(np.sqrt(3) * 180)),
@@ -105,7 +103,7 @@ POSE = PairMetric(
             source="FaceShifter (Li et al. 2019)",
             also="Near profiles, where the angles trade places, it overstates the turn.",
         ),
-    ),
+    },
 )
 
 
@@ -136,9 +134,8 @@ def _weights(look: Look) -> FloatArray:
 EXPRESSION = PairMetric(
     group="Attributes",
     measure=_measure_expression,
-    figures=(
-        Figure(
-            name="expression_error",
+    figures={
+        "expression_error": Figure(
             title="Expression distance",
             range=(0, float(np.sqrt(len(_MOVEMENTS)))),
             summary="How far the expression of the result is from that of the target.",
@@ -148,7 +145,7 @@ EXPRESSION = PairMetric(
             "the shape of a person's face: a perfect swap is not at 0. Eyes weigh little; see "
             "gaze and openings.",
         ),
-    ),
+    },
 )
 
 
@@ -183,22 +180,20 @@ OPENNESS = PairMetric(
     measure=_measure_openness,
     limits="Read from Sosie's landmarks. Eyes of different people are open by different ratios: a "
     "swap that keeps the source's own eyes is charged for that.",
-    figures=(
-        Figure(
-            name="eyes_error",
+    figures={
+        "eyes_error": Figure(
             title="Eye opening error",
             summary="By how much the eyes are more open or more shut than the target's.",
             formula="mean over both eyes of |ratio(result) - ratio(target)|",
             source="ratio: Soukupova and Cech 2016, eq. 1",
         ),
-        Figure(
-            name="mouth_error",
+        "mouth_error": Figure(
             title="Mouth opening error",
             summary="By how much the mouth is more open or more shut than the target's.",
             formula="|ratio(result) - ratio(target)| of the inner lips",
             source="ratio: Soukupova and Cech 2016, eq. 1, for the inner lips",
         ),
-    ),
+    },
 )
 
 
@@ -260,9 +255,8 @@ def _shut(triple: Triple) -> str:
 GAZE = PairMetric(
     group="Attributes",
     measure=_measure_gaze,
-    figures=(
-        Figure(
-            name="gaze_error",
+    figures={
+        "gaze_error": Figure(
             title="Gaze error",
             unit="deg",
             range=(0, 180),
@@ -272,7 +266,7 @@ GAZE = PairMetric(
             "several degrees on faces under about 100 px, behind glasses and in half profile. "
             "Eyes' corners lie differently in different people, which is read as gaze.",
         ),
-    ),
+    },
 )
 
 
@@ -308,9 +302,8 @@ OUTLINE = PairMetric(
     measure=_measure_outline,
     limits="Read from Sosie's landmarks, whose outline leans to the average face and is weak where "
     "hair or a collar covers it. Two photos of one person are about 2 % apart.",
-    figures=(
-        Figure(
-            name="contour_source",
+    figures={
+        "contour_source": Figure(
             title="Face shape: distance to the source's outline",
             unit="%",
             range=(0, 100),
@@ -319,8 +312,7 @@ OUTLINE = PairMetric(
             "share of the face's width",
             source="Sosie; after the shape error of HifiFace (Wang et al. 2021)",
         ),
-        Figure(
-            name="contour_target",
+        "contour_target": Figure(
             title="Face shape: distance to the target's outline",
             unit="%",
             better=None,
@@ -330,5 +322,5 @@ OUTLINE = PairMetric(
             source="Sosie; after the shape error of HifiFace (Wang et al. 2021)",
             also="Near 0 for every method that only repaints the inside of the face.",
         ),
-    ),
+    },
 )

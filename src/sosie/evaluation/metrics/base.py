@@ -22,13 +22,13 @@ Group = Literal["Identity", "Attributes", "Realism", "Video", "Cost", "Other"]
 class Metric:
     """What every metric has.
 
-    figures: their descriptions. version: raised whenever one of them gets another value on the same
-    pictures, so that no cache and no run passes an earlier value for a new one. group: the heading
-    of reports and pages under which they stand. source, limits: of figures that have none of their
-    own.
+    figures: name -> description. version: raised whenever one of them gets another value on the
+    same pictures, so that no cache and no run passes an earlier value for a new one. group: the
+    heading of reports and pages under which they stand. source, limits: of figures that have none
+    of their own.
     """
 
-    figures: tuple[Figure, ...]
+    figures: Mapping[str, Figure]
     version: int = 1
     group: Group = "Other"
     source: str = "Sosie"
@@ -36,16 +36,17 @@ class Metric:
     kind: ClassVar[Kind] = "cost"
 
     def __post_init__(self) -> None:
-        whole = (
-            replace(
+        whole = {
+            name: replace(
                 figure,
+                name=name,
                 source=figure.source or self.source,
                 limits=figure.limits or f"{self.limits} {figure.also}".strip(),
                 kind=figure.kind or self.kind,
             )
-            for figure in self.figures
-        )
-        object.__setattr__(self, "figures", tuple(whole))
+            for name, figure in self.figures.items()
+        }
+        object.__setattr__(self, "figures", whole)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,39 +111,34 @@ def _mean(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float | Miss
 FIDELITY = PairMetric(
     group="Realism",
     measure=_measure_fidelity,
-    figures=(
-        _of_psnr(
-            name="psnr_outside",
+    figures={
+        "psnr_outside": _of_psnr(
             title="PSNR outside the face",
             better="higher",
             summary="How exactly everything but the face was kept.",
             source="peak signal-to-noise ratio",
             limits=_OUTSIDE % f"{MAX_PSNR_DB:.0f} dB, in place of infinity",
         ),
-        _of_psnr(
-            name="psnr_inside",
+        "psnr_inside": _of_psnr(
             title="PSNR inside the face",
             better=None,
             summary="How little the pixels of the face were changed.",
             source="peak signal-to-noise ratio",
             limits=_INSIDE,
         ),
-        _of_ssim(
-            name="ssim_outside",
+        "ssim_outside": _of_ssim(
             title="SSIM outside the face",
             better="higher",
             summary="How well structure around the face was kept.",
             limits=_OUTSIDE % "1",
         ),
-        _of_ssim(
-            name="ssim_inside",
+        "ssim_inside": _of_ssim(
             title="SSIM inside the face",
             better=None,
             summary="How little the structure of the face was changed.",
             limits=_INSIDE,
         ),
-        Figure(
-            name="l1_target",
+        "l1_target": Figure(
             title="L1 to the target",
             better=None,
             range=(0, 255),
@@ -152,5 +147,5 @@ FIDELITY = PairMetric(
             source="mean absolute difference",
             limits="Depends on how large the face is in the picture; 0 where nothing was swapped.",
         ),
-    ),
+    },
 )

@@ -169,9 +169,8 @@ FRECHET = SetMetric(
     group="Realism",
     measure=_measure_frechet,
     describe=_describe,
-    figures=(
-        Figure(
-            name="frechet_own",
+    figures={
+        "frechet_own": Figure(
             title="Frechet distance of own features",
             summary="How far the results, as a set, are from real faces for Sosie's own network.",
             formula="Frechet distance of Gaussians, results against targets, of standardized "
@@ -179,8 +178,7 @@ FRECHET = SetMetric(
             source=f"Sosie; distance of {_FID_SOURCE}",
             limits=_OWN_LIMITS + " Biased upwards on small sets: compare only equal counts.",
         ),
-        Figure(
-            name="kernel_own",
+        "kernel_own": Figure(
             title="Kernel distance of own features",
             range=(float("-inf"), float("inf")),
             summary="As frechet_own, without its bias on small sets.",
@@ -188,8 +186,7 @@ FRECHET = SetMetric(
             source=f"Sosie; distance of {_KID_SOURCE}",
             limits=_OWN_LIMITS + " May be slightly below 0.",
         ),
-        Figure(
-            name="fid",
+        "fid": Figure(
             title="FID",
             summary="How far the results, as a set, are from the targets for the Inception "
             "network.",
@@ -197,8 +194,7 @@ FRECHET = SetMetric(
             source=_FID_SOURCE,
             limits=_FID_LIMITS,
         ),
-        Figure(
-            name="kid",
+        "kid": Figure(
             title="KID (x 1000)",
             range=(float("-inf"), float("inf")),
             summary="As FID, without its bias on small sets.",
@@ -206,7 +202,7 @@ FRECHET = SetMetric(
             source=_KID_SOURCE,
             limits=_FID_LIMITS.replace("Biased upwards", "Unsure"),
         ),
-    ),
+    },
 )
 
 

@@ -57,9 +57,8 @@ IDENTITY = PairMetric(
     measure=_measure_identity,
     limits="A method that was trained against a recognition network is flattered by it and its "
     "kin: judge it by another. Small, blurred and turned faces are less alike, whoever they show.",
-    figures=(
-        Figure(
-            name="identity_source",
+    figures={
+        "identity_source": Figure(
             title="Identity: similarity to the source",
             better="higher",
             range=(-1, 1),
@@ -67,8 +66,7 @@ IDENTITY = PairMetric(
             formula="cos(v(result), v(source)) with v the recognition vector of the aligned face",
             source=_COSINE,
         ),
-        Figure(
-            name="identity_target",
+        "identity_target": Figure(
             title="Identity: similarity to the target",
             range=(-1, 1),
             summary="How much the result still looks like the person it was to replace.",
@@ -76,8 +74,7 @@ IDENTITY = PairMetric(
             source=_COSINE,
             also="It cannot fall below the similarity of source and target themselves.",
         ),
-        Figure(
-            name="identity_limit",
+        "identity_limit": Figure(
             title="Identity: two real photos of the source's person",
             better=None,
             range=(-1, 1),
@@ -87,7 +84,7 @@ IDENTITY = PairMetric(
             limits="Needs a second photo of the person in the pairs; says nothing about the "
             "method.",
         ),
-    ),
+    },
 )
 
 
@@ -166,9 +163,8 @@ VIDEO_IDENTITY = FrameMetric(
     ),
     limits="Small, blurred and turned faces are less alike, whoever they show. A method that was "
     "trained against a recognition network is flattered by it and its kin.",
-    figures=(
-        Figure(
-            name="film_identity_source",
+    figures={
+        "film_identity_source": Figure(
             title="Identity: similarity to the source",
             better="higher",
             range=(-1, 1),
@@ -176,24 +172,21 @@ VIDEO_IDENTITY = FrameMetric(
             formula="mean cos(v(result frame), v(source)); of several sources, their mean vector",
             source=_OVER_TIME,
         ),
-        Figure(
-            name="film_identity_low",
+        "film_identity_low": Figure(
             title="Identity: similarity to the source at its lowest",
             better="higher",
             range=(-1, 1),
             summary="How much it looks like the source in the video's worst moments.",
             formula="the similarity below which 5 % of the sights lie",
         ),
-        Figure(
-            name="film_identity_target",
+        "film_identity_target": Figure(
             title="Identity: similarity to the target",
             range=(-1, 1),
             summary="How much the swapped face still looks like the one that it replaces.",
             formula="mean cos(v(result frame), v(target frame))",
             source=_OVER_TIME,
         ),
-        Figure(
-            name="film_steadiness",
+        "film_steadiness": Figure(
             title="Identity steadiness",
             better="higher",
             range=(-1, 1),
@@ -202,13 +195,12 @@ VIDEO_IDENTITY = FrameMetric(
             formula="mean cos(v(frame), v(other frame)) over all pairs of sights of a track",
             also="A face that never changes, or is blurred alike throughout, is steady.",
         ),
-        Figure(
-            name="film_steadiness_target",
+        "film_steadiness_target": Figure(
             title="Identity steadiness of the target",
             better=None,
             range=(-1, 1),
             summary="The same of the target's face: what can be expected of one real person there.",
             formula="as film_steadiness, of the target",
         ),
-    ),
+    },
 )

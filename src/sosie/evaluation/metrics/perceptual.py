@@ -136,29 +136,26 @@ PERCEPTUAL = PairMetric(
     limits="Needs weights that Sosie does not ship; figures of different networks are not "
     "comparable, nor are those of squeeze-caffe with published ones. Computed on 256 px around the "
     "face.",
-    figures=(
-        Figure(
-            name="lpips",
+    figures={
+        "lpips": Figure(
             title="LPIPS to the target",
             better=None,
             summary="How different the face and its surroundings look from the target's.",
             formula="eq. 1 of the paper over an upright square of 1.5 faces",
             also=_INSIDE,
         ),
-        Figure(
-            name="lpips_inside",
+        "lpips_inside": Figure(
             title="LPIPS inside the face",
             better=None,
             summary="How different the inside of the face looks from the target's.",
             formula="mean, inside the face, of the distance at each place",
             also=_INSIDE,
         ),
-        Figure(
-            name="lpips_outside",
+        "lpips_outside": Figure(
             title="LPIPS outside the face",
             summary="How different the surroundings of the face look from the target's.",
             formula="mean, outside the face, of the distance at each place",
             also="Features near the edge see some of the inside too: it is never quite 0.",
         ),
-    ),
+    },
 )

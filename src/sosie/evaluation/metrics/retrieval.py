@@ -152,9 +152,8 @@ RETRIEVAL = SetMetric(
     source=_SEARCH,
     limits="Depends on how many people are in the set: compare only runs over the same pairs. A "
     "pair whose result shows no face counts as not found.",
-    figures=(
-        Figure(
-            name="retrieval_top1",
+    figures={
+        "retrieval_top1": Figure(
             title="Identity retrieval, top 1",
             unit="%",
             better="higher",
@@ -163,8 +162,7 @@ RETRIEVAL = SetMetric(
             "the source's person.",
             formula="share of pairs whose rank is 1",
         ),
-        Figure(
-            name="retrieval_top5",
+        "retrieval_top5": Figure(
             title="Identity retrieval, top 5",
             unit="%",
             better="higher",
@@ -173,8 +171,7 @@ RETRIEVAL = SetMetric(
             "people.",
             formula="share of pairs whose rank is 5 or better",
         ),
-        Figure(
-            name="retrieval_rank",
+        "retrieval_rank": Figure(
             title="Identity retrieval: rank",
             range=(1, float("inf")),
             summary="How many people of the set look at least as much like the result as the "
@@ -182,8 +179,7 @@ RETRIEVAL = SetMetric(
             formula="1 + number of other people whose best photo is as similar or more",
             kind="pair",
         ),
-        Figure(
-            name="retrieval_limit",
+        "retrieval_limit": Figure(
             title="Identity retrieval of real photos, top 1",
             unit="%",
             better=None,
@@ -194,8 +190,7 @@ RETRIEVAL = SetMetric(
             source="Sosie",
             limits="Needs second photos of the people in the pairs.",
         ),
-        Figure(
-            name="nearer_source",
+        "nearer_source": Figure(
             title="Identity: results nearer to their source",
             unit="%",
             better="higher",
@@ -206,5 +201,5 @@ RETRIEVAL = SetMetric(
             limits="A pair whose result shows no face counts as not nearer. It says nothing about "
             "how near.",
         ),
-    ),
+    },
 )

@@ -111,9 +111,8 @@ SEAM = PairMetric(
     measure=_measure_seam,
     limits="Sees only the border of the changed pixels: a seam further in, where a soft mask has "
     "reached its full value, is not told, nor is one under another tool's compression.",
-    figures=(
-        Figure(
-            name="seam_gradient",
+    figures={
+        "seam_gradient": Figure(
             title="Seam: added gradient",
             range=(0, 255),
             summary="How much steeper the brightness is across the edge of the swap than it was "
@@ -121,8 +120,7 @@ SEAM = PairMetric(
             formula="mean over pixels within 2 px of the edge of max(0, |g(result)| - "
             "|g(target)|), g the derivative across it",
         ),
-        Figure(
-            name="seam_colour",
+        "seam_colour": Figure(
             title="Seam: added color step",
             summary="How much the color jumps at the edge of the swap, beyond what the target has "
             "there (CIE 1976; 1 is just seen).",
@@ -130,5 +128,5 @@ SEAM = PairMetric(
             "color within 4 % of the face inside less that outside",
             source="Sosie; color difference of CIE 15 (CIELAB, 1976)",
         ),
-    ),
+    },
 )

@@ -79,9 +79,8 @@ FALLBACK = FrameMetric(
             {"untouched": "1: yes"},
         ),
     ),
-    figures=(
-        Figure(
-            name="film_fallback",
+    figures={
+        "film_fallback": Figure(
             title="Frames that fell back to the target",
             unit="%",
             range=(0, 100),
@@ -92,8 +91,7 @@ FALLBACK = FrameMetric(
             limits="A swap so faint that it changes a few gray levels passes for none. A face that "
             "was never swapped, beside one that was, is taken to be left alone on purpose.",
         ),
-        Figure(
-            name="film_lost",
+        "film_lost": Figure(
             title="Frames on which the result has no face",
             unit="%",
             range=(0, 100),
@@ -104,7 +102,7 @@ FALLBACK = FrameMetric(
             limits="A face that is no longer one to a network may still look like one, and the "
             "other way round.",
         ),
-    ),
+    },
 )
 
 
@@ -187,9 +185,8 @@ FLICKER = FrameMetric(
     limits="A smooth face has less to differ, so that less than the target's own is no merit. The "
     "result went through another encoder than the target, whose noise counts as well. Slow "
     "changes, over a second, do not show.",
-    figures=(
-        Figure(
-            name="film_flicker",
+    figures={
+        "film_flicker": Figure(
             title="Flicker of the result",
             unit="levels",
             range=(0, 255),
@@ -198,8 +195,7 @@ FLICKER = FrameMetric(
             "face",
             source="warping error, Lai et al. 2018",
         ),
-        Figure(
-            name="film_flicker_target",
+        "film_flicker_target": Figure(
             title="Flicker of the target",
             unit="levels",
             better=None,
@@ -209,14 +205,13 @@ FLICKER = FrameMetric(
             formula="as film_flicker, of the target",
             source="warping error, Lai et al. 2018",
         ),
-        Figure(
-            name="film_flicker_ratio",
+        "film_flicker_ratio": Figure(
             title="Flicker, relative to the target's",
             summary="1 where the swapped face flickers as the target's does, 2 where twice as "
             "much.",
             formula="film_flicker / film_flicker_target",
         ),
-    ),
+    },
 )
 
 
@@ -315,9 +310,8 @@ JITTER = FrameMetric(
     ),
     limits="Landmarks and flow have a noise of their own, the same in both videos: the target's "
     "own figure shows how large. A shift that stays is no jitter.",
-    figures=(
-        Figure(
-            name="film_jitter",
+    figures={
+        "film_jitter": Figure(
             title="Landmark jitter of the result",
             unit="%",
             summary="By how much of the face's size its landmarks jump from frame to frame beside "
@@ -325,8 +319,7 @@ JITTER = FrameMetric(
             formula="mean |p(t-1) - p(t) - flow_target(p(t))| over landmarks and frames, of the "
             "face",
         ),
-        Figure(
-            name="film_jitter_target",
+        "film_jitter_target": Figure(
             title="Landmark jitter of the target",
             unit="%",
             better=None,
@@ -334,15 +327,13 @@ JITTER = FrameMetric(
             "against.",
             formula="as film_jitter, of the target's landmarks",
         ),
-        Figure(
-            name="film_jitter_ratio",
+        "film_jitter_ratio": Figure(
             title="Landmark jitter, relative to the target's",
             summary="1 where the result's landmarks are as calm as the target's, 2 where half as "
             "calm.",
             formula="film_jitter / film_jitter_target",
         ),
-        Figure(
-            name="film_drift",
+        "film_drift": Figure(
             title="Drift of the result's pixels",
             unit="%",
             summary="By how much of the face's size its pixels move otherwise than the target's, "
@@ -351,5 +342,5 @@ JITTER = FrameMetric(
             limits="Smooth skin hardly tells how it moves. What moves with the head and is wrong, "
             "such as a stain, does not show.",
         ),
-    ),
+    },
 )

@@ -64,25 +64,22 @@ THINGS = PairMetric(
     group="Realism",
     measure=_measure_things,
     source=_SOURCE,
-    figures=(
-        Figure(
-            name="fog_spectacles",
+    figures={
+        "fog_spectacles": Figure(
             title="Spectacles that the target has not",
             range=(0, 1),
             summary="How much of the face shows spectacles that came with the source.",
             formula=_FOG.format("spectacles"),
             limits="Where the target wears spectacles too, theirs count as the target's.",
         ),
-        Figure(
-            name="fog_hair",
+        "fog_hair": Figure(
             title="Hair and hats that the target has not",
             range=(0, 1),
             summary="How much of the face shows hair or a hat that came with the source.",
             formula=_FOG.format("hair or a hat"),
             limits="Beards are skin to this parser. A dark shadow may be told as hair.",
         ),
-        Figure(
-            name="spectacles_kept",
+        "spectacles_kept": Figure(
             title="The target's spectacles kept",
             better="higher",
             range=(0, 1),
@@ -91,5 +88,5 @@ THINGS = PairMetric(
             limits="A lens counts as much as a rim. It is told only of targets that wear "
             "spectacles.",
         ),
-    ),
+    },
 )

@@ -72,9 +72,8 @@ def _length_s(sound: StreamPackets) -> float | None:
 TIMING = FrameMetric(
     group="Video",
     measure=_measure_timing,
-    figures=(
-        Figure(
-            name="film_frames_missing",
+    figures={
+        "film_frames_missing": Figure(
             title="Frames that are missing",
             summary="How many frames of the target have no counterpart in the result.",
             formula="frames paired one by one where both videos have equally many, else by their "
@@ -82,16 +81,14 @@ TIMING = FrameMetric(
             source=_PACKETS,
             limits="A frame that was replaced by its neighbor is not missing.",
         ),
-        Figure(
-            name="film_frames_added",
+        "film_frames_added": Figure(
             title="Frames that are too many",
             summary="How many frames of the result stand for none of the target.",
             formula="as film_frames_missing, of the result",
             source=_PACKETS,
             limits="As for missing frames.",
         ),
-        Figure(
-            name="film_timing",
+        "film_timing": Figure(
             title="Timing: largest shift of a frame",
             unit="ms",
             summary="By how much a frame is shown earlier or later than in the target, at most.",
@@ -99,8 +96,7 @@ TIMING = FrameMetric(
             source=_PACKETS,
             limits="Containers round times, by half a millisecond in .mkv.",
         ),
-        Figure(
-            name="film_sound_kept",
+        "film_sound_kept": Figure(
             title="Sound that was kept as it is",
             unit="%",
             better="higher",
@@ -111,8 +107,7 @@ TIMING = FrameMetric(
             limits="Sound that was encoded again is kept by 0 %, however good it sounds, and so is "
             "sound that another container frames otherwise.",
         ),
-        Figure(
-            name="film_sound_shift",
+        "film_sound_shift": Figure(
             title="Sound: shift against the picture",
             unit="ms",
             summary="By how much the sound begins earlier or later than it does in the target.",
@@ -121,8 +116,7 @@ TIMING = FrameMetric(
             limits="Only the start: sound that drifts away later shows in its length. Encoders "
             "that lead in with silence may state it or not.",
         ),
-        Figure(
-            name="film_sound_length",
+        "film_sound_length": Figure(
             title="Sound: difference in length",
             unit="ms",
             summary="By how much the sound lasts shorter or longer than in the target.",
@@ -130,7 +124,7 @@ TIMING = FrameMetric(
             source=_PACKETS,
             limits="Encoders pad up to one packet of silence, about 20 ms.",
         ),
-    ),
+    },
 )
 
 
@@ -196,9 +190,8 @@ SHIFT = FrameMetric(
     group="Video",
     keep=_keep_shown,
     measure=_measure_shift,
-    figures=(
-        Figure(
-            name="film_shift",
+    figures={
+        "film_shift": Figure(
             title="Shift of what is shown",
             unit="frames",
             range=(0, MAX_SHIFT),
@@ -210,5 +203,5 @@ SHIFT = FrameMetric(
             "where it holds for most of what moves. Not told of videos in which hardly anything "
             "moves.",
         ),
-    ),
+    },
 )

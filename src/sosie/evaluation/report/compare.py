@@ -31,7 +31,7 @@ from sosie.evaluation.report.sheets import Strips
 from sosie.evaluation.report.text import cell, escape, markdown_table
 from sosie.evaluation.report.write import AGAINST, IDENTITY, label, render, save
 from sosie.evaluation.results import LINES, Line
-from sosie.evaluation.statistics import Better, Difference, Estimate, badness, difference
+from sosie.evaluation.statistics import Difference, Estimate, badness, difference
 from sosie.options import nearest
 
 _SAME = ("score", "weights", "versions")
@@ -118,8 +118,7 @@ class Comparison:
         # A share is in per cent where a single pair has 0 or 1.
         scale = 100 if ours.is_share(figure.name) else 1
         scaled = [{pair: scale * value for pair, value in one.items()} for one in kept]
-        better: Better | None = figure.better
-        return difference(scaled[0], scaled[1], better)
+        return difference(scaled[0], scaled[1], figure.better)
 
 
 def compare_runs(folders: Sequence[Path], baseline: str | None = None) -> Comparison:

@@ -146,7 +146,7 @@ def rows_of(run: Run) -> list[Row]:
 def grouped(rows: list[Row]) -> dict[str, list[Row]]:
     """The rows under the headings of their metrics; those of no known metric come last."""
     every = metrics.load_metrics().values()
-    group_of = {figure.name: one.group for one in every for figure in one.figures}
+    group_of = {name: one.group for one in every for name in one.figures}
     found: dict[str, list[Row]] = {heading: [] for heading in get_args(Group)}
     for row in rows:
         found[group_of.get(split_name(row.figure.name)[0], "Other")].append(row)
