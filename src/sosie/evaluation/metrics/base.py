@@ -103,9 +103,10 @@ class Plot:
 class FrameMetric(Metric):
     """A metric along a video.
 
-    values: what `look` tells of a face on a frame, by name; it leaves out what cannot be told.
-    keep: what must be kept of a frame of both videos, under the metric's name. measure: the
-    figures, from what was kept of all frames; it raises nothing. plots: for the report.
+    values: what `look` tells of a face on a frame that both videos have; it leaves out what cannot
+    be told. keep: what must be kept of such a frame, in `VideoSeries.kept` under the metric's name.
+    measure: the figures, from what was told and kept of all frames; it raises nothing. plots: of
+    values, for the report.
     """
 
     measure: Callable[[VideoSeries], Readings]
