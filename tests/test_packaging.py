@@ -50,7 +50,12 @@ def test_the_wheel_holds_all_code_and_every_model_as_it_is(wheel):
     others = {name for name in held - sources if not name.startswith("sosie/models/files/")}
     portraits = {"sosie/app/portraits/astronaut.png", "sosie/app/portraits/hopper.jpg"}
     assert others >= {"sosie/py.typed", *portraits}
-    others -= portraits
+    templates = ROOT / "src/sosie/evaluation/report/templates"
+    pages = {path.relative_to(ROOT / "src").as_posix() for path in templates.iterdir()}
+    assert others >= pages >= {"sosie/evaluation/report/templates/run.html"}
+    weights = {"sosie/evaluation/weight_files.toml"}
+    assert others >= weights
+    others -= portraits | pages | weights
     assert [name for name in others if not name.endswith((".md", "py.typed"))] == []
 
 
