@@ -46,8 +46,8 @@ def test_the_metric_measures(shown):
         )
 
     triple = SimpleNamespace(target=look(90), result=look(60), require_equal_sizes=lambda: None)
-    (figure,) = shown["brightness"].FIGURES
-    assert shown["brightness"].measure(triple, None) == {figure.name: 30.0}
+    metric = shown["brightness"].BRIGHTNESS
+    assert metric.measure(triple, None) == dict.fromkeys(metric.figures, 30.0)
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])

@@ -49,10 +49,13 @@ def test_the_wheel_holds_all_code_and_every_model_as_it_is(wheel):
     assert {name.split("/")[0] for name in held} == {"sosie"}
     others = {name for name in held - sources if not name.startswith("sosie/models/files/")}
     portraits = {"sosie/app/portraits/astronaut.png", "sosie/app/portraits/hopper.jpg"}
-    pages = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.html")}
-    assert "sosie/datasets/templates/report.html" in pages
-    assert others >= {"sosie/py.typed", *portraits, *pages}
-    others -= portraits | pages
+    folders = [ROOT / f"src/sosie/{n}/templates" for n in ("datasets", "evaluation/report")]
+    pages = {p.relative_to(ROOT / "src").as_posix() for f in folders for p in f.iterdir()}
+    own = {"datasets/templates/report.html", "evaluation/report/templates/run.html"}
+    assert others >= pages >= {f"sosie/{name}" for name in own}
+    weights = {"sosie/evaluation/weight_files.toml"}
+    assert others >= {"sosie/py.typed", *portraits, *weights}
+    others -= portraits | pages | weights
     assert [name for name in others if not name.endswith((".md", "py.typed"))] == []
 
 

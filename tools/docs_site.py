@@ -19,6 +19,7 @@ from mkdocs.structure.files import File, Files
 METHODS = Path(__file__).resolve().parents[1] / "src/sosie/methods"
 COMMANDS = "<!-- commands -->"
 METHOD_TABLE = "<!-- methods -->"
+FIGURES, FRAME_VALUES = "<!-- figures -->", "<!-- frame values -->"
 _EVERYWHERE = {"--help", "--install-completion", "--show-completion"}
 _FIELD = re.compile(r"^(\w+(?:, \w+)*): ", re.MULTILINE)
 
@@ -63,9 +64,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fills the places that are marked."""
-    if COMMANDS in markdown:
-        markdown = markdown.replace(COMMANDS, "\n\n".join(_commands()))
-    return markdown.replace(METHOD_TABLE, _method_table()) if METHOD_TABLE in markdown else markdown
+    filled = {
+        COMMANDS: _commands,
+        METHOD_TABLE: _method_table,
+        FIGURES: _figures,
+        FRAME_VALUES: _frame_values,
+    }
+    for mark, lines in filled.items():
+        if mark in markdown:
+            markdown = markdown.replace(mark, "\n\n".join(lines()))
+    return markdown
 
 
 def _methods() -> dict[str, Path]:
@@ -76,7 +84,7 @@ def _methods() -> dict[str, Path]:
     return dict(sorted(named.items()))
 
 
-def _method_table() -> str:
+def _method_table() -> Iterator[str]:
     from sosie.methods import TABLE
 
     rows = ["| | swaps | can be trained | imports published weights |", "|---|---|---|---|"]
@@ -86,7 +94,36 @@ def _method_table() -> str:
         has += [readme.stem == "README" and any(files) for files in trained]
         marks = " | ".join("✓" if one else "" for one in has)
         rows.append(f"| [{name}]({name}.md) | {marks} |")
-    return "\n".join(rows)
+    yield "\n".join(rows)
+
+
+def _figures() -> Iterator[str]:
+    """Every figure of `sosie eval`, under the headings of reports."""
+    from sosie.evaluation.metrics import load_metrics
+    from sosie.evaluation.report.run import ARROWS
+
+    groups: dict[str, list[str]] = {}
+    for metric in load_metrics().values():
+        for one in metric.figures.values():
+            unit = f", {one.unit}" if one.unit else ""
+            title = f"**{one.title}** {ARROWS[one.better]}".rstrip()
+            source = f"*{one.formula}* ({one.source})"
+            groups.setdefault(metric.group, []).append(
+                f"- {title} (`{one.name}`{unit}; {one.kind}). {one.summary}\n"
+                f"  {source}. Limits: {one.limits}"
+            )
+    for heading, items in groups.items():
+        yield f"### {heading}"
+        yield "\n".join(items)
+
+
+def _frame_values() -> Iterator[str]:
+    from sosie.evaluation.metrics import metrics_of
+    from sosie.evaluation.metrics.base import FrameMetric
+
+    values = [value for metric in metrics_of(FrameMetric).values() for value in metric.values]
+    rows = [f"| `{value.name}` | {value.summary} |" for value in values]
+    yield "\n".join(["| name | what |", "|---|---|", *rows])
 
 
 def _commands() -> Iterator[str]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sosie.evaluation import cache as module
-from sosie.evaluation.cache import Cache, code_digest, key_of, user_folder, weight_digests
+from sosie.evaluation.cache import Cache, key_of, pack_vectors, unpack_vectors
 
 
 def equal(one, other) -> bool:
@@ -84,15 +84,6 @@ def test_keys_of_arrays_follow_values_shape_and_type():
     assert key_of(array.reshape(2, 3)[:, ::-1]) == key_of(array.reshape(2, 3)[:, ::-1].copy())
 
 
-def test_the_code_and_the_weights_are_in_every_key():
-    assert len({code_digest(), code_digest(measuring=False)}) == 2
-    assert {"detector", "identity", "landmarks"} <= set(weight_digests())
-    assert module.basis()[0] == code_digest()
-
-
-def test_the_folder_is_the_users(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert user_folder() == tmp_path / "sosie" / "evaluation"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert user_folder() == tmp_path / "home" / ".cache" / "sosie" / "evaluation"
+def test_vectors_are_told_from_other_arrays():
+    vectors = {"result.a": np.arange(3), "vector:": np.arange(2)}
+    assert equal(unpack_vectors({"text": np.zeros(1), **pack_vectors(vectors)}), vectors)

@@ -9,8 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sosie.errors import UnavailableError
 from sosie.evaluation import cost
+from sosie.evaluation.cost import count_runs, model_operations, model_parameters
 from sosie.evaluation.metric import Missing
-from sosie.evaluation.operations import count_runs, model_operations, model_parameters
 from sosie.evaluation.results import Line
 from sosie.models import session as runtime
 from sosie.options import SwapOptions
@@ -126,5 +126,5 @@ def test_without_onnx_memory_is_still_told(monkeypatch, astronaut_path, hopper_p
 
 
 def test_every_figure_of_cost_is_described():
-    assert set(cost.unmeasured("why")) == {figure.name for figure in cost.FIGURES}
-    assert {figure.kind for figure in cost.FIGURES} == {"cost"}
+    assert set(cost.unmeasured("why")) == set(cost.COST.figures)
+    assert {figure.kind for figure in cost.COST.figures.values()} == {"cost"}

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
+import cv2
 import numpy as np
 import pytest
 
 from sosie.errors import InputError, UsageError
-from sosie.evaluation.recognition import open_embedder
-from sosie.evaluation.sample import look_at
+from sosie.evaluation import recognition
+from sosie.evaluation.metric import Settings
+from sosie.evaluation.metrics import measure_pair
+from sosie.evaluation.recognition import open_embedder, open_judges
+from sosie.evaluation.sample import Look, Triple, look_at
+from sosie.recipes.teachers import TeacherReading
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +129,79 @@ def test_a_published_network_tells_two_people_apart(shared_data, astronaut, hopp
     path = shared_data.parent / "teachers" / "mobileface_v2.onnx"
     if not path.is_file():
         pytest.skip(f"needs {path}")
-    network = open_embedder(f"{path}:range=0..255", 1)
+    judges = open_judges([f"{path}:range=0..255"], threads=1)
     analyzer = create_analyzer(1)
     photos = [astronaut, astronaut[:, ::-1], hopper]
     a, mirrored, other = (
-        look_at(pixels, "", analyzer, [network]).identity["mobileface_v2"] for pixels in photos
+        look_at(pixels, "", analyzer, judges).identity["mobileface_v2"] for pixels in photos
     )
     assert a @ mirrored > 0.7 > 0.3 > a @ other
+
+
+class Told:
+    """A landmarker that sees a head turned by the picture's first pixel, in degrees; 0: none."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def read(self, pixels: np.ndarray, box: np.ndarray) -> TeacherReading | None:
+        angle = np.radians(float(pixels[0, 0, 0]))
+        if angle == 0:
+            return None
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        rotation = np.eye(3, dtype=np.float32)
+        rotation[:2, :2] = turn
+        weights = np.full(52, pixels[0, 0, 1] / 100, np.float32)
+        return TeacherReading(np.zeros((478, 3), np.float32), weights, rotation, 0.0)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_landmarker_judges_pose_and_expression_too(monkeypatch, tmp_path, model_face, seen):
+    monkeypatch.setattr(recognition, "LandmarkTeacher", Told)
+    file = tmp_path / "face_landmarker.task"
+    file.write_bytes(b"network")
+    judges = open_judges([], file)
+    assert judges.record()["landmarker"]["name"] == "mediapipe"
+    face = dataclasses.replace(model_face(), expression=np.zeros(52, np.float32))
+    looks = []
+    for name, first in (("source", 10), ("target", 10), ("result", 40 if seen else 0)):
+        pixels = np.full((256, 256, 3), 20 if name == "result" else 10, np.uint8)
+        pixels[0, 0, 0] = first
+        (vector,) = judges.landmarker.read([(pixels, face)])
+        own = {} if vector is None else {"reading.mediapipe": vector}
+        looks.append(Look(pixels, name, face, own))
+    found = measure_pair(Triple(*looks), Settings(), ["pose", "expression"])
+    if seen:
+        assert found.figures["pose_error[mediapipe]"] == pytest.approx(30, abs=1e-3)
+        told = found.figures["expression_error[mediapipe]"]
+        assert told == pytest.approx(0.1 * np.sqrt(51), rel=1e-4)
+    else:
+        assert found.figures["pose_error[mediapipe]"] is None
+        assert "mediapipe does not see" in found.reasons["pose_error[mediapipe]"]
+
+
+def test_mediapipes_landmarker_agrees_with_sosies(shared_data, astronaut):
+    pytest.importorskip("mediapipe")
+    from sosie.analysis.analyzer import create_analyzer
+
+    path = shared_data.parent / "teachers" / "face_landmarker.task"
+    if not path.is_file():
+        pytest.skip(f"needs {path}")
+    judges, analyzer = open_judges([], path), create_analyzer(1)
+    plain = look_at(astronaut, "plain", analyzer, judges)
+    height, width = astronaut.shape[:2]
+    tilt = cv2.getRotationMatrix2D((width / 2, height / 2), 15, 1)
+    tilted = look_at(cv2.warpAffine(astronaut, tilt, (width, height)), "tilted", analyzer, judges)
+    found = measure_pair(Triple(plain, plain, tilted), Settings(threads=1), ["pose", "expression"])
+    assert found.figures["pose_error[mediapipe]"] == pytest.approx(15, abs=3)
+    assert found.figures["expression_error[mediapipe]"] < 0.5
+    judges.landmarker.close()
+
+
+def test_what_is_no_landmarker_is_said(tmp_path):
+    with pytest.raises(InputError, match="There is no"):
+        open_judges([], tmp_path / "face_landmarker.task")
+    pytest.importorskip("mediapipe")
+    (tmp_path / "bad.task").write_bytes(b"not a network")
+    with pytest.raises(InputError, match=r"bad\.task is no network of MediaPipe's"):
+        open_judges([], tmp_path / "bad.task")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from html import escape
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,9 @@ import pytest
 from sosie.errors import InputError, UsageError
 from sosie.evaluation.metrics import describe_figure
 from sosie.evaluation.report import compare_runs, write_comparison, write_report
-from sosie.evaluation.report.compare_page import entries, table
-from sosie.evaluation.report.run import read_run
+from sosie.evaluation.report.compare import entries, table
+from sosie.evaluation.report.run import grouped, interval, number, read_run, rows_of
 from sosie.evaluation.report.sheets import SIDE_PX, places, strip
-from sosie.evaluation.report.table import grouped, interval, number, rows_of
 from sosie.evaluation.statistics import Estimate
 
 COUNT = 16
@@ -158,11 +157,13 @@ def test_a_page_is_whole_and_asks_for_nothing(run):
 
 def test_a_page_has_what_the_run_has(run):
     html = write_report(run)[0].read_text("utf-8")
+    assert "&lt;b&gt;x&lt;/b&gt;.png is no picture." in html
+    assert "<b>x</b>" not in html
     for said in (
         "15 of 16 pairs were scored.",
         "1 show no face in the result.",
         "0004: result",
-        "0003: The file &lt;b&gt;x&lt;/b&gt;.png is no picture.",
+        "0003: The file <b>x</b>.png is no picture.",
         "FID: FID was not asked for.",
         "LPIPS to the target: The weights of LPIPS are absent. (15 pairs)",
         "cd" * 32,
@@ -170,10 +171,9 @@ def test_a_page_has_what_the_run_has(run):
         "seed 7",
         "66.7 %",
         "14 of 16",
-        escape(describe_figure("pose_error").limits),
+        describe_figure("pose_error").limits,
     ):
-        assert said in html, said
-    assert "<b>x</b>" not in html
+        assert said in unescape(html), said
 
 
 def test_the_text_has_the_same_figures(run):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from sosie.analysis.analyzer import create_analyzer
 from sosie.evaluation.metric import OWN, MissingFigureError
+from sosie.evaluation.recognition import Judges
 from sosie.evaluation.sample import (
     Look,
     Triple,
@@ -36,28 +39,28 @@ def test_identities_are_those_of_the_analyzer(look, astronaut, hopper, analyzer)
         look_at(hopper, "hopper", analyzer),
         Look(np.zeros((64, 64, 3), np.uint8), "", None),
     )
-    again = identify([look, blank, other], analyzer, ())
+    again = identify([look, blank, other], analyzer, Judges())
     for one in (again[0], again[2]):
         wanted = analyzer.identify(one.pixels, one.face)
         assert np.allclose(one.identity[OWN], wanted, atol=1e-4)
-        assert one.features is not None and one.features.ndim == 1
-    assert again[1].identity == {} and again[1].features is None
+        assert one.vectors["features"].ndim == 1
+    assert again[1].vectors == {}
 
 
 def test_an_analyzer_of_another_kind_is_asked_face_by_face(look, by_look):
-    again = identify([look], by_look, ())[0]
+    again = identify([replace(look, vectors={})], by_look, Judges())[0]
     assert by_look.identified == 1
-    assert again.features is None
+    assert "features" not in again.vectors
     assert np.allclose(again.identity[OWN], by_look.identify(look.pixels, look.face))
 
 
-def test_what_networks_said_can_be_kept(look):
-    bare = Look(look.pixels, look.name, look.face)
-    again = bare.with_vectors(look.vectors)
-    assert list(again.identity) == [OWN]
+def test_what_networks_said_is_told_apart_by_its_name(look):
+    kept = {**look.vectors, "identity.arc": np.ones(2), "reading.mediapipe": np.ones(61)}
+    again = Look(look.pixels, look.name, look.face, kept)
+    assert list(again.identity) == [OWN, "arc"]
     assert np.array_equal(again.identity[OWN], look.identity[OWN])
-    assert np.array_equal(again.features, look.features)
-    assert bare.with_vectors({}).vectors == {}
+    assert list(again.readings) == ["mediapipe"]
+    assert Look(look.pixels, look.name, look.face).identity == {}
 
 
 def test_the_largest_face_is_taken_or_the_one_nearby(look, astronaut, analyzer):

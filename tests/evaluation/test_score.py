@@ -11,9 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from sosie.analysis.analyzer import Analyzer, create_analyzer
+from sosie.evaluation import metrics
 from sosie.evaluation.cache import Cache
 from sosie.evaluation.metric import Settings
-from sosie.evaluation.score import Material, Score, Scorer, Shot, open_embedders
+from sosie.evaluation.recognition import open_judges
+from sosie.evaluation.score import Material, Score, Scorer, Shot
 
 Picture = NDArray[np.uint8]
 
@@ -182,4 +184,20 @@ def test_known_faces_are_taken_as_they_are(analyzer, materials, scores):
 
 def test_no_pairs_no_scores(analyzer):
     assert Scorer(analyzer, Settings()).score([]) == []
-    assert open_embedders([]).files == ()
+    assert open_judges([]).record() == {"recognisers": []}
+
+
+def test_a_metric_of_another_version_is_measured_anew_on_the_same_faces(
+    analyzer, materials, tmp_path, monkeypatch
+):
+    one, settings = materials[:1], Settings(threads=1)
+    first = Scorer(analyzer, settings, cache=Cache(tmp_path)).score(one)[0]
+    other = replace(
+        metrics.load_metric("pose"), measure=lambda *_: {"pose_error": 7.0, "pose_euler": 7.0}
+    )
+    monkeypatch.setitem(metrics.load_metrics(), "pose", other)
+    # Nothing is looked at again: there is no analyzer.
+    assert Scorer(None, settings, cache=Cache(tmp_path)).score(one)[0].scored == first.scored
+    monkeypatch.setitem(metrics.load_metrics(), "pose", replace(other, version=2))
+    again = Scorer(None, settings, cache=Cache(tmp_path)).score(one)[0]
+    assert again.scored.figures == {**first.scored.figures, "pose_error": 7.0, "pose_euler": 7.0}

@@ -15,8 +15,8 @@ import pytest
 
 from sosie.analysis.analyzer import create_analyzer
 from sosie.errors import InputError, NoFaceError, OutputError
+from sosie.evaluation.recognition import Judges
 from sosie.evaluation.report import write_report
-from sosie.evaluation.score import Embedders
 from sosie.evaluation.video_record import read_video_record, write_video_record
 from sosie.evaluation.video_score import VideoScore, score_video
 
@@ -103,9 +103,10 @@ def videos(target, astronaut_path, tmp_path_factory) -> Videos:
 
 def test_every_figure_of_videos_is_told_or_has_a_reason(videos):
     from sosie.evaluation import metrics
+    from sosie.evaluation.metrics.base import FrameMetric
 
     told = videos.scores["steady"].scored
-    assert set(told.figures) == set(metrics.all_figures(metrics.VIDEO_TABLE))
+    assert set(told.figures) == set(metrics.all_figures(FrameMetric))
     assert {name for name, value in told.figures.items() if value is None} == set(told.reasons)
     assert set(told.reasons) == {"film_sound_kept", "film_sound_shift", "film_sound_length"}
 
@@ -198,7 +199,7 @@ def test_a_video_without_a_face_has_reasons_and_a_report(tmp_path):
     assert score.scored.figures["film_fallback"] is None
     assert score.scored.figures["film_timing"] == 0
     folder = tmp_path / "run"
-    write_video_record(folder, "wall", (video, video), [], Embedders(), score)
+    write_video_record(folder, "wall", (video, video), [], Judges(), score)
     assert "0 of 0 faces" in write_report(folder)[0].read_text("utf-8")
 
 
@@ -213,7 +214,7 @@ def test_bad_input_has_clear_words(videos, tmp_path):
 
 def write_record(videos: Videos, folder: Path, fault: str = "falling back", **flags) -> Path:
     paths = (videos.target, videos.results[fault])
-    write_video_record(folder, "run", paths, [], Embedders(), videos.scores[fault], **flags)
+    write_video_record(folder, "run", paths, [], Judges(), videos.scores[fault], **flags)
     return folder
 
 

@@ -1,20 +1,17 @@
 """What was computed before, kept by the exact inputs that it was computed from.
 
-A key is the SHA-256 of everything that decides: pixels, weights, settings, and the code itself. So
-nothing in the cache is ever out of date, and all of it can be deleted at any time.
+A key is the SHA-256 of everything that decides: pixels, weights, settings, and the versions of what
+looks and measures. So nothing in the cache is ever out of date, and all of it can be deleted at any
+time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache as remembered
-from importlib import metadata, resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -24,24 +21,11 @@ from numpy.typing import NDArray
 
 from sosie import foreign
 from sosie.errors import OutputError
-from sosie.models.cards import embedded_cards
 from sosie.output import atomic_output
 
 Arrays = Mapping[str, NDArray[Any]]
 
-PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "scipy", "scikit-image", "torch")
-"""Those whose version may change a figure; an absent one has none."""
-
-# Code that no figure and no swap depends on, and what of the rest makes no results.
-_APART = {"app", "training", "recipes", "datasets", "nn", "__pycache__"}
-_MEASURING, _MAKERS = "evaluation/", ("evaluation/baselines.py", "evaluation/generators.py")
 _IN_MEMORY = 512
-
-
-def user_folder() -> Path:
-    """Where this user's evaluations are kept unless told otherwise."""
-    folder = os.environ.get("XDG_CACHE_HOME")
-    return (Path(folder) if folder else Path.home() / ".cache") / "sosie" / "evaluation"
 
 
 class Cache:
@@ -65,7 +49,7 @@ class Cache:
         if self._folder is None:
             return None
         try:
-            arrays = read_arrays((self._place(kind, key)).read_bytes())
+            arrays = foreign.parse_arrays(self._place(kind, key).read_bytes())
         except (OSError, ValueError):
             return None
         self._remember(name, arrays)
@@ -100,9 +84,15 @@ def write_arrays(arrays: Arrays) -> bytes:
     return buffer.getvalue()
 
 
-def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """Arrays from the content of an .npz file. Raises ValueError where it is none."""
-    return foreign.parse_arrays(content)
+def pack_vectors(vectors: Arrays) -> dict[str, NDArray[Any]]:
+    """Vectors by names that no other arrays of a file have."""
+    return {f"vector:{name}": vector for name, vector in vectors.items()}
+
+
+def unpack_vectors(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """What `pack_vectors` was given."""
+    kept = {name.partition("vector:")[::2]: array for name, array in arrays.items()}
+    return {name: array for (before, name), array in kept.items() if not before and name}
 
 
 def key_of(*parts: object) -> str:
@@ -116,48 +106,3 @@ def key_of(*parts: object) -> str:
             total.update(repr(part).encode())
         total.update(b"\0")
     return total.hexdigest()
-
-
-@remembered
-def versions() -> dict[str, str]:
-    """Package -> version, of those of PACKAGES that are there."""
-    found = {}
-    for name in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
-@remembered
-def code_digest(measuring: bool = True) -> str:
-    """SHA-256 of the code that swaps and measures, which `__version__` does not follow closely.
-
-    measuring: False leaves out what no result of a swap depends on.
-    """
-    total = hashlib.sha256()
-    for name, content in sorted(_sources(resources.files("sosie"), "")):
-        if not measuring and name.startswith(_MEASURING) and name not in _MAKERS:
-            continue
-        total.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
-    return total.hexdigest()
-
-
-@remembered
-def weight_digests() -> dict[str, str]:
-    """Network of this package -> SHA-256 of its weights."""
-    return {name: card.sha256 for name, card in embedded_cards().items()}
-
-
-def basis() -> tuple[object, ...]:
-    """What every key has in it beside its own parts."""
-    return (code_digest(), weight_digests(), versions())
-
-
-def _sources(folder: Traversable, path: str) -> list[tuple[str, bytes]]:
-    found = []
-    for entry in folder.iterdir():
-        if entry.is_dir() and entry.name not in _APART:
-            found += _sources(entry, f"{path}{entry.name}/")
-        elif entry.name.endswith(".py"):
-            found.append((f"{path}{entry.name}", entry.read_bytes()))
-    return found

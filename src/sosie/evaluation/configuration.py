@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sosie.errors import UsageError
-from sosie.evaluation.cache import code_digest, versions, weight_digests
-from sosie.evaluation.machine import machine
+from sosie.evaluation import metrics
+from sosie.evaluation.environment import machine, packages, swap_code, weight_digests
 from sosie.evaluation.metric import Settings
 from sosie.evaluation.pairs import PairList
-from sosie.evaluation.score import Embedders
+from sosie.evaluation.recognition import Judges
 from sosie.options import SwapOptions
 
 # Options of a swap that are the run's own, or mean nothing for photos.
@@ -25,8 +25,9 @@ class Plan:
     """A run over a list of pairs.
 
     folder: of the run. name: for tables. root: folder of the pictures, in place of the list's own.
-    limit: pairs at most, the first of the list. settings, recognizers: how results are scored;
-    recognizers are `FILE` or `FILE:range=0..255`. threads: for networks; None takes all.
+    limit: pairs at most, the first of the list. settings: how results are scored. embedders,
+    landmarker: judges beside Sosie's networks, see `open_judges`. threads: for networks; None takes
+    all.
     cache: folder for what is analyzed and scored once; None keeps nothing.
     overwrite: replace another run that the folder holds. cost: measure memory and operations too.
     """
@@ -38,6 +39,7 @@ class Plan:
     limit: int | None = None
     settings: Settings = field(default_factory=Settings)
     embedders: tuple[str, ...] = ()
+    landmarker: Path | None = None
     threads: int | None = None
     cache: Path | None = None
     overwrite: bool = False
@@ -58,40 +60,50 @@ def swap_options(changes: Mapping[str, str], threads: int | None = None) -> Swap
 
 
 def record(
-    plan: Plan, pairs: PairList, embedders: Embedders, method: str, swap: Mapping[str, Any]
+    name: str,
+    method: str,
+    pairs: Mapping[str, Any],
+    swap: Mapping[str, Any],
+    score: Mapping[str, Any],
+    judges: Judges,
 ) -> dict[str, Any]:
     """The content of config.json. swap: what decides about the results beside method and pairs."""
-    settings = plan.settings
     return {
         "format": 1,
-        "name": plan.name,
+        "name": name,
         "method": method,
-        "pairs": {
-            "file": plan.pairs.name,
-            "name": pairs.name,
-            "seed": pairs.seed,
-            "protocol": dict(pairs.protocol),
-            "sha256": pairs.digest,
-            "count": len(pairs.pairs) + len(pairs.bad),
-        },
+        "pairs": dict(pairs),
         "swap": dict(swap),
-        "score": {
-            "perceptual": settings.perceptual,
-            "inception": settings.inception,
-            "weights": None if settings.weights is None else str(settings.weights),
-            "recognisers": [
-                {"name": name, "sha256": digest, "range": span}
-                for name, digest, span in embedders.files
-            ],
-        },
+        "score": {**score, **judges.record()},
         "weights": weight_digests(),
-        "versions": {**versions(), "code": code_digest()},
+        "versions": {**packages(), "metrics": metrics.versions()},
         "machine": machine(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
+def record_of(
+    plan: Plan, pairs: PairList, judges: Judges, method: str, swap: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The content of config.json of a run over pairs."""
+    settings = plan.settings
+    drawn = {
+        "file": plan.pairs.name,
+        "name": pairs.name,
+        "seed": pairs.seed,
+        "protocol": dict(pairs.protocol),
+        "sha256": pairs.digest,
+        "count": len(pairs.pairs) + len(pairs.bad),
+    }
+    score = {
+        "perceptual": settings.perceptual,
+        "inception": settings.inception,
+        "weights": None if settings.weights is None else str(settings.weights),
+    }
+    return record(plan.name, method, drawn, swap, score, judges)
+
+
 def made_by_us(options: SwapOptions) -> dict[str, Any]:
     """The part `swap` of a record, for a method of Sosie's."""
     kept = {key: value for key, value in options.to_dict().items() if key not in _FIXED}
-    return {"options": kept, "code": code_digest(measuring=False), "weights": weight_digests()}
+    return {"options": kept, "code": swap_code(), "weights": weight_digests()}

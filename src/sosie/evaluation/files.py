@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from sosie.errors import OutputError
-from sosie.output import atomic_output
+from sosie.output import write_whole
 from sosie.types import Pixels
 
 # Results are many and are read once or twice: the weakest compression is four times as fast.
@@ -24,16 +24,18 @@ def write_picture(path: Path, pixels: Pixels) -> None:
     Raises OutputError where it cannot be written.
     """
     encoded = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])
-    with atomic_output(path, overwrite=True) as pending:
-        pending.path.write_bytes(np.asarray(encoded[1]).tobytes())
+    write_whole(path, np.asarray(encoded[1]).tobytes())
 
 
 def write_json(path: Path, value: Any) -> None:
     """A JSON document; it replaces one that is there. A number that JSON has no word for is an
     error. Raises OutputError where it cannot be written."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with atomic_output(path, overwrite=True) as pending:
-        pending.path.write_text(text, "utf-8")
+    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def json_line(value: Any) -> str:
+    """A value as a line of a file that has one a line."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def remove(path: Path) -> None:

@@ -18,7 +18,7 @@ from sosie import foreign
 from sosie.errors import InputError
 from sosie.evaluation.files import make_folder, write_picture
 from sosie.media.video import open_video
-from sosie.output import atomic_output
+from sosie.output import write_whole
 
 _LIST = "The list of pairs"
 _FRAME = re.compile(r"(?P<video>.+\.\w+)#(?P<index>\d+)")
@@ -116,8 +116,7 @@ class Album:
         if not taken.is_file():
             content = foreign.read_member(self._open(file), member)
             make_folder(taken.parent)
-            with atomic_output(taken, overwrite=True) as pending:
-                pending.path.write_bytes(content)
+            write_whole(taken, content)
         return taken
 
     def _from_video(self, name: str) -> Path | None:

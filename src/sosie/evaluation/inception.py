@@ -9,7 +9,7 @@ those of the published PyTorch conversion. Imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -23,20 +23,19 @@ SIDE_PX, NUMBERS = 299, 2048
 
 Pool = Literal["mean", "max", "reduce"]
 _Kernel = tuple[int, int]
-# in and out channels, kernel, stride
-_Conv = tuple[int, int, _Kernel, int]
-_Chain = tuple["str | tuple[str, ...]", ...]
+# width, kernel, stride
+_Conv = tuple[int, _Kernel, int]
+_Step = tuple[_Conv, ...]
 
-_ONE, _THREE, _FIVE = (1, 1), (3, 3), (5, 5)
-_WIDE, _HIGH = (1, 7), (7, 1)
+_ONE, _THREE, _FIVE, _WIDE, _HIGH = (1, 1), (3, 3), (5, 5), (1, 7), (7, 1)
 
 
 class _Unit(nn.Module):
     """Convolution, batch normalization, ReLU; the kernel is centered unless it strides."""
 
-    def __init__(self, conv: _Conv, *, centered: bool = True) -> None:
+    def __init__(self, channels: int, conv: _Conv, *, centered: bool = True) -> None:
         super().__init__()
-        channels, width, kernel, stride = conv
+        width, kernel, stride = conv
         padding = (kernel[0] // 2, kernel[1] // 2) if centered and stride == 1 else (0, 0)
         self.conv = nn.Conv2d(channels, width, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm2d(width, eps=0.001)
@@ -46,110 +45,95 @@ class _Unit(nn.Module):
 
 
 class _Mixed(nn.Module):
-    """Branches side by side. chains: names of units, one after the other; several at one place are
-    themselves side by side. The branch of the pool comes last, with the unit `branch_pool` unless
-    it reduces."""
+    """Branches side by side. branches: name -> its steps, which are numbered where there are
+    several; convolutions of one step are side by side, `a` and `b`. The branch of the pool comes
+    last, with the unit `branch_pool`, `pooled` wide, unless it reduces."""
 
-    def __init__(self, units: dict[str, _Conv], chains: tuple[_Chain, ...], pool: Pool) -> None:
+    def __init__(
+        self, channels: int, branches: Mapping[str, Sequence[_Step]], pool: Pool, pooled: int = 192
+    ) -> None:
         super().__init__()
-        for name, conv in units.items():
-            self.add_module(name, _Unit(conv))
-        self.chains, self.pool = chains, pool
+        self.pool = pool
+        self.chains: list[list[list[str]]] = []
+        for branch, steps in branches.items():
+            width, chain = channels, []
+            for number, convs in enumerate(steps, 1):
+                name = f"{branch}_{number}" if len(steps) > 1 else branch
+                names = [name] if len(convs) == 1 else [f"{name}a", f"{name}b"]
+                for unit, conv in zip(names, convs, strict=True):
+                    self.add_module(unit, _Unit(width, conv))
+                chain.append(names)
+                width = sum(conv[0] for conv in convs)
+            self.chains.append(chain)
+        if pool != "reduce":
+            self.branch_pool = _Unit(channels, (pooled, _ONE, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         found = [self._along(x, chain) for chain in self.chains]
         if self.pool == "reduce":
             found.append(functional.max_pool2d(x, 3, 2))
         elif self.pool == "max":
-            found.append(self.get_submodule("branch_pool")(functional.max_pool2d(x, 3, 1, 1)))
+            found.append(self.branch_pool(functional.max_pool2d(x, 3, 1, 1)))
         else:
             mean = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
-            found.append(self.get_submodule("branch_pool")(mean))
+            found.append(self.branch_pool(mean))
         return torch.cat(found, 1)
 
-    def _along(self, x: Tensor, chain: _Chain) -> Tensor:
-        for step in chain:
-            names = (step,) if isinstance(step, str) else step
+    def _along(self, x: Tensor, chain: list[list[str]]) -> Tensor:
+        for names in chain:
             x = torch.cat([self.get_submodule(name)(x) for name in names], 1)
         return x
 
 
+def _steps(*convs: tuple[int, _Kernel], last: int = 1) -> list[_Step]:
+    """One convolution after the other; the last one strides by so much."""
+    strides = [1] * (len(convs) - 1) + [last]
+    return [((*conv, stride),) for conv, stride in zip(convs, strides, strict=True)]
+
+
 def _block_35(channels: int, pooled: int) -> _Mixed:
-    units = {
-        "branch1x1": (channels, 64, _ONE, 1),
-        "branch5x5_1": (channels, 48, _ONE, 1),
-        "branch5x5_2": (48, 64, _FIVE, 1),
-        "branch3x3dbl_1": (channels, 64, _ONE, 1),
-        "branch3x3dbl_2": (64, 96, _THREE, 1),
-        "branch3x3dbl_3": (96, 96, _THREE, 1),
-        "branch_pool": (channels, pooled, _ONE, 1),
+    branches = {
+        "branch1x1": _steps((64, _ONE)),
+        "branch5x5": _steps((48, _ONE), (64, _FIVE)),
+        "branch3x3dbl": _steps((64, _ONE), (96, _THREE), (96, _THREE)),
     }
-    chains = (("branch1x1",), _steps("branch5x5", 2), _steps("branch3x3dbl", 3))
-    return _Mixed(units, chains, "mean")
+    return _Mixed(channels, branches, "mean", pooled)
 
 
 def _to_17() -> _Mixed:
-    units = {
-        "branch3x3": (288, 384, _THREE, 2),
-        "branch3x3dbl_1": (288, 64, _ONE, 1),
-        "branch3x3dbl_2": (64, 96, _THREE, 1),
-        "branch3x3dbl_3": (96, 96, _THREE, 2),
+    branches = {
+        "branch3x3": _steps((384, _THREE), last=2),
+        "branch3x3dbl": _steps((64, _ONE), (96, _THREE), (96, _THREE), last=2),
     }
-    return _Mixed(units, (("branch3x3",), _steps("branch3x3dbl", 3)), "reduce")
+    return _Mixed(288, branches, "reduce")
 
 
 def _block_17(narrow: int) -> _Mixed:
-    units = {
-        "branch1x1": (768, 192, _ONE, 1),
-        "branch7x7_1": (768, narrow, _ONE, 1),
-        "branch7x7_2": (narrow, narrow, _WIDE, 1),
-        "branch7x7_3": (narrow, 192, _HIGH, 1),
-        "branch7x7dbl_1": (768, narrow, _ONE, 1),
-        "branch7x7dbl_2": (narrow, narrow, _HIGH, 1),
-        "branch7x7dbl_3": (narrow, narrow, _WIDE, 1),
-        "branch7x7dbl_4": (narrow, narrow, _HIGH, 1),
-        "branch7x7dbl_5": (narrow, 192, _WIDE, 1),
-        "branch_pool": (768, 192, _ONE, 1),
+    bottleneck, wide, high = (narrow, _ONE), (narrow, _WIDE), (narrow, _HIGH)
+    branches = {
+        "branch1x1": _steps((192, _ONE)),
+        "branch7x7": _steps(bottleneck, wide, (192, _HIGH)),
+        "branch7x7dbl": _steps(bottleneck, high, wide, high, (192, _WIDE)),
     }
-    chains = (("branch1x1",), _steps("branch7x7", 3), _steps("branch7x7dbl", 5))
-    return _Mixed(units, chains, "mean")
+    return _Mixed(768, branches, "mean")
 
 
 def _to_8() -> _Mixed:
-    units = {
-        "branch3x3_1": (768, 192, _ONE, 1),
-        "branch3x3_2": (192, 320, _THREE, 2),
-        "branch7x7x3_1": (768, 192, _ONE, 1),
-        "branch7x7x3_2": (192, 192, _WIDE, 1),
-        "branch7x7x3_3": (192, 192, _HIGH, 1),
-        "branch7x7x3_4": (192, 192, _THREE, 2),
+    branches = {
+        "branch3x3": _steps((192, _ONE), (320, _THREE), last=2),
+        "branch7x7x3": _steps((192, _ONE), (192, _WIDE), (192, _HIGH), (192, _THREE), last=2),
     }
-    return _Mixed(units, (_steps("branch3x3", 2), _steps("branch7x7x3", 4)), "reduce")
+    return _Mixed(768, branches, "reduce")
 
 
 def _block_8(channels: int, pool: Pool) -> _Mixed:
-    units = {
-        "branch1x1": (channels, 320, _ONE, 1),
-        "branch3x3_1": (channels, 384, _ONE, 1),
-        "branch3x3_2a": (384, 384, (1, 3), 1),
-        "branch3x3_2b": (384, 384, (3, 1), 1),
-        "branch3x3dbl_1": (channels, 448, _ONE, 1),
-        "branch3x3dbl_2": (448, 384, _THREE, 1),
-        "branch3x3dbl_3a": (384, 384, (1, 3), 1),
-        "branch3x3dbl_3b": (384, 384, (3, 1), 1),
-        "branch_pool": (channels, 192, _ONE, 1),
+    both: _Step = (384, (1, 3), 1), (384, (3, 1), 1)
+    branches = {
+        "branch1x1": _steps((320, _ONE)),
+        "branch3x3": [*_steps((384, _ONE)), both],
+        "branch3x3dbl": [*_steps((448, _ONE), (384, _THREE)), both],
     }
-    chains: tuple[_Chain, ...] = (
-        ("branch1x1",),
-        ("branch3x3_1", ("branch3x3_2a", "branch3x3_2b")),
-        (*_steps("branch3x3dbl", 2), ("branch3x3dbl_3a", "branch3x3dbl_3b")),
-    )
-    return _Mixed(units, chains, pool)
-
-
-def _steps(name: str, count: int) -> tuple[str, ...]:
-    """Names of units that are numbered from 1."""
-    return tuple(f"{name}_{number}" for number in range(1, count + 1))
+    return _Mixed(channels, branches, pool)
 
 
 class Inception(nn.Module):
@@ -157,11 +141,11 @@ class Inception(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.Conv2d_1a_3x3 = _Unit((3, 32, _THREE, 2))
-        self.Conv2d_2a_3x3 = _Unit((32, 32, _THREE, 1), centered=False)
-        self.Conv2d_2b_3x3 = _Unit((32, 64, _THREE, 1))
-        self.Conv2d_3b_1x1 = _Unit((64, 80, _ONE, 1))
-        self.Conv2d_4a_3x3 = _Unit((80, 192, _THREE, 1), centered=False)
+        self.Conv2d_1a_3x3 = _Unit(3, (32, _THREE, 2))
+        self.Conv2d_2a_3x3 = _Unit(32, (32, _THREE, 1), centered=False)
+        self.Conv2d_2b_3x3 = _Unit(32, (64, _THREE, 1))
+        self.Conv2d_3b_1x1 = _Unit(64, (80, _ONE, 1))
+        self.Conv2d_4a_3x3 = _Unit(80, (192, _THREE, 1), centered=False)
         self.Mixed_5b = _block_35(192, 32)
         self.Mixed_5c = _block_35(256, 64)
         self.Mixed_5d = _block_35(288, 64)

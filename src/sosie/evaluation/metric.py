@@ -1,12 +1,12 @@
 """What a figure is: one number about a swap, and all that must be said beside it.
 
-A file of `sosie.evaluation.metrics` describes its figures in FIGURES and computes them in one
-function, so that figures which share work share it. What cannot be told is a `Missing` with the
-reason in its place: never a number that stands for nothing, never left out.
+What cannot be told is a `Missing` with the reason in its place: never a number that stands for
+nothing, never left out. What measures figures is a metric: see `sosie.evaluation.metrics.base`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ Readings = dict[str, "float | Missing"]
 """Figure's name -> its value, or why there is none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figure:
     """The description of one figure.
 
@@ -45,18 +45,21 @@ class Figure:
     better: which way is better; None where neither is, by itself. range: lowest and highest value,
     either may be infinite. summary: what it means, in one sentence for the user.
     formula: how it is computed. source: the paper, or "Sosie". limits: what it cannot tell.
+    also: limits of its own, beside those of its metric. The metric fills in the name, and source,
+    limits and kind where they are left out.
     """
 
-    name: str
     title: str
-    unit: str
-    better: Direction | None
-    range: tuple[float, float]
+    unit: str = ""
+    better: Direction | None = "lower"
+    range: tuple[float, float] = (0, math.inf)
     summary: str
     formula: str
-    source: str
-    limits: str
-    kind: Kind = "pair"
+    source: str = ""
+    limits: str = ""
+    also: str = ""
+    kind: Kind | None = None
+    name: str = ""
 
     def of(self, variant: str) -> Figure:
         """The same figure by another network."""

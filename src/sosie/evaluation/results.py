@@ -10,7 +10,6 @@ RUN/pictures/       pictures that were taken out of archives and videos
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -20,15 +19,18 @@ import numpy as np
 
 from sosie import foreign
 from sosie.errors import InputError, OutputError
-from sosie.evaluation.cache import read_arrays, write_arrays
-from sosie.evaluation.files import make_folder, remove, write_json
+from sosie.evaluation.cache import pack_vectors, unpack_vectors, write_arrays
+from sosie.evaluation.files import json_line, make_folder, remove, write_json
 from sosie.evaluation.metric import Traits
-from sosie.output import atomic_output, check_folder, not_written
+from sosie.output import check_folder, not_written, write_whole
 
 CONFIG, LINES, SET = "config.json", "results.jsonl", "set.json"
 RESULTS, TRAITS, PICTURES = "results", "traits", "pictures"
 
-_OWN = (CONFIG, LINES, SET, "report.html", "report.md", RESULTS, TRAITS, PICTURES)
+FRAMES, MOMENTS, MOMENT_PICTURES = "frames.jsonl", "moments.json", "moments"
+
+_OWN = (LINES, SET, "report.html", "report.md", RESULTS, TRAITS, PICTURES)
+_OF_VIDEOS = (FRAMES, MOMENTS, MOMENT_PICTURES)
 # What of a configuration decides about results, in words, and which keys about their scores.
 _RESULTS_OF: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "methods": lambda config: config["method"],
@@ -98,6 +100,28 @@ class Line:
     cost: dict[str, float] = field(default_factory=dict)
 
 
+def holds_run(folder: Path) -> bool:
+    """Whether a folder holds a run, of pairs or of a video; it need not be there.
+
+    Raises OutputError where it is no folder, cannot be written to, or holds what is no run.
+    """
+    if not folder.exists():
+        return False
+    check_folder(folder)
+    if (folder / CONFIG).is_file():
+        return True
+    if any(folder.iterdir()):
+        raise OutputError(f"{folder} is not empty and holds no run; give another --out.")
+    return False
+
+
+def clear_run(folder: Path) -> None:
+    """Remove all that runs write. The configuration goes last: while anything is left, the folder
+    is still known as a run's."""
+    for name in (*_OWN, *_OF_VIDEOS, CONFIG):
+        remove(folder / name)
+
+
 class RunFolder:
     """A run's folder, open for writing.
 
@@ -118,9 +142,9 @@ class RunFolder:
         _SCORING are as well. Raises OutputError where the folder holds a run with other results,
         unless `overwrite` is given, or holds what is no run.
         """
-        before = self._before()
+        before = read_config(self.folder) if holds_run(self.folder) else None
         if before is not None and overwrite:
-            self._clear()
+            clear_run(self.folder)
         elif before is not None:
             different = [what for what, of in _RESULTS_OF.items() if of(before) != of(config)]
             if different:
@@ -158,12 +182,10 @@ class RunFolder:
     def add(self, line: Line, traits: Traits | None = None) -> None:
         """Write a line, and what figures of the set need of the pair."""
         if traits is not None:
-            content = write_arrays(_trait_arrays(traits))
-            with atomic_output(self._traits(line.pair), overwrite=True) as pending:
-                pending.path.write_bytes(content)
+            write_whole(self._traits(line.pair), write_arrays(_trait_arrays(traits)))
         try:
             with (self.folder / LINES).open("a", encoding="utf-8") as file:
-                file.write(_text(line))
+                file.write(json_line(asdict(line)))
         except OSError as error:
             raise OutputError(not_written(self.folder / LINES, error)) from error
 
@@ -177,26 +199,9 @@ class RunFolder:
         self._write_lines(lines)
         write_json(self.folder / SET, whole)
 
-    def _before(self) -> dict[str, Any] | None:
-        """The configuration of the run that lies in the folder; None where none does."""
-        if not self.folder.exists():
-            return None
-        check_folder(self.folder)
-        if not (self.folder / CONFIG).is_file():
-            if any(self.folder.iterdir()):
-                raise OutputError(
-                    f"{self.folder} is not empty and holds no run; give another --out."
-                )
-            return None
-        return read_config(self.folder)
-
-    def _clear(self) -> None:
-        for name in _OWN:
-            remove(self.folder / name)
-
     def _make(self) -> None:
         make_folder(self.folder)
-        for name in _OWN:
+        for name in (CONFIG, *_OWN):
             foreign.inside(self.folder, name, f"The run {self.folder}")
         for name in (RESULTS, TRAITS):
             make_folder(self.folder / name)
@@ -208,8 +213,7 @@ class RunFolder:
         return read_lines(self.folder) if (self.folder / LINES).is_file() else []
 
     def _write_lines(self, lines: Iterable[Line]) -> None:
-        with atomic_output(self.folder / LINES, overwrite=True) as pending:
-            pending.path.write_text("".join(map(_text, lines)), "utf-8")
+        write_whole(self.folder / LINES, "".join(json_line(asdict(line)) for line in lines))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -244,26 +248,17 @@ def read_lines(folder: Path) -> list[Line]:
     return lines
 
 
-def _text(line: Line) -> str:
-    return json.dumps(asdict(line), ensure_ascii=False, allow_nan=False) + "\n"
-
-
 def _trait_arrays(traits: Traits) -> dict[str, Any]:
     names = {name: np.array(getattr(traits, name)) for name in ("pair", *_TEXTS)}
-    return {**names, **{f"vector:{key}": value for key, value in traits.vectors.items()}}
+    return {**names, **pack_vectors(traits.vectors)}
 
 
 def _read_traits(file: Path) -> Traits:
     try:
-        kept = read_arrays(file.read_bytes())
+        kept = foreign.parse_arrays(file.read_bytes())
         texts = {name: str(kept[name]) for name in ("pair", *_TEXTS)}
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{file} is damaged ({foreign.reason(error)}); delete it and run the pair anew."
         ) from error
-    vectors = {
-        name.removeprefix("vector:"): value
-        for name, value in kept.items()
-        if name.startswith("vector:")
-    }
-    return Traits(**texts, vectors=vectors)
+    return Traits(**texts, vectors=unpack_vectors(kept))

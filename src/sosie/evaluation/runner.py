@@ -15,18 +15,18 @@ from typing import Any
 
 from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.errors import InterruptedSwapError, OutputError, SosieError
-from sosie.evaluation import baselines, cost, metrics
+from sosie.evaluation import cost, metrics
 from sosie.evaluation.cache import Cache
-from sosie.evaluation.configuration import Plan, made_by_us, record
-from sosie.evaluation.external_results import OutsideResults
+from sosie.evaluation.configuration import Plan, made_by_us, record_of
 from sosie.evaluation.files import write_picture
-from sosie.evaluation.generators import Made, create_maker, read_plain
+from sosie.evaluation.generators import BOUNDS, Made, OutsideResults, create_maker, read_plain
 from sosie.evaluation.image_store import Album
 from sosie.evaluation.metric import Readings
 from sosie.evaluation.metrics import Scored
 from sosie.evaluation.pairs import Pair, PairList, read_pairs
+from sosie.evaluation.recognition import open_judges
 from sosie.evaluation.results import Line, RunFolder
-from sosie.evaluation.score import Material, Score, Scorer, Shot, open_embedders
+from sosie.evaluation.score import Material, Score, Scorer, Shot
 from sosie.options import SwapOptions
 from sosie.types import Progress
 
@@ -76,7 +76,7 @@ def run_method(
         return file, made
 
     def spend(lines: Sequence[Line]) -> Readings:
-        if method in baselines.BOUNDS:
+        if method in BOUNDS:
             return cost.unmeasured(f"{method} is no method, but what bounds them.")
         return {**cost.typical(lines), **job.measured_cost(lines, replace(options, method=method))}
 
@@ -145,15 +145,15 @@ class _Job:
         self._plan = plan
         self._method = method
         self._pairs = _chosen(read_pairs(plan.pairs), plan)
-        embedders = open_embedders(plan.embedders, plan.threads)
+        judges = open_judges(plan.embedders, plan.landmarker, plan.threads)
         self._scorer = Scorer(
             analyzer or create_analyzer(plan.threads),
             plan.settings,
-            embedders,
+            judges,
             Cache(plan.cache),
         )
         self.folder = RunFolder(plan.folder)
-        config = record(plan, self._pairs, embedders, method, swap)
+        config = record_of(plan, self._pairs, judges, method, swap)
         self.folder.begin(config, plan.overwrite, resume)
         pictures = [name for pair in self._pairs.pairs for name in pair.pictures]
         self.album = Album(self._pairs.root, self.folder.pictures, pictures, self._pairs.sha256)

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from sosie.analysis.analyzer import Analyzer, FaceAnalyzer, to_8_bit
 from sosie.evaluation.metric import OWN, MissingFigureError
-from sosie.evaluation.own_features import own_view
-from sosie.evaluation.recognition import IdentityNetwork, aligned
+from sosie.evaluation.recognition import Judges, aligned, own_view
 from sosie.geometry import head_pose
 from sosie.geometry.morphable_model import silhouette
 from sosie.types import Face, FloatArray, Pixels
+
+LOOK_VERSION = 1
+"""Raised whenever faces are found or described otherwise, so that no cache passes what was seen
+before for what is seen now."""
 
 Window = tuple[slice, slice]
 """Rows and columns of a picture."""
@@ -29,7 +32,6 @@ _NOISE_SHARE, _NOISE_FACTOR = 0.99, 1.5
 _FAR, _LEAST_FAR = 2.2, 0.02
 # What is taken for compression where the face fills the picture, of 255.
 _CLOSE_UP_NOISE = 8.0
-_FEATURES = "features"
 
 # The surroundings of the face that figures about pixels look at, in boxes of the face.
 _SURROUNDINGS = 1.8
@@ -41,16 +43,16 @@ class Look:
 
     pixels: RGB uint8, H x W x 3. name: of the picture, for people and for telling pictures apart.
     face: the one that is judged; None where none was found.
-    identity: recognition network's name -> float32 vector of unit length; `figure.OWN` is Sosie's.
-    Empty where there is no face. features: what else Sosie's network sees in the face
-    (`own_features`), for figures of sets; None where nobody looked yet.
+    vectors: what networks say of the face, to be kept: `identity.NAME`, float32 of unit length, by
+    a recognition network (`metric.OWN` is Sosie's); `reading.NAME`, see `Landmarker`; `features`,
+    what else Sosie's network sees (`own_view`), for figures of sets. Empty where there is no face,
+    or nobody looked yet.
     """
 
     pixels: NDArray[np.uint8]
     name: str
     face: Face | None
-    identity: dict[str, FloatArray] = field(default_factory=dict)
-    features: FloatArray | None = None
+    vectors: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @property
     def found(self) -> Face:
@@ -59,21 +61,19 @@ class Look:
             raise MissingFigureError(f"No face was found in {self.name or 'a picture'}.")
         return self.face
 
-    @property
-    def vectors(self) -> dict[str, FloatArray]:
-        """All that networks said of the face, by names that are no network's: to be kept, and given
-        to `with_vectors` of a look at the same face."""
-        kept = {f"identity.{name}": vector for name, vector in self.identity.items()}
-        return kept if self.features is None else {**kept, _FEATURES: self.features}
+    @cached_property
+    def identity(self) -> dict[str, FloatArray]:
+        """Recognition network's name -> its vector."""
+        return self._by("identity.")
 
-    def with_vectors(self, vectors: Mapping[str, FloatArray]) -> Look:
-        """The look with what `vectors` was of another at the same face."""
-        identity = {
-            name.removeprefix("identity."): vector
-            for name, vector in vectors.items()
-            if name != _FEATURES
-        }
-        return replace(self, identity=identity, features=vectors.get(_FEATURES))
+    @cached_property
+    def readings(self) -> dict[str, FloatArray]:
+        """Name of a judge of pose and expression -> what it reads."""
+        return self._by("reading.")
+
+    def _by(self, prefix: str) -> dict[str, FloatArray]:
+        kept = self.vectors.items()
+        return {name.removeprefix(prefix): v for name, v in kept if name.startswith(prefix)}
 
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
@@ -144,7 +144,7 @@ def look_at(
     pixels: Pixels,
     name: str,
     analyzer: Analyzer,
-    networks: Sequence[IdentityNetwork] = (),
+    judges: Judges | None = None,
     near: Face | None = None,
 ) -> Look:
     """Analyze one picture.
@@ -152,11 +152,11 @@ def look_at(
     pixels: RGB, H x W x 3, uint8 or uint16. near: a face that is known at this place of a picture
     of the same size, such as the target's for its result: the face there is taken, or else the one
     whose box lies nearest to it. Without it the largest face is taken.
-    networks: see `identify`.
+    judges: see `identify`.
     """
     picture = np.ascontiguousarray(to_8_bit(pixels))
     look = Look(picture, name, find_face(picture, analyzer, near))
-    return identify([look], analyzer, networks)[0]
+    return identify([look], analyzer, judges or Judges())[0]
 
 
 def find_face(picture: NDArray[np.uint8], analyzer: Analyzer, near: Face | None) -> Face | None:
@@ -172,34 +172,30 @@ def find_face(picture: NDArray[np.uint8], analyzer: Analyzer, near: Face | None)
     return max(faces, key=lambda face: face.size_px, default=None)
 
 
-def identify(
-    looks: Sequence[Look], analyzer: Analyzer, networks: Sequence[IdentityNetwork]
-) -> list[Look]:
-    """The looks with what Sosie's network and these see in their faces, run on all at once."""
+def identify(looks: Sequence[Look], analyzer: Analyzer, judges: Judges) -> list[Look]:
+    """The looks with what Sosie's network and the judges see in their faces, run on all at once."""
     shown = [(look.pixels, look.face) for look in looks if look.face is not None]
     if not shown:
         return list(looks)
-    vectors: dict[str, Sequence[FloatArray]] = {}
-    features: Sequence[FloatArray | None] = [None] * len(shown)
+    found: dict[str, Sequence[FloatArray | None]] = {}
     if isinstance(analyzer, FaceAnalyzer):
         # One run gives the same identities and, for no more, the features of sets.
         crops = np.stack([aligned(pixels, face) for pixels, face in shown])
         view = own_view(crops, analyzer.networks.threads)
-        vectors[OWN], features = list(view.identities), list(view.features)
+        found[f"identity.{OWN}"], found["features"] = list(view.identities), list(view.features)
     else:
-        vectors[OWN] = [analyzer.identify(pixels, face) for pixels, face in shown]
-    for network in networks:
-        vectors[network.name] = list(network.embed(shown))
-    described, number = [], 0
-    for look in looks:
-        if look.face is None:
-            described.append(look)
-            continue
-        own = {name: found[number] for name, found in vectors.items()}
-        identity = {**look.identity, **own}
-        described.append(replace(look, identity=identity, features=features[number]))
-        number += 1
-    return described
+        found[f"identity.{OWN}"] = [analyzer.identify(pixels, face) for pixels, face in shown]
+    for network in judges.embedders:
+        found[f"identity.{network.name}"] = list(network.embed(shown))
+    if judges.landmarker is not None:
+        found[f"reading.{judges.landmarker.name}"] = judges.landmarker.read(shown)
+    numbers = iter(range(len(shown)))
+    return [look if look.face is None else _described(look, found, next(numbers)) for look in looks]
+
+
+def _described(look: Look, found: Mapping[str, Sequence[FloatArray | None]], number: int) -> Look:
+    own = {name: vector for name, all_ in found.items() if (vector := all_[number]) is not None}
+    return replace(look, vectors={**look.vectors, **own})
 
 
 def surroundings(face: Face, width: int, height: int, boxes: float = _SURROUNDINGS) -> Window:

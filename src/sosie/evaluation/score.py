@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from sosie.analysis.analyzer import Analyzer, make_face
 from sosie.evaluation import metrics
-from sosie.evaluation.cache import Cache, basis, key_of
-from sosie.evaluation.image_store import digest
+from sosie.evaluation.cache import Cache, key_of, pack_vectors, unpack_vectors
+from sosie.evaluation.environment import packages, weight_digests
 from sosie.evaluation.metric import Settings, Traits
 from sosie.evaluation.metrics import Scored
-from sosie.evaluation.recognition import OnnxEmbedder, open_embedder
-from sosie.evaluation.sample import Look, Triple, find_face, identify
-from sosie.types import Face
+from sosie.evaluation.recognition import Judges
+from sosie.evaluation.sample import LOOK_VERSION, Look, Triple, find_face, identify
+from sosie.types import Face, FloatArray
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -74,6 +74,18 @@ class Material:
         }
         return {part: shot for part, shot in named.items() if shot is not None}
 
+    def traits(self, vectors: Mapping[str, FloatArray]) -> Traits:
+        """What figures of sets need of the pair."""
+        return Traits(
+            pair=self.pair,
+            source=self.source.name,
+            target=self.target.name,
+            source_person=self.source_person or self.source.name,
+            target_person=self.target_person or self.target.name,
+            other="" if self.other is None else self.other.name,
+            vectors=vectors,
+        )
+
 
 @dataclass(frozen=True)
 class Score:
@@ -91,25 +103,6 @@ class Score:
     milliseconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Embedders:
-    """The recognition networks beside Sosie's. files: name -> SHA-256 of its file and its range."""
-
-    networks: tuple[OnnxEmbedder, ...] = ()
-    files: tuple[tuple[str, str, str], ...] = ()
-
-
-def open_embedders(choices: Sequence[str], threads: int | None = None) -> Embedders:
-    """The networks that are named as `FILE` or `FILE:range=0..255`; see `open_embedder`."""
-    networks, files = [], []
-    for choice in choices:
-        network = open_embedder(choice, threads)
-        content = Path(choice.partition(":range=")[0]).read_bytes()
-        networks.append(network)
-        files.append((network.name, digest(content), f"{network.low:g}..{network.high:g}"))
-    return Embedders(tuple(networks), tuple(files))
-
-
 class Scorer:
     """Scores pairs with one analyzer, set of networks and settings, several at once.
 
@@ -121,15 +114,19 @@ class Scorer:
         self,
         analyzer: Analyzer,
         settings: Settings,
-        embedders: Embedders | None = None,
+        judges: Judges | None = None,
         cache: Cache | None = None,
     ) -> None:
         self._analyzer = analyzer
         self._settings = settings
-        self._embedders = embedders or Embedders()
+        self._judges = judges or Judges()
         self._cache = cache or Cache()
         self._workers = ThreadPoolExecutor(settings.threads or os.cpu_count() or 1)
-        self._basis = key_of(basis(), self._embedders.files, settings, _weight_files(settings))
+        # What decides about faces, and with them about figures.
+        self._looking = key_of(LOOK_VERSION, weight_digests(), packages(), self._judges.record())
+        self._measuring = key_of(
+            self._looking, metrics.versions(), settings, _weight_files(settings)
+        )
 
     def score(self, materials: Sequence[Material]) -> list[Score]:
         """The figures of each pair. The networks run on all of them together."""
@@ -166,9 +163,9 @@ class Scorer:
             target_person=material.target_person,
         )
         scored = metrics.measure_pair(triple, self._settings) if result else Scored()
-        traits = metrics.describe_pair(triple, self._settings, material.pair)
+        vectors = metrics.describe_pair(triple, self._settings)
         if result is None:
-            traits = replace(traits, vectors=_without_result(traits))
+            vectors = {name: v for name, v in vectors.items() if not name.startswith("result.")}
         faces = {part: look.face for part, look in parts.items()}
         no_face = tuple(part for part, face in faces.items() if face is None)
         boxes = {
@@ -176,7 +173,7 @@ class Scorer:
             for part, face in faces.items()
             if face is not None
         }
-        return Score(scored, traits, no_face, boxes)
+        return Score(scored, material.traits(vectors), no_face, boxes)
 
     def _each(self, work: Callable[[A], B], items: Iterable[A]) -> list[B]:
         return list(self._workers.map(work, items))
@@ -218,7 +215,7 @@ class Scorer:
 
     def _faces(self, shot: Shot) -> list[Face]:
         """All faces of a picture, small and tilted ones only where there is no other."""
-        key = key_of(self._basis, shot.key)
+        key = key_of(self._looking, shot.key)
         kept = self._cache.get("faces", key)
         if kept is None:
             found = self._analyzer.analyze(shot.pixels, thorough=False)
@@ -230,10 +227,12 @@ class Scorer:
     def _identified(self, looks: Sequence[tuple[Shot, Look]]) -> list[Look]:
         """The looks with what networks see in their faces, each face described once."""
         keys = [
-            "" if look.face is None else key_of(self._basis, shot.key, look.face.landmarks)
+            "" if look.face is None else key_of(self._looking, shot.key, look.face.landmarks)
             for shot, look in looks
         ]
-        known = {key: self._cache.get("identities", key) for key in dict.fromkeys(keys) if key}
+        known: dict[str, Mapping[str, NDArray[Any]] | None] = {
+            key: self._cache.get("identities", key) for key in dict.fromkeys(keys) if key
+        }
         new = {
             key: look
             for key, (_, look) in zip(keys, looks, strict=True)
@@ -244,12 +243,12 @@ class Scorer:
             known[key] = look.vectors
             self._cache.put("identities", key, look.vectors)
         return [
-            look.with_vectors(known[key] or {}) if key else look
+            replace(look, vectors=known[key] or {}) if key else look
             for key, (_, look) in zip(keys, looks, strict=True)
         ]
 
     def _identify(self, looks: Sequence[Look]) -> list[Look]:
-        return identify(looks, self._analyzer, self._embedders.networks)
+        return identify(looks, self._analyzer, self._judges)
 
     def _key(self, material: Material) -> str:
         shots = {
@@ -257,7 +256,7 @@ class Scorer:
             for part, shot in material.shots.items()
         }
         people = (material.source_person, material.target_person)
-        return key_of(self._basis, material.pair, sorted(shots.items()), people)
+        return key_of(self._measuring, material.pair, sorted(shots.items()), people)
 
     def _kept(self, material: Material, key: str) -> Score | None:
         kept = self._cache.get("scores", key)
@@ -280,10 +279,6 @@ def _change(face: Face, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> 
 
 def _size(face: Face) -> float:
     return face.size_px
-
-
-def _without_result(traits: Traits) -> dict[str, Any]:
-    return {name: v for name, v in traits.vectors.items() if not name.startswith("result.")}
 
 
 def _weight_files(settings: Settings) -> list[tuple[str, int, int]]:
@@ -330,26 +325,12 @@ def _packed(score: Score) -> dict[str, NDArray[Any]]:
             "boxes": score.boxes,
         }
     )
-    vectors = {f"vector:{name}": vector for name, vector in score.traits.vectors.items()}
-    return {"text": np.frombuffer(text.encode(), np.uint8), **vectors}
+    text_array = np.frombuffer(text.encode(), np.uint8)
+    return {"text": text_array, **pack_vectors(score.traits.vectors)}
 
 
 def _unpacked(kept: dict[str, NDArray[Any]], material: Material) -> Score:
     told = json.loads(kept["text"].tobytes())
-    vectors = {
-        name.removeprefix("vector:"): vector
-        for name, vector in kept.items()
-        if name.startswith("vector:")
-    }
-    traits = Traits(
-        pair=material.pair,
-        source=material.source.name,
-        target=material.target.name,
-        source_person=material.source_person or material.source.name,
-        target_person=material.target_person or material.target.name,
-        other="" if material.other is None else material.other.name,
-        vectors=vectors,
-    )
     boxes = {part: tuple(box) for part, box in told["boxes"].items()}
     scored = Scored(told["figures"], told["reasons"])
-    return Score(scored, traits, tuple(told["no_face"]), boxes)
+    return Score(scored, material.traits(unpack_vectors(kept)), tuple(told["no_face"]), boxes)

@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.evaluation.extras import extra_packages
+from sosie.evaluation.environment import extra_packages
+from sosie.evaluation.metric import Direction
 
-Better = Literal["higher", "lower", "nearer to 1"]
 Verdict = Literal["better", "worse", "other", "level", "unknown"]
 
 LEVEL = 0.95
@@ -49,17 +49,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Spread:
-    """How the values of a figure lie: the least, those below which 5, 25, 50, 75 and 95 % lie, the
-    greatest, and the standard deviation (of a sample; NaN of a single value)."""
+    """How the values of a figure lie: those below which 5, 50 and 95 % of them are."""
 
-    least: float
     p5: float
-    p25: float
     median: float
-    p75: float
     p95: float
-    greatest: float
-    deviation: float
 
 
 @dataclass(frozen=True)
@@ -108,18 +102,15 @@ def spread(values: Iterable[float]) -> Spread:
     """How the finite ones of the values lie; all NaN where there are none."""
     told = np.fromiter(values, np.float64)
     told = told[np.isfinite(told)]
-    if len(told) == 0:
-        return Spread(*[math.nan] * 8)
-    quantiles = np.quantile(told, (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1))
-    deviation = float(told.std(ddof=1)) if len(told) > 1 else math.nan
-    least, p5, p25, median, p75, p95, greatest = map(float, quantiles)
-    return Spread(least, p5, p25, median, p75, p95, greatest, deviation)
+    return Spread(
+        *(map(float, np.quantile(told, (0.05, 0.5, 0.95))) if len(told) else [math.nan] * 3)
+    )
 
 
 def difference(
     ours: Mapping[str, float],
     theirs: Mapping[str, float],
-    better: Better | None,
+    better: Direction | None,
     seed: int = 0,
 ) -> Difference:
     """How much better a figure is in one run than in another.
@@ -137,14 +128,14 @@ def difference(
     return Difference(by, _verdict(by, better))
 
 
-def badness(value: float, better: Better | None) -> float:
+def badness(value: float, better: Direction | None) -> float:
     """The less, the better; without a better side the value itself."""
     if better == "nearer to 1":
         return abs(value - 1)
     return -value if better == "higher" else value
 
 
-def ranked(values: Mapping[str, float], better: Better | None) -> list[str]:
+def ranked(values: Mapping[str, float], better: Direction | None) -> list[str]:
     """The pairs with finite values, best first; without a better side, the smallest value first.
 
     Of equal values the pair whose name comes first in the alphabet is first.
@@ -159,7 +150,7 @@ def around_median(order: Sequence[str], count: int) -> list[str]:
     return list(order[first : first + count])
 
 
-def _verdict(by: Estimate, better: Better | None) -> Verdict:
+def _verdict(by: Estimate, better: Direction | None) -> Verdict:
     if math.isnan(by.low):
         return "unknown"
     if by.low <= 0 <= by.high:

@@ -14,27 +14,27 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sosie import foreign
 from sosie.errors import InputError, OutputError
-from sosie.evaluation.cache import code_digest, versions, weight_digests
-from sosie.evaluation.files import make_folder, remove, write_json
-from sosie.evaluation.key_frames import WORST, Snapshot
-from sosie.evaluation.machine import machine
-from sosie.evaluation.results import CONFIG, LINES
-from sosie.evaluation.score import Embedders
-from sosie.evaluation.video_score import VideoScore
-from sosie.output import atomic_output
+from sosie.evaluation.configuration import record
+from sosie.evaluation.files import json_line, make_folder, write_json
+from sosie.evaluation.recognition import Judges
+from sosie.evaluation.results import (
+    CONFIG,
+    FRAMES,
+    LINES,
+    MOMENT_PICTURES,
+    MOMENTS,
+    clear_run,
+    holds_run,
+)
+from sosie.evaluation.video_score import Snapshot, VideoScore
+from sosie.evaluation.weight_files import file_sha256
+from sosie.output import write_whole
 
-FRAMES, MOMENTS, PICTURES = "frames.jsonl", "moments.json", "moments"
-
-# The configuration last: while anything is left, the folder is still known as a run's.
-_OWN = (LINES, FRAMES, MOMENTS, PICTURES, "report.html", "report.md", CONFIG)
 _REMEDY = "make it anew"
 _MOMENT_FORM = {
     "why": str,
@@ -46,12 +46,11 @@ _MOMENT_FORM = {
 }
 
 
-def _values(row: object) -> None:
+def _frame_form(row: object) -> None:
     foreign.check(row, {"frame": int, "time_s": float, "track": int, "judged": bool})
     foreign.check(row, {str: (float, bool)})
 
 
-_FRAME_FORM = _values
 EVENLY = "evenly"
 """What a picture is kept for that stands for its stretch of the video, not for its badness."""
 
@@ -90,13 +89,7 @@ class VideoRecord:
 def check_video_folder(folder: Path, overwrite: bool) -> None:
     """Raises OutputError where the folder is taken: by a run without `overwrite`, or by what is
     none."""
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is not a folder; give another --out or --name.")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    if not (folder / CONFIG).is_file():
-        raise OutputError(f"{folder} is not empty and holds no run; give another --out.")
-    if not overwrite:
+    if holds_run(folder) and not overwrite:
         raise OutputError(
             f"{folder} holds a run already; give another --out or --name, or --overwrite."
         )
@@ -107,7 +100,7 @@ def write_video_record(
     name: str,
     videos: tuple[Path, Path],
     sources: Sequence[Path],
-    embedders: Embedders,
+    judges: Judges,
     score: VideoScore,
     overwrite: bool = False,
 ) -> None:
@@ -117,11 +110,11 @@ def write_video_record(
     """
     check_video_folder(folder, overwrite)
     if folder.is_dir():
-        _clear(folder)
+        clear_run(folder)
     make_folder(folder)
-    write_json(folder / CONFIG, _config(name, videos, sources, embedders, score))
-    make_folder(folder / PICTURES)
-    _write_lines(folder / FRAMES, _frame_lines(score))
+    write_json(folder / CONFIG, _config(name, videos, sources, judges, score))
+    make_folder(folder / MOMENT_PICTURES)
+    write_whole(folder / FRAMES, "".join(map(json_line, _frame_lines(score))))
     write_json(folder / MOMENTS, _keep_moments(folder, score))
     line = {
         "pair": "film",
@@ -134,7 +127,7 @@ def write_video_record(
         "error": None,
         "cost": {},
     }
-    _write_lines(folder / LINES, [line])
+    write_whole(folder / LINES, json_line(line))
 
 
 def read_video_record(folder: Path) -> VideoRecord:
@@ -145,7 +138,7 @@ def read_video_record(folder: Path) -> VideoRecord:
     except FileNotFoundError as error:
         raise InputError(f"The record of a video in {folder} cannot be read; {_REMEDY}.") from error
     rows = [
-        foreign.parse_json(row, _FRAME_FORM, f"Line {number} of {folder / FRAMES}", _REMEDY)
+        foreign.parse_json(row, _frame_form, f"Line {number} of {folder / FRAMES}", _REMEDY)
         for number, row in enumerate(content.splitlines(), 1)
     ]
     moments = tuple(
@@ -155,67 +148,38 @@ def read_video_record(folder: Path) -> VideoRecord:
             entry["frame"],
             entry["time_s"],
             math.nan if entry["value"] is None else entry["value"],
-            foreign.inside(folder / PICTURES, entry["file"], f"{folder / MOMENTS}"),
+            foreign.inside(folder / MOMENT_PICTURES, entry["file"], f"{folder / MOMENTS}"),
         )
         for entry in entries
     )
     return VideoRecord(_curves(rows), moments)
 
 
-def _clear(folder: Path) -> None:
-    for name in _OWN:
-        remove(folder / name)
-
-
 def _config(
     name: str,
     videos: tuple[Path, Path],
     sources: Sequence[Path],
-    embedders: Embedders,
+    judges: Judges,
     score: VideoScore,
 ) -> dict[str, Any]:
-    digests = {
-        "target": _file_digest(videos[0]),
-        "result": _file_digest(videos[1]),
-        "sources": [_file_digest(path) for path in sources],
+    target, result = map(file_sha256, videos)
+    known = [file_sha256(path) for path in sources]
+    basis = json.dumps([target, known], sort_keys=True)
+    pairs = {
+        "file": None,
+        "name": videos[0].name,
+        "seed": None,
+        "sha256": hashlib.sha256(basis.encode()).hexdigest(),
+        "count": 1,
     }
-    basis = json.dumps([digests["target"], digests["sources"]], sort_keys=True)
-    return {
-        "format": 1,
-        "kind": "film",
-        "name": name,
-        "method": name,
-        "pairs": {
-            "file": None,
-            "name": videos[0].name,
-            "seed": None,
-            "sha256": hashlib.sha256(basis.encode()).hexdigest(),
-            "count": 1,
-        },
-        "swap": {
-            "target": str(videos[0].resolve()),
-            "result": str(videos[1].resolve()),
-            "sources": [str(path.resolve()) for path in sources],
-            "sha256": digests,
-        },
-        "score": {
-            "frames": score.series.frames,
-            "recognisers": [
-                {"name": known, "sha256": digest, "range": span}
-                for known, digest, span in embedders.files
-            ],
-            "notes": list(score.notes),
-        },
-        "weights": weight_digests(),
-        "versions": {**versions(), "code": code_digest()},
-        "machine": machine(),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    swap = {
+        "target": str(videos[0].resolve()),
+        "result": str(videos[1].resolve()),
+        "sources": [str(path.resolve()) for path in sources],
+        "sha256": {"target": target, "result": result, "sources": known},
     }
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    scored = {"frames": score.series.frames, "notes": list(score.notes)}
+    return {**record(name, name, pairs, swap, scored, judges), "kind": "film"}
 
 
 def _frame_lines(score: VideoScore) -> list[dict[str, Any]]:
@@ -237,14 +201,13 @@ def _frame_lines(score: VideoScore) -> list[dict[str, Any]]:
 def _keep_moments(folder: Path, score: VideoScore) -> list[dict[str, Any]]:
     tracks = [track.track for track in score.series.judged]
     kept = [(EVENLY, *one) for one in score.album.evenly(tracks)]
-    kept += [(name, *one) for name in WORST for one in score.album.worst(name, tracks)]
+    kept += [(v.name, *one) for v in score.album.values for one in score.album.worst(v, tracks)]
     return [_keep_moment(folder, *one) for one in kept]
 
 
 def _keep_moment(folder: Path, why: str, track: int, snapshot: Snapshot) -> dict[str, Any]:
     file = f"{snapshot.frame:06}-{track}.jpg"
-    with atomic_output(folder / PICTURES / file, overwrite=True) as pending:
-        pending.path.write_bytes(snapshot.picture)
+    write_whole(folder / MOMENT_PICTURES / file, snapshot.picture)
     return {
         "why": why,
         "track": track,
@@ -255,21 +218,16 @@ def _keep_moment(folder: Path, why: str, track: int, snapshot: Snapshot) -> dict
     }
 
 
-def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    text = "".join(json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n" for one in lines)
-    with atomic_output(path, overwrite=True) as pending:
-        pending.path.write_text(text, "utf-8")
-
-
 def _curves(rows: Sequence[dict[str, Any]]) -> tuple[Curve, ...]:
-    tracks = sorted({int(row["track"]) for row in rows})
+    by_track: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_track.setdefault(int(row["track"]), []).append(row)
     curves = []
-    for track in tracks:
-        own = [row for row in rows if row["track"] == track]
+    for track, own in sorted(by_track.items()):
         names = {name for row in own for name in row} - {"frame", "time_s", "track", "judged"}
-        times = np.array([row["time_s"] for row in own], np.float64)
         values = {
             name: tuple(float(row.get(name, math.nan)) for row in own) for name in sorted(names)
         }
-        curves.append(Curve(track, bool(own[0]["judged"]), tuple(times.tolist()), values))
+        times = tuple(float(row["time_s"]) for row in own)
+        curves.append(Curve(track, bool(own[0]["judged"]), times, values))
     return tuple(curves)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,16 @@ class WeightFile:
     sha256: str
     url: str
     license: str
+
+
+def weight_file(name: str) -> WeightFile:
+    """The card of that name in weight_files.toml."""
+    return WeightFile(**_cards()[name])
+
+
+@cache
+def _cards() -> dict[str, dict[str, str]]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 
 
 def weight_folder(named: Path | None) -> Path | None:

@@ -98,8 +98,10 @@ class LandmarkTeacher:
     video, whose frames `look` is given in order: the teacher then follows the face and smooths.
     """
 
-    def __init__(self, teachers: Path, video_fps: float | None = None) -> None:
-        path = teacher_file(teachers, LANDMARKER_FILE)
+    def __init__(
+        self, teachers: Path, video_fps: float | None = None, file: str = LANDMARKER_FILE
+    ) -> None:
+        path = teacher_file(teachers, file)
         try:
             import mediapipe
         except ImportError as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import sosie
 from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.evaluation.metric import Readings, Settings
-from sosie.evaluation.metrics import load_figures
+from sosie.evaluation.metrics import load_metric
 from sosie.evaluation.sample import Look, Triple, look_at
 from sosie.types import Face
 
@@ -87,7 +87,7 @@ def measured() -> Callable[..., dict[str, Any]]:
     """What a file of figures says of a triple."""
 
     def measure(file: str, triple: Triple, settings: Settings | None = None) -> Readings:
-        readings: Readings = load_figures(file).measure(triple, settings or Settings(threads=1))
+        readings: Readings = load_metric(file).measure(triple, settings or Settings(threads=1))
         return readings
 
     return measure

@@ -10,9 +10,8 @@ from sosie.evaluation.sample import Look, Triple
 
 
 def look(face, name, **vectors):
-    return Look(
-        np.zeros((8, 8, 3), np.uint8), name, face, {k: np.array(v) for k, v in vectors.items()}
-    )
+    described = {f"identity.{network}": np.array(v) for network, v in vectors.items()}
+    return Look(np.zeros((8, 8, 3), np.uint8), name, face, described)
 
 
 def test_cosines_of_known_vectors(model_face, measured):
@@ -54,6 +53,6 @@ def test_what_is_missing_is_said(model_face, measured):
     assert "second photo" in found["identity_limit"].reason
     with pytest.raises(MissingFigureError, match=r"blank\.png"):
         measured("identity", Triple(full, full, blank))
-    undescribed = replace(full, name="plain", identity={})
+    undescribed = replace(full, name="plain", vectors={})
     found = measured("identity", Triple(undescribed, full, full))
     assert found["identity_source"] == Missing("The face of plain was not described by sosie.")

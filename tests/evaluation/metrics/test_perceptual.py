@@ -82,7 +82,7 @@ def test_absent_weights_are_said(untouched, tmp_path):
     assert "alexnet-owt-7be5be79.pth" in found.reasons["lpips"]
     assert "$SOSIE_WEIGHTS" in found.reasons["lpips"]
     with pytest.raises(UnavailableError, match=r"vgg16-397923af\.pth"):
-        perceptual.measure(untouched, Settings(tmp_path, perceptual="vgg"))
+        perceptual.PERCEPTUAL.measure(untouched, Settings(tmp_path, perceptual="vgg"))
     with pytest.raises(UsageError, match=r"Unknown LPIPS network 'alexx'.*alex"):
         perceptual.choose_card("alexx", None)
 
@@ -91,7 +91,7 @@ def test_damaged_weights_are_refused(weights, untouched):
     file = weights / perceptual.CARDS["alex"].linear.file
     file.write_bytes(file.read_bytes()[:-7])
     with pytest.raises(InputError, match=r"not alex\.pth as published"):
-        perceptual.measure(untouched, Settings(weights))
+        perceptual.PERCEPTUAL.measure(untouched, Settings(weights))
 
 
 def test_blur_and_noise_grow_the_distance_of_a_trained_network(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
-from sosie.evaluation.baselines import paste_face
+from sosie.evaluation.generators import paste_face
 from sosie.evaluation.metric import MissingFigureError
 from sosie.evaluation.sample import Look, Triple
 

@@ -1,45 +1,62 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sosie.errors import UsageError
 from sosie.evaluation import metrics
-from sosie.evaluation.metric import Missing, Settings, split_name, variant_name
+from sosie.evaluation.metric import Missing, Settings, Traits, split_name, variant_name
 from sosie.evaluation.metrics import (
-    PAIR_TABLE,
-    SET_TABLE,
+    TABLE,
     all_figures,
     describe_figure,
     describe_pair,
-    load_figures,
+    load_metric,
+    load_metrics,
     measure_pair,
     measure_set,
     scored,
 )
+from sosie.evaluation.metrics.base import FrameMetric, PairMetric, SetMetric
 from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.video_frames import TrackSeries, VideoSeries
+from sosie.evaluation.video_score import measure
+from sosie.media.packet_list import Inventory, StreamPackets
 
-FILES = [*PAIR_TABLE, *SET_TABLE]
+UNITS = ("", "deg", "dB", "px", "%", "ms", "MB", "M", "GFLOPs", "levels", "frames")
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_every_figure_is_described(file):
-    module = load_figures(file)
-    assert module.__doc__
-    for figure in module.FIGURES:
+@pytest.mark.parametrize("name", TABLE)
+def test_every_figure_is_described(name):
+    metric = load_metric(name)
+    assert metric.group != "Other"
+    for figure in metric.figures.values():
         assert figure.name.isidentifier() and figure.title and figure.formula and figure.source
         assert figure.summary.endswith(".") and figure.limits.endswith(".")
         assert figure.better in ("higher", "lower", "nearer to 1", None)
-        assert figure.unit in ("", "deg", "dB", "px", "%", "ms", "MB")
+        assert figure.unit in UNITS
         assert figure.range[0] < figure.range[1]
         assert describe_figure(figure.name) is figure
 
 
 def test_names_are_unique():
-    names = [figure.name for file in FILES for figure in load_figures(file).FIGURES]
-    assert len(names) == len(set(names)) == len(all_figures(FILES))
+    every = load_metrics().values()
+    names = [name for metric in every for name in metric.figures]
+    assert len(names) == len(set(names)) == len(all_figures())
+    values = [v.name for one in every if isinstance(one, FrameMetric) for v in one.values]
+    assert len(values) == len(set(values))
+
+
+def test_what_a_figure_leaves_out_is_its_metrics():
+    pose, euler = load_metric("pose").figures.values()
+    assert euler.limits.startswith(pose.limits) and euler.limits != pose.limits
+    assert (pose.kind, pose.source[:8]) == ("pair", "geodesic")
+    assert [
+        one.name for one in load_metric("retrieval").figures.values() if one.kind == "pair"
+    ] == ["retrieval_rank"]
 
 
 def test_variants_by_another_network():
@@ -49,15 +66,15 @@ def test_variants_by_another_network():
     assert figure.name == "identity_source[arc]" and figure.title.endswith("[arc]")
     with pytest.raises(UsageError, match=r"Unknown figure 'pose_eror'.*did you mean 'pose_error'"):
         describe_figure("pose_eror")
-    with pytest.raises(UsageError, match="Unknown figures 'gase'"):
-        load_figures("gase")
+    with pytest.raises(UsageError, match=r"Unknown metric 'gase'.*'gaze'"):
+        load_metric("gase")
 
 
 @pytest.mark.parametrize("kind", ["untouched", "swapped"])
 def test_all_figures_of_a_pair_are_there_and_in_range(kind, request):
     triple = request.getfixturevalue(kind)
     found = measure_pair(triple, Settings(threads=1))
-    assert set(found.figures) == set(all_figures(PAIR_TABLE))
+    assert set(found.figures) == set(all_figures(PairMetric))
     assert set(found.reasons) == {name for name, value in found.figures.items() if value is None}
     for name, value in found.figures.items():
         if value is None:
@@ -74,12 +91,12 @@ def test_all_figures_of_a_pair_are_there_and_in_range(kind, request):
 def test_without_a_face_every_figure_has_its_reason(part, swapped):
     blind = Look(getattr(swapped, part).pixels, "blank.png", None)
     found = measure_pair(replace(swapped, **{part: blind}), Settings(threads=1))
-    assert set(found.figures) == set(all_figures(PAIR_TABLE))
+    assert set(found.figures) == set(all_figures(PairMetric))
     missing = {name for name, value in found.figures.items() if value is None}
     for name in ("pose_error", "expression_error", "gaze_error", "eyes_error", "psnr_outside"):
         assert name in missing and "blank.png" in found.reasons[name]
-    traits = describe_pair(replace(swapped, **{part: blind}), Settings(threads=1), "1")
-    assert not any(name.startswith(f"{part}.") for name in traits.vectors)
+    vectors = describe_pair(replace(swapped, **{part: blind}), Settings(threads=1))
+    assert not any(name.startswith(f"{part}.") for name in vectors)
 
 
 def test_pictures_of_two_sizes_leave_the_figures_of_the_face(swapped):
@@ -92,11 +109,10 @@ def test_pictures_of_two_sizes_leave_the_figures_of_the_face(swapped):
 
 
 def test_sets_keep_names_and_reasons(swapped):
-    traits = describe_pair(swapped, Settings(threads=1), "0001")
-    assert (traits.pair, traits.source, traits.target) == ("0001", "hopper", "astronaut")
-    assert (traits.source_person, traits.other) == ("hopper", "")
+    vectors = describe_pair(swapped, Settings(threads=1))
+    traits = Traits("0001", "hopper", "astronaut", "hopper", "astronaut", vectors=vectors)
     found = measure_set([traits], Settings(threads=1))
-    sets = {name for name, f in all_figures(SET_TABLE).items() if f.kind == "set"}
+    sets = {name for name, f in all_figures(SetMetric).items() if f.kind == "set"}
     assert set(found.values) == sets
     assert found.by_pair["retrieval_rank"] == {"0001": 1.0} or found.by_pair["retrieval_rank"] == {
         "0001": 2.0
@@ -118,9 +134,54 @@ def test_a_second_photo_gives_the_limit(swapped, hopper_look):
     assert measure_pair(triple, Settings(), ["identity"]).figures[
         "identity_limit"
     ] == pytest.approx(1)
-    assert describe_pair(triple, Settings(threads=1), "1").other == "hopper"
+    assert "other.identity.sosie" in describe_pair(triple, Settings(threads=1))
 
 
 def test_sharpness_is_best_where_it_is_the_targets():
     every = metrics.all_figures()
     assert {every[f"sharpness{kind}"].better for kind in ("", "_pixels")} == {"nearer to 1"}
+
+
+EXTEND = Path(__file__).resolve().parents[3] / "docs" / "extend.md"
+ALONG = """
+from sosie.evaluation.metric import Figure
+from sosie.evaluation.metrics.base import FrameMetric, FrameValue, Plot
+from sosie.evaluation.video_frames import mean_of
+
+GRAY = FrameMetric(
+    figures={"film_gray": Figure(title="Gray", summary="S.", formula="f", limits="L.")},
+    measure=lambda series: {"film_gray": mean_of(series, "gray", "No face.")},
+    look=lambda sight: {"gray": float(sight.result.mean())},
+    values=(FrameValue("gray", "gray levels", worst="Most gray"),),
+    plots=(Plot("Gray.", "gray", {"gray": "result"}),),
+)
+"""
+
+
+def test_a_package_brings_metrics_of_pairs_and_of_videos(tmp_path, monkeypatch, untouched):
+    """The example of the documentation, and one along a video, from a package of their own."""
+    code = EXTEND.read_text("utf-8").split('title="src/sosie/evaluation/metrics/brightness.py"\n')[
+        1
+    ]
+    (tmp_path / "brightness.py").write_text(code.partition("```")[0] + ALONG)
+    info = tmp_path / "brightness-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brightness\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[sosie.metrics]\nbrightness = brightness:BRIGHTNESS\ngray = brightness:GRAY\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    load_metrics.cache_clear()
+    try:
+        assert list(load_metrics())[-2:] == ["brightness", "gray"]
+        found = measure_pair(untouched, Settings(threads=1), ["brightness"])
+        assert found.figures == {"brightness_error": 0.0}
+        assert describe_figure("brightness_error").kind == "pair"
+        track = TrackSeries(0, 0)
+        track.add(0, 0.0, {"untouched": 0.0, "gray": 20.0}, 100.0)
+        still = Inventory(StreamPackets("video", "h264", None, (), None, None), (), ())
+        assert measure(VideoSeries(still, still, {0: track})).figures["film_gray"] == 20
+    finally:
+        monkeypatch.undo()
+        load_metrics.cache_clear()
+    assert "brightness" not in load_metrics()

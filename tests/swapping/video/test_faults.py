@@ -138,7 +138,7 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing(
     def interrupt(*args: Any, **how: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Engine, "patch", interrupt)
+    monkeypatch.setattr(Engine, "swap_face", interrupt)
     with pytest.raises(InterruptedSwapError, match="before the first frame") as caught:
         lossless.video(swaying, tmp_path / "out.mkv")
     assert caught.value.partial is None
@@ -176,7 +176,7 @@ def test_an_error_in_a_stage_comes_out_and_what_was_done_is_kept(
 ) -> None:
     swap = make_swap()
     calls = [0]
-    real = {"swap": Engine.patch, "analysis": tracker.look_of}
+    real = {"swap": Engine.swap_face, "analysis": tracker.look_of}
 
     def broken(*args: Any, **how: Any) -> Any:
         calls[0] += 1
@@ -189,7 +189,7 @@ def test_an_error_in_a_stage_comes_out_and_what_was_done_is_kept(
             raise ZeroDivisionError("tenth")
 
     if where == "swap":
-        monkeypatch.setattr(Engine, "patch", broken)
+        monkeypatch.setattr(Engine, "swap_face", broken)
     elif where == "analysis":
         monkeypatch.setattr(tracker, "look_of", broken)
     with pytest.raises(ZeroDivisionError, match="tenth") as caught:

@@ -32,7 +32,7 @@ def bench(
 ) -> None:
     """Measure stages, cold start, video and memory on generated 1080p material."""
     from sosie.app.benchmark import Figures, measure_cold_start, measure_frame, measure_video
-    from sosie.evaluation.machine import machine
+    from sosie.evaluation.environment import machine
 
     note_progress("Measuring; this takes a minute or two, best with nothing else running ...")
     material = _material(face_px)

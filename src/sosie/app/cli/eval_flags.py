@@ -15,6 +15,14 @@ Identity = Annotated[
         "template of ArcFace; range is that of its input, left out -1..1. Repeatable.",
     ),
 ]
+Landmarker = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="MediaPipe's face_landmarker.task, which then judges pose and expression beside "
+        "Sosie's network; needs mediapipe.",
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(help="Folder of weights that Sosie does not ship; left out, $SOSIE_WEIGHTS."),

@@ -33,6 +33,7 @@ def pair(
         typer.Option(help="Another real photo of the source's person: tells what can be reached."),
     ] = None,
     identity: flags.Identity = None,
+    landmarker: flags.Landmarker = None,
     weights: flags.Weights = None,
     perceptual: flags.Perceptual = "auto",
     threads: flags.Threads = None,
@@ -41,12 +42,13 @@ def pair(
     """Measure one swap: every figure, and what it means."""
     from sosie.analysis.analyzer import create_analyzer
     from sosie.evaluation.metric import Settings
+    from sosie.evaluation.recognition import open_judges
     from sosie.evaluation.runner import score_pair
-    from sosie.evaluation.score import Scorer, open_embedders
+    from sosie.evaluation.score import Scorer
 
     settings = Settings(weights=weights, perceptual=perceptual, threads=threads)
-    embedders = open_embedders(identity or (), threads)
-    scorer = Scorer(create_analyzer(threads), settings, embedders)
+    judges = open_judges(identity or (), landmarker, threads)
+    scorer = Scorer(create_analyzer(threads), settings, judges)
     score = score_pair(source, target, result, other, scorer)
     if as_json:
         print_json(entries(score))
@@ -79,7 +81,7 @@ def _show(score: Score) -> None:
     from textwrap import fill
 
     from sosie.evaluation.metrics import describe_figure
-    from sosie.evaluation.report.table import number
+    from sosie.evaluation.report.run import number
 
     print("Each figure with its value, which way is better, and what it means:\n")
     reasons: dict[str, list[str]] = {}

@@ -52,6 +52,7 @@ def run(
         ),
     ] = None,
     identity: flags.Identity = None,
+    landmarker: flags.Landmarker = None,
     weights: flags.Weights = None,
     perceptual: flags.Perceptual = "auto",
     fid: flags.Fid = False,
@@ -90,6 +91,7 @@ def run(
             limit=limit,
             settings=_settings(weights, perceptual, fid, threads),
             embedders=tuple(identity or ()),
+            landmarker=landmarker,
             threads=threads,
             cache=_cache(cache, no_cache),
             overwrite=overwrite,
@@ -116,6 +118,7 @@ def score(
     root: flags.Root = None,
     limit: flags.Limit = None,
     identity: flags.Identity = None,
+    landmarker: flags.Landmarker = None,
     weights: flags.Weights = None,
     perceptual: flags.Perceptual = "auto",
     fid: flags.Fid = False,
@@ -142,6 +145,7 @@ def score(
         limit=limit,
         settings=_settings(weights, perceptual, fid, threads),
         embedders=tuple(identity or ()),
+        landmarker=landmarker,
         threads=threads,
         cache=_cache(cache, no_cache),
         overwrite=overwrite,
@@ -208,7 +212,7 @@ def _report(summary: Summary) -> str:
 
 def _tell(entries: dict[str, Any]) -> None:
     from sosie.evaluation.metrics import describe_figure
-    from sosie.evaluation.report.table import number
+    from sosie.evaluation.report.run import number
 
     name, failed, faceless = entries["name"], entries["failed"], entries["no_face"]
     print(f"{name}: {entries['scored']} of {entries['pairs']} pairs scored")
@@ -247,6 +251,6 @@ def _settings(weights: Path | None, perceptual: str, fid: bool, threads: int | N
 
 
 def _cache(cache: Path | None, no_cache: bool) -> Path | None:
-    from sosie.evaluation.cache import user_folder
+    from sosie.evaluation.environment import user_folder
 
     return None if no_cache else cache or user_folder()

@@ -35,30 +35,30 @@ def video(
 ) -> None:
     """Score a swapped video against the one that it was made from: identity, flicker, jitter,
     frames that fell back, sound and timing. Writes report.html and report.md."""
+    from sosie.evaluation.recognition import open_judges
     from sosie.evaluation.report import write_report
-    from sosie.evaluation.report.markdown import video_summary
     from sosie.evaluation.report.run import read_run
-    from sosie.evaluation.score import open_embedders
+    from sosie.evaluation.report.text import video_summary
     from sosie.evaluation.video_record import check_video_folder, write_video_record
     from sosie.evaluation.video_score import score_video
 
     named = name or result.stem
     folder = out / named
     check_video_folder(folder, overwrite)
-    networks = open_embedders(identity or (), threads)
+    judges = open_judges(identity or (), threads=threads)
     with video_progress("Scoring") as show:
         score = score_video(
             target,
             result,
             source or (),
-            networks=networks.networks,
+            networks=judges.embedders,
             start_s=None if start is None else parse_time(start),
             end_s=None if end is None else parse_time(end),
             threads=threads,
             on_progress=show,
         )
     write_video_record(
-        folder, named, (target, result), source or (), networks, score, overwrite=overwrite
+        folder, named, (target, result), source or (), judges, score, overwrite=overwrite
     )
     page = write_report(folder)[0]
     if as_json:

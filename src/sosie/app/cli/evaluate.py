@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sosie.app.cli.arguments import AsJson, offering
-from sosie.app.cli.eval_compare import compare
+from sosie.app.cli.arguments import AsJson, Overwrite, offering
 from sosie.app.cli.eval_pair import pair
 from sosie.app.cli.eval_protocol import protocol
 from sosie.app.cli.eval_run import run, score
 from sosie.app.cli.eval_video import video
 from sosie.app.cli.output import note_progress, print_json
 from sosie.app.cli.train import library_notes, require_folder
+from sosie.errors import OutputError
 from sosie.recipes import extra_packages
 from sosie.recipes.evaluate import TABLE, measure, require_measurement
 
@@ -26,10 +26,51 @@ if TYPE_CHECKING:
     from sosie.recipes.evaluate import Row
 
 app = typer.Typer(no_args_is_help=True)
-for _command in (pair, run, score, video, compare, protocol):
+for _command in (pair, run, score, video, protocol):
     app.command()(_command)
 
 _HEADINGS = ("model", "figure", "Sosie", "teacher", "bound", "")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs, such as runs/*.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for comparison.html and comparison.md; left out, none is made."),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Run that the others are compared with; left out, the first."),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare runs in one table; with --out, on a page too.
+
+    Differences use the pairs that both runs could score. Folders that hold no run are left out.
+    """
+    from sosie.evaluation.report.compare import HTML, compare_runs, entries, text, write_pages
+
+    if out is not None and (out / HTML).exists() and not overwrite:
+        raise OutputError(f"{out / HTML} exists already; give another --out, or --overwrite.")
+    found = compare_runs(runs, baseline)
+    written = None if out is None else write_pages(found, out)
+    if as_json:
+        print_json(
+            {
+                "baseline": found.baseline,
+                "runs": {name: str(run.folder) for name, run in found.runs.items()},
+                "skipped": [str(path) for path in found.skipped],
+                "notes": list(found.notes),
+                "figures": entries(found),
+                "report": None if written is None else str(written[0]),
+            }
+        )
+        return
+    print(text(found), end="")
+    if written is not None:
+        print(f"\nThe page: {written[0]}")
 
 
 @app.command()
@@ -61,7 +102,7 @@ def analysis(
         require_measurement(name)
     for folder, flag in ((data, "--data"), (teachers, "--teachers")):
         require_folder(folder, flag)
-    from sosie.evaluation.machine import machine
+    from sosie.evaluation.environment import machine
     from sosie.training.recipe import Materials
 
     materials = Materials(data, teachers, cache or _user_cache(), workers or os.cpu_count() or 1)

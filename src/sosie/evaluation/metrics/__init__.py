@@ -1,16 +1,17 @@
-"""The table of figures' files. To add figures, write their file and its line here.
+"""The table of metrics. To add one, write it in a file of this folder and its line here.
 
-A file is imported when its figures are first asked for. All about pairs have `measure`, all about
-sets `describe` and `measure_set` (see `PairModule` and `SetModule`); those about videos are called
-by `sosie.evaluation.video_score`.
+Another package brings a metric by an entry point in the group `sosie.metrics`, which names a metric
+as the table does. A module is imported when its metric is first asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, TypeVar
 
 from sosie.errors import UnavailableError, UsageError
 from sosie.evaluation.metric import (
@@ -23,67 +24,45 @@ from sosie.evaluation.metric import (
     Traits,
     split_name,
 )
+from sosie.evaluation.metrics.base import Metric, PairMetric, SetMetric
 from sosie.options import nearest
 from sosie.types import FloatArray
 
 if TYPE_CHECKING:
     from sosie.evaluation.sample import Triple
 
+_M = TypeVar("_M", bound=Metric)
+
+GROUP = "sosie.metrics"
+"""The group of entry points by which other packages bring metrics."""
+
 _HERE = "sosie.evaluation.metrics"
 
-PAIR_TABLE = {
-    "identity": f"{_HERE}.identity",
-    "pose": f"{_HERE}.pose",
-    "expression": f"{_HERE}.expression",
-    "gaze": f"{_HERE}.gaze",
-    "openings": f"{_HERE}.openness",
-    "contour": f"{_HERE}.jaw_outline",
-    "light": f"{_HERE}.light",
-    "sharpness": f"{_HERE}.sharpness",
-    "texture": f"{_HERE}.texture",
-    "things": f"{_HERE}.things",
-    "seam": f"{_HERE}.seam",
-    "fidelity": f"{_HERE}.fidelity",
-    "perceptual": f"{_HERE}.perceptual",
+TABLE = {
+    "identity": f"{_HERE}.identity:IDENTITY",
+    "pose": f"{_HERE}.attributes:POSE",
+    "expression": f"{_HERE}.attributes:EXPRESSION",
+    "gaze": f"{_HERE}.attributes:GAZE",
+    "openness": f"{_HERE}.attributes:OPENNESS",
+    "outline": f"{_HERE}.attributes:OUTLINE",
+    "light": f"{_HERE}.appearance:LIGHT",
+    "sharpness": f"{_HERE}.appearance:SHARPNESS",
+    "texture": f"{_HERE}.appearance:TEXTURE",
+    "things": f"{_HERE}.things:THINGS",
+    "seam": f"{_HERE}.seam:SEAM",
+    "fidelity": f"{_HERE}.fidelity:FIDELITY",
+    "perceptual": f"{_HERE}.perceptual:PERCEPTUAL",
+    "retrieval": f"{_HERE}.retrieval:RETRIEVAL",
+    "frechet": f"{_HERE}.frechet:FRECHET",
+    "video_identity": f"{_HERE}.identity:VIDEO_IDENTITY",
+    "fallback": f"{_HERE}.temporal:FALLBACK",
+    "flicker": f"{_HERE}.temporal:FLICKER",
+    "jitter": f"{_HERE}.temporal:JITTER",
+    "timing": f"{_HERE}.timing:TIMING",
+    "shift": f"{_HERE}.timing:SHIFT",
+    "cost": "sosie.evaluation.cost:COST",
 }
-SET_TABLE = {
-    "retrieval": f"{_HERE}.retrieval",
-    "frechet": f"{_HERE}.frechet",
-}
-VIDEO_TABLE = {
-    "film_identity": f"{_HERE}.video_identity",
-    "film_fallback": f"{_HERE}.untouched_frames",
-    "film_flicker": f"{_HERE}.video_flicker",
-    "film_jitter": f"{_HERE}.video_jitter",
-    "film_timing": f"{_HERE}.video_timing",
-    "film_shift": f"{_HERE}.video_shift",
-}
-COST_TABLE = {"cost": "sosie.evaluation.cost"}
-TABLE = {**PAIR_TABLE, **SET_TABLE, **VIDEO_TABLE, **COST_TABLE}
-"""File's name -> its module, in the order of the report."""
-
-
-class PairModule(Protocol):
-    """A file of this folder about pairs."""
-
-    FIGURES: tuple[Figure, ...]
-
-    def measure(self, triple: Triple, settings: Settings) -> Readings:
-        """All figures of FIGURES, or variants of them. Raises MissingFigureError where the pair
-        lets none be told, and UnavailableError where weights or a package are absent."""
-
-
-class SetModule(Protocol):
-    """A file of this folder about sets of pairs."""
-
-    FIGURES: tuple[Figure, ...]
-
-    def describe(self, triple: Triple, settings: Settings) -> dict[str, FloatArray]:
-        """What must be kept of a pair; names start with `source.`, `target.`, `result.` or
-        `other.`. Empty where the pair has nothing to give."""
-
-    def measure_set(self, traits: Sequence[Traits], settings: Settings) -> SetReadings:
-        """All figures of FIGURES, or variants of them. Raises as `PairModule.measure`."""
+"""Metric's name -> its module and its name there, in the order of reports."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +76,43 @@ class Scored:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def load_figures(file: str) -> Any:
-    """The module of that file of TABLE. Raises UsageError for a name that is not in it."""
-    if file not in TABLE:
-        raise UsageError(f"Unknown figures {file!r}: {nearest(file, TABLE)}.")
-    return import_module(TABLE[file])
+@cache
+def load_metrics() -> dict[str, Metric]:
+    """All metrics by name, those of other packages last.
+
+    Raises UnavailableError where a package's metric cannot be loaded.
+    """
+    found: dict[str, Metric] = {}
+    for name, place in TABLE.items():
+        module, attribute = place.split(":")
+        found[name] = getattr(import_module(module), attribute)
+    for entry in entry_points(group=GROUP):
+        try:
+            found.setdefault(entry.name, entry.load())
+        except (ImportError, AttributeError) as error:
+            raise UnavailableError(
+                f"The metric {entry.name} cannot be loaded ({error}): install the package that has "
+                f"it again, or remove it."
+            ) from error
+    return found
 
 
-def all_figures(files: Iterable[str] = tuple(TABLE)) -> dict[str, Figure]:
-    """Descriptions of the figures of these files, by name, in order."""
-    return {figure.name: figure for file in files for figure in load_figures(file).FIGURES}
+def load_metric(name: str) -> Metric:
+    """The metric of that name. Raises UsageError for a name that no metric has."""
+    known = load_metrics()
+    if name not in known:
+        raise UsageError(f"Unknown metric {name!r}: {nearest(name, known)}.")
+    return known[name]
+
+
+def metrics_of(kind: type[_M]) -> dict[str, _M]:
+    """The metrics of pairs, of sets or along videos, by name."""
+    return {name: one for name, one in load_metrics().items() if isinstance(one, kind)}
+
+
+def all_figures(kind: type[Metric] = Metric) -> dict[str, Figure]:
+    """Descriptions of the figures of these metrics, by name, in order."""
+    return {name: f for one in metrics_of(kind).values() for name, f in one.figures.items()}
 
 
 def describe_figure(name: str) -> Figure:
@@ -121,51 +127,42 @@ def describe_figure(name: str) -> Figure:
     return known[base].of(variant)
 
 
-def measure_pair(
-    triple: Triple, settings: Settings, files: Iterable[str] = tuple(PAIR_TABLE)
-) -> Scored:
-    """All figures of these files for one pair; whatever cannot be told is there with its reason."""
+def versions() -> dict[str, int]:
+    """Metric's name -> its version."""
+    return {name: metric.version for name, metric in load_metrics().items()}
+
+
+def measure_pair(triple: Triple, settings: Settings, names: Iterable[str] | None = None) -> Scored:
+    """All figures of one pair, or those of these metrics; whatever cannot be told is there with its
+    reason."""
+    known = metrics_of(PairMetric)
     found: Readings = {}
-    for file in files:
-        module = cast(PairModule, load_figures(file))
+    for name in known if names is None else names:
         try:
-            found |= module.measure(triple, settings)
+            found |= known[name].measure(triple, settings)
         except (MissingFigureError, UnavailableError) as error:
-            found |= {figure.name: Missing(str(error)) for figure in module.FIGURES}
+            found |= dict.fromkeys(known[name].figures, Missing(str(error)))
     return scored(found)
 
 
-def describe_pair(
-    triple: Triple, settings: Settings, pair: str, files: Iterable[str] = tuple(SET_TABLE)
-) -> Traits:
-    """What the figures of sets in these files need of one pair."""
+def describe_pair(triple: Triple, settings: Settings) -> dict[str, FloatArray]:
+    """What the figures of sets need of one pair, by name."""
     vectors: dict[str, FloatArray] = {}
-    for file in files:
-        vectors |= cast(SetModule, load_figures(file)).describe(triple, settings)
-    return Traits(
-        pair=pair,
-        source=triple.source.name,
-        target=triple.target.name,
-        source_person=triple.source_person or triple.source.name,
-        target_person=triple.target_person or triple.target.name,
-        other=triple.other.name if triple.other else "",
-        vectors=vectors,
-    )
+    for metric in metrics_of(SetMetric).values():
+        vectors |= metric.describe(triple, settings)
+    return vectors
 
 
-def measure_set(
-    traits: Sequence[Traits], settings: Settings, files: Iterable[str] = tuple(SET_TABLE)
-) -> SetReadings:
-    """All figures of these files for a set; whatever cannot be told is there as Missing."""
+def measure_set(traits: Sequence[Traits], settings: Settings) -> SetReadings:
+    """All figures of a set; whatever cannot be told is there as Missing."""
     values: Readings = {}
     by_pair: dict[str, Readings] = {}
-    for file in files:
-        module = cast(SetModule, load_figures(file))
+    for metric in metrics_of(SetMetric).values():
         try:
-            found = module.measure_set(traits, settings)
+            found = metric.measure(traits, settings)
         except (MissingFigureError, UnavailableError) as error:
-            sets = (figure.name for figure in module.FIGURES if figure.kind == "set")
-            values |= {name: Missing(str(error)) for name in sets}
+            sets = (name for name, figure in metric.figures.items() if figure.kind == "set")
+            values |= dict.fromkeys(sets, Missing(str(error)))
             continue
         values |= found.values
         by_pair |= found.by_pair
@@ -174,11 +171,9 @@ def measure_set(
 
 def scored(readings: Readings) -> Scored:
     """Readings as they are written to files."""
-    figures: dict[str, float | None] = {}
-    reasons = {}
-    for name, value in readings.items():
-        if isinstance(value, Missing):
-            figures[name], reasons[name] = None, value.reason
-        else:
-            figures[name] = float(value)
+    reasons = {name: value.reason for name, value in readings.items() if isinstance(value, Missing)}
+    figures = {
+        name: None if isinstance(value, Missing) else float(value)
+        for name, value in readings.items()
+    }
     return Scored(figures, reasons)

@@ -1,9 +1,4 @@
-"""How exactly the target's pixels were kept, outside the face and inside.
-
-Outside they should be kept whole. Inside they must change: there the figures only say how much.
-PSNR in dB; SSIM of Wang, Bovik, Sheikh and Simoncelli 2004, "Image Quality Assessment: From Error
-Visibility to Structural Similarity"; L1 in levels of 255.
-"""
+"""How exactly the target's pixels were kept, outside the face and inside."""
 
 from __future__ import annotations
 
@@ -14,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.evaluation.metric import Figure, Missing, Readings, Settings
+from sosie.evaluation.metrics.base import PairMetric
 from sosie.evaluation.sample import Triple, surroundings
 
 MAX_PSNR_DB = 100.0
 """Stands for equal pictures, whose PSNR is infinite."""
-
 # Wang et al. 2004: constants of eq. 13 for 255 levels, and the window of section III C.
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _WINDOW_PX, _SIGMA_PX = 11, 1.5
@@ -26,7 +21,6 @@ _WINDOW_PX, _SIGMA_PX = 11, 1.5
 # and its authors advise to bring pictures to about 256 px first.
 _MAX_FACE_PX = 256
 _NOTHING = "There is nothing to compare: the face fills the picture, or lies outside of it."
-
 _of_psnr = partial(
     Figure, unit="dB", range=(0, MAX_PSNR_DB), formula="10 log10(255^2 / mean squared error)"
 )
@@ -41,52 +35,11 @@ _of_ssim = partial(
 _OUTSIDE = "Equal pixels give %s; another tool's compression lowers it as a fault would."
 _INSIDE = "A swap has to change the face: high means little was changed, not that it is good."
 
-FIGURES = (
-    _of_psnr(
-        name="psnr_outside",
-        title="PSNR outside the face",
-        better="higher",
-        summary="How exactly everything but the face was kept.",
-        source="peak signal-to-noise ratio",
-        limits=_OUTSIDE % f"{MAX_PSNR_DB:.0f} dB, in place of infinity",
-    ),
-    _of_psnr(
-        name="psnr_inside",
-        title="PSNR inside the face",
-        better=None,
-        summary="How little the pixels of the face were changed.",
-        source="peak signal-to-noise ratio",
-        limits=_INSIDE,
-    ),
-    _of_ssim(
-        name="ssim_outside",
-        title="SSIM outside the face",
-        better="higher",
-        summary="How well structure around the face was kept.",
-        limits=_OUTSIDE % "1",
-    ),
-    _of_ssim(
-        name="ssim_inside",
-        title="SSIM inside the face",
-        better=None,
-        summary="How little the structure of the face was changed.",
-        limits=_INSIDE,
-    ),
-    Figure(
-        name="l1_target",
-        title="L1 to the target",
-        unit="",
-        better=None,
-        range=(0, 255),
-        summary="By how many of 255 levels the result differs from the target on average.",
-        formula="mean |result - target| over the whole picture and all channels",
-        source="mean absolute difference",
-        limits="Depends on how large the face is in the picture; 0 where nothing was swapped.",
-    ),
-)
 
-
-def measure(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_fidelity(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+    """Outside the face pixels should be kept whole. Inside they must change: there the figures only
+    say how much. SSIM is that of "Image Quality Assessment: From Error Visibility to Structural
+    Similarity" (Wang, Bovik, Sheikh and Simoncelli 2004)."""
     inside = triple.inside
     pictures = triple.target.pixels, triple.result.pixels
     face = triple.target.found
@@ -153,3 +106,46 @@ def _mean(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float | Miss
     if not where.any():
         return Missing(_NOTHING)
     return float(values[where].mean())
+
+
+FIDELITY = PairMetric(
+    group="Realism",
+    measure=_measure_fidelity,
+    figures={
+        "psnr_outside": _of_psnr(
+            title="PSNR outside the face",
+            better="higher",
+            summary="How exactly everything but the face was kept.",
+            source="peak signal-to-noise ratio",
+            limits=_OUTSIDE % f"{MAX_PSNR_DB:.0f} dB, in place of infinity",
+        ),
+        "psnr_inside": _of_psnr(
+            title="PSNR inside the face",
+            better=None,
+            summary="How little the pixels of the face were changed.",
+            source="peak signal-to-noise ratio",
+            limits=_INSIDE,
+        ),
+        "ssim_outside": _of_ssim(
+            title="SSIM outside the face",
+            better="higher",
+            summary="How well structure around the face was kept.",
+            limits=_OUTSIDE % "1",
+        ),
+        "ssim_inside": _of_ssim(
+            title="SSIM inside the face",
+            better=None,
+            summary="How little the structure of the face was changed.",
+            limits=_INSIDE,
+        ),
+        "l1_target": Figure(
+            title="L1 to the target",
+            better=None,
+            range=(0, 255),
+            summary="By how many of 255 levels the result differs from the target on average.",
+            formula="mean |result - target| over the whole picture and all channels",
+            source="mean absolute difference",
+            limits="Depends on how large the face is in the picture; 0 where nothing was swapped.",
+        ),
+    },
+)

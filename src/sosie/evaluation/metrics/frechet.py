@@ -1,31 +1,24 @@
-"""Whether the results look like real faces, as a set: distances of their features.
-
-FID (Heusel et al. 2017) and KID (Binkowski et al. 2018) by the published Inception network, where
-its weights are there, and the same two distances by features of Sosie's own identity network, which
-are named as such and comparable with nothing else. Real faces are the targets of the same pairs. 0
-is perfect; the Frechet distances are biased upwards on small sets, the kernel distances are not.
-"""
+"""Whether the results look like real faces, as a set: distances of their features."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sosie.errors import UnavailableError
-from sosie.evaluation.distances import frechet_distance, kernel_distance
 from sosie.evaluation.metric import Figure, Missing, Readings, SetReadings, Settings, Traits
-from sosie.evaluation.own_features import own_view, standardized
-from sosie.evaluation.recognition import aligned
+from sosie.evaluation.recognition import aligned, own_view, standardized
 from sosie.evaluation.sample import Look, Triple
 from sosie.evaluation.weight_files import (
-    WeightFile,
     are_present,
     find_weights,
     load_tensors,
+    weight_file,
     weight_folder,
 )
 from sosie.geometry import alignment
@@ -33,20 +26,16 @@ from sosie.types import FloatArray
 
 if TYPE_CHECKING:
     from sosie.evaluation.inception import Inception
+from sosie.evaluation.metrics.base import SetMetric
 
-INCEPTION = WeightFile(
-    "pt_inception-2015-12-05-6726825d.pth",
-    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-    "https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights",
-    "Apache-2.0",
-)
+Features = NDArray[Any]
+
+INCEPTION = weight_file("inception")
 """The weights that define FID, converted from TensorFlow's."""
-
 # Fewer pairs give covariances of nothing.
 _LEAST_PAIRS = 32
 # What FID is computed on: the face with its surroundings, upright, as in the data of most papers.
 _SIDE_PX, _TEMPLATE = 256, "ffhq"
-
 _NO_FACE = " Pairs whose result or target shows no face are left out."
 _OWN_LIMITS = (
     "By features of Sosie's own network, in deviations of the targets': comparable only between "
@@ -61,59 +50,8 @@ _FID_LIMITS = (
 )
 _FID_SOURCE, _KID_SOURCE = "Heusel et al. 2017", "Binkowski et al. 2018"
 
-FIGURES = (
-    Figure(
-        name="frechet_own",
-        title="Frechet distance of own features",
-        unit="",
-        better="lower",
-        range=(0, float("inf")),
-        summary="How far the results, as a set, are from real faces for Sosie's own network.",
-        formula="Frechet distance of Gaussians, results against targets, of standardized features",
-        source=f"Sosie; distance of {_FID_SOURCE}",
-        limits=_OWN_LIMITS + " Biased upwards on small sets: compare only equal counts.",
-        kind="set",
-    ),
-    Figure(
-        name="kernel_own",
-        title="Kernel distance of own features",
-        unit="",
-        better="lower",
-        range=(float("-inf"), float("inf")),
-        summary="As frechet_own, without its bias on small sets.",
-        formula="squared MMD with the kernel (x'y / D + 1)^3",
-        source=f"Sosie; distance of {_KID_SOURCE}",
-        limits=_OWN_LIMITS + " May be slightly below 0.",
-        kind="set",
-    ),
-    Figure(
-        name="fid",
-        title="FID",
-        unit="",
-        better="lower",
-        range=(0, float("inf")),
-        summary="How far the results, as a set, are from the targets for the Inception network.",
-        formula="Frechet distance of Gaussians of Inception's 2,048 features",
-        source=_FID_SOURCE,
-        limits=_FID_LIMITS,
-        kind="set",
-    ),
-    Figure(
-        name="kid",
-        title="KID (x 1000)",
-        unit="",
-        better="lower",
-        range=(float("-inf"), float("inf")),
-        summary="As FID, without its bias on small sets.",
-        formula="1000 x squared MMD of Inception's features with the kernel (x'y / D + 1)^3",
-        source=_KID_SOURCE,
-        limits=_FID_LIMITS.replace("Biased upwards", "Unsure"),
-        kind="set",
-    ),
-)
 
-
-def describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:
+def _describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:
     """`ROLE.features.own`, and `ROLE.features.inception` where the settings want it."""
     if triple.target.face is None or triple.result.face is None:
         return {}
@@ -128,7 +66,15 @@ def describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:
     }
 
 
-def measure_set(traits: Sequence[Traits], settings: Settings) -> SetReadings:
+def _measure_frechet(traits: Sequence[Traits], settings: Settings) -> SetReadings:
+    """Whether the results look like real faces, as a set: distances of their features.
+
+    FID (Heusel et al. 2017) and KID (Binkowski et al. 2018) by the published Inception network,
+    where its weights are there, and the same two distances by features of Sosie's own identity
+    network, which are named as such and comparable with nothing else. Real faces are the targets of
+    the same pairs. 0 is perfect; the Frechet distances are biased upwards on small sets, the kernel
+    distances are not.
+    """
     real, swapped = _stacked(traits, "own")
     readings = _distances("own", _too_few(real), real, swapped)
     real, swapped = _stacked(traits, "inception")
@@ -154,7 +100,7 @@ def _distances(
 
 def _own_features(looks: Sequence[Look], threads: int | None) -> FloatArray:
     """float32, N x D, of each face: those that are known already, or all anew."""
-    known = [look.features for look in looks if look.features is not None]
+    known = [look.vectors["features"] for look in looks if "features" in look.vectors]
     if len(known) == len(looks):
         return np.stack(known)
     return own_view(
@@ -217,3 +163,89 @@ def _too_few(real: FloatArray) -> Missing | None:
         f"A distance of sets needs at least {_LEAST_PAIRS} pairs that show a face; there are "
         f"{len(real)}."
     )
+
+
+FRECHET = SetMetric(
+    group="Realism",
+    measure=_measure_frechet,
+    describe=_describe,
+    figures={
+        "frechet_own": Figure(
+            title="Frechet distance of own features",
+            summary="How far the results, as a set, are from real faces for Sosie's own network.",
+            formula="Frechet distance of Gaussians, results against targets, of standardized "
+            "features",
+            source=f"Sosie; distance of {_FID_SOURCE}",
+            limits=_OWN_LIMITS + " Biased upwards on small sets: compare only equal counts.",
+        ),
+        "kernel_own": Figure(
+            title="Kernel distance of own features",
+            range=(float("-inf"), float("inf")),
+            summary="As frechet_own, without its bias on small sets.",
+            formula="squared MMD with the kernel (x'y / D + 1)^3",
+            source=f"Sosie; distance of {_KID_SOURCE}",
+            limits=_OWN_LIMITS + " May be slightly below 0.",
+        ),
+        "fid": Figure(
+            title="FID",
+            summary="How far the results, as a set, are from the targets for the Inception "
+            "network.",
+            formula="Frechet distance of Gaussians of Inception's 2,048 features",
+            source=_FID_SOURCE,
+            limits=_FID_LIMITS,
+        ),
+        "kid": Figure(
+            title="KID (x 1000)",
+            range=(float("-inf"), float("inf")),
+            summary="As FID, without its bias on small sets.",
+            formula="1000 x squared MMD of Inception's features with the kernel (x'y / D + 1)^3",
+            source=_KID_SOURCE,
+            limits=_FID_LIMITS.replace("Biased upwards", "Unsure"),
+        ),
+    },
+)
+
+
+def frechet_distance(one: Features, other: Features) -> float:
+    """The squared Frechet distance of the Gaussians that have the sets' means and covariances.
+
+    one, other: N x D and M x D, N and M at least 2. |m - n|^2 + tr(A + B - 2 (A B)^1/2) (Dowson
+    and Landau 1982; FID of Heusel et al. 2017, eq. 6). With A = X'X and B = Y'Y the last trace is
+    the sum of the singular values of X Y', which needs no square root of a matrix and is exact for
+    fewer vectors than dimensions. >= 0, 0 for equal sets.
+    """
+    a, b = _centered(one), _centered(other)
+    means = one.mean(0, np.float64) - other.mean(0, np.float64)
+    cross = np.linalg.svd(_small(a) @ _small(b).T, compute_uv=False).sum()
+    total = means @ means + (a * a).sum() + (b * b).sum() - 2 * cross
+    return max(0.0, float(total))
+
+
+def kernel_distance(one: Features, other: Features) -> float:
+    """The squared maximum mean discrepancy of two sets in pairs, N x D each, N at least 2.
+
+    Kernel (x'y / D + 1)^3, as KID of Binkowski et al. 2018 ("Demystifying MMD GANs"). The estimate
+    is that of Gretton et al. 2012 ("A Kernel Two-Sample Test", eq. 4), which leaves out the vectors
+    of the same pair: it is unbiased though a result and its target are not independent. About 0 for
+    sets of one distribution, on either side; exactly 0 for equal sets.
+    """
+    x, y = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    count = len(x)
+    total = 0.0
+    for a, b, sign in ((x, x, 1), (y, y, 1), (x, y, -2)):
+        kernel = (a @ b.T / x.shape[1] + 1) ** 3
+        total += sign * float(kernel.sum() - np.trace(kernel))
+    return total / (count * (count - 1))
+
+
+def _centered(vectors: Features) -> NDArray[np.float64]:
+    """Rows whose X'X is the covariance."""
+    x = np.asarray(vectors, np.float64)
+    return np.asarray((x - x.mean(0)) / np.sqrt(len(x) - 1))
+
+
+def _small(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows with the same X'X, at most as many as dimensions."""
+    if len(rows) <= rows.shape[1]:
+        return rows
+    return np.asarray(np.linalg.qr(rows, mode="r"))

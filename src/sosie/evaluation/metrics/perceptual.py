@@ -1,10 +1,4 @@
-"""How far the result is from the target in the features of a classification network: LPIPS.
-
-Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric". On an
-upright square of 256 px around the face, in all, and as the means of its shares inside and outside
-the face. The weights are not Sosie's: see CARDS. Named by them: `lpips[alex]`. About 0..1; 0 is
-equal.
-"""
+"""How far the result is from the target in the features of a classification network: LPIPS."""
 
 from __future__ import annotations
 
@@ -25,6 +19,7 @@ from sosie.evaluation.weight_files import (
     are_present,
     find_weights,
     load_tensors,
+    weight_file,
     weight_folder,
 )
 from sosie.geometry import alignment
@@ -33,11 +28,9 @@ from sosie.options import nearest
 
 if TYPE_CHECKING:
     from sosie.nn.lpips import Architecture, Lpips
+from sosie.evaluation.metrics.base import PairMetric
 
 _SIDE_PX, _MARGIN = 256, 1.5
-_LINEAR = "https://github.com/richzhang/PerceptualSimilarity/tree/master/lpips/weights/v0.1"
-_TORCHVISION = "https://download.pytorch.org/models/"
-_BSD2, _BSD3 = "BSD-2-Clause", "BSD-3-Clause"
 
 
 @dataclass(frozen=True)
@@ -50,101 +43,30 @@ class Card:
     caffe: bool = False
 
 
-def _published(kind: Architecture, backbone: str, backbone_sha256: str, linear_sha256: str) -> Card:
-    return Card(
-        kind,
-        WeightFile(backbone, backbone_sha256, _TORCHVISION + backbone, _BSD3),
-        WeightFile(f"{kind}.pth", linear_sha256, f"{_LINEAR}/{kind}.pth", _BSD2),
-    )
-
-
 CARDS = {
-    "alex": _published(
-        "alex",
-        "alexnet-owt-7be5be79.pth",
-        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-        "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
-    ),
-    "vgg": _published(
-        "vgg",
-        "vgg16-397923af.pth",
-        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-        "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
-    ),
-    "squeeze": _published(
-        "squeeze",
-        "squeezenet1_1-b8a52dc0.pth",
-        "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
-        "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
-    ),
+    "alex": Card("alex", weight_file("alexnet"), weight_file("lpips-alex")),
+    "vgg": Card("vgg", weight_file("vgg16"), weight_file("lpips-vgg")),
+    "squeeze": Card("squeeze", weight_file("squeezenet"), weight_file("lpips-squeeze")),
     # A backbone converted from Caffe under the published linear weights: its distances grow as
     # they should, but are not those of published LPIPS.
     "squeeze-caffe": Card(
-        "squeeze",
-        WeightFile(
-            "squeezenet1_1_features.safetensors",
-            "a63673e11cdbf42b5116e108e3858186af0721a3e75b8fc396b7a23d2289f14d",
-            "the teachers of Sosie's development",
-            "MIT",
-        ),
-        WeightFile(
-            "lpips_squeeze_lin_v0_1.safetensors",
-            "7b35c219aaf55e4be5486ee08f40bb7b92b7bba3130e7d90425b3d5a87de2097",
-            "the teachers of Sosie's development",
-            _BSD2,
-        ),
-        caffe=True,
+        "squeeze", weight_file("squeezenet-caffe"), weight_file("lpips-squeeze-safe"), caffe=True
     ),
 }
 """LPIPS networks by name, the one that papers use first; `squeeze-caffe` is not comparable with
 published figures."""
-
 _SOURCE = "Zhang et al. 2018"
-_LIMITS = (
-    "Needs weights that Sosie does not ship; figures of different networks are not comparable, nor "
-    "are those of squeeze-caffe with published ones. Computed on 256 px around the face. "
-)
 _INSIDE = "A swap has to change the face: low inside means that little was changed."
 
-FIGURES = (
-    Figure(
-        name="lpips",
-        title="LPIPS to the target",
-        unit="",
-        better=None,
-        range=(0, float("inf")),
-        summary="How different the face and its surroundings look from the target's.",
-        formula="eq. 1 of the paper over an upright square of 1.5 faces",
-        source=_SOURCE,
-        limits=_LIMITS + _INSIDE,
-    ),
-    Figure(
-        name="lpips_inside",
-        title="LPIPS inside the face",
-        unit="",
-        better=None,
-        range=(0, float("inf")),
-        summary="How different the inside of the face looks from the target's.",
-        formula="mean, inside the face, of the distance at each place",
-        source=_SOURCE,
-        limits=_LIMITS + _INSIDE,
-    ),
-    Figure(
-        name="lpips_outside",
-        title="LPIPS outside the face",
-        unit="",
-        better="lower",
-        range=(0, float("inf")),
-        summary="How different the surroundings of the face look from the target's.",
-        formula="mean, outside the face, of the distance at each place",
-        source=_SOURCE,
-        limits=_LIMITS + "Features near the edge see some of the inside too: it is never quite 0.",
-    ),
-)
 
+def _measure_perceptual(triple: Triple, settings: Settings) -> Readings:
+    """How far the result is from the target in the features of a classification network: LPIPS.
 
-def measure(triple: Triple, settings: Settings) -> Readings:
-    """Raises UnavailableError where there are no weights, InputError where they are not whole."""
+    Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric". On
+    an upright square of 256 px around the face, in all, and as the means of its shares inside and
+    outside the face. The weights are not Sosie's: see CARDS. Named by them: `lpips[alex]`. About
+    0..1; 0 is equal.
+    """
     name = choose_card(settings.perceptual, settings.weights)
     triple.require_equal_sizes()
     matrix = square_matrix(region_of(triple.target.found.landmarks), _MARGIN, _SIDE_PX)
@@ -205,3 +127,35 @@ def _mean(places: NDArray[np.float32], where: NDArray[np.bool_]) -> float | Miss
     if not where.any():
         return Missing("The face fills its surroundings, or lies outside the picture.")
     return float(places[where].mean())
+
+
+PERCEPTUAL = PairMetric(
+    group="Realism",
+    measure=_measure_perceptual,
+    source=_SOURCE,
+    limits="Needs weights that Sosie does not ship; figures of different networks are not "
+    "comparable, nor are those of squeeze-caffe with published ones. Computed on 256 px around the "
+    "face.",
+    figures={
+        "lpips": Figure(
+            title="LPIPS to the target",
+            better=None,
+            summary="How different the face and its surroundings look from the target's.",
+            formula="eq. 1 of the paper over an upright square of 1.5 faces",
+            also=_INSIDE,
+        ),
+        "lpips_inside": Figure(
+            title="LPIPS inside the face",
+            better=None,
+            summary="How different the inside of the face looks from the target's.",
+            formula="mean, inside the face, of the distance at each place",
+            also=_INSIDE,
+        ),
+        "lpips_outside": Figure(
+            title="LPIPS outside the face",
+            summary="How different the surroundings of the face look from the target's.",
+            formula="mean, outside the face, of the distance at each place",
+            also="Features near the edge see some of the inside too: it is never quite 0.",
+        ),
+    },
+)

@@ -1,10 +1,4 @@
-"""Whether the source's person is found again by the result among everyone in the set.
-
-Each result's recognition vector is compared with those of all source and target photos of the set;
-the rank of the best photo of the right person counts. Figures of FaceShifter (Li et al. 2019) and
-of those after it, which search among frames of the sources alone; the targets are in the gallery
-here too, since a weak swap is taken for its target. Shares 0..1.
-"""
+"""Whether the source's person is found again by the result among everyone in the set."""
 
 from __future__ import annotations
 
@@ -23,73 +17,16 @@ from sosie.evaluation.metric import (
     Traits,
     variant_name,
 )
+from sosie.evaluation.metrics.base import SetMetric
 from sosie.evaluation.sample import Triple
 from sosie.types import FloatArray
 
 _LEAST_PEOPLE = 10
-_LIMITS = (
-    "Depends on how many people are in the set: compare only runs over the same pairs. A pair "
-    "whose result shows no face counts as not found."
-)
-_SOURCE = "identity retrieval, as in FaceShifter (Li et al. 2019)"
-
-FIGURES = (
-    Figure(
-        name="retrieval_top1",
-        title="Identity retrieval, top 1",
-        unit="%",
-        better="higher",
-        range=(0, 100),
-        summary="How often the photo most like the result, of all sources and targets, shows the "
-        "source's person.",
-        formula="share of pairs whose rank is 1",
-        source=_SOURCE,
-        limits=_LIMITS,
-        kind="set",
-    ),
-    Figure(
-        name="retrieval_top5",
-        title="Identity retrieval, top 5",
-        unit="%",
-        better="higher",
-        range=(0, 100),
-        summary="How often the source's person is among the five most alike of the set's people.",
-        formula="share of pairs whose rank is 5 or better",
-        source=_SOURCE,
-        limits=_LIMITS,
-        kind="set",
-    ),
-    Figure(
-        name="retrieval_rank",
-        title="Identity retrieval: rank",
-        unit="",
-        better="lower",
-        range=(1, float("inf")),
-        summary="How many people of the set look at least as much like the result as the source's "
-        "person does, that person counted.",
-        formula="1 + number of other people whose best photo is as similar or more",
-        source=_SOURCE,
-        limits=_LIMITS,
-        kind="pair",
-    ),
-    Figure(
-        name="retrieval_limit",
-        title="Identity retrieval of real photos, top 1",
-        unit="%",
-        better=None,
-        range=(0, 100),
-        summary="What a perfect swap could reach: how often another real photo of the source's "
-        "person finds that person.",
-        formula="as retrieval_top1, with the second photo in place of the result",
-        source="Sosie",
-        limits="Needs second photos of the people in the pairs.",
-        kind="set",
-    ),
-)
+_SEARCH = "identity retrieval, as in FaceShifter (Li et al. 2019)"
 _ROLES = ("source", "target", "result", "other")
 
 
-def describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:  # noqa: ARG001
+def _describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:  # noqa: ARG001
     """The recognition vectors, as `result.identity.NETWORK`."""
     return {
         f"{role}.identity.{network}": vector
@@ -99,8 +36,10 @@ def describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:  # no
     }
 
 
-def measure_set(traits: Sequence[Traits], settings: Settings) -> SetReadings:  # noqa: ARG001
-    """by_pair holds `retrieval_rank`: 1 is the most alike person of the set."""
+def _measure_retrieval(traits: Sequence[Traits], settings: Settings) -> SetReadings:  # noqa: ARG001
+    """The rank of the best photo of the right person counts, among all source and target photos of
+    the set. FaceShifter and those after it search among frames of the sources alone; the targets
+    are in the gallery here too, since a weak swap is taken for its target."""
     prefix = "source.identity."
     networks = sorted(
         {
@@ -125,6 +64,7 @@ def measure_set(traits: Sequence[Traits], settings: Settings) -> SetReadings:  #
             "retrieval_top1": few or _share(found, 1),
             "retrieval_top5": few or _share(found, 5),
             "retrieval_limit": few or _share(limit, 1),
+            "nearer_source": _nearer(traits, network),
         }
         values |= {variant_name(name, network): share for name, share in shares.items()}
     return SetReadings(values, by_pair)
@@ -185,7 +125,81 @@ def _too_few(traits: Sequence[Traits], network: str) -> Missing | None:
     return Missing(f"Retrieval needs at least {_LEAST_PEOPLE} people; the set has {people}.")
 
 
+def _nearer(traits: Sequence[Traits], network: str) -> float:
+    """The share of pairs whose result is more like its source than its target, in per cent."""
+    nearer = []
+    for one in traits:
+        source, target, result = (
+            one.vectors.get(f"{role}.identity.{network}") for role in _ROLES[:3]
+        )
+        if source is None or target is None or result is None:
+            nearer.append(False)
+        else:
+            nearer.append(float(result @ source) > float(result @ target))
+    return 100 * float(np.mean(nearer))
+
+
 def _share(ranks: Sequence[float], best: int) -> float | Missing:
     if not ranks:
         return Missing("The pairs name no second photos of the sources' people.")
     return 100 * float(np.mean([rank <= best for rank in ranks]))
+
+
+RETRIEVAL = SetMetric(
+    group="Identity",
+    measure=_measure_retrieval,
+    describe=_describe,
+    source=_SEARCH,
+    limits="Depends on how many people are in the set: compare only runs over the same pairs. A "
+    "pair whose result shows no face counts as not found.",
+    figures={
+        "retrieval_top1": Figure(
+            title="Identity retrieval, top 1",
+            unit="%",
+            better="higher",
+            range=(0, 100),
+            summary="How often the photo most like the result, of all sources and targets, shows "
+            "the source's person.",
+            formula="share of pairs whose rank is 1",
+        ),
+        "retrieval_top5": Figure(
+            title="Identity retrieval, top 5",
+            unit="%",
+            better="higher",
+            range=(0, 100),
+            summary="How often the source's person is among the five most alike of the set's "
+            "people.",
+            formula="share of pairs whose rank is 5 or better",
+        ),
+        "retrieval_rank": Figure(
+            title="Identity retrieval: rank",
+            range=(1, float("inf")),
+            summary="How many people of the set look at least as much like the result as the "
+            "source's person does, that person counted.",
+            formula="1 + number of other people whose best photo is as similar or more",
+            kind="pair",
+        ),
+        "retrieval_limit": Figure(
+            title="Identity retrieval of real photos, top 1",
+            unit="%",
+            better=None,
+            range=(0, 100),
+            summary="What a perfect swap could reach: how often another real photo of the source's "
+            "person finds that person.",
+            formula="as retrieval_top1, with the second photo in place of the result",
+            source="Sosie",
+            limits="Needs second photos of the people in the pairs.",
+        ),
+        "nearer_source": Figure(
+            title="Identity: results nearer to their source",
+            unit="%",
+            better="higher",
+            range=(0, 100),
+            summary="How often the result is more like the source's person than like the target's.",
+            formula="share of pairs with cos(v(result), v(source)) > cos(v(result), v(target))",
+            source="Sosie",
+            limits="A pair whose result shows no face counts as not nearer. It says nothing about "
+            "how near.",
+        ),
+    },
+)

@@ -1,10 +1,4 @@
-"""Whether the edge of what was changed is seen, beside the untouched target.
-
-The edge is that of the pixels in which result and target differ (`look.changed_mask`). Across it,
-two things are compared with the target at the same place: how steep the brightness is, and how far
-the color just inside lies from that just outside. A hard edge has a gradient, a soft edge with a
-wrong color only the step. 0 is perfect: there is no more at the edge than there was before.
-"""
+"""Whether the edge of what was changed is seen, beside the untouched target."""
 
 from __future__ import annotations
 
@@ -13,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.evaluation.metric import Figure, MissingFigureError, Readings, Settings
+from sosie.evaluation.metrics.base import PairMetric
 from sosie.evaluation.sample import Triple
 
 FloatImage = NDArray[np.float32]
-
 # Two pixels on either side of the edge count for the gradient, along the way to the inside, which
 # is told by the mask with this blur.
 _DISC, _WAY_PX = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)), 2.0
@@ -26,42 +20,12 @@ _BAND_SHARE = 0.04
 _COLOR_FACE_PX = 128
 # An edge of fewer pixels is that of a speck.
 _LEAST_EDGE_PX = 16
-_LIMITS = (
-    "Sees only the border of the changed pixels: a seam further in, where a soft mask has reached "
-    "its full value, is not told, nor is one under another tool's compression."
-)
-
-FIGURES = (
-    Figure(
-        name="seam_gradient",
-        title="Seam: added gradient",
-        unit="",
-        better="lower",
-        range=(0, 255),
-        summary="How much steeper the brightness is across the edge of the swap than it was there "
-        "in the target, in gray levels a pixel.",
-        formula="mean over pixels within 2 px of the edge of max(0, |g(result)| - |g(target)|), g "
-        "the derivative across it",
-        source="Sosie",
-        limits=_LIMITS,
-    ),
-    Figure(
-        name="seam_colour",
-        title="Seam: added color step",
-        unit="",
-        better="lower",
-        range=(0, float("inf")),
-        summary="How much the color jumps at the edge of the swap, beyond what the target has "
-        "there (CIE 1976; 1 is just seen).",
-        formula="mean over the edge of |step(result) - step(target)|, step the mean CIELAB color "
-        "within 4 % of the face inside less that outside",
-        source="Sosie; color difference of CIE 15 (CIELAB, 1976)",
-        limits=_LIMITS,
-    ),
-)
 
 
-def measure(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_seam(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+    """The edge is that of the pixels in which result and target differ. Across it the brightness'
+    slope and the color's step are compared with the target at the same place: a hard edge has a
+    gradient, a soft edge with a wrong color only the step."""
     window, changed = triple.window, triple.changed
     if changed is None or not changed.any():
         # What was not touched has no seam.
@@ -140,3 +104,29 @@ def _lab(pixels: NDArray[np.uint8], size: tuple[int, int]) -> FloatImage:
     """The picture in CIELAB, reduced to width and height: L* 0..100, a*, b* about -100..100."""
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2Lab), np.float32)
+
+
+SEAM = PairMetric(
+    group="Realism",
+    measure=_measure_seam,
+    limits="Sees only the border of the changed pixels: a seam further in, where a soft mask has "
+    "reached its full value, is not told, nor is one under another tool's compression.",
+    figures={
+        "seam_gradient": Figure(
+            title="Seam: added gradient",
+            range=(0, 255),
+            summary="How much steeper the brightness is across the edge of the swap than it was "
+            "there in the target, in gray levels a pixel.",
+            formula="mean over pixels within 2 px of the edge of max(0, |g(result)| - "
+            "|g(target)|), g the derivative across it",
+        ),
+        "seam_colour": Figure(
+            title="Seam: added color step",
+            summary="How much the color jumps at the edge of the swap, beyond what the target has "
+            "there (CIE 1976; 1 is just seen).",
+            formula="mean over the edge of |step(result) - step(target)|, step the mean CIELAB "
+            "color within 4 % of the face inside less that outside",
+            source="Sosie; color difference of CIE 15 (CIELAB, 1976)",
+        ),
+    },
+)

@@ -1,8 +1,4 @@
-"""Things on the face: what of the source's shows where the target has none, and what is kept.
-
-They are told by a published parser that Sosie does not contain, so that its own cannot be fooled
-and pass; and blur cannot help, since a rim of fog is still told as spectacles.
-"""
+"""Things on the face: what of the source's shows where the target has none, and what is kept."""
 
 from __future__ import annotations
 
@@ -12,66 +8,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.evaluation.metric import Figure, Missing, Readings, Settings
+from sosie.evaluation.metric import Figure, Missing, MissingFigureError, Readings, Settings
+from sosie.evaluation.metrics.base import PairMetric
 from sosie.evaluation.sample import Look, Triple
-from sosie.evaluation.weight_files import WeightFile, find_weights
+from sosie.evaluation.weight_files import find_weights, weight_file
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import region_of, square_matrix
 from sosie.geometry.morphable_model import silhouette
-from sosie.recipes.teachers import PARTS, PARTS_FILE, PartsTeacher
+from sosie.recipes.teachers import PARTS, PartsTeacher
 
-CARD = WeightFile(
-    file=PARTS_FILE,
-    sha256="d0c1fc479bbd40084283043abf01d11a5c3a54b2ecc4bc812cde6f36989ad22a",
-    url="the folder of teachers that `sosie train parser` takes",
-    license="labels of CelebAMask-HQ: non-commercial research",
-)
+CARD = weight_file("parser")
 
 _AROUND = 2.1
 # Less than this share of the face is no thing.
 _LEAST = 0.01
-
 _SOURCE = "Sosie; BiSeNetV2 (Yu et al., 2021) on CelebAMask-HQ"
 _FOG = "share of the face told as {} in the result and as none in the target"
 
-FIGURES = (
-    Figure(
-        name="fog_spectacles",
-        title="Spectacles that the target has not",
-        unit="",
-        better="lower",
-        range=(0, 1),
-        summary="How much of the face shows spectacles that came with the source.",
-        formula=_FOG.format("spectacles"),
-        source=_SOURCE,
-        limits="Where the target wears spectacles too, theirs count as the target's.",
-    ),
-    Figure(
-        name="fog_hair",
-        title="Hair and hats that the target has not",
-        unit="",
-        better="lower",
-        range=(0, 1),
-        summary="How much of the face shows hair or a hat that came with the source.",
-        formula=_FOG.format("hair or a hat"),
-        source=_SOURCE,
-        limits="Beards are skin to this parser. A dark shadow may be told as hair.",
-    ),
-    Figure(
-        name="spectacles_kept",
-        title="The target's spectacles kept",
-        unit="",
-        better="higher",
-        range=(0, 1),
-        summary="Whether the target's spectacles are whole in the result.",
-        formula="intersection over union of what is told as spectacles in both pictures",
-        source=_SOURCE,
-        limits="A lens counts as much as a rim. It is told only of targets that wear spectacles.",
-    ),
-)
 
-
-def measure(triple: Triple, settings: Settings) -> Readings:
+def _measure_things(triple: Triple, settings: Settings) -> Readings:
+    """They are told by a published parser that Sosie does not contain, so that its own cannot be
+    fooled and pass; and blur cannot help, since a rim of fog is still told as spectacles."""
     triple.require_equal_sizes()
     teacher = _teacher(find_weights(CARD, settings.weights).parent)
     landmarks = triple.target.found.landmarks
@@ -79,7 +36,7 @@ def measure(triple: Triple, settings: Settings) -> Readings:
     points = alignment.transform_points(landmarks, matrix)
     inside = silhouette(points, teacher.side_px, teacher.side_px) > 127
     if not inside.any():
-        return {figure.name: Missing("The face is not in the picture.") for figure in FIGURES}
+        raise MissingFigureError("The face is not in the picture.")
     before, after = (_labels(teacher, look, matrix) for look in (triple.target, triple.result))
     glasses = [labels == PARTS.index("spectacles") for labels in (before, after)]
     strands = (PARTS.index("hair"), PARTS.index("hat"))
@@ -101,3 +58,35 @@ def _labels(teacher: PartsTeacher, look: Look, matrix: alignment.Matrix) -> NDAr
 @cache
 def _teacher(folder: Path) -> PartsTeacher:
     return PartsTeacher(folder)
+
+
+THINGS = PairMetric(
+    group="Realism",
+    measure=_measure_things,
+    source=_SOURCE,
+    figures={
+        "fog_spectacles": Figure(
+            title="Spectacles that the target has not",
+            range=(0, 1),
+            summary="How much of the face shows spectacles that came with the source.",
+            formula=_FOG.format("spectacles"),
+            limits="Where the target wears spectacles too, theirs count as the target's.",
+        ),
+        "fog_hair": Figure(
+            title="Hair and hats that the target has not",
+            range=(0, 1),
+            summary="How much of the face shows hair or a hat that came with the source.",
+            formula=_FOG.format("hair or a hat"),
+            limits="Beards are skin to this parser. A dark shadow may be told as hair.",
+        ),
+        "spectacles_kept": Figure(
+            title="The target's spectacles kept",
+            better="higher",
+            range=(0, 1),
+            summary="Whether the target's spectacles are whole in the result.",
+            formula="intersection over union of what is told as spectacles in both pictures",
+            limits="A lens counts as much as a rim. It is told only of targets that wear "
+            "spectacles.",
+        ),
+    },
+)

@@ -3,8 +3,7 @@
 `write_report` makes both from the folder of a run; `write_comparison` one page of several runs.
 """
 
-from sosie.evaluation.report.compare import Comparison, compare_runs
-from sosie.evaluation.report.compare_page import write_comparison
+from sosie.evaluation.report.compare import Comparison, compare_runs, write_comparison
 from sosie.evaluation.report.write import write_report
 
 __all__ = ["Comparison", "compare_runs", "write_comparison", "write_report"]

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
+
 from sosie.errors import InputError, UsageError
+from sosie.evaluation.files import make_folder
 from sosie.evaluation.metric import Figure
-from sosie.evaluation.report.run import Run, in_order, read_run
-from sosie.evaluation.report.table import Row, rows_of
+from sosie.evaluation.report import plots
+from sosie.evaluation.report.plots import Drawn, Spot
+from sosie.evaluation.report.run import (
+    ARROWS,
+    Row,
+    Run,
+    grouped,
+    in_order,
+    interval,
+    number,
+    read_run,
+    rows_of,
+)
+from sosie.evaluation.report.sheets import Strips
+from sosie.evaluation.report.text import cell, escape, markdown_table
+from sosie.evaluation.report.write import AGAINST, IDENTITY, label, render, save
 from sosie.evaluation.results import LINES, Line
-from sosie.evaluation.statistics import Better, Difference, Estimate, badness, difference
+from sosie.evaluation.statistics import Difference, Estimate, badness, difference
 from sosie.options import nearest
 
 _SAME = ("score", "weights", "versions")
 """What of two configurations must be the same for their figures to be comparable."""
+
+
+HTML, MARKDOWN = "comparison.html", "comparison.md"
+
+_SIGNS = {"better": "▲", "worse": "▼", "other": "≠", "level": "≈", "unknown": ""}
+_PICTURED = 12
+# More results side by side than this cannot be told apart on a page.
+_MAX_RESULTS = 6
 
 
 @dataclass(frozen=True)
@@ -93,8 +118,7 @@ class Comparison:
         # A share is in per cent where a single pair has 0 or 1.
         scale = 100 if ours.is_share(figure.name) else 1
         scaled = [{pair: scale * value for pair, value in one.items()} for one in kept]
-        better: Better | None = figure.better
-        return difference(scaled[0], scaled[1], better)
+        return difference(scaled[0], scaled[1], figure.better)
 
 
 def compare_runs(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
@@ -177,3 +201,158 @@ def _notes(runs: dict[str, Run], baseline: str) -> list[str]:
         elif run.video is not None and _digest(run) != _digest(base):
             said.append(f"{name} is of another video, or with another source, than {baseline}.")
     return said
+
+
+def write_comparison(
+    folders: Sequence[Path], out: Path, baseline: str | None = None
+) -> tuple[Path, Path]:
+    """Write `comparison.html` and `comparison.md` of the runs in some folders into a folder.
+
+    Returns their paths; earlier ones are replaced. Raises as `compare_runs`, OutputError where the
+    folder cannot be written to, UnavailableError where a package of the extra `eval` is absent.
+    """
+    return write_pages(compare_runs(folders, baseline), out)
+
+
+def write_pages(comparison: Comparison, out: Path) -> tuple[Path, Path]:
+    """As `write_comparison`, of runs that were compared already."""
+    make_folder(out)
+    files = (HTML, _html(comparison)), (MARKDOWN, text(comparison))
+    return save(out, f"The folder {out}", *files)
+
+
+def text(comparison: Comparison) -> str:
+    """The comparison in Markdown."""
+    parts = [f"# {escape(_title(comparison))}", escape(_note(comparison))]
+    parts.append(table(comparison))
+    parts += [f"- {escape(sentence)}" for sentence in _sentences(comparison)]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(comparison: Comparison) -> str:
+    """The table in Markdown, which can be read in a terminal too."""
+    heads = ["figure", *map(cell, comparison.runs)]
+    rows = [
+        [
+            cell(f"{figure.title} {ARROWS[figure.better]}".rstrip()),
+            *(_plain(comparison.entry(name, figure)) for name in comparison.runs),
+        ]
+        for figure in comparison.figures
+    ]
+    return markdown_table(heads, rows)
+
+
+def entries(comparison: Comparison) -> list[dict[str, Any]]:
+    """The table for JSON: an object a figure and run; numbers that are not told are null."""
+    return [
+        {"figure": figure.name, "run": name, **_entry(comparison.entry(name, figure))}
+        for figure in comparison.figures
+        for name in comparison.runs
+    ]
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    told, by = entry.told, entry.against
+    numbers = {
+        "value": told.value,
+        "low": told.low,
+        "high": told.high,
+        "difference": by.by.value if by else None,
+        "difference_low": by.by.low if by else None,
+        "difference_high": by.by.high if by else None,
+    }
+    known = {
+        key: value if value is not None and np.isfinite(value) else None
+        for key, value in numbers.items()
+    }
+    return {**known, "pairs": told.count, "verdict": by.verdict if by else None}
+
+
+def _title(comparison: Comparison) -> str:
+    return f"Comparison of {', '.join(comparison.runs)}"
+
+
+def _note(comparison: Comparison) -> str:
+    if any(run.video for run in comparison.runs.values()):
+        return "↑ more is better, ↓ less is better. A video is one sample: it has no interval."
+    return (
+        f"Mean over each run's pairs and its 95 % interval; bold: the best value. Signs: against "
+        f"{comparison.baseline}, by bootstrap over the pairs that both could score: ▲ better, "
+        f"▼ worse, ≠ different, ≈ the interval of the difference holds 0. Out of twenty signs one "
+        f"may be chance."
+    )
+
+
+def _sentences(comparison: Comparison) -> list[str]:
+    failed = [
+        f"{name}: {len(run.failed)} of {len(run.lines)} pairs could not be scored."
+        for name, run in comparison.runs.items()
+        if run.failed
+    ]
+    skipped = [f"{path} holds no run and was left out." for path in comparison.skipped]
+    return [*comparison.notes, *failed, *skipped]
+
+
+def _plain(entry: Entry) -> str:
+    if entry.row is None or not entry.row.is_told:
+        return "–"
+    told, unit = entry.told, entry.row.figure.unit
+    between = interval(told)
+    sign = _SIGNS[entry.against.verdict] if entry.against else ""
+    return " ".join(
+        part for part in (number(told.value, unit), between and f"({between})", sign) if part
+    )
+
+
+def _html(comparison: Comparison) -> str:
+    runs = dict(list(comparison.runs.items())[:_MAX_RESULTS])
+    first, *others = runs.values()
+    strips = Strips(first, others)
+    return render(
+        "comparison.html",
+        title=_title(comparison),
+        subtitle=f"Held against {comparison.baseline}.",
+        comparison=comparison,
+        runs=comparison.runs,
+        note=_note(comparison),
+        sentences=_sentences(comparison),
+        groups=grouped([_any_row(comparison, figure) for figure in comparison.figures]),
+        signs=_SIGNS,
+        planes=list(_planes(comparison)),
+        pictured=list(runs),
+        shown=[(strips.name(pair), f"pair {pair}") for pair in _shown(list(runs.values()))],
+        strips=strips,
+    )
+
+
+def _any_row(comparison: Comparison, figure: Figure) -> Row:
+    found = (comparison.entry(name, figure).row for name in comparison.runs)
+    return next(row for row in found if row is not None)
+
+
+def _planes(comparison: Comparison) -> Iterator[Drawn]:
+    """Each run as a spot: identity against what it may be bought with."""
+    known = {figure.name: figure for figure in comparison.figures}
+    for name in AGAINST:
+        if name not in known or IDENTITY not in known:
+            continue
+        both = known[name], known[IDENTITY]
+        spots = [
+            Spot(run, *(comparison.entry(run, f).told for f in both)) for run in comparison.runs
+        ]
+        told = [spot for spot in spots if np.isfinite([spot.x.value, spot.y.value]).all()]
+        titles = label(both[0]), label(both[1])
+        said = f"{titles[1]} against {titles[0]}; bars: 95 % intervals."
+        yield Drawn(plots.spots(told, titles), said)
+
+
+def _shown(runs: Sequence[Run]) -> list[str]:
+    """Pairs that all runs have, evenly chosen; none of videos."""
+    first, common = runs[0], [line.pair for line in runs[0].lines]
+    for run in runs:
+        shared = set(same_pairs(run, first)) & {line.pair for line in run.lines if line.result}
+        common = [pair for pair in common if pair in shared]
+    if first.video is not None or not common:
+        return []
+    chosen = np.unique(np.linspace(0, len(common) - 1, min(_PICTURED, len(common))).astype(int))
+    return [common[place] for place in chosen]

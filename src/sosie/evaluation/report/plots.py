@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.evaluation.extras import extra_packages
+from sosie.evaluation.environment import extra_packages
 from sosie.evaluation.statistics import Estimate
 
 COLORS = ("#2f7fd1", "#d9722e", "#2f9e6e", "#b05cc6", "#c9a227", "#d1495b", "#3aa6b9", "#8a8f98")
@@ -27,6 +27,14 @@ _INK = "#010203"
 # So many points or steps are drawn at most: more make a page heavy and show nothing.
 _MAX_POINTS, _MAX_STEPS = 1500, 300
 _BINS = 6, 30
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A plot as SVG, and what it shows."""
+
+    svg: str
+    caption: str
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,17 +78,24 @@ def data_address(content: bytes, kind: str = "image/jpeg") -> str:
 
 
 class Strips:
-    """The strips of a page: each is kept once, however often it is shown."""
+    """The strips of a page, each made and kept once, however often it is shown.
 
-    def __init__(self, make: Callable[[str], bytes]) -> None:
-        """make: pair -> its strip."""
-        self._make = make
+    run: whose pairs are shown. others: further runs, whose results of the same pairs follow.
+    """
+
+    def __init__(self, run: Run, others: Sequence[Run] = ()) -> None:
+        self._runs = [
+            (one.folder, {line.pair: line for line in one.lines}) for one in (run, *others)
+        ]
         self._made: dict[str, tuple[str, bytes]] = {}
 
     def name(self, pair: str) -> str:
         """The name of a pair's strip in the page."""
         if pair not in self._made:
-            self._made[pair] = f"strip-{len(self._made)}", self._make(pair)
+            (folder, lines), *others = self._runs
+            results = [(at, found[pair]) for at, found in others]
+            content = strip(folder, lines[pair], results)
+            self._made[pair] = f"strip-{len(self._made)}", content
         return self._made[pair][0]
 
     def all(self) -> dict[str, bytes]:
