@@ -99,6 +99,9 @@ def test_members_are_on_disk_one_at_a_time_and_a_killed_run_is_tidied_up(
     temp = tmp_path / "temp"
     temp.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temp))
+    # A run that was killed a moment ago leaves its lock, which nobody holds.
+    (temp / "sosie-unpacked-killed").mkdir(parents=True)
+    (temp / "sosie-unpacked-killed" / ".lock").touch()
     for name, age_s in (("sosie-unpacked-old", 7200), ("sosie-unpacked-new", 0)):
         (temp / name).mkdir()
         (temp / name / "video.mp4").write_bytes(b"left")

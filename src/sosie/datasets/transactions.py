@@ -17,7 +17,8 @@ from sosie.datasets.store import FaceStore, id_of
 from sosie.errors import InputError, OutputError
 from sosie.output import atomic_output, check_folder
 
-_NAME = ".lock"
+LOCK = ".lock"
+"""The name of the file in a set that is locked while a run changes the set."""
 
 
 @contextmanager
@@ -26,7 +27,7 @@ def held(folder: Path) -> Iterator[None]:
 
     The system lets go of it whenever the process ends.
     """
-    path = foreign.inside(folder, _NAME, f"The set {folder}")
+    path = foreign.inside(folder, LOCK, f"The set {folder}")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path} is not a regular file; remove it and run the command again.")
     try:

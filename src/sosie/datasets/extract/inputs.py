@@ -23,7 +23,7 @@ from sosie import foreign
 from sosie.datasets.extract.writer import safe_name
 from sosie.datasets.markers import FACES
 from sosie.datasets.store import FaceStore
-from sosie.datasets.transactions import held
+from sosie.datasets.transactions import LOCK, held
 from sosie.errors import InputError, OutputError
 
 _PREFIX = "sosie-unpacked-"
@@ -31,7 +31,7 @@ _CHUNK = 1 << 20
 _SPARE_BYTES = 64 << 20
 """So much room is left on the disk that members are unpacked to."""
 
-_ABANDONED_S = 600.0
+_ABANDONED_S, _TRIES = 600.0, 10
 _LONGEST_SUFFIX = 10
 
 
@@ -149,19 +149,33 @@ def _temporary_folder() -> Iterator[Path]:
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             _remove_abandoned(left)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    try:
-        with held(folder):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        yield _locked_folder(stack)
+
+
+def _locked_folder(stack: ExitStack) -> Path:
+    """A new folder that is locked, and removed when the stack ends."""
+    for _ in range(_TRIES):
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        # Another run may take it for abandoned before it is locked, and remove it.
+        with suppress(OutputError):
+            stack.enter_context(held(folder))
+            if (folder / LOCK).exists():
+                return folder
+    raise OutputError(
+        f"The folder {tempfile.gettempdir()} cannot be used for what is unpacked; name another in "
+        f"TMPDIR."
+    )
 
 
 def _remove_abandoned(folder: Path) -> None:
     about = folder.lstat()
     own = not hasattr(os, "getuid") or about.st_uid == os.getuid()
-    # A younger one may be about to be locked.
-    if folder.is_symlink() or not own or time.time() - about.st_mtime < _ABANDONED_S:
+    if folder.is_symlink() or not own:
+        return
+    # A young one without a lock may be about to have one.
+    if not (folder / LOCK).exists() and time.time() - about.st_mtime < _ABANDONED_S:
         return
     with suppress(OutputError, InputError), held(folder):
         shutil.rmtree(folder, ignore_errors=True)
