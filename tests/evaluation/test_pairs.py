@@ -101,7 +101,7 @@ def test_what_is_no_list(tmp_path, entries, words):
 def test_no_file(tmp_path):
     with pytest.raises(InputError, match="draw one with `sosie eval protocol`"):
         read_pairs(tmp_path / "gone.json")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder and not a file"):
         read_pairs(tmp_path)
 
 

@@ -224,8 +224,8 @@ def learnt(recipe):
 
 
 def test_it_learns_exports_and_goes_on_from_the_file(recipe, learnt, tmp_path, monkeypatch):
-    monkeypatch.setattr(recipe, "_PICTURES", 24)
-    monkeypatch.setattr(recipe, "_FACELESS", 100)
+    monkeypatch.setattr(recipe_module, "_PICTURES", 24)
+    monkeypatch.setattr(recipe_module, "_FACELESS", 100)
     with torch.no_grad():
         figures = validation_figures(learnt, DiscScenes())
     assert figures["score"] > 0.9
