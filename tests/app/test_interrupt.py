@@ -120,6 +120,31 @@ def test_requests_that_are_ignored_stay_ignored(small_path):
     )
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers of signals here")
+def test_a_request_that_waits_does_not_end_the_process_at_its_end():
+    """Python gives signals their first meaning back when it ends; an alarm's is death."""
+    script = (
+        "import os, signal, sys, time\n"
+        "from sosie.app import requests\n"
+        "class Import:\n"
+        "    f_code = type('C', (), {'co_filename': '<frozen importlib>', 'co_name': ''})\n"
+        "    f_back = None\n"
+        "requests.listen()\n"
+        "requests._requests.stage = 'command'\n"
+        "requests._requests.handle(signal.SIGTERM, Import())\n"
+        "requests.ignore()\n"
+        "signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
+        "time.sleep(0.3)\n"
+        "sys.exit(4)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+    )
+    assert done.returncode == 4
+
+
 def test_a_request_during_an_import_or_in_a_finalizer_is_not_lost():
     script = """
 import signal, sys

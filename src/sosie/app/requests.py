@@ -78,6 +78,9 @@ def interruptible() -> Iterator[None]:
 
 def ignore() -> None:
     """Pass over all requests, at the end, when Python takes its own handlers away."""
+    if hasattr(signal, "setitimer"):
+        # A request that was to be made again: its signal would end the process then.
+        signal.setitimer(signal.ITIMER_REAL, 0)
     for number in STOP_SIGNALS:
         if signal.getsignal(number) == _requests.handle:
             signal.signal(number, signal.SIG_IGN)
