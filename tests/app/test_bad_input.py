@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -437,3 +439,17 @@ def test_a_path_that_no_file_can_have(refused, hopper_path, tmp_path, monkeypatc
     sentence = refused(1, *(word.format(hopper=hopper_path, long=long) for word in words))
     assert "fault in Sosie" not in sentence
     assert not list(tmp_path.iterdir())
+
+
+def test_no_folder_for_temporary_files(refused, hopper_path, tmp_path, monkeypatch):
+    """As where no file may be larger than nothing."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(hopper_path, "a.png")
+    with monkeypatch.context() as there:
+        there.setattr(tempfile, "gettempdir", nowhere)
+        sentence = refused(1, "dataset", "extract", tmp_path / "a.zip", "--out", tmp_path / "set")
+    assert "TMPDIR" in sentence

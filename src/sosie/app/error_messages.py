@@ -37,6 +37,9 @@ def _unforeseen(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename and error.errno in _SYSTEM_SAYS:
         path = shortened(os.fsdecode(error.filename))
         return f"{path} cannot be used ({error.strerror}); check the path, its disk and its rights."
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        # What `tempfile` raises after it has tried every folder that it knows.
+        return "No folder for temporary files can be written to; make room, or name one in TMPDIR."
     text = " ".join(str(error).split()) or "no message"
     return (
         f"Unexpected {type(error).__name__} ({text}); this is a fault in Sosie, please report it "
