@@ -36,6 +36,9 @@ _HIDES = {
     "thing": (0.5, 0.02),
     "beyond": (0.5, 0.02),
 }
+# The same for all but spectacles together: the parser may be sure that it sees no skin, and not of
+# what it is.
+_ANY = (0.35, 0.02)
 # Skin of a brow from this share on is no hair that hides it.
 _BROW = 0.8
 # So near the face's edge pixels show some of what lies beside it: what is told further inside
@@ -123,11 +126,10 @@ def hidden_parts(
     for name, (least, wider) in _HIDES.items():
         there = (shares[name] > least) & (depth_px > 0) & (name not in keep)
         laid[name] = cv2.dilate(there.astype(np.uint8), _disc(wider))
-    # The parser may be sure that it sees no skin and not of what it is.
-    least, wider = _HIDES["thing"]
+    least, wider = _ANY
     others = [shares[name] for name in ("hair", "hat", "thing", "beyond") if name not in keep]
-    unsure = (np.sum(others, axis=0) > 0.35) & (depth_px > 0)
-    laid["any"] = cv2.dilate(unsure.astype(np.uint8), _disc(wider))
+    there = (np.sum(others, axis=0) > least) & (depth_px > 0)
+    laid["any"] = cv2.dilate(there.astype(np.uint8), _disc(wider))
     hidden = _outwards(np.maximum.reduce(list(laid.values())), depth_px)
     return hidden.astype(np.float32), laid["spectacles"].astype(np.float32)
 
