@@ -79,9 +79,12 @@ class SwapOptions:
         another choice it is geometry alone, as `mesh` is.
     mask_feather: width of the mask's soft edge as a share of the face's size, 0..0.5.
     start_s, end_s: part of a video to swap and write, in seconds.
-    codec: video encoder, as FFmpeg names it; None takes the one that fits the output's container.
+    codec: video encoder, as FFmpeg names it; `keep` keeps the video's own codec, or takes what
+        loses least where it has no encoder or the output's container cannot hold it.
     crf: constant rate factor of the encoder, 0 (best) to 63.
-    preset: speed preset of the encoder.
+    preset: what the video is for: `web`, `apple`, `archive`, `prores`, `dnxhr` or `proxy`, each
+        with its codec and pixel format; or the encoder's speed, from `ultrafast` to `veryslow`; or
+        both, `apple,slow`.
     threads: processor threads; None uses all.
     provider: execution provider for all networks: `cpu`, `cuda`, `coreml`, ...; a network that it
         does not run is an error. `auto` takes the fastest that runs each.
@@ -106,9 +109,9 @@ class SwapOptions:
     mask_feather: float = _option(0.012, within=(0, 0.5))
     start_s: float | None = _option(None)
     end_s: float | None = _option(None)
-    codec: str | None = _option(None, offers="sosie.media.encoders:available_encoders")
+    codec: str = _option("keep", offers="sosie.media.encoders:offered_codecs")
     crf: int = _option(18, within=(0, 63))
-    preset: str = _option("veryfast", offers="sosie.media.encoders:PRESETS")
+    preset: str = _option("veryfast", offers="sosie.media.deliveries:PRESET_NAMES")
     threads: int | None = _option(None, within=(1, 1024))
     provider: str = _option("cpu", offers="sosie.models.session:available_providers")
     overwrite: bool = _option(False)
@@ -117,8 +120,9 @@ class SwapOptions:
         listed: Any = self.processors
         if isinstance(listed, str):
             raise UsageError(f"processors is a list of names, not {listed!r}: give ({listed!r},).")
-        # JSON has lists.
+        # JSON has lists, and saved one without a codec before there was a word for it.
         object.__setattr__(self, "processors", tuple(listed))
+        object.__setattr__(self, "codec", self.codec or "keep")
         for one in dataclasses.fields(self):
             value, known = getattr(self, one.name), one.metadata
             if known["choices"]:
@@ -236,7 +240,7 @@ class OptionKeywords(TypedDict, total=False):
     mask_feather: float
     start_s: float | None
     end_s: float | None
-    codec: str | None
+    codec: str
     crf: int
     preset: str
     threads: int | None

@@ -16,7 +16,7 @@ from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.analysis.selection import Claim, match_people, select_faces
 from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.errors import NoFaceError, UsageError
-from sosie.media.encoders import choose_encoder
+from sosie.media.encoding import check_encoding
 from sosie.media.image_write import photo_format, save_photo
 from sosie.media.photo import Photo
 from sosie.media.video import open_video
@@ -90,21 +90,24 @@ def swap_video(
     people: People | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
+    on_notes: Callable[[Sequence[str]], None] | None = None,
     **overrides: Unpack[OptionKeywords],
 ) -> SwapReport:
     """Put the source's face into a video, in one pass; all else of the video is kept.
 
     source, reference, people: as for `swap_image`; whose a face is, is decided once a track, from
     its clearest sights. on_progress: called after each frame. cancel: an event that any thread may
-    set to stop. Raises the errors of `sosie.errors`; after Ctrl-C, or where `cancel` was set,
-    InterruptedSwapError names the part that was written.
+    set to stop. on_notes: called before the first frame with sentences on what of the video cannot
+    be kept as it is, where there are any; the report has them too. Raises the errors of
+    `sosie.errors`; after Ctrl-C, or where `cancel` was set, InterruptedSwapError names the part
+    that was written.
     """
     options = _options(options, overrides)
     _require_paths(target=target, output=output)
     check_output(output, [target], options.overwrite)
-    choose_encoder(Path(output), options.codec, options.crf, options.preset)
+    check_encoding(Path(output), options.codec, options.crf, options.preset)
     swapper = FaceSwapper(source, options, reference=reference, people=people)
-    return swapper.video(target, output, on_progress, cancel)
+    return swapper.video(target, output, on_progress, cancel, on_notes)
 
 
 class FaceSwapper:
@@ -247,6 +250,7 @@ class FaceSwapper:
         output: StrPath,
         on_progress: Callable[[Progress], None] | None = None,
         cancel: threading.Event | None = None,
+        on_notes: Callable[[Sequence[str]], None] | None = None,
     ) -> SwapReport:
         """Swap a video file into another; see `swap_video`."""
         options = self.options
@@ -257,7 +261,8 @@ class FaceSwapper:
             atomic_output(output, options.overwrite) as pending,
         ):
             job = VideoJob(
-                self._engine, self._analyzer, video, self._roles, options, on_progress, cancel
+                *(self._engine, self._analyzer, video, self._roles, options),
+                *(on_progress, cancel, on_notes),
             )
             report = job.run(pending, str(target), str(output))
         notes = (*self._notes, *report.notes)

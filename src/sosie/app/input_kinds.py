@@ -65,9 +65,9 @@ def check_result(output: Path, kind: Kind, options: SwapOptions) -> None:
 
         photo_format(output)
     else:
-        from sosie.media.encoders import choose_encoder
+        from sosie.media.encoding import check_encoding
 
-        choose_encoder(output, options.codec, options.crf, options.preset)
+        check_encoding(output, options.codec, options.crf, options.preset)
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -18,19 +18,13 @@ from av.error import FFmpegError
 from av.filter import Graph
 from av.video.format import VideoFormat
 
-from sosie.errors import OutputError, UnavailableError, UsageError
+from sosie.errors import OutputError, UnavailableError
 from sosie.files import StrPath
-from sosie.media.encoders import (
-    ENCODERS,
-    Encoder,
-    choose_encoder,
-    container_format,
-    encoding_format,
-)
-from sosie.media.hdr import HdrMetadata
+from sosie.media.encoders import Encoder, container_format
+from sosie.media.encoding import choose_encoding, must_be_turned, written_size
 from sosie.media.input_info import NativeFrame, VideoSource
-from sosie.media.pixel_formats import has_alpha, is_rgb
-from sosie.media.probe import Orientation, open_input
+from sosie.media.pixel_formats import is_rgb
+from sosie.media.probe import open_input
 from sosie.media.tracks import Tracks, copy_words, moved_chapters
 from sosie.media.video_file import VideoFile
 from sosie.output import FULL, full_disk, not_written
@@ -55,8 +49,6 @@ _INDEX_BYTES = 128
 _BROADCAST, _LONGEST_DELAY_S = ("mpegts", "mpeg"), 60
 _OF_THE_SYSTEM = (*FULL, errno.EFBIG, errno.EIO)
 _LIMITED_RANGE, _FULL_RANGE = 1, 2
-# Of larger frames (4K with 8 bits is just below) an encoder holds fewer at once.
-_LARGE_FRAME_BYTES = 14_000_000
 
 
 class VideoWriter:
@@ -84,21 +76,21 @@ class VideoWriter:
         self,
         video: VideoSource,
         path: Path,
-        codec: str | None,
+        codec: str,
         crf: int,
         preset: str,
         threads: int | None,
         shown: StrPath | None = None,
     ) -> None:
         """shown: what messages call the file, where that is not `path`."""
-        encoder = choose_encoder(path, codec, crf, preset)
+        self._encoding = choose_encoding(video, path, codec, crf, preset)
         self.path = path
         self.frames = 0
         self.is_whole = False
         self._shown = Path(shown or path)
         self._muxed = 0
         self._video = video
-        self._notes: list[str] = []
+        self._notes = [*self._encoding.notes]
         # One thread may write while another, after a second Ctrl-C, ends the file.
         self._busy = threading.Lock()
         self._started = self._flushed = self._closed = False
@@ -120,13 +112,11 @@ class VideoWriter:
             with self._explained():
                 self._output = self._open_output(container_format(path))
             self._tracks = Tracks(self._source, self._output, video.path, self._shift, (low, high))
-            self._turn = self._needs_turning()
+            self._turn = must_be_turned(video, path)
             video_stream = next(s for s in self._source.streams if s.index == video.stream_index)
             for stream in self._source.streams:
                 if stream is video_stream:
-                    self._video_stream = self._add_video(
-                        video_stream, encoder, crf, preset, threads
-                    )
+                    self._video_stream = self._add_video(video_stream, threads)
                 else:
                     self._tracks.add(stream)
             chapters = moved_chapters(self._source.chapters(), self._shift, (low, high))
@@ -155,6 +145,7 @@ class VideoWriter:
         if native.format.name != self._format:
             native = self._video.converter.reformat(native, self._format)
         self._end_time = (native.pts + (native.duration or 0)) * native.time_base
+        _tag(native, self._tags)  # some encoders go by those of the frame alone
         native.pict_type = 0  # as it was encoded before, which must not decide how it is now
         with self._busy, self._explained():
             self._start()
@@ -245,8 +236,11 @@ class VideoWriter:
         }
         # Else a Matroska has random ids, and the same video twice is not the same file.
         options = {"fflags": "+bitexact"}
+        flags = ["faststart"] if self._encoding.starts_fast else []
         if container in ("mp4", "mov") and not _MP4_TAGS.issuperset(words):
-            options["movflags"] = "use_metadata_tags"
+            flags.append("use_metadata_tags")
+        if flags:
+            options["movflags"] = "+".join(flags)
         output = av.open(
             self._file,
             "w",
@@ -257,39 +251,18 @@ class VideoWriter:
         output.metadata.update(words)
         return output
 
-    def _needs_turning(self) -> bool:
-        """Whether pixels must be turned, because the container has no mark for that: AVI has none
-        at all, Matroska none for mirroring."""
-        turn, extension = self._video.orientation, self.path.suffix.lower()
-        if extension in (".mkv", ".webm"):
-            return turn.is_mirrored
-        return extension == ".avi" and turn != Orientation()
-
-    def _add_video(
-        self, source: Any, encoder: Encoder, crf: int, preset: str, threads: int | None
-    ) -> Any:
-        video, first = self._video, self._video.first
+    def _add_video(self, source: Any, threads: int | None) -> Any:
+        video, first, encoder = self._video, self._video.first, self._encoding.encoder
         self._graph = _turning_graph(video) if self._turn else None
-        width, height = first.width, first.height
-        if self._turn:
-            width, height = video.info.width, video.info.height
-        alpha = has_alpha(first.format.name, first)
-        self._format, notes = encoding_format(encoder, video.native_format, width, height, alpha)
-        self._notes += notes
-        if encoder.fixed:
-            self._notes.append(f"crf and preset have no meaning for {encoder.name}.")
+        self._format = self._encoding.pixel_format
+        width, height = written_size(video, self.path)
         rate = self._rate(source)
-        options = self._encoder_options(encoder, crf, preset)
-        try:
-            video_stream = self._output.add_stream(encoder.name, rate=rate, options=options)
-        except ValueError as error:
-            fits = [n for n in ENCODERS if n in self._output.supported_codecs]
-            raise UsageError(
-                f"A {self.path.suffix} video cannot hold {encoder.name}; choose one of "
-                f"{', '.join(fits)}, or another extension."
-            ) from error
+        options = self._encoding.options
+        video_stream = self._output.add_stream(encoder.name, rate=rate, options=options)
         context = video_stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, self._format
+        if self._encoding.tag is not None:
+            context.codec_tag = self._encoding.tag
         self._clock = 1 / rate if self._constant else Fraction(source.time_base)
         context.time_base = video_stream.time_base = self._clock
         if encoder.finest_clock and self._clock.denominator > encoder.finest_clock:
@@ -300,7 +273,7 @@ class VideoWriter:
             )
         context.thread_count = threads or 0
         context.flags |= Flags.frame_duration
-        if encoder.name == "libx264" and first.interlaced_frame:
+        if encoder.interlaced and first.interlaced_frame:
             context.flags |= Flags.interlaced_dct
         if source.sample_aspect_ratio:
             self._keep_aspect(context, encoder)
@@ -318,27 +291,6 @@ class VideoWriter:
             video_stream.metadata["alpha_mode"] = "1"
         self._open_encoder(context, encoder)
         return video_stream
-
-    def _encoder_options(self, encoder: Encoder, crf: int, preset: str) -> dict[str, str]:
-        options = encoder.options(crf, preset)
-        if sum(plane.buffer_size for plane in self._video.first.planes) > _LARGE_FRAME_BYTES:
-            options |= encoder.fewer
-        metadata = HdrMetadata.of(self._video.first)
-        if metadata.dynamic:
-            self._notes.append(
-                "The video's HDR metadata from scene to scene (HDR10+ or Dolby Vision) was left "
-                "out."
-            )
-        hdr = metadata.options(encoder.name)
-        if hdr is None:
-            self._notes.append(
-                f"{encoder.name} does not keep the video's HDR mastering metadata: "
-                f"choose libx264 or libx265 to keep it."
-            )
-            return options
-        for name, value in hdr.items():
-            options[name] = f"{options[name]}:{value}" if name in options else value
-        return options
 
     def _keep_aspect(self, context: Any, encoder: Encoder) -> None:
         aspect = self._video.info.sample_aspect
@@ -370,14 +322,13 @@ class VideoWriter:
 
     def _tag_colors(self, context: Any) -> None:
         first = self._video.first
-        context.color_primaries = int(first.color_primaries)
-        context.color_trc = int(first.color_trc)
+        matrix, full = int(first.colorspace), int(first.color_range)
         if is_rgb(first.format.name) and not is_rgb(self._format):
-            context.colorspace, context.color_range = _BT709_MATRIX, _LIMITED_RANGE
-        else:
-            context.colorspace = int(first.colorspace)
-            full = first.format.name.startswith("yuvj")  # the format says so, the tag need not
-            context.color_range = _FULL_RANGE if full else int(first.color_range)
+            matrix, full = _BT709_MATRIX, _LIMITED_RANGE
+        elif first.format.name.startswith("yuvj"):  # the format says so, the tag need not
+            full = _FULL_RANGE
+        self._tags = (int(first.color_primaries), int(first.color_trc), matrix, full)
+        _tag(context, self._tags)
 
     def _open_encoder(self, context: Any, encoder: Encoder) -> None:
         if encoder.name == "libsvtav1":
@@ -409,6 +360,11 @@ def _clock_start(video: VideoSource) -> Fraction:
     which a video may begin a little late on purpose."""
     is_recorders = video.info.container in _BROADCAST or video.origin > _LONGEST_DELAY_S
     return video.origin if is_recorders else Fraction(0)
+
+
+def _tag(target: Any, tags: tuple[int, int, int, int]) -> None:
+    """Gives a frame or an encoder color tags: primaries, transfer, matrix and range."""
+    target.color_primaries, target.color_trc, target.colorspace, target.color_range = tags
 
 
 def _turning_graph(video: VideoSource) -> Any:

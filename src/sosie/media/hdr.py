@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,9 +13,13 @@ _MASTERING = struct.Struct("=20i2i")
 _LIGHT = struct.Struct("=2I")
 _CHROMATICITY_UNIT = 50_000  # H.265 Annex D counts in 0.00002
 _LUMINANCE_UNIT = 10_000  # and in 0.0001 candela a square meter
-_PARAMS = {"libx264": ("x264-params", "cll"), "libx265": ("x265-params", "max-cll")}
+_PARAMS = {
+    "libx264": ("x264-params", "mastering-display", "cll"),
+    "libx265": ("x265-params", "master-display", "max-cll"),
+    "libsvtav1": ("svtav1-params", "mastering-display", "content-light"),
+}
 _DYNAMIC = ("DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID", "DOVI_METADATA", "DOVI_RPU_BUFFER")
-_DISPLAY_NAMES = {"libx264": "mastering-display", "libx265": "master-display"}
+_POINTS = ("G", "B", "R", "WP", "L")
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,26 @@ class HdrMetadata:
             return {}
         if encoder not in _PARAMS:
             return None
-        option, light_name = _PARAMS[encoder]
+        option, display_name, light_name = _PARAMS[encoder]
         parts = []
         if self.display is not None:
-            parts.append(f"{_DISPLAY_NAMES[encoder]}={self.display}")
+            whole = encoder != "libsvtav1"
+            display = self.display if whole else _in_units(self.display)
+            parts.append(f"{display_name}={display}")
         if self.light is not None:
             parts.append(f"{light_name}={self.light}")
         return {option: ":".join(parts)}
+
+
+def _in_units(display: str) -> str:
+    """The display's text with its numbers from 0 to 1 and in candela a square meter."""
+    numbers = [int(number) for number in re.findall(r"\d+", display)]
+    scaled = [
+        f"{number / (_LUMINANCE_UNIT if place >= 8 else _CHROMATICITY_UNIT):.6g}"
+        for place, number in enumerate(numbers)
+    ]
+    pairs = zip(_POINTS, scaled[::2], scaled[1::2], strict=True)
+    return "".join(f"{name}({one},{two})" for name, one, two in pairs)
 
 
 def _has(frame: Any, name: str) -> bool:

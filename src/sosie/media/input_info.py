@@ -18,7 +18,8 @@ class VideoSource:
     stream_index: of the video among the streams. span_s: start and end of the part, seconds since
     the video's start. origin, first_time: timestamps of the video's start and of the part's first
     frame, in seconds. first: that frame. display_matrix: nine numbers, None where there is none.
-    native_format: pixel format of the frames that will come.
+    native_format: pixel format of the frames that will come. profile: of the video's codec, as
+    FFmpeg's decoder names it.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class VideoSource:
     orientation: Orientation
     display_matrix: tuple[int, ...] | None
     native_format: str
+    profile: str | None
     converter: Converter
 
 

@@ -27,12 +27,14 @@ ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
 
 _NATIVE = re.compile(
     r"yuvj?(420|422|440|444)p|yuv(420|422|440|444)p(10|12|14|16)le|yuva(420|422|444)p(10le|16le)?|"
-    r"nv12|nv16|p010le|p210le|rgb24|gbrp(10|12)?(le)?|gbrap(10le)?|gray(10le|12le)?"
+    r"yuva(422|444)p12le|nv12|nv16|p010le|p210le|rgb24|gbrp((10|12|14|16)le)?|"
+    r"gbrap((10|12|14|16)le)?|gray((10|12|14|16)le)?"
 )
 # What frames in other formats are converted to, whichever loses least.
 _FALLBACKS = [
     *("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"),
-    *("yuv444p16le", "yuva420p", "yuva444p", "gbrp", "gbrp12le", "gbrap", "gray", "gray12le"),
+    *("yuv444p16le", "yuva420p", "yuva444p", "yuva444p16le", "gbrp", "gbrp12le", "gbrp16le"),
+    *("gbrap", "gbrap12le", "gbrap16le", "gray", "gray12le", "gray16le"),
 ]
 # Matrix tag (ITU-T H.273) -> swscale's number of its coefficients. Tag 10, BT.2020 with constant
 # luminance, is taken for 9: wrong in RGB by a little, and back by the same.

@@ -27,6 +27,7 @@ from av.stream import Discard
 from sosie.errors import InputError, UsageError
 from sosie.files import StrPath
 from sosie.media.encode import VideoWriter
+from sosie.media.encoders import KEEP
 from sosie.media.input_info import VideoSource
 from sosie.media.pixel_formats import Colors, Converter, bit_depth, native_format
 from sosie.media.probe import (
@@ -172,6 +173,7 @@ class Video:
                 orientation=orientation,
                 display_matrix=matrix,
                 native_format=native_format(first),
+                profile=stream.profile,
                 converter=Converter(Colors.of(first, str(path))),
             )
         if min(self.info.width, self.info.height) < MIN_SIDE_PX:
@@ -229,7 +231,7 @@ class Video:
     def writer(
         self,
         path: StrPath,
-        codec: str | None = None,
+        codec: str = KEEP,
         crf: int = 18,
         preset: str = "veryfast",
         threads: int | None = None,

@@ -55,12 +55,15 @@ class VideoJob:
         options: SwapOptions,
         on_progress: Callable[[Progress], None] | None,
         cancel: threading.Event | None,
+        on_notes: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         """roles: as the people of `engine`, in the same order. cancel: stops the job as Ctrl-C
-        does where it is set."""
+        does where it is set. on_notes: called before the first frame with sentences on what of the
+        video cannot be kept, where there are any."""
         self._cancel = cancel or threading.Event()
         self._analyzer = analyzer
         self._video, self._options, self._on_progress = video, options, on_progress
+        self._on_notes = on_notes
         self._roles = roles
         self._assigner = Assigner([role.identity for role in roles], options.faces)
         self._swapper = FrameSwapper(engine)
@@ -76,6 +79,8 @@ class VideoJob:
         with self._video.writer(
             pending.path, o.codec, o.crf, o.preset, o.threads, shown=pending.final
         ) as writer:
+            if self._on_notes is not None and writer.notes:
+                self._on_notes(writer.notes)
             try:
                 return self._run(pending, writer, target, output)
             except NoFaceError:

@@ -269,7 +269,7 @@ def test_uneven_timestamps_and_sound_are_kept(
         pix_fmt="yuv420p",
         sound_s=1.2,
     )
-    report = make_swap(codec=None).video(video, tmp_path / "out.mp4")
+    report = make_swap(codec="keep").video(video, tmp_path / "out.mp4")
     assert report.frames == len(pts)
     assert (
         studio.times(tmp_path / "out.mp4")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +94,13 @@ def swap_file(job: FaceSwapper, target: Path, kind: Kind, output: Path) -> SwapR
     if kind == "photo":
         return job.photo(target, output)
     with video_progress(target.name) as on_progress:
-        return job.video(target, output, on_progress)
+        return job.video(target, output, on_progress, on_notes=_tell_notes)
+
+
+def _tell_notes(notes: Sequence[str]) -> None:
+    """What cannot be kept of a video, while there is time to stop and choose another way."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr, flush=True)
 
 
 def summary(report: SwapReport) -> str:
