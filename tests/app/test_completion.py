@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sosie.app.cli.entry import main
-from sosie.media.encoders import PRESETS
+from sosie.media.deliveries import PRESET_NAMES
 from sosie.methods import TABLE
 from sosie.options import BLENDS, COLORS
 
@@ -17,7 +17,7 @@ from sosie.options import BLENDS, COLORS
         ("swap -s a.jpg b.jpg -t c.mp4 --blend ", list(BLENDS)),
         ("swap --color ", list(COLORS)),
         ("swap --preset ver", ["veryfast", "veryslow"]),
-        ("swap --preset ", list(PRESETS)),
+        ("swap --preset ", list(PRESET_NAMES)),
         ("swap --codec libx26", ["libx264", "libx264rgb", "libx265"]),
         ("swap --provider cp", ["cpu"]),
         ("swap --interface inswapper_1", ["inswapper_128"]),
