@@ -32,7 +32,7 @@ def main() -> None:
     threading.Thread(target=_watch, args=(memory_mb,), daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         options = ExtractOptions(every=chosen.every, size_px=chosen.size)
-        videos = [Input(path, "film") for path in chosen.video]
+        videos = [Input(path, "video") for path in chosen.video]
         report = extract(videos, Path(folder) / "faces", options)
     used = resource.getrusage(resource.RUSAGE_SELF)
     processor_s = used.ru_utime + used.ru_stime

@@ -1,12 +1,17 @@
-"""Each program in `examples/` runs as its first lines say."""
+"""Each program in `examples/` runs as its first lines say, and the notebook cell by cell."""
 
 from __future__ import annotations
 
+import ast
+import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -140,3 +145,47 @@ def test_evaluate_another_tool(run_example, faces, tmp_path):
     page = (tmp_path / "runs/comparison/comparison.md").read_text("utf-8")
     assert "theirs" in page
     assert "ours" in page
+
+
+def run_cells(notebook: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """What the code cells of a notebook leave behind, and what each shows, as Jupyter would."""
+    names: dict[str, Any] = {}
+    shown = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            tree = ast.parse("".join(cell["source"]))
+            last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+            exec(compile(tree, cell["id"], "exec"), names)
+            if isinstance(last, ast.Expr):
+                value = eval(compile(ast.Expression(last.value), cell["id"], "eval"), names)
+                shown += [] if value is None else [value]
+    return names, shown
+
+
+def test_the_notebook(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    notebook = json.loads((ROOT / "examples/first_swap.ipynb").read_text("utf-8"))
+    codes = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in codes)
+
+    names, (photo, options, clip, swapped, table) = run_cells(notebook)
+    printed = capsys.readouterr().out
+    assert "1 face, turned by" in printed
+    assert "did you mean 'alpha'" in printed
+    assert "12 of 12 frames swapped" in printed
+    _, target, result = np.split(np.asarray(photo), [photo.width - 640, photo.width - 320], axis=1)
+    assert 0.01 < (np.abs(target.astype(int) - result) > 8).any(-1).mean() < 0.1
+    hard, soft = np.split(np.asarray(options).astype(int), 2, axis=1)
+    assert 0 < (np.abs(hard - soft) > 8).any(-1).mean() < 0.5
+    before, after = np.asarray(clip).astype(int), np.asarray(swapped)
+    changed = (np.abs(before - after) > 24).any(-1)
+    assert before.shape == (240, 720, 3)
+    assert all(part.mean() > 0.02 for part in np.split(changed, 3, axis=1))
+    rows = {head: value for head, value, *_ in table.rows}
+    assert 0.3 < float(rows["Identity: similarity to the source"].split()[0]) < 1
+    assert table._repr_html_().count("<tr>") == len(table.rows) > 10
+    links = re.findall(r"\]\(([^)]+)\)", json.dumps(notebook))
+    assert [link for link in links if not (ROOT / "examples" / link).exists()] == []
+    assert names["folder"].parent == tmp_path

@@ -230,7 +230,12 @@ def _leaves(value: Any, numbers_alone: bool, key: str = "") -> Iterator[tuple[st
         for place, inner in enumerate(value):
             yield from _leaves(inner, numbers_alone, f"{key}.{place}")
     elif not (numbers_alone and isinstance(value, str)):
-        yield key, value
+        # Versions before 0.2.0 wrote `film` and `film_flicker`.
+        old = {SPELLINGS["video"]: "video"}
+        yield (
+            key.replace(".film_", ".video_"),
+            old.get(value, value) if key.endswith("kind") else value,
+        )
 
 
 def differences(before: Path, after: Path) -> list[str]:

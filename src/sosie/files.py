@@ -89,15 +89,6 @@ def _require_plain(path: Path, mode: int) -> None:
         raise IrregularError(errno.EINVAL, special, str(path))
 
 
-def read_file(path: StrPath, kind: str = "file") -> bytes:
-    """The content of a file that `require_file` takes. Raises InputError as that does."""
-    path = require_file(path, kind)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(_why_not(path, error)) from error
-
-
 def _why_not(path: Path, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return f"{path} does not exist; check the name."
@@ -106,11 +97,11 @@ def _why_not(path: Path, error: OSError | ValueError) -> str:
     if isinstance(error, ValueError):  # a zero byte in the name
         return f"{str(path)!r} is no name of a file; check it."
     if error.errno == errno.ENAMETOOLONG:
-        return f"The name {shortened(path)} is too long for a file; check it."
+        return f"The name {shortened_path(path)} is too long for a file; check it."
     return f"{path} cannot be read ({error.strerror})."
 
 
-def shortened(path: StrPath) -> str:
+def shortened_path(path: StrPath) -> str:
     """A path for a message: in the middle of a very long one stands `...`."""
     text = os.fspath(path)
     return text if len(text) <= 160 else f"{text[:70]}...{text[-70:]}"

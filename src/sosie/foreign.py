@@ -78,7 +78,7 @@ def inside(root: Path, name: str, said_by: str) -> Path:
     """
     if not is_inside(name):
         raise InputError(
-            f"{said_by} names {shortened(name)}, which is no name of a file within {root}; it is "
+            f"{said_by} names {shown(name)}, which is no name of a file within {root}; it is "
             f"neither read nor written."
         )
     path = root / name
@@ -97,13 +97,7 @@ def folder_name(value: object) -> None:
         raise ValueError("should be the name of a folder")
 
 
-def inner_path(value: object) -> None:
-    """A form: a path that stays inside."""
-    if not isinstance(value, str) or not is_inside(value):
-        raise ValueError("should be a path that leads nowhere else")
-
-
-def shortened(value: object) -> str:
+def shown(value: object) -> str:
     """A value as a message shows it."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
@@ -115,10 +109,10 @@ def read_json(path: Path, form: Form, remedy: str) -> Any:
     Raises FileNotFoundError where there is none, and InputError where it cannot be read, is not
     UTF-8 or JSON, holds a number that is none, or is not of the form.
     """
-    return parse_json(read_file(path, remedy), form, str(path), remedy)
+    return parse_json(read_text_file(path, remedy), form, str(path), remedy)
 
 
-def read_file(path: Path, remedy: str) -> bytes:
+def read_text_file(path: Path, remedy: str) -> bytes:
     """The content of a text file. Raises as `read_json`."""
     try:
         with open_plain(path) as file:
@@ -171,7 +165,7 @@ def check(value: Any, form: Form, where: str = "it") -> None:
         try:
             form(value)
         except ValueError as error:
-            raise ValueError(f"{where} {error}, not {shortened(value)}") from None
+            raise ValueError(f"{where} {error}, not {shown(value)}") from None
 
 
 def _check_any(value: Any, forms: tuple[Form, ...], where: str) -> None:
@@ -226,7 +220,7 @@ def _as_float(value: int | float) -> float:
 
 def _require(fits: bool, value: object, where: str, words: str) -> None:
     if not fits:
-        raise ValueError(f"{where} should be {words}, not {shortened(value)}")
+        raise ValueError(f"{where} should be {words}, not {shown(value)}")
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

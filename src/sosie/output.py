@@ -67,6 +67,19 @@ def check_folder(folder: Path) -> None:
         raise _no_permission(folder)
 
 
+def make_folder(folder: Path, remedy: str = "give another one") -> None:
+    """Make a folder and those above it. Raises OutputError where that cannot be done.
+
+    remedy: what to do then, for the message.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder {folder} cannot be created ({error.strerror}); {remedy}."
+        ) from error
+
+
 class PendingOutput:
     """A file that is being written under a hidden name next to its final one.
 

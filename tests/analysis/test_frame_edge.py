@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from sosie.analysis import detection
-from sosie.analysis.analyzer import Analyzer, FaceAnalyzer
+from sosie.analysis.analyzer import Analyzer, FaceAnalyzer, Networks
 from sosie.analysis.landmarker import Readings
-from sosie.analysis.networks import Networks
 from sosie.geometry.head_pose import Region, region_of
 from sosie.types import Face
 

@@ -213,7 +213,7 @@ def test_a_read_only_disk(swap_refused, small_path, mounted):
     assert "cannot be written" in swap_refused(1, small_path, output=disk / "out.png")
 
 
-@pytest.mark.parametrize("kind", ["photo", "film"])
+@pytest.mark.parametrize("kind", ["photo", "video"])
 def test_a_full_disk(swap_refused, small_path, video_path, mounted, kind):
     disk = mounted("size=16k")
     target, name = (small_path, "out.png") if kind == "photo" else (video_path, "out.mp4")

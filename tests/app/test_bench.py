@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from sosie.analysis.analyzer import create_analyzer
-from sosie.app.benchmark import Figures
+from sosie.app.benchmark import FPS, HEIGHT, WIDTH, Figures, scene_frame, write_scene
 from sosie.app.cli.bench import _table
-from sosie.app.synthetic_clip import FPS, HEIGHT, WIDTH, scene_frame, write_scene
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from sosie.analysis.analyzer import create_analyzer
+from sosie.datasets.face_rows import FaceRow
 from sosie.datasets.store import FaceStore
-from sosie.datasets.tables import FaceRow
 from sosie.geometry import alignment
 
 SIDE_PX = 128

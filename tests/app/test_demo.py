@@ -11,7 +11,7 @@ from PIL import Image
 
 import sosie as sosie_package
 from sosie.app import samples
-from sosie.app.contact_sheet import Row, draw_contact_sheet
+from sosie.app.sheets import Row, draw_contact_sheet
 from sosie.errors import UnavailableError
 from sosie.types import Face, Pose
 

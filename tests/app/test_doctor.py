@@ -74,6 +74,24 @@ def test_a_missing_package_is_found(sosie, quick, monkeypatch):
     assert missing["remedy"] == "run `pip install no-such-package`"
 
 
+def test_another_make_of_a_package_will_do(sosie, quick, monkeypatch):
+    """Those of ONNX Runtime must not be installed beside one another."""
+    monkeypatch.setattr(checks, "DEPENDENCIES", ("onnxruntime",))
+    monkeypatch.setattr(checks, "_OTHER_MAKES", {"onnxruntime": ("no-such-make", "numpy")})
+    own = checks.metadata.version
+
+    def version(name):
+        if name == "onnxruntime":
+            raise checks.metadata.PackageNotFoundError
+        return own(name)
+
+    monkeypatch.setattr(checks.metadata, "version", version)
+    result = sosie("doctor", "--json")
+    assert result.code == 0
+    found = findings(result, "package")["onnxruntime"]
+    assert (found["works"], found["detail"]) == (True, f"{own('numpy')} (numpy)")
+
+
 def test_a_swap_that_fails_is_found(sosie, monkeypatch):
     from sosie import pipeline
 

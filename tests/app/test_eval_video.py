@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,10 @@ def test_a_video_is_scored_and_reported(sosie, video_path, darker, small_path, t
 def test_the_target_itself_fell_back_throughout(sosie, video_path, tmp_path):
     command = ("eval", "video", video_path, video_path, "--out", tmp_path, "--name", "none", *QUICK)
     told = sosie(*command, "--json").json
-    assert told["figures"]["film_fallback"] == 100
-    assert told["figures"]["film_identity_target"] == pytest.approx(1)
-    assert told["figures"]["film_identity_source"] is None
-    assert told["reasons"]["film_identity_source"] == "No source photo was named: give --source."
+    assert told["figures"]["video_fallback"] == 100
+    assert told["figures"]["video_identity_target"] == pytest.approx(1)
+    assert told["figures"]["video_identity_source"] is None
+    assert told["reasons"]["video_identity_source"] == "No source photo was named: give --source."
     assert told["report"] == str(tmp_path / "none" / "report.html")
 
 
@@ -71,6 +72,27 @@ def test_a_run_and_a_comparison_are_not_replaced_unasked(sosie, refused, video_p
     assert "two or more" in refused(1, "eval", "compare", tmp_path / "a", tmp_path)
 
 
+def test_a_run_that_an_earlier_version_wrote_is_read_and_compared(sosie, video_path, tmp_path):
+    """Their keys said `film`."""
+    for name in ("old", "new"):
+        command = ("eval", "video", video_path, video_path, "--out", tmp_path, "--name", name)
+        assert sosie(*command, *QUICK).code == 0
+    for file in ("config.json", "results.jsonl"):
+        path = tmp_path / "old" / file
+        told = path.read_text("utf-8")
+        older = re.sub(r'"(pair|kind)": "video"', r'"\1": "film"', told)
+        path.write_text(older.replace('"video_', '"film_'), "utf-8")
+        assert path.read_text("utf-8") != told
+    out = tmp_path / "both"
+    told = sosie("eval", "compare", tmp_path / "old", tmp_path / "new", "--out", out, "--json").json
+    values = {
+        run: {entry["figure"]: entry["value"] for entry in told["figures"] if entry["run"] == run}
+        for run in ("old", "new")
+    }
+    assert values["old"] == values["new"]
+    assert values["old"]["video_fallback"] == 100
+
+
 def test_bad_videos_are_refused(refused, video_path, small_path, tmp_path):
     out = ("--out", tmp_path / "runs")
     assert "absent.mp4" in refused(1, "eval", "video", video_path, tmp_path / "absent.mp4", *out)
@@ -94,9 +116,9 @@ def test_a_part_is_held_against_that_part(sosie, video_path, part, tmp_path):
     span = ("--start", f"{start:.4f}", "--end", f"{end:.4f}")
     told = sosie(*command, *span, "--name", "part", "--json").json
     figures = told["figures"]
-    assert (figures["film_frames_missing"], figures["film_frames_added"]) == (0, 0)
-    assert figures["film_timing"] < 1
-    assert figures["film_fallback"] == 100
+    assert (figures["video_frames_missing"], figures["video_frames_added"]) == (0, 0)
+    assert figures["video_timing"] < 1
+    assert figures["video_fallback"] == 100
     assert told["notes"] == []
     whole = sosie(*command, "--name", "whole", "--json").json
-    assert whole["figures"]["film_frames_missing"] == len(times) - 6
+    assert whole["figures"]["video_frames_missing"] == len(times) - 6

@@ -100,8 +100,8 @@ def test_the_exit_code_of_a_folder(codes, expected):
         ("a.JPG", "photo", "a.JPG"),
         ("a.gif", "photo", "a.gif.png"),
         ("a", "photo", "a.png"),
-        ("a.mov", "film", "a.mov"),
-        ("a.ts", "film", "a.ts.mkv"),
+        ("a.mov", "video", "a.mov"),
+        ("a.ts", "video", "a.ts.mkv"),
     ],
 )
 def test_the_name_of_a_result(name, kind, expected):

@@ -48,10 +48,10 @@ def test_content_decides(samples, name, kind):
 def test_a_video_is_known_by_its_content(samples, tmp_path):
     video = tmp_path / "recording"
     video.write_bytes((samples / "video.jpg").read_bytes())
-    assert kind_of(video) == "film"
+    assert kind_of(video) == "video"
 
 
-@pytest.mark.parametrize(("name", "kind"), [("broken.JPG", "photo"), ("broken.mkv", "film")])
+@pytest.mark.parametrize(("name", "kind"), [("broken.JPG", "photo"), ("broken.mkv", "video")])
 def test_a_broken_file_is_what_its_name_says(tmp_path, name, kind):
     path = tmp_path / name
     path.write_bytes(b"\x00" * 100)

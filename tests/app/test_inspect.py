@@ -113,7 +113,7 @@ def test_a_video_with_a_cut(sosie, small, hopper, make_video, tmp_path):
     assert result.code == 0, result.err
     assert result.err == ""
     found = result.json
-    assert (found["kind"], found["width"], found["height"]) == ("film", 256, 256)
+    assert (found["kind"], found["width"], found["height"]) == ("video", 256, 256)
     assert (found["frames"], found["fps"]) == (18, 25.0)
     assert [scene["start_s"] for scene in found["scenes"]] == [0.0, 0.4]
     assert [scene["end_s"] for scene in found["scenes"]] == [0.4, 0.72]

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sosie.blending.exclude import spare
-from sosie.blending.paste import paste
+from sosie.blending.paste import paste, spare
 from sosie.geometry import mesh
 from sosie.geometry.alignment import fill_polygon
 from sosie.types import Face, Patch

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sosie.datasets.face_rows import FaceRow
 from sosie.datasets.store import FaceStore
-from sosie.datasets.tables import FaceRow
 
 
 def _row_of(number: int, **changes: Any) -> FaceRow:

@@ -13,11 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from sosie.datasets.clean import CleanOptions, inspect
+from sosie.datasets.face_rows import SCHEMA
 from sosie.datasets.pack import pack, verify_set
-from sosie.datasets.report import write_report
-from sosie.datasets.report_data import examine
+from sosie.datasets.report import examine, write_report
 from sosie.datasets.store import FaceStore
-from sosie.datasets.tables import SCHEMA
 from sosie.datasets.transactions import hold_set, open_set
 from sosie.errors import InputError, SosieError
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from sosie.datasets.face_rows import COLUMNS, SCHEMA, FaceRow
 from sosie.datasets.store import MISSING, FaceStore, id_of
-from sosie.datasets.tables import COLUMNS, SCHEMA, FaceRow
 from sosie.errors import InputError, OutputError, SosieError
 
 

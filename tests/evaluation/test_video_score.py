@@ -108,53 +108,53 @@ def test_every_figure_of_videos_is_told_or_has_a_reason(videos):
     told = videos.scores["steady"].scored
     assert set(told.figures) == set(metrics.all_figures(FrameMetric))
     assert {name for name, value in told.figures.items() if value is None} == set(told.reasons)
-    assert set(told.reasons) == {"film_sound_kept", "film_sound_shift", "film_sound_length"}
+    assert set(told.reasons) == {"video_sound_kept", "video_sound_shift", "video_sound_length"}
 
 
 def test_a_whole_video_is_whole(videos):
     for name in (
-        "film_frames_missing",
-        "film_frames_added",
-        "film_timing",
-        "film_lost",
-        "film_shift",
+        "video_frames_missing",
+        "video_frames_added",
+        "video_timing",
+        "video_lost",
+        "video_shift",
     ):
         assert videos.figure(name) == 0
 
 
 def test_flicker_raises_flicker_alone(videos):
-    steady, flickering = (videos.figure("film_flicker", name) for name in ("steady", "flickering"))
+    steady, flickering = (videos.figure("video_flicker", name) for name in ("steady", "flickering"))
     # The face is a little larger than what flickers by 8 levels.
     assert 4 < flickering < 9
     assert steady < 2
-    assert videos.figure("film_flicker_ratio", "flickering") > 3
-    assert videos.figure("film_jitter_ratio", "flickering") < 2
-    assert videos.figure("film_flicker_target") == videos.figure(
-        "film_flicker_target", "flickering"
+    assert videos.figure("video_flicker_ratio", "flickering") > 3
+    assert videos.figure("video_jitter_ratio", "flickering") < 2
+    assert videos.figure("video_flicker_target") == videos.figure(
+        "video_flicker_target", "flickering"
     )
 
 
 def test_shaking_raises_jitter_and_drift(videos):
-    for name in ("film_jitter", "film_jitter_ratio", "film_drift"):
+    for name in ("video_jitter", "video_jitter_ratio", "video_drift"):
         assert videos.figure(name, "shaking") > 1.5 * videos.figure(name), name
 
 
 def test_frames_that_fell_back_are_counted(videos):
-    assert videos.figure("film_fallback") == 0
-    share = videos.figure("film_fallback", "falling back")
+    assert videos.figure("video_fallback") == 0
+    share = videos.figure("video_fallback", "falling back")
     assert share == pytest.approx(100 * 3 / FRAMES)
-    assert videos.figure("film_fallback", "untouched") == 100
+    assert videos.figure("video_fallback", "untouched") == 100
 
 
 def test_the_target_itself_is_the_targets_person(videos):
-    assert videos.figure("film_identity_target", "untouched") == pytest.approx(1, abs=0.02)
+    assert videos.figure("video_identity_target", "untouched") == pytest.approx(1, abs=0.02)
     own, target = (
-        videos.figure(name, "untouched") for name in ("film_steadiness", "film_steadiness_target")
+        videos.figure(name, "untouched") for name in ("video_steadiness", "video_steadiness_target")
     )
     assert own == pytest.approx(target, abs=0.01)
     # The source is the very person, in another photo of her.
-    assert videos.figure("film_identity_source", "untouched") > 0.5
-    reason = videos.scores["shaking"].scored.reasons["film_identity_source"]
+    assert videos.figure("video_identity_source", "untouched") > 0.5
+    reason = videos.scores["shaking"].scored.reasons["video_identity_source"]
     assert reason == "No source photo was named: give --source."
 
 
@@ -164,8 +164,8 @@ def test_a_video_that_shows_things_late_is_noticed(target, tmp_path):
     found = score_video(
         before, write_video(tmp_path / "late.mp4", late), analyzer=create_analyzer(1)
     )
-    assert found.scored.figures["film_shift"] == 2
-    assert found.scored.figures["film_timing"] == 0
+    assert found.scored.figures["video_shift"] == 2
+    assert found.scored.figures["video_timing"] == 0
 
 
 def test_a_dropped_frame_is_missing(target, videos, tmp_path):
@@ -173,10 +173,10 @@ def test_a_dropped_frame_is_missing(target, videos, tmp_path):
     short = write_video(tmp_path / "short.mp4", [swapped(target[n]) for n in kept], kept)
     whole = write_video(tmp_path / "whole.mp4", target[:6])
     found = score_video(whole, short, analyzer=create_analyzer(1))
-    assert found.scored.figures["film_frames_missing"] == 1
-    assert found.scored.figures["film_frames_added"] == 0
-    assert found.scored.figures["film_timing"] == pytest.approx(0, abs=1)
-    assert found.scored.figures["film_fallback"] == 0
+    assert found.scored.figures["video_frames_missing"] == 1
+    assert found.scored.figures["video_frames_added"] == 0
+    assert found.scored.figures["video_timing"] == pytest.approx(0, abs=1)
+    assert found.scored.figures["video_fallback"] == 0
     assert any("6 frames and the result 5" in note for note in found.notes)
 
 
@@ -186,7 +186,7 @@ def test_another_size_is_scored_and_said(target, videos, tmp_path):
     whole = write_video(tmp_path / "whole.mp4", target[:3])
     found = score_video(whole, small, analyzer=create_analyzer(1))
     assert "256 x 256" in found.notes[0]
-    assert found.scored.figures["film_lost"] == 0
+    assert found.scored.figures["video_lost"] == 0
     tall = write_video(tmp_path / "tall.mp4", [np.vstack([half[0], half[0]])])
     with pytest.raises(InputError, match="same shape"):
         score_video(whole, tall, analyzer=create_analyzer(1))
@@ -196,8 +196,8 @@ def test_a_video_without_a_face_has_reasons_and_a_report(tmp_path):
     plain = [np.full((64, 64, 3), 40 + 5 * number, np.uint8) for number in range(3)]
     video = write_video(tmp_path / "wall.mp4", plain)
     score = score_video(video, video, analyzer=create_analyzer(1))
-    assert score.scored.figures["film_fallback"] is None
-    assert score.scored.figures["film_timing"] == 0
+    assert score.scored.figures["video_fallback"] is None
+    assert score.scored.figures["video_timing"] == 0
     folder = tmp_path / "run"
     write_video_record(folder, "wall", (video, video), [], Judges(), score)
     assert "0 of 0 faces" in write_report(folder)[0].read_text("utf-8")

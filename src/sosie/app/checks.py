@@ -27,6 +27,11 @@ DEPENDENCIES = (
     "safetensors",
     "typer",
 )
+_OTHER_MAKES = {
+    "onnxruntime": ("onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml"),
+    "opencv-python-headless": ("opencv-python", "opencv-contrib-python"),
+}
+"""Package -> those that bring the same module, any of which will do."""
 _NEEDED_ENCODERS = ("libx264",)
 _FRAME_PX = 256
 """Side of the frames for trying an encoder: hardware encoders refuse smaller ones."""
@@ -68,11 +73,13 @@ def _system() -> Iterator[Check]:
 
 
 def _package(name: str) -> Check:
-    try:
-        return Check("package", name, True, metadata.version(name))
-    except metadata.PackageNotFoundError:
-        remedy = f"run `pip install {name}`"
-        return Check("package", name, False, "not installed", remedy=remedy)
+    for make in (name, *_OTHER_MAKES.get(name, ())):
+        try:
+            version = metadata.version(make)
+        except metadata.PackageNotFoundError:
+            continue
+        return Check("package", name, True, version if make == name else f"{version} ({make})")
+    return Check("package", name, False, "not installed", remedy=f"run `pip install {name}`")
 
 
 def _weights(name: str) -> Check:

@@ -7,7 +7,7 @@ import os
 import traceback
 
 from sosie.errors import SosieError
-from sosie.files import shortened
+from sosie.files import shortened_path
 
 _SYSTEM_SAYS = frozenset(
     getattr(errno, name)
@@ -35,7 +35,7 @@ def _unforeseen(error: Exception) -> str:
     if os.environ.get("SOSIE_DEBUG"):
         traceback.print_exception(error)
     if isinstance(error, OSError) and error.filename and error.errno in _SYSTEM_SAYS:
-        path = shortened(os.fsdecode(error.filename))
+        path = shortened_path(os.fsdecode(error.filename))
         return f"{path} cannot be used ({error.strerror}); check the path, its disk and its rights."
     if isinstance(error, FileNotFoundError) and error.filename is None:
         # What `tempfile` raises after it has tried every folder that it knows.

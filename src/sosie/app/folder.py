@@ -17,10 +17,10 @@ from sosie.errors import (
     InputError,
     InterruptedSwapError,
     NoFaceError,
-    OutputError,
     SosieError,
     UsageError,
 )
+from sosie.output import make_folder
 
 if TYPE_CHECKING:
     from sosie.types import SwapReport
@@ -144,12 +144,7 @@ def swap_each(
     left behind empty. Raises OutputError where it cannot be created.
     """
     is_new = not output.exists()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {output} cannot be created ({error.strerror}); give another one."
-        ) from error
+    make_folder(output)
     try:
         for target, kind in media:
             outcome = _attempt(target, kind, output / result_name(target, kind), swap_file)

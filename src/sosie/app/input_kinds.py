@@ -12,7 +12,7 @@ from sosie.errors import InputError
 from sosie.files import require_file
 from sosie.options import SwapOptions
 
-Kind = Literal["photo", "film"]
+Kind = Literal["photo", "video"]
 
 PHOTO_SUFFIXES = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 VIDEO_SUFFIXES = {
@@ -38,7 +38,7 @@ def kind_of(path: Path) -> Kind | None:
     if suffix in PHOTO_SUFFIXES:
         return "photo"
     if suffix in VIDEO_SUFFIXES or _is_video(path):
-        return "film"
+        return "video"
     return None
 
 

@@ -100,7 +100,7 @@ def inspect_video(
     ends_s = [*frames.scene_starts_s[1:], end_s]
     return {
         "path": str(path),
-        "kind": "film",
+        "kind": "video",
         "width": info.width,
         "height": info.height,
         "fps": None if info.fps is None else round(fps, 3),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sosie.blending import blend, color_moments, glass, paste
+from sosie.blending import blend, color_transfer, glass, paste
 from sosie.blending.color_transfer import transfer_light
 from sosie.blending.mask import face_mask, face_size_px
 from sosie.blending.tint import Tint
@@ -75,6 +75,6 @@ def _lit(
     if how == "light":
         lit = transfer_light(swapped.pixels, target, weight, face_size_px(crop))
     else:
-        lit = color_moments.match_moments(swapped.pixels, target, weight)
+        lit = color_transfer.match_moments(swapped.pixels, target, weight)
     own = swapped.own[..., None]
     return np.asarray(lit * (1 - own) + swapped.pixels * own, np.float32)

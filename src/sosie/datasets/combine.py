@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from sosie.analysis.selection import SAME_PERSON
+from sosie.datasets.face_rows import FaceRow
 from sosie.datasets.markers import REJECTED
 from sosie.datasets.store import MISSING, FaceStore
-from sosie.datasets.tables import FaceRow
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.types import FloatArray
 

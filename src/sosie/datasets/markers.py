@@ -92,7 +92,7 @@ def checked(told: object, kind: str, form: Any, what: str, unknown: str, remedy:
         raise InputError(unknown)
     if told.get("version") != VERSION:
         raise InputError(
-            f"{what} is of version {foreign.shortened(told.get('version'))}, and this Sosie reads "
+            f"{what} is of version {foreign.shown(told.get('version'))}, and this Sosie reads "
             f"{VERSION}: update Sosie."
         )
     try:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sosie import foreign
 from sosie.datasets import tables
+from sosie.datasets.face_rows import to_arrays
 from sosie.datasets.markers import DOUBTFUL, FACES, TABLE
 from sosie.datasets.pack import open_pack
 from sosie.datasets.transactions import hold_set
@@ -117,4 +118,4 @@ def _packed_table(archive: zipfile.ZipFile) -> Iterator[Mapping[str, NDArray[Any
     with source:
         size = archive.getinfo(TABLE).file_size
         for table in tables.tables(tables.PackedTable(source, size, name), _COLUMNS):
-            yield tables.to_arrays(table)
+            yield to_arrays(table)

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sosie import foreign
-from sosie.datasets import tables
+from sosie.datasets import face_rows, tables
+from sosie.datasets.face_rows import COLUMNS, SCHEMA, FaceRow
 from sosie.datasets.markers import (
     FACES,
     FOLDERS,
@@ -35,7 +36,7 @@ from sosie.datasets.markers import (
     VERSION,
     checked,
 )
-from sosie.datasets.tables import COLUMNS, SCHEMA, FaceRow
+from sosie.datasets.tables import BATCH_ROWS
 from sosie.errors import InputError, OutputError
 from sosie.output import atomic_output, remove_if_abandoned
 
@@ -44,7 +45,6 @@ MISSING = "missing"
 
 _JOURNAL = ".journal"
 _RESTORE = "restore it from a copy"
-_BATCH_ROWS = 512
 _READ_ROWS = 8192
 
 
@@ -147,19 +147,19 @@ class FaceStore:
         All columns of 100,000 faces take 0.9 GB, `landmarks` most of them: name those you need.
         """
         none = SCHEMA.empty_table().select(list(columns))
-        return tables.to_arrays(pa.concat_tables([none, *self._tables(columns, _READ_ROWS)]))
+        return face_rows.to_arrays(pa.concat_tables([none, *self._tables(columns, _READ_ROWS)]))
 
     def batches(
-        self, columns: Sequence[str] = COLUMNS, size: int = _BATCH_ROWS, strict: bool = True
+        self, columns: Sequence[str] = COLUMNS, size: int = BATCH_ROWS, strict: bool = True
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """As `read`, some rows at a time, in the table's order. strict: see `tables.tables`."""
         for table in self._tables(columns, size, strict):
-            yield tables.to_arrays(table)
+            yield face_rows.to_arrays(table)
 
     def rows(self) -> Iterator[FaceRow]:
         """Every face, in the table's order."""
-        for table in self._tables(COLUMNS, _BATCH_ROWS):
-            yield from tables.to_rows(table)
+        for table in self._tables(COLUMNS, BATCH_ROWS):
+            yield from face_rows.to_rows(table)
 
     # Adding
 
@@ -172,7 +172,7 @@ class FaceStore:
         """
         self._journal.mkdir(exist_ok=True)
         number = max((int(path.stem) for path in self._entries()), default=-1) + 1
-        table = tables.to_table(list(rows)).replace_schema_metadata(
+        table = face_rows.to_table(list(rows)).replace_schema_metadata(
             {"inputs": json.dumps(list(inputs), ensure_ascii=False, allow_nan=False)}
         )
         with atomic_output(self._journal / f"{number:08}.parquet") as pending:
@@ -188,7 +188,7 @@ class FaceStore:
             inputs.update((entry["sha256"], entry) for entry in _told_inputs(path))
         if any(tables.row_count(path) for path in entries):
             known = set(self.read(["id"])["id"])
-            self._write(self._merged(entries, known))
+            tables.write_table(self._table, self._merged(entries, known))
         self.settings["inputs"] = list(inputs.values())
         self.save_settings()
         # These alone: another process may have added some since.
@@ -212,18 +212,14 @@ class FaceStore:
     def update(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
         """Change values: column -> id of the face -> new value. Other faces stay as they are."""
         if any(changes.values()):
-            self._write(
-                _changed(table, changes)
-                for table in self._tables(COLUMNS, _BATCH_ROWS, strict=False)
-            )
+            changed = (_changed(table, changes) for table in self._all_tables())
+            tables.write_table(self._table, changed)
 
     def keep(self, ids: Collection[str]) -> None:
         """Forget all faces but these; their pictures stay where they are."""
         wanted = pa.array(sorted(ids), pa.string())
-        self._write(
-            table.filter(pc.is_in(table["id"], wanted))
-            for table in self._tables(COLUMNS, _BATCH_ROWS, strict=False)
-        )
+        kept = (table.filter(pc.is_in(table["id"], wanted)) for table in self._all_tables())
+        tables.write_table(self._table, kept)
 
     def move(
         self,
@@ -290,6 +286,10 @@ class FaceStore:
         if self._table.exists():
             yield from tables.tables(self._table, columns, size, strict)
 
+    def _all_tables(self) -> Iterator[pa.Table]:
+        """As it is, for being written again: whatever figures others left there stay."""
+        return self._tables(COLUMNS, BATCH_ROWS, strict=False)
+
     def _require_place(self, place: str) -> None:
         try:
             tables.check_place(place)
@@ -299,21 +299,13 @@ class FaceStore:
             ) from error
 
     def _merged(self, entries: Sequence[Path], known: set[str]) -> Iterator[pa.Table]:
-        yield from self._tables(COLUMNS, _BATCH_ROWS, strict=False)
+        yield from self._all_tables()
         # A run that was stopped while it merged has these in the table already.
         for path in entries:
             for table in tables.tables(path, COLUMNS):
                 fresh = [face not in known for face in table["id"].to_pylist()]
                 yield table.filter(pa.array(fresh, pa.bool_()))
                 known.update(table["id"].to_pylist())
-
-    def _write(self, tables: Iterator[pa.Table]) -> None:
-        with (
-            atomic_output(self._table, overwrite=True) as pending,
-            pq.ParquetWriter(pending.path, SCHEMA, compression="zstd") as writer,
-        ):
-            for table in _in_batches(tables):
-                writer.write_table(table.replace_schema_metadata(SCHEMA.metadata))
 
     def _places(self) -> dict[str, list[str]]:
         """id -> places of pictures named so, sorted."""
@@ -328,19 +320,6 @@ class FaceStore:
         for place in sorted(found):
             places.setdefault(id_of(place), []).append(place)
         return places
-
-
-def _in_batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of one size, so that the same faces make the same file however they
-    came together."""
-    waiting = SCHEMA.empty_table()
-    for table in tables:
-        waiting = pa.concat_tables([waiting, table.replace_schema_metadata(SCHEMA.metadata)])
-        while waiting.num_rows >= _BATCH_ROWS:
-            yield waiting.slice(0, _BATCH_ROWS).combine_chunks()
-            waiting = waiting.slice(_BATCH_ROWS)
-    if waiting.num_rows:
-        yield waiting.combine_chunks()
 
 
 def id_of(file: str) -> str:

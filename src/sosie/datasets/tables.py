@@ -1,4 +1,4 @@
-"""The table of a set of faces: its columns, and how one is read that others may have written.
+"""The table of a set of faces: how it is written, and read where others may have written it.
 
 What pandas, polars and others make of the columns (texts as dictionaries, wider numbers, columns
 that may be empty) is brought to the types of `SCHEMA`; anything else is an InputError that names
@@ -7,7 +7,6 @@ the table and what is wrong with it.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,161 +20,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sosie import foreign
-from sosie.datasets.markers import FOLDERS, PICTURES, SET_FORMAT, VERSION
+from sosie.datasets.face_rows import SCHEMA, SHAPES, to_arrays
+from sosie.datasets.markers import FOLDERS, PICTURES
 from sosie.errors import InputError
-from sosie.types import FloatArray
-
-
-@dataclass(frozen=True)
-class FaceRow:
-    """One face of a set: a row of the table.
-
-    id: 16 hexadecimal digits, from the content of the input, the frame and the face's place in it:
-        the same in every run.
-    file: the picture, relative to the set's folder, with `/`; its name ends with the id.
-    input, input_sha256: the video's or photo's name as it was given, and its content's hash.
-    frame: index in the video, from 0; -1 of a photo. time_s: since the video's start; nan of a
-    photo.
-    scene: number of the shot, from 0. track: number of the person's track, from 0, unique in the
-        video; -1 of a photo.
-    person: whose face it is, "" where unknown.
-    template, size_px: how the picture was aligned, and its side in pixels.
-    matrix: pixels of the frame -> pixels of the picture, float64, 2 x 3.
-    frame_width, frame_height: of the frame, upright, in pixels.
-    box, points5, landmarks: as in `sosie.types.Face`, in pixels of the frame: float32, 4; 5 x 2;
-        478 x 3. score: confidence that this is a face, 0..1.
-    yaw, pitch, roll: degrees, as in `sosie.types.Pose`.
-    face_px: the longer side of the box. sharpness: see `sosie.analysis.quality.sharpness`.
-    blur_px: deviation of the blur, in pixels of the face at its own scale (`extract.figures`).
-    brightness: mean luma of the face, 0..1. contrast: its standard deviation, 0..1. side_light:
-        luma of the image's right half of the face less that of the left, over their sum, -1..1.
-    expression: float32, 52, named by `sosie.analysis.landmarker.EXPRESSIONS`.
-    visible: share of the face that nothing hides, 0..1.
-    identity: float32, 512, unit length.
-    phash: 64 bits; the more of them differ between two faces, the less alike the pictures are.
-    rejected: why the face was put aside, "" where it was not.
-    split: `train`, `test`, or "" where the set is not split.
-    """
-
-    id: str
-    file: str
-    input: str
-    input_sha256: str
-    frame: int
-    time_s: float
-    scene: int
-    track: int
-    person: str
-    template: str
-    size_px: int
-    matrix: NDArray[np.float64]
-    frame_width: int
-    frame_height: int
-    box: FloatArray
-    points5: FloatArray
-    landmarks: FloatArray
-    score: float
-    yaw: float
-    pitch: float
-    roll: float
-    face_px: float
-    sharpness: float
-    blur_px: float
-    brightness: float
-    contrast: float
-    side_light: float
-    expression: FloatArray
-    visible: float
-    identity: FloatArray
-    phash: int
-    rejected: str = ""
-    split: str = ""
-
-
-_INTEGERS = {
-    **dict.fromkeys(("frame", "track"), pa.int64()),
-    **dict.fromkeys(("scene", "size_px", "frame_width", "frame_height"), pa.int32()),
-    "phash": pa.uint64(),
-}
-SHAPES = {
-    "matrix": (2, 3),
-    "box": (4,),
-    "points5": (5, 2),
-    "landmarks": (478, 3),
-    "expression": (52,),
-    "identity": (512,),
-}
-"""Columns that hold an array a face, and its shape; the table has them flat, row by row."""
-
-
-def _column_type(name: str, annotation: str) -> pa.DataType:
-    if name in SHAPES:
-        number = pa.float64() if name == "matrix" else pa.float32()
-        return pa.list_(number, int(np.prod(SHAPES[name])))
-    if name in _INTEGERS:
-        return _INTEGERS[name]
-    if annotation == "str":
-        return pa.string()
-    return pa.float64() if name == "time_s" else pa.float32()
-
-
-SCHEMA = pa.schema(
-    [
-        pa.field(field.name, _column_type(field.name, str(field.type)), nullable=False)
-        for field in dataclasses.fields(FaceRow)
-    ],
-    metadata={"format": SET_FORMAT, "version": str(VERSION)},
-)
-"""Of the table: as `FaceRow`, with lists of fixed length for arrays."""
-
-COLUMNS = tuple(SCHEMA.names)
-
-
-def to_table(rows: list[FaceRow]) -> pa.Table:
-    """Rows as a table of SCHEMA. Raises ValueError where an array is not of its shape."""
-    columns = []
-    for field in SCHEMA:
-        values = [getattr(row, field.name) for row in rows]
-        if field.name in SHAPES:
-            columns.append(_flat(field, values))
-        else:
-            columns.append(pa.array(values, field.type))
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
-
-
-def _flat(field: pa.Field, values: list[NDArray[Any]]) -> pa.Array:
-    shape = SHAPES[field.name]
-    for value in values:
-        if np.shape(value) != shape:
-            raise ValueError(f"{field.name} must be {shape}, not {np.shape(value)}")
-    flat = np.asarray(values, field.type.value_type.to_pandas_dtype()).ravel()
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field.type)
-
-
-def to_arrays(table: pa.Table) -> dict[str, NDArray[Any]]:
-    """Columns as arrays of N rows: text as objects, numbers in their type, arrays N x shape."""
-    arrays = {}
-    for name in table.column_names:
-        column = table.column(name).combine_chunks()
-        if name in SHAPES:
-            arrays[name] = column.flatten().to_numpy().reshape(-1, *SHAPES[name])
-        else:
-            arrays[name] = column.to_numpy(zero_copy_only=False)
-    return arrays
-
-
-def to_rows(table: pa.Table) -> list[FaceRow]:
-    """The rows of a table that has all columns."""
-    arrays = to_arrays(table)
-    return [
-        FaceRow(**{name: _plain(arrays[name][k]) for name in COLUMNS})
-        for k in range(table.num_rows)
-    ]
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
+from sosie.output import atomic_output
 
 # Among what a face has are 512 figures that no compression makes much smaller.
 _LEAST_ROW_BYTES, _SPARE_ROWS = 256, 256
@@ -188,7 +36,8 @@ _MAY_BE_NAN = ("time_s",)
 _LENGTHS = (0.9, 1.1)
 """Between these is the length of an identity, which is 1 but for rounding."""
 
-_BATCH_ROWS = 512
+BATCH_ROWS = 512
+"""How many faces are read and written at a time."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +56,7 @@ def row_count(source: Path) -> int:
 
 
 def tables(
-    source: Path | PackedTable, columns: Sequence[str], rows: int = _BATCH_ROWS, strict: bool = True
+    source: Path | PackedTable, columns: Sequence[str], rows: int = BATCH_ROWS, strict: bool = True
 ) -> Iterator[pa.Table]:
     """Parts of a table of at most `rows` rows, with these columns in the types of SCHEMA.
 
@@ -229,6 +78,29 @@ def tables(
                         break
                     table = _checked(pa.Table.from_batches([batch]), columns, strict)
                 yield table
+
+
+def write_table(path: Path, tables: Iterator[pa.Table]) -> None:
+    """A table of SCHEMA in the place of the one that is there, whole or not at all."""
+    with (
+        atomic_output(path, overwrite=True) as pending,
+        pq.ParquetWriter(pending.path, SCHEMA, compression="zstd") as writer,
+    ):
+        for table in _in_batches(tables):
+            writer.write_table(table.replace_schema_metadata(SCHEMA.metadata))
+
+
+def _in_batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of one size, so that the same faces make the same file however they
+    came together."""
+    waiting = SCHEMA.empty_table()
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table.replace_schema_metadata(SCHEMA.metadata)])
+        while waiting.num_rows >= BATCH_ROWS:
+            yield waiting.slice(0, BATCH_ROWS).combine_chunks()
+            waiting = waiting.slice(BATCH_ROWS)
+    if waiting.num_rows:
+        yield waiting.combine_chunks()
 
 
 def metadata(source: Path) -> Mapping[bytes, bytes]:
@@ -361,10 +233,10 @@ def _check_texts(table: pa.Table) -> None:
     names = set(table.column_names)
     for column in names & {"person", "rejected"}:
         for name in pc.unique(table[column]).to_pylist():
-            _check_name(name, f"{column} {foreign.shortened(name)}", name == "")
+            _check_name(name, f"{column} {foreign.shown(name)}", name == "")
     if "id" in names:
         for face in table["id"].to_pylist():
-            _check_name(face, f"id {foreign.shortened(face)}")
+            _check_name(face, f"id {foreign.shown(face)}")
     if "file" in names:
         for file in table["file"].to_pylist():
             check_place(file)
@@ -379,9 +251,7 @@ def check_place(file: object) -> None:
     """Raises ValueError where a text is no place of a picture within a set."""
     fits = isinstance(file, str) and foreign.is_inside(file) and file.split("/")[0] in FOLDERS
     if not fits or "/" not in str(file) or not str(file).endswith(PICTURES):
-        raise ValueError(
-            f"{foreign.shortened(file)} is no picture in its folders {', '.join(FOLDERS)}"
-        )
+        raise ValueError(f"{foreign.shown(file)} is no picture in its folders {', '.join(FOLDERS)}")
 
 
 def _check_figures(table: pa.Table) -> None:

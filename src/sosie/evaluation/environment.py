@@ -15,10 +15,10 @@ import sosie
 from sosie.errors import UnavailableError, install_hint
 from sosie.models.cards import embedded_cards
 
-EXTRA = ("jinja2", "matplotlib", "scipy", "skimage")
+EXTRA = ("jinja2", "matplotlib", "scipy")
 """What the extra `eval` installs, by the names that are imported."""
 
-_PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "scipy", "scikit-image", "torch")
+_PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "scipy", "torch")
 # What no swap depends on, and what of the evaluation swaps.
 _APART = {"app", "training", "recipes", "datasets", "nn", "evaluation"}
 _MAKERS = Path("evaluation/generators.py")

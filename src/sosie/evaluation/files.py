@@ -10,7 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sosie.errors import OutputError
 from sosie.output import write_whole
 from sosie.types import Pixels
 
@@ -44,13 +43,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises OutputError where that cannot be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {folder} cannot be created ({error.strerror}); give another one."
-        ) from error

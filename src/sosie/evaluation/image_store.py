@@ -16,9 +16,9 @@ from typing import Self
 
 from sosie import foreign
 from sosie.errors import InputError
-from sosie.evaluation.files import make_folder, write_picture
+from sosie.evaluation.files import write_picture
 from sosie.media.video import open_video
-from sosie.output import write_whole
+from sosie.output import make_folder, write_whole
 
 _LIST = "The list of pairs"
 _FRAME = re.compile(r"(?P<video>.+\.\w+)#(?P<index>\d+)")

@@ -98,7 +98,7 @@ def read_pairs(path: StrPath) -> PairList:
     file = Path(path)
     remedy = "draw one with `sosie eval protocol`"
     try:
-        content = foreign.read_file(file, remedy)
+        content = foreign.read_text_file(file, remedy)
     except FileNotFoundError as error:
         raise InputError(f"The list of pairs {file} does not exist; {remedy}.") from error
     entries = foreign.parse_json(content, object, f"The list of pairs {file}", remedy)
@@ -215,7 +215,7 @@ def _pair(entry: Any) -> Pair:
         raise ValueError(f"its {' and '.join(wrong)} should be text")
     pictures = [*sources, entry["target"], entry.get("other_source") or entry["target"]]
     if out := [name for name in pictures if not foreign.is_inside(name)]:
-        raise ValueError(f"its picture {foreign.shortened(out[0])} leads out of the root")
+        raise ValueError(f"its picture {foreign.shown(out[0])} leads out of the root")
     return Pair(
         id=entry["id"],
         sources=tuple(sources),

@@ -145,7 +145,7 @@ def draw_ffpp(request: Request) -> PairList:
         _require(request.count, len(drawn))
         chosen = set(ordered(request.seed, (pair.id for pair in drawn))[: request.count])
         drawn = [pair for pair in drawn if pair.id in chosen]
-    facts = {"films": len(names), "videos": videos.relative_to(root).as_posix()}
+    facts = {"video_count": len(names), "videos": videos.relative_to(root).as_posix()}
     return PairList(name="", root=root, pairs=tuple(drawn), protocol=facts)
 
 
@@ -173,7 +173,7 @@ def _with_videos(drawn: PairList, request: Request) -> PairList:
                 other_source=pair.other_source and (below / pair.other_source).as_posix(),
             )
         )
-    facts = {**drawn.protocol, "films": len(videos)}
+    facts = {**drawn.protocol, "video_count": len(videos)}
     return replace(drawn, root=root, pairs=tuple(pairs), protocol=facts)
 
 

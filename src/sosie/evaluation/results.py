@@ -20,14 +20,19 @@ import numpy as np
 from sosie import foreign
 from sosie.errors import InputError, OutputError
 from sosie.evaluation.cache import pack_vectors, unpack_vectors, write_arrays
-from sosie.evaluation.files import json_line, make_folder, remove, write_json
+from sosie.evaluation.files import json_line, remove, write_json
 from sosie.evaluation.metric import Traits
-from sosie.output import check_folder, not_written, write_whole
+from sosie.output import check_folder, make_folder, not_written, write_whole
 
 CONFIG, LINES, SET = "config.json", "results.jsonl", "set.json"
 RESULTS, TRAITS, PICTURES = "results", "traits", "pictures"
 
 FRAMES, MOMENTS, MOMENT_PICTURES = "frames.jsonl", "moments.json", "moments"
+
+VIDEO = "video"
+"""The kind of a run of one video in its configuration, and the name of its one pair."""
+# What both were called before version 0.2.0, and how the names of figures of videos began.
+_OLD_VIDEO, _OLD_PREFIX = "film", "film_"
 
 _OWN = (LINES, SET, "report.html", "report.md", RESULTS, TRAITS, PICTURES)
 _OF_VIDEOS = (FRAMES, MOMENTS, MOMENT_PICTURES)
@@ -223,6 +228,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         config: dict[str, Any] = foreign.read_json(file, _CONFIG_FORM, _REMEDY)
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist; {_REMEDY}.") from error
+    if config.get("kind") == _OLD_VIDEO:
+        config["kind"] = VIDEO
     return config
 
 
@@ -233,7 +240,7 @@ def read_lines(folder: Path) -> list[Line]:
     """
     file = folder / LINES
     try:
-        text = foreign.read_file(file, _REMEDY).decode()
+        text = foreign.read_text_file(file, _REMEDY).decode()
     except (FileNotFoundError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read; {_REMEDY}.") from error
     known = {entry.name for entry in fields(Line)}
@@ -244,8 +251,18 @@ def read_lines(folder: Path) -> list[Line]:
         entries = foreign.parse_json(row, _LINE_FORM, name, "run it anew")
         entries["no_face"] = tuple(entries.get("no_face", ()))
         entries["boxes"] = {part: tuple(b) for part, b in entries.get("boxes", {}).items()}
+        _take_old_names(entries)
         lines.append(Line(**{key: entries[key] for key in entries if key in known}))
     return lines
+
+
+def _take_old_names(entries: dict[str, Any]) -> None:
+    """Bring the line of a video that an earlier version wrote to the names of today."""
+    for part in ("figures", "reasons"):
+        told = entries.get(part, {})
+        for name in [name for name in told if name.startswith(_OLD_PREFIX)]:
+            told[f"{VIDEO}_{name.removeprefix(_OLD_PREFIX)}"] = told.pop(name)
+            entries["pair"] = VIDEO
 
 
 def _trait_arrays(traits: Traits) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 from sosie import foreign
 from sosie.errors import InputError, OutputError
 from sosie.evaluation.configuration import record
-from sosie.evaluation.files import json_line, make_folder, write_json
+from sosie.evaluation.files import json_line, write_json
 from sosie.evaluation.recognition import Judges
 from sosie.evaluation.results import (
     CONFIG,
@@ -28,12 +28,13 @@ from sosie.evaluation.results import (
     LINES,
     MOMENT_PICTURES,
     MOMENTS,
+    VIDEO,
     clear_run,
     holds_run,
 )
 from sosie.evaluation.video_score import Snapshot, VideoScore
 from sosie.evaluation.weight_files import file_sha256
-from sosie.output import write_whole
+from sosie.output import make_folder, write_whole
 
 _REMEDY = "make it anew"
 _MOMENT_FORM = {
@@ -117,7 +118,7 @@ def write_video_record(
     write_whole(folder / FRAMES, "".join(map(json_line, _frame_lines(score))))
     write_json(folder / MOMENTS, _keep_moments(folder, score))
     line = {
-        "pair": "film",
+        "pair": VIDEO,
         "method": name,
         "source": str(sources[0].resolve()) if sources else None,
         "target": str(videos[0].resolve()),
@@ -133,7 +134,7 @@ def write_video_record(
 def read_video_record(folder: Path) -> VideoRecord:
     """Reads it back. Raises InputError where that cannot be done."""
     try:
-        content = foreign.read_file(folder / FRAMES, _REMEDY)
+        content = foreign.read_text_file(folder / FRAMES, _REMEDY)
         entries = foreign.read_json(folder / MOMENTS, [_MOMENT_FORM], _REMEDY)
     except FileNotFoundError as error:
         raise InputError(f"The record of a video in {folder} cannot be read; {_REMEDY}.") from error
@@ -179,7 +180,7 @@ def _config(
         "sha256": {"target": target, "result": result, "sources": known},
     }
     scored = {"frames": score.series.frames, "notes": list(score.notes)}
-    return {**record(name, name, pairs, swap, scored, judges), "kind": "film"}
+    return {**record(name, name, pairs, swap, scored, judges), "kind": VIDEO}
 
 
 def _frame_lines(score: VideoScore) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ TABLE = {
     "swap": "sosie.methods.graft.recipe:SwapRecipe",
     "simswap": "sosie.methods.simswap.recipe:SimSwapRecipe",
     "faceshifter": "sosie.methods.faceshifter.recipe:FaceShifterRecipe",
-    "faceshifter_hear": "sosie.methods.faceshifter.hear_recipe:HearRecipe",
+    "faceshifter_hear": "sosie.methods.faceshifter.recipe:HearRecipe",
     "ghost": "sosie.methods.ghost.recipe:GhostRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files, or of methods."""

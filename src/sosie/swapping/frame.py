@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from sosie.analysis.selection import Claim, PeopleSelector, TrackSelector
 from sosie.analysis.tracking.tracks import TrackedFace
-from sosie.blending.exclude import spare
-from sosie.blending.paste import paste
+from sosie.blending.paste import paste, spare
 from sosie.swapping.face import Engine, FaceMemory
 from sosie.timing import Stopwatch
 from sosie.types import Face, FloatArray, Patch, Pixels

@@ -16,8 +16,8 @@ from sosie.datasets.extract import job, videos, writer
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import extract
 from sosie.datasets.extract.options import ExtractOptions
+from sosie.datasets.face_rows import FaceRow
 from sosie.datasets.store import FaceStore
-from sosie.datasets.tables import FaceRow
 from sosie.datasets.transactions import held
 from sosie.errors import InterruptedDatasetError, OutputError, UsageError
 from sosie.geometry import alignment
@@ -26,7 +26,7 @@ OPTIONS = ExtractOptions(size_px=112, every=4, min_face=40, per_second=None, min
 
 
 def of_paths(*paths):
-    return [Input(p, "film" if p.suffix == ".mp4" else "photo") for p in paths]
+    return [Input(p, "video" if p.suffix == ".mp4" else "photo") for p in paths]
 
 
 def state(folder):

@@ -14,8 +14,7 @@ from PIL import Image
 from sosie.analysis.landmarker import EXPRESSIONS
 from sosie.datasets import coverage
 from sosie.datasets.coverage import KINDS, LIGHTS, PITCHES, YAWS, cover, wishes
-from sosie.datasets.report import render, write_report
-from sosie.datasets.report_data import contact_sheet, examine, spread
+from sosie.datasets.report import contact_sheet, examine, render, spread, write_report
 from sosie.errors import NoFaceError
 
 

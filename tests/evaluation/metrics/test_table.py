@@ -149,8 +149,8 @@ from sosie.evaluation.metrics.base import FrameMetric, FrameValue, Plot
 from sosie.evaluation.video_frames import mean_of
 
 GRAY = FrameMetric(
-    figures={"film_gray": Figure(title="Gray", summary="S.", formula="f", limits="L.")},
-    measure=lambda series: {"film_gray": mean_of(series, "gray", "No face.")},
+    figures={"video_gray": Figure(title="Gray", summary="S.", formula="f", limits="L.")},
+    measure=lambda series: {"video_gray": mean_of(series, "gray", "No face.")},
     look=lambda sight: {"gray": float(sight.result.mean())},
     values=(FrameValue("gray", "gray levels", worst="Most gray"),),
     plots=(Plot("Gray.", "gray", {"gray": "result"}),),
@@ -180,7 +180,7 @@ def test_a_package_brings_metrics_of_pairs_and_of_videos(tmp_path, monkeypatch, 
         track = TrackSeries(0, 0)
         track.add(0, 0.0, {"untouched": 0.0, "gray": 20.0}, 100.0)
         still = Inventory(StreamPackets("video", "h264", None, (), None, None), (), ())
-        assert measure(VideoSeries(still, still, {0: track})).figures["film_gray"] == 20
+        assert measure(VideoSeries(still, still, {0: track})).figures["video_gray"] == 20
     finally:
         monkeypatch.undo()
         load_metrics.cache_clear()

@@ -113,22 +113,22 @@ def series(**values: list[float]) -> VideoSeries:
 def test_figures_are_means_and_their_ratios():
     found = FLICKER.measure(series(flicker=[1, 2, 3], flicker_target=[1, 1, 1]))
     assert found == {
-        "film_flicker": 2,
-        "film_flicker_target": 1,
-        "film_flicker_ratio": 2,
+        "video_flicker": 2,
+        "video_flicker_target": 1,
+        "video_flicker_ratio": 2,
     }
     values = {"jitter": [0.2, 0.4], "jitter_target": [0.1, 0.1], "drift": [1, 3]}
     found = JITTER.measure(series(**values))
-    assert found["film_jitter_ratio"] == pytest.approx(3)
-    assert found["film_drift"] == 2
+    assert found["video_jitter_ratio"] == pytest.approx(3)
+    assert found["video_drift"] == 2
 
 
 def test_a_ratio_to_nothing_is_not_told():
     assert isinstance(ratio(1.0, 0.0), Missing)
     assert isinstance(ratio(Missing("x"), 1.0), Missing)
     found = JITTER.measure(series(jitter=[0.2], jitter_target=[0.0]))
-    assert isinstance(found["film_jitter_ratio"], Missing)
-    assert isinstance(found["film_drift"], Missing)
+    assert isinstance(found["video_jitter_ratio"], Missing)
+    assert isinstance(found["video_drift"], Missing)
 
 
 def unit(rng: np.random.Generator) -> np.ndarray:
@@ -183,22 +183,22 @@ def test_frames_that_fell_back_are_counted():
     swapped = track(0, [0, 0, 1, 0, 0, 0, 0, 1, 0, 0])
     bystander = track(1, [1] * 10)
     found = FALLBACK.measure(video(swapped, bystander))
-    assert found == {"film_fallback": pytest.approx(20), "film_lost": 0}
+    assert found == {"video_fallback": pytest.approx(20), "video_lost": 0}
 
 
 def test_where_nobody_was_swapped_the_most_prominent_face_counts():
     found = FALLBACK.measure(video(track(0, [1] * 4, area=10), track(1, [1] * 4, area=90)))
-    assert found["film_fallback"] == 100
-    assert isinstance(FALLBACK.measure(video())["film_fallback"], Missing)
+    assert found["video_fallback"] == 100
+    assert isinstance(FALLBACK.measure(video())["video_fallback"], Missing)
 
 
 def test_identity_is_the_mean_and_the_lowest_of_the_swapped_face():
     likeness = [0.1, *[0.5] * 38, 0.9]
     made = track(0, [0] * 40, identity_source=likeness, identity_target=[0.2] * 40)
     found = VIDEO_IDENTITY.measure(video(made))
-    assert found["film_identity_source"] == pytest.approx(0.5)
-    assert found["film_identity_low"] == pytest.approx(np.quantile(likeness, 0.05))
-    assert found["film_identity_target"] == pytest.approx(0.2)
+    assert found["video_identity_source"] == pytest.approx(0.5)
+    assert found["video_identity_low"] == pytest.approx(np.quantile(likeness, 0.05))
+    assert found["video_identity_target"] == pytest.approx(0.2)
 
 
 def test_without_a_source_the_reason_says_so():
@@ -208,5 +208,5 @@ def test_without_a_source_the_reason_says_so():
         {0: track(0, [0, 0], identity_target=[0.1, 0.2])},
     )
     found = VIDEO_IDENTITY.measure(made)
-    assert found["film_identity_source"] == Missing("No source photo was named: give --source.")
-    assert found["film_identity_target"] == pytest.approx(0.15)
+    assert found["video_identity_source"] == Missing("No source photo was named: give --source.")
+    assert found["video_identity_target"] == pytest.approx(0.15)

@@ -28,54 +28,54 @@ def measured(target: Inventory, result: Inventory, **values):
 def test_an_unharmed_video():
     found = measured(video(SOUND), video(SOUND))
     assert found == {
-        "film_frames_missing": 0,
-        "film_frames_added": 0,
-        "film_timing": 0,
-        "film_sound_kept": 100,
-        "film_sound_shift": 0,
-        "film_sound_length": 0,
+        "video_frames_missing": 0,
+        "video_frames_added": 0,
+        "video_timing": 0,
+        "video_sound_kept": 100,
+        "video_sound_shift": 0,
+        "video_sound_length": 0,
     }
     assert set(found) == set(TIMING.figures)
 
 
 def test_frames_and_times():
     found = measured(video(SOUND), video(SOUND), missing=2, added=1, apart_ms=[0, -80.0, 20.0])
-    assert (found["film_frames_missing"], found["film_frames_added"]) == (2, 1)
-    assert found["film_timing"] == 80
+    assert (found["video_frames_missing"], found["video_frames_added"]) == (2, 1)
+    assert found["video_timing"] == 80
 
 
 def test_lost_sound():
     found = measured(video(SOUND), video())
-    assert found["film_sound_kept"] == 0
-    assert found["film_sound_shift"] == found["film_sound_length"]
-    assert found["film_sound_shift"] == Missing("The result has no sound.")
+    assert found["video_sound_kept"] == 0
+    assert found["video_sound_shift"] == found["video_sound_length"]
+    assert found["video_sound_shift"] == Missing("The result has no sound.")
 
 
 def test_one_of_two_streams_is_lost():
     other = replace(SOUND, hashes=(b"x", b"y"))
-    assert measured(video(SOUND, other), video(SOUND))["film_sound_kept"] == 50
+    assert measured(video(SOUND, other), video(SOUND))["video_sound_kept"] == 50
 
 
 def test_shifted_and_shortened_sound():
     late = measured(video(SOUND), video(replace(SOUND, start_s=0.15, end_s=4.15)))
-    assert late["film_sound_shift"] == pytest.approx(150)
-    assert late["film_sound_length"] == pytest.approx(0, abs=1e-9)
+    assert late["video_sound_shift"] == pytest.approx(150)
+    assert late["video_sound_length"] == pytest.approx(0, abs=1e-9)
     short = measured(video(SOUND), video(replace(SOUND, hashes=(b"a", b"b"), end_s=3.5)))
-    assert short["film_sound_kept"] == 50
-    assert short["film_sound_length"] == pytest.approx(500)
+    assert short["video_sound_kept"] == 50
+    assert short["video_sound_length"] == pytest.approx(500)
 
 
 def test_a_shift_is_one_against_the_picture():
     later = Inventory(replace(PICTURE, start_s=0.2), (0.2,), (replace(SOUND, start_s=0.2),))
-    assert measured(video(SOUND), later)["film_sound_shift"] == pytest.approx(0)
+    assert measured(video(SOUND), later)["video_sound_shift"] == pytest.approx(0)
 
 
 def test_what_cannot_be_told_has_its_reason():
     silent = measured(video(), video())
-    assert silent["film_sound_kept"] == Missing("The target has no sound.")
+    assert silent["video_sound_kept"] == Missing("The target has no sound.")
     untimed = measured(video(SOUND), video(replace(SOUND, start_s=None)))
-    assert untimed["film_sound_shift"] == Missing("A sound stream has no timestamps.")
-    assert measured(video(), video(), apart_ms=[])["film_timing"] == Missing(
+    assert untimed["video_sound_shift"] == Missing("A sound stream has no timestamps.")
+    assert measured(video(), video(), apart_ms=[])["video_timing"] == Missing(
         "No frames were paired."
     )
 

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 
 from sosie.errors import InputError, InterruptedTrainingError, UsageError  # noqa: E402
 from sosie.methods import load_method  # noqa: E402
-from sosie.methods.faceshifter.hear_recipe import Hear  # noqa: E402
+from sosie.methods.faceshifter.recipe import Hear  # noqa: E402
 from sosie.options import SwapOptions  # noqa: E402
 from sosie.recipes import load_recipe  # noqa: E402
 from sosie.recipes import train as make_module  # noqa: E402

@@ -11,7 +11,6 @@ import typer
 from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import print_json
 from sosie.app.samples import sample_portraits
-from sosie.errors import OutputError
 
 
 def demo(
@@ -23,20 +22,15 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Swap the two sample portraits both ways; write the results and a contact sheet."""
-    from sosie.app.contact_sheet import Row, draw_contact_sheet
+    from sosie.app.sheets import Row, draw_contact_sheet
     from sosie.media.image import array_photo, load_photo, save_photo
     from sosie.options import SwapOptions
-    from sosie.output import check_output
+    from sosie.output import check_output, make_folder
     from sosie.pipeline import swap_image
 
     portraits = sample_portraits()
     pairs = [("astronaut", "hopper"), ("hopper", "astronaut")]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {out} cannot be created ({error.strerror}); give another one."
-        ) from error
+    make_folder(out)
     sheet = sheet or out / "contact-sheet.png"
     files = [out / f"{source}-on-{target}.png" for source, target in pairs]
     for path in (*files, sheet):

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sosie.app.cli.arguments import AsJson, Overwrite, offering
-from sosie.app.cli.eval_pair import pair
+from sosie.app.cli.eval_one import pair, video
 from sosie.app.cli.eval_protocol import protocol
 from sosie.app.cli.eval_run import run, score
-from sosie.app.cli.eval_video import video
 from sosie.app.cli.output import note_progress, print_json
 from sosie.app.cli.train import library_notes, require_folder
 from sosie.errors import OutputError

@@ -34,7 +34,7 @@ def source(
     """
     if output is None and save is None:
         raise UsageError("There is nothing to write: give a sheet with -o, or a file with --save.")
-    from sosie.app.source_sheet import examine, write_sheet
+    from sosie.app.sheets import examine, write_sheet
     from sosie.output import check_output
 
     kept = SwapOptions(keep=keep).kept()

@@ -194,7 +194,7 @@ class Input:
     """
 
     name: Path
-    kind: Literal["film", "photo"]
+    kind: Literal["photo", "video"]
     member: Member | None = None
 
     @contextmanager

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from sosie.datasets.extract.candidates import Found
 from sosie.datasets.extract.options import ExtractOptions
 from sosie.datasets.extract.sampling import Place
+from sosie.datasets.face_rows import FaceRow
 from sosie.datasets.markers import FACES, REJECTED
 from sosie.datasets.store import FaceStore
-from sosie.datasets.tables import FaceRow
 from sosie.errors import OutputError
-from sosie.output import atomic_output
+from sosie.output import atomic_output, make_folder
 
 _WAITING_PICTURES = 8
 _ENCODING = {
@@ -107,13 +107,7 @@ def _write(path: Path, picture: NDArray[np.uint8]) -> None:
     ok, data = cv2.imencode(extension, picture[..., ::-1], _ENCODING[extension[1:]])
     if not ok:
         raise OutputError(f"{path} could not be encoded; choose another format of pictures.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {path.parent} cannot be created ({error.strerror}); "
-            f"free some space or check the permissions, and run the command again."
-        ) from error
+    make_folder(path.parent, "free some space or check the permissions, and run the command again")
     with atomic_output(path, overwrite=True) as pending:
         pending.path.write_bytes(data.tobytes())
 

@@ -118,13 +118,13 @@ def _by_network(series: VideoSeries, name: str) -> Readings:
     to_target = series.values(variant_name("identity_target", name))
     no_source = Missing(_NO_SIGHT if name in series.networks else _NO_SOURCE)
     return {
-        "film_identity_source": float(to_source.mean()) if len(to_source) else no_source,
-        "film_identity_low": float(np.quantile(to_source, 0.05)) if len(to_source) else no_source,
-        "film_identity_target": float(to_target.mean()) if len(to_target) else Missing(_NO_SIGHT),
-        "film_steadiness": steadiness(
+        "video_identity_source": float(to_source.mean()) if len(to_source) else no_source,
+        "video_identity_low": float(np.quantile(to_source, 0.05)) if len(to_source) else no_source,
+        "video_identity_target": float(to_target.mean()) if len(to_target) else Missing(_NO_SIGHT),
+        "video_steadiness": steadiness(
             [track.sights[name] for track in series.judged if name in track.sights]
         ),
-        "film_steadiness_target": steadiness(
+        "video_steadiness_target": steadiness(
             [track.sights_target[name] for track in series.judged if name in track.sights_target]
         ),
     }
@@ -164,7 +164,7 @@ VIDEO_IDENTITY = FrameMetric(
     limits="Small, blurred and turned faces are less alike, whoever they show. A method that was "
     "trained against a recognition network is flattered by it and its kin.",
     figures={
-        "film_identity_source": Figure(
+        "video_identity_source": Figure(
             title="Identity: similarity to the source",
             better="higher",
             range=(-1, 1),
@@ -172,21 +172,21 @@ VIDEO_IDENTITY = FrameMetric(
             formula="mean cos(v(result frame), v(source)); of several sources, their mean vector",
             source=_OVER_TIME,
         ),
-        "film_identity_low": Figure(
+        "video_identity_low": Figure(
             title="Identity: similarity to the source at its lowest",
             better="higher",
             range=(-1, 1),
             summary="How much it looks like the source in the video's worst moments.",
             formula="the similarity below which 5 % of the sights lie",
         ),
-        "film_identity_target": Figure(
+        "video_identity_target": Figure(
             title="Identity: similarity to the target",
             range=(-1, 1),
             summary="How much the swapped face still looks like the one that it replaces.",
             formula="mean cos(v(result frame), v(target frame))",
             source=_OVER_TIME,
         ),
-        "film_steadiness": Figure(
+        "video_steadiness": Figure(
             title="Identity steadiness",
             better="higher",
             range=(-1, 1),
@@ -195,12 +195,12 @@ VIDEO_IDENTITY = FrameMetric(
             formula="mean cos(v(frame), v(other frame)) over all pairs of sights of a track",
             also="A face that never changes, or is blurred alike throughout, is steady.",
         ),
-        "film_steadiness_target": Figure(
+        "video_steadiness_target": Figure(
             title="Identity steadiness of the target",
             better=None,
             range=(-1, 1),
             summary="The same of the target's face: what can be expected of one real person there.",
-            formula="as film_steadiness, of the target",
+            formula="as video_steadiness, of the target",
         ),
     },
 )

@@ -37,8 +37,8 @@ def _measure_fallback(series: VideoSeries) -> Readings:
     untouched = mean_of(series, "untouched", _NOBODY)
     found = mean_of(series, "found", _NOBODY)
     return {
-        "film_fallback": untouched if isinstance(untouched, Missing) else 100 * untouched,
-        "film_lost": found if isinstance(found, Missing) else 100 * (1 - found),
+        "video_fallback": untouched if isinstance(untouched, Missing) else 100 * untouched,
+        "video_lost": found if isinstance(found, Missing) else 100 * (1 - found),
     }
 
 
@@ -80,7 +80,7 @@ FALLBACK = FrameMetric(
         ),
     ),
     figures={
-        "film_fallback": Figure(
+        "video_fallback": Figure(
             title="Frames that fell back to the target",
             unit="%",
             range=(0, 100),
@@ -91,7 +91,7 @@ FALLBACK = FrameMetric(
             limits="A swap so faint that it changes a few gray levels passes for none. A face that "
             "was never swapped, beside one that was, is taken to be left alone on purpose.",
         ),
-        "film_lost": Figure(
+        "video_lost": Figure(
             title="Frames on which the result has no face",
             unit="%",
             range=(0, 100),
@@ -128,10 +128,10 @@ def _measure_flicker(series: VideoSeries) -> Readings:
     flickers too (noise, compression, light), so that the ratio counts."""
     found: Readings = {
         name: mean_of(series, kept, _REASON)
-        for name, kept in (("film_flicker", "flicker"), ("film_flicker_target", "flicker_target"))
+        for name, kept in (("video_flicker", "flicker"), ("video_flicker_target", "flicker_target"))
     }
     return found | {
-        "film_flicker_ratio": ratio(found["film_flicker"], found["film_flicker_target"])
+        "video_flicker_ratio": ratio(found["video_flicker"], found["video_flicker_target"])
     }
 
 
@@ -186,7 +186,7 @@ FLICKER = FrameMetric(
     "result went through another encoder than the target, whose noise counts as well. Slow "
     "changes, over a second, do not show.",
     figures={
-        "film_flicker": Figure(
+        "video_flicker": Figure(
             title="Flicker of the result",
             unit="levels",
             range=(0, 255),
@@ -195,21 +195,21 @@ FLICKER = FrameMetric(
             "face",
             source="warping error, Lai et al. 2018",
         ),
-        "film_flicker_target": Figure(
+        "video_flicker_target": Figure(
             title="Flicker of the target",
             unit="levels",
             better=None,
             range=(0, 255),
             summary="The same of the target's face: what the result's flicker is to be held "
             "against.",
-            formula="as film_flicker, of the target",
+            formula="as video_flicker, of the target",
             source="warping error, Lai et al. 2018",
         ),
-        "film_flicker_ratio": Figure(
+        "video_flicker_ratio": Figure(
             title="Flicker, relative to the target's",
             summary="1 where the swapped face flickers as the target's does, 2 where twice as "
             "much.",
-            formula="film_flicker / film_flicker_target",
+            formula="video_flicker / video_flicker_target",
         ),
     },
 )
@@ -244,15 +244,15 @@ def _measure_jitter(series: VideoSeries) -> Readings:
     found: Readings = {
         name: mean_of(series, kept, _REASON)
         for name, kept in (
-            ("film_jitter", "jitter"),
-            ("film_jitter_target", "jitter_target"),
-            ("film_drift", "drift"),
+            ("video_jitter", "jitter"),
+            ("video_jitter_target", "jitter_target"),
+            ("video_drift", "drift"),
         )
     }
-    result, target = found["film_jitter"], found["film_jitter_target"]
+    result, target = found["video_jitter"], found["video_jitter_target"]
     if isinstance(result, Missing) or isinstance(target, Missing) or target <= 0:
-        return found | {"film_jitter_ratio": Missing(_REASON)}
-    return found | {"film_jitter_ratio": result / target}
+        return found | {"video_jitter_ratio": Missing(_REASON)}
+    return found | {"video_jitter_ratio": result / target}
 
 
 def jitter(before: FloatArray, after: FloatArray, flow: FloatArray, face_px: float) -> float:
@@ -311,7 +311,7 @@ JITTER = FrameMetric(
     limits="Landmarks and flow have a noise of their own, the same in both videos: the target's "
     "own figure shows how large. A shift that stays is no jitter.",
     figures={
-        "film_jitter": Figure(
+        "video_jitter": Figure(
             title="Landmark jitter of the result",
             unit="%",
             summary="By how much of the face's size its landmarks jump from frame to frame beside "
@@ -319,21 +319,21 @@ JITTER = FrameMetric(
             formula="mean |p(t-1) - p(t) - flow_target(p(t))| over landmarks and frames, of the "
             "face",
         ),
-        "film_jitter_target": Figure(
+        "video_jitter_target": Figure(
             title="Landmark jitter of the target",
             unit="%",
             better=None,
             summary="The same of the target's face: what the result's jitter is to be held "
             "against.",
-            formula="as film_jitter, of the target's landmarks",
+            formula="as video_jitter, of the target's landmarks",
         ),
-        "film_jitter_ratio": Figure(
+        "video_jitter_ratio": Figure(
             title="Landmark jitter, relative to the target's",
             summary="1 where the result's landmarks are as calm as the target's, 2 where half as "
             "calm.",
-            formula="film_jitter / film_jitter_target",
+            formula="video_jitter / video_jitter_target",
         ),
-        "film_drift": Figure(
+        "video_drift": Figure(
             title="Drift of the result's pixels",
             unit="%",
             summary="By how much of the face's size its pixels move otherwise than the target's, "

@@ -21,9 +21,9 @@ def _measure_timing(series: VideoSeries) -> Readings:
     """Told by the packets and timestamps of both files, without decoding the sound."""
     apart = series.apart_ms
     return {
-        "film_frames_missing": float(series.missing),
-        "film_frames_added": float(series.added),
-        "film_timing": float(np.abs(apart).max()) if apart else Missing("No frames were paired."),
+        "video_frames_missing": float(series.missing),
+        "video_frames_added": float(series.added),
+        "video_timing": float(np.abs(apart).max()) if apart else Missing("No frames were paired."),
         **_sound(series.target, series.result),
     }
 
@@ -32,7 +32,7 @@ def _sound(target: Inventory, result: Inventory) -> Readings:
     """Each sound stream of the target is held against the result's by its place among them."""
     before, after = target.sounds, result.sounds
     if not before:
-        names = ("film_sound_kept", "film_sound_shift", "film_sound_length")
+        names = ("video_sound_kept", "video_sound_shift", "video_sound_length")
         return dict.fromkeys(names, Missing(_SILENT))
     kept = 100 * float(np.mean([kept_share(stream, after) for stream in before]))
     pairs = list(zip(before, after, strict=False))
@@ -42,9 +42,9 @@ def _sound(target: Inventory, result: Inventory) -> Readings:
     ]
     lengths = [_apart_ms(_length_s(one), _length_s(other)) for one, other in pairs]
     return {
-        "film_sound_kept": kept,
-        "film_sound_shift": _most(shifts),
-        "film_sound_length": _most(lengths),
+        "video_sound_kept": kept,
+        "video_sound_shift": _most(shifts),
+        "video_sound_length": _most(lengths),
     }
 
 
@@ -73,7 +73,7 @@ TIMING = FrameMetric(
     group="Video",
     measure=_measure_timing,
     figures={
-        "film_frames_missing": Figure(
+        "video_frames_missing": Figure(
             title="Frames that are missing",
             summary="How many frames of the target have no counterpart in the result.",
             formula="frames paired one by one where both videos have equally many, else by their "
@@ -81,14 +81,14 @@ TIMING = FrameMetric(
             source=_PACKETS,
             limits="A frame that was replaced by its neighbor is not missing.",
         ),
-        "film_frames_added": Figure(
+        "video_frames_added": Figure(
             title="Frames that are too many",
             summary="How many frames of the result stand for none of the target.",
-            formula="as film_frames_missing, of the result",
+            formula="as video_frames_missing, of the result",
             source=_PACKETS,
             limits="As for missing frames.",
         ),
-        "film_timing": Figure(
+        "video_timing": Figure(
             title="Timing: largest shift of a frame",
             unit="ms",
             summary="By how much a frame is shown earlier or later than in the target, at most.",
@@ -96,7 +96,7 @@ TIMING = FrameMetric(
             source=_PACKETS,
             limits="Containers round times, by half a millisecond in .mkv.",
         ),
-        "film_sound_kept": Figure(
+        "video_sound_kept": Figure(
             title="Sound that was kept as it is",
             unit="%",
             better="higher",
@@ -107,7 +107,7 @@ TIMING = FrameMetric(
             limits="Sound that was encoded again is kept by 0 %, however good it sounds, and so is "
             "sound that another container frames otherwise.",
         ),
-        "film_sound_shift": Figure(
+        "video_sound_shift": Figure(
             title="Sound: shift against the picture",
             unit="ms",
             summary="By how much the sound begins earlier or later than it does in the target.",
@@ -116,7 +116,7 @@ TIMING = FrameMetric(
             limits="Only the start: sound that drifts away later shows in its length. Encoders "
             "that lead in with silence may state it or not.",
         ),
-        "film_sound_length": Figure(
+        "video_sound_length": Figure(
             title="Sound: difference in length",
             unit="ms",
             summary="By how much the sound lasts shorter or longer than in the target.",
@@ -155,9 +155,9 @@ def _measure_shift(series: VideoSeries) -> Readings:
     frames."""
     kept = series.kept.get("shift", [])
     if len(kept) < _LEAST_FRAMES:
-        return {"film_shift": Missing("The video is too short to tell.")}
+        return {"video_shift": Missing("The video is too short to tell.")}
     target, result = (np.array([shown[place] for shown in kept], np.float64) for place in (0, 1))
-    return {"film_shift": shift(target, result)}
+    return {"video_shift": shift(target, result)}
 
 
 def shift(target: NDArray[np.float64], result: NDArray[np.float64]) -> float | Missing:
@@ -191,7 +191,7 @@ SHIFT = FrameMetric(
     keep=_keep_shown,
     measure=_measure_shift,
     figures={
-        "film_shift": Figure(
+        "video_shift": Figure(
             title="Shift of what is shown",
             unit="frames",
             range=(0, MAX_SHIFT),

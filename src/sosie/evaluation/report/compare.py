@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from sosie.errors import InputError, UsageError
-from sosie.evaluation.files import make_folder
 from sosie.evaluation.metric import Figure
 from sosie.evaluation.report import plots
 from sosie.evaluation.report.plots import Drawn, Spot
@@ -33,6 +32,7 @@ from sosie.evaluation.report.write import AGAINST, IDENTITY, label, render, save
 from sosie.evaluation.results import LINES, Line
 from sosie.evaluation.statistics import Difference, Estimate, badness, difference
 from sosie.options import nearest
+from sosie.output import make_folder
 
 _SAME = ("score", "weights", "versions")
 """What of two configurations must be the same for their figures to be comparable."""

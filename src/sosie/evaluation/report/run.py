@@ -15,7 +15,7 @@ from sosie.evaluation import metrics
 from sosie.evaluation.metric import Figure, split_name, variant_name
 from sosie.evaluation.metrics import Scored
 from sosie.evaluation.metrics.base import Group
-from sosie.evaluation.results import LINES, SET, Line, read_config, read_lines
+from sosie.evaluation.results import LINES, SET, VIDEO, Line, read_config, read_lines
 from sosie.evaluation.statistics import Estimate, Spread, estimate, spread
 from sosie.evaluation.video_record import VideoRecord, read_video_record
 
@@ -87,7 +87,7 @@ def read_run(folder: Path) -> Run:
     if not (folder / LINES).is_file():
         raise InputError(f"{folder} holds no {LINES}; give the folder of a run.")
     config = read_config(folder)
-    video = read_video_record(folder) if config.get("kind") == "film" else None
+    video = read_video_record(folder) if config.get("kind") == VIDEO else None
     return Run(folder, config, tuple(read_lines(folder)), _read_set(folder), video)
 
 

@@ -72,7 +72,7 @@ def verdict(rows: Sequence[Row]) -> list[str]:
 
 def _whose(told: Mapping[str, float]) -> Iterator[str]:
     for name, who in (("identity_source", "source"), ("identity_target", "target")):
-        value = told.get(f"film_{name}", told.get(name))
+        value = told.get(f"video_{name}", told.get(name))
         if value is None:
             continue
         passes = value >= SAME_PERSON
@@ -88,16 +88,16 @@ def _whose(told: Mapping[str, float]) -> Iterator[str]:
 
 
 def _steady(told: Mapping[str, float]) -> Iterator[str]:
-    if (share := told.get("film_fallback")) is not None:
+    if (share := told.get("video_fallback")) is not None:
         yield (
             f"On {number(share, '%')} of the frames the face is the target's own."
             if share
             else "The face is swapped on every frame that shows it."
         )
-    if share := told.get("film_lost"):
+    if share := told.get("video_lost"):
         yield f"On {number(share, '%')} of the frames no face is found in the result."
     for name, verb in (("flicker", "flickers"), ("jitter", "jitters")):
-        if (ratio := told.get(f"film_{name}_ratio")) is not None:
+        if (ratio := told.get(f"video_{name}_ratio")) is not None:
             yield (
                 f"The result {verb} {number(ratio)} times as much as the target."
                 if ratio > _NOTICED
@@ -115,14 +115,14 @@ def _alike(told: Mapping[str, float]) -> Iterator[str]:
 
 
 def _whole(told: Mapping[str, float]) -> Iterator[str]:
-    missing, added = told.get("film_frames_missing"), told.get("film_frames_added")
+    missing, added = told.get("video_frames_missing"), told.get("video_frames_added")
     if missing is not None and added is not None:
         yield (
             f"{missing:.0f} frames are missing, and {added:.0f} are too many."
             if missing or added
             else "No frame is missing or too many."
         )
-    if (share := told.get("film_sound_kept")) is not None:
+    if (share := told.get("video_sound_kept")) is not None:
         yield (
             "The sound is the target's to the bit."
             if share == 100

@@ -239,7 +239,7 @@ def _pictures(moments: Sequence[Moment], why: str, plain: bool) -> Iterator[tupl
         if moment.why != why:
             continue
         try:
-            content = foreign.read_file(moment.file, "evaluate the video anew")
+            content = foreign.read_text_file(moment.file, "evaluate the video anew")
         except FileNotFoundError as error:
             raise InputError(f"{moment.file} is gone; evaluate the video anew.") from error
         said = f"{moment.time_s:.2f} s, frame {moment.frame}, face {moment.track}"

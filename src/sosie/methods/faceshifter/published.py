@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -98,71 +99,55 @@ def generator_alone(state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {key: value for key, value in state.items() if key.startswith(("G.", "E."))} or state
 
 
+_published = partial(Published, method="faceshifter", paper=_PAPER)
+_tao = partial(_published, license=_TAO_LICENSE, alignment=_TAO_ALIGNMENT)
+_minds = partial(_published, license=_MINDS_LICENSE, alignment=_MINDS_ALIGNMENT)
+
 PUBLISHED = {
-    "faceshifter_tao_aei": Published(
-        method="faceshifter",
+    "faceshifter_tao_aei": _tao(
         build=TaoAei,
         inputs=(("target", (1, 3, 256, 256)), ("identity", (1, 512))),
         outputs=("swapped", *(f"attributes{number}" for number in range(8))),
         summary="first stage of FaceShifter as taotaonice built it, never published trained",
-        paper=_PAPER,
-        license=_TAO_LICENSE,
         value_range=_TAO_RANGE,
-        alignment=_TAO_ALIGNMENT,
         embedding=_TAO_IDENTITY,
         published_name=tao_aei_name,
     ),
-    "faceshifter_tao_hear": Published(
-        method="faceshifter",
+    "faceshifter_tao_hear": _tao(
         build=TaoHear,
         inputs=(("stages", (1, 6, 256, 256)),),
         outputs=("swapped",),
         summary="second stage of FaceShifter as taotaonice built it; in: the first stage's result, "
         "then the target less its own reconstruction",
-        paper=_PAPER,
-        license=_TAO_LICENSE,
         value_range=_TAO_RANGE,
-        alignment=_TAO_ALIGNMENT,
         embedding="none",
         published_name=tao_hear_name,
     ),
-    "faceshifter_tao_disc": Published(
-        method="faceshifter",
+    "faceshifter_tao_disc": _tao(
         build=tao_discriminator,
         inputs=(("picture", (1, 3, 256, 256)),),
         outputs=("logits_full", "logits_half", "logits_quarter"),
         summary="patch discriminator at three scales of taotaonice's FaceShifter",
-        paper=_PAPER,
-        license=_TAO_LICENSE,
         value_range=_TAO_RANGE.removesuffix(", in and out"),
-        alignment=_TAO_ALIGNMENT,
         embedding="none",
         published_name=tao_discriminator_name,
     ),
-    "faceshifter_minds_aei": Published(
-        method="faceshifter",
+    "faceshifter_minds_aei": _minds(
         build=MindsAei,
         inputs=(("target", (1, 3, 256, 256)), ("identity", (1, 256))),
         outputs=("swapped",),
         summary="first stage of FaceShifter as mindslab (maum.ai) built it",
-        paper=_PAPER,
-        license=_MINDS_LICENSE,
         value_range="RGB, 0..1, in and out",
-        alignment=_MINDS_ALIGNMENT,
         embedding="of a torchvision ResNet-101 trained with ArcFace to 256 numbers, length 1",
         published_name=minds_aei_name,
         from_file=generator_alone,
     ),
-    "faceshifter_minds_hear_unet": Published(
-        method="faceshifter",
+    "faceshifter_minds_hear_unet": _minds(
         build=MindsHear,
         inputs=(("stages", (1, 6, 256, 256)),),
         outputs=("swapped",),
         summary="second stage of FaceShifter as mindslab (maum.ai) wrote it and never trained it",
-        paper=_PAPER,
-        license=_MINDS_LICENSE,
         value_range="RGB; in as minds_aei's, out unbounded",
-        alignment=_MINDS_ALIGNMENT,
         embedding="none",
         published_name=minds_hear_name,
     ),

@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis import parser
-from sosie.analysis.analyzer import FaceAnalyzer, make_face
+from sosie.analysis.analyzer import FaceAnalyzer, Networks, make_face
 from sosie.analysis.embedder import NUMBERS
-from sosie.analysis.networks import Networks
 from sosie.datasets.array_files import new_bytes, save_arrays
 from sosie.geometry import alignment, head_pose
 from sosie.models.cards import read_card

@@ -26,10 +26,9 @@ from sosie.models.cards import read_embedded
 from sosie.nn.blocks import fast_precision, lay_channels_last
 from sosie.recipes.augmentation import other_self, relit
 from sosie.recipes.identity.network import FrozenIdentity
-from sosie.recipes.swapper.extra_losses import FurtherLosses
+from sosie.recipes.swapper.extra_losses import FurtherLosses, cut
 from sosie.recipes.swapper.model_file import LICENSE, SwapperCard, export_swapper
 from sosie.recipes.swapper.plan import SwapPlan
-from sosie.training.differentiable_crop import cut
 from sosie.training.log import grid
 from sosie.training.losses import (
     cycle_loss,

@@ -1,4 +1,4 @@
-"""A picture that shows what is made of source photos: seen, hidden, filled, trusted."""
+"""Sheets of pictures: swaps side by side, and what is made of source photos."""
 
 from __future__ import annotations
 
@@ -21,12 +21,71 @@ from sosie.methods.graft import unwrap
 from sosie.methods.graft.completion import TIMES, Completed, complete
 from sosie.methods.graft.source_texture import cut_out
 from sosie.swapping.assignment import Casting, read_sources
-from sosie.types import FloatArray, Pixels
+from sosie.types import Face, FloatArray, Pixels
 
-COLUMNS = ("photo", "hidden", "made whole", "unwrapped", "trusted")
-_TILE_PX, _GAP_PX, _LABEL_PX = 320, 16, 44
+SWAP_COLUMNS = ("source", "target", "result")
+SOURCE_COLUMNS = ("photo", "hidden", "made whole", "unwrapped", "trusted")
+_SWAP_TILE_PX, _TILE_PX, _GAP_PX, _LABEL_PX = 420, 320, 16, 44
 _PAPER, _INK = (250, 249, 246), (40, 40, 44)
 _HIDDEN, _TRUSTED = (214, 60, 50), (40, 160, 90)
+_FACES_WIDE = 2.2
+"""Side of the square of a swap that is shown, in sizes of the face."""
+
+
+def _draw_sheet(columns: Sequence[str], rows: Sequence[Sequence[Image.Image]]) -> NDArray[np.uint8]:
+    """RGB uint8: lines of square tiles, all of one size, under a line of labels."""
+    side = rows[0][0].width
+    step = side + _GAP_PX
+    size = (_GAP_PX + step * len(columns), _LABEL_PX + step * len(rows))
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=22)
+    for column, label in enumerate(columns):
+        middle = _GAP_PX + step * column + side / 2
+        draw.text((middle, _LABEL_PX / 2), label, fill=_INK, font=font, anchor="mm")
+    for number, tiles in enumerate(rows):
+        for column, tile in enumerate(tiles):
+            sheet.paste(tile, (_GAP_PX + step * column, _LABEL_PX + step * number))
+    return np.array(sheet)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One swap. Pictures are RGB uint8, h x w x 3; each face says what part of them to show.
+
+    target and result are the same part of one frame, so both are placed by the target's face.
+    """
+
+    source: Pixels
+    source_face: Face
+    target: Pixels
+    result: Pixels
+    target_face: Face
+
+
+def draw_contact_sheet(rows: Sequence[Row]) -> NDArray[np.uint8]:
+    """The sheet of swaps, RGB uint8, a line of three pictures for each under a line of labels."""
+    shown = [
+        [
+            _face_tile(row.source, row.source_face),
+            _face_tile(row.target, row.target_face),
+            _face_tile(row.result, row.target_face),
+        ]
+        for row in rows
+    ]
+    return _draw_sheet(SWAP_COLUMNS, shown)
+
+
+def _face_tile(pixels: Pixels, face: Face) -> Image.Image:
+    """The square round a face, kept inside the picture, at the size of a tile."""
+    height, width = pixels.shape[:2]
+    side = min(face.size_px * _FACES_WIDE, height, width)
+    x, y = face.center
+    left = min(max(x - side / 2, 0), width - side)
+    top = min(max(y - side * 0.52, 0), height - side)
+    box = (left, top, left + side, top + side)
+    picture = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8))
+    return picture.resize((_SWAP_TILE_PX, _SWAP_TILE_PX), Image.Resampling.LANCZOS, box=box)
 
 
 @dataclass(frozen=True)
@@ -66,19 +125,8 @@ def write_sheet(rows: Sequence[SourceRow], path: Path, overwrite: bool) -> None:
 
 def draw_source_sheet(rows: Sequence[SourceRow]) -> NDArray[np.uint8]:
     """The sheet, RGB uint8: a line of pictures for each photo under a line of labels."""
-    step = _TILE_PX + _GAP_PX
-    size = (_GAP_PX + step * len(COLUMNS), _LABEL_PX + step * len(rows))
-    sheet = Image.new("RGB", size, _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=22)
-    for column, label in enumerate(COLUMNS):
-        middle = _GAP_PX + step * column + _TILE_PX / 2
-        draw.text((middle, _LABEL_PX / 2), label, fill=_INK, font=font, anchor="mm")
-    for number, row in enumerate(rows):
-        for column, picture in enumerate(_pictures(row)):
-            place = (_GAP_PX + step * column, _LABEL_PX + step * number)
-            sheet.paste(_tile(picture), place)
-    return np.array(sheet)
+    shown = [[_whole_tile(picture) for picture in _pictures(row)] for row in rows]
+    return _draw_sheet(SOURCE_COLUMNS, shown)
 
 
 def _pictures(row: SourceRow) -> list[NDArray[np.uint8]]:
@@ -108,7 +156,7 @@ def _as_bytes(pixels: Pixels) -> NDArray[np.uint8]:
     return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
 
 
-def _tile(picture: NDArray[np.uint8]) -> Image.Image:
+def _whole_tile(picture: NDArray[np.uint8]) -> Image.Image:
     """The picture, whole, in the middle of a square."""
     height, width = picture.shape[:2]
     scale = _TILE_PX / max(height, width)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sosie.blending import color_moments
+from sosie.blending import color_transfer
 from sosie.blending.color_transfer import hold_color, in_range, transfer_light
 
 SIDE, SIZE_PX = 160, 130.0
@@ -55,7 +55,7 @@ def test_strong_side_light_carries_over() -> None:
     assert (given_ < 1.05 * asked).all()
     # Before, the source was lit evenly, and moments alone cannot tell left from right.
     flat = np.divide(*cheeks(skin(2)))[0]
-    matched = np.divide(*cheeks(color_moments.match_moments(skin(2), target, WEIGHT)))[0]
+    matched = np.divide(*cheeks(color_transfer.match_moments(skin(2), target, WEIGHT)))[0]
     assert flat == pytest.approx(1, abs=0.02)
     assert matched == pytest.approx(1, abs=0.05)
 
@@ -158,7 +158,7 @@ def test_black_and_white_neither_blow_up_nor_turn_to_noise(tone: float, source_t
     flat = np.full((SIDE, SIDE, 3), source_tone, np.float32)
     target = np.full((SIDE, SIDE, 3), tone, np.float32)
     for change in (
-        color_moments.match_moments(flat, target, WEIGHT),
+        color_transfer.match_moments(flat, target, WEIGHT),
         transfer_light(flat, target, WEIGHT, SIZE_PX),
     ):
         assert np.isfinite(change).all()
@@ -181,7 +181,7 @@ def test_an_empty_weight_is_harmless() -> None:
     nothing = np.zeros((SIDE, SIDE), np.float32)
     for change in (
         transfer_light(skin(1), skin(2), nothing, SIZE_PX),
-        color_moments.match_moments(skin(1), skin(2), nothing),
+        color_transfer.match_moments(skin(1), skin(2), nothing),
     ):
         assert np.isfinite(change).all()
 
@@ -194,7 +194,7 @@ def test_pixels_without_weight_have_no_say() -> None:
     inside = WEIGHT > 0.5
     for how in (
         lambda a, b: transfer_light(a, b, WEIGHT, SIZE_PX),
-        lambda a, b: color_moments.match_moments(a, b, WEIGHT),
+        lambda a, b: color_transfer.match_moments(a, b, WEIGHT),
     ):
         assert np.abs(how(source, target) - how(hidden, other))[inside].max() < 1e-4
 
@@ -223,7 +223,7 @@ def test_match_gives_the_moments_of_the_target(
     random = np.random.default_rng(5)
     source = (0.5 + random.uniform(-0.1, 0.1, (SIDE, SIDE, 3))).astype(np.float32)
     target = ((source[::-1] - 0.5) * gains + 0.5 + shifts).astype(np.float32)
-    matched = color_moments.match_moments(source, target, WEIGHT)
+    matched = color_transfer.match_moments(source, target, WEIGHT)
     for ours, theirs in zip(moments(matched), moments(target), strict=True):
         assert np.allclose(ours, theirs, atol=1e-3)
 
@@ -231,7 +231,7 @@ def test_match_gives_the_moments_of_the_target(
 def test_match_does_not_stretch_a_flat_face_into_noise() -> None:
     flat = np.full((SIDE, SIDE, 3), 0.5, np.float32)
     flat += np.random.default_rng(1).normal(0, 0.004, flat.shape).astype(np.float32)
-    matched = color_moments.match_moments(flat, skin(1), WEIGHT)
+    matched = color_transfer.match_moments(flat, skin(1), WEIGHT)
     # At most twice the contrast, whatever the target's.
     assert moments(matched)[1].max() < 0.009
 
