@@ -40,7 +40,7 @@ COST = Metric(
             title="Time a face",
             unit="ms",
             summary="How long one face of a picture takes once it was found.",
-            formula="median over the pairs of aiming, swapping and composing, by face",
+            formula="median over the pairs of refining, swapping and blending, by face",
             limits=_TIME_LIMITS,
         ),
         "cost_frame_ms": Figure(
