@@ -79,6 +79,8 @@ class SwapOptions:
         another choice it is geometry alone, as `mesh` is.
     mask_feather: width of the mask's soft edge as a share of the face's size, 0..0.5.
     start_s, end_s: part of a video to swap and write, in seconds.
+    sequence: frame rate at which numbered images, by a pattern (`shot.%04d.png`) or their folder,
+        are frames of one video: `24`, `23.976`, `24000/1001`; a pattern without it has 24.
     codec: video encoder, as FFmpeg names it; `keep` keeps the video's own codec, or takes what
         loses least where it has no encoder or the output's container cannot hold it.
     crf: constant rate factor of the encoder, 0 (best) to 63.
@@ -109,6 +111,7 @@ class SwapOptions:
     mask_feather: float = _option(0.012, within=(0, 0.5))
     start_s: float | None = _option(None)
     end_s: float | None = _option(None)
+    sequence: str | None = _option(None)
     codec: str = _option("keep", offers="sosie.media.encoders:offered_codecs")
     crf: int = _option(18, within=(0, 63))
     preset: str = _option("veryfast", offers="sosie.media.deliveries:PRESET_NAMES")
@@ -240,6 +243,7 @@ class OptionKeywords(TypedDict, total=False):
     mask_feather: float
     start_s: float | None
     end_s: float | None
+    sequence: str | None
     codec: str
     crf: int
     preset: str

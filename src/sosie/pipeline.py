@@ -16,13 +16,14 @@ from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.analysis.selection import Claim, match_people, select_faces
 from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.errors import NoFaceError, UsageError
-from sosie.media.encoding import check_encoding
 from sosie.media.image_write import photo_format, save_photo
 from sosie.media.photo import Photo
-from sosie.media.video import open_video
+from sosie.media.sequence_names import sequence_name
+from sosie.media.targets import open_target, pending_result, result_path, target_sequence
+from sosie.media.writers import check_written
 from sosie.models import session
 from sosie.options import OptionKeywords, SwapOptions
-from sosie.output import atomic_output, check_output
+from sosie.output import check_output
 from sosie.swapping.assignment import (
     People,
     Picture,
@@ -104,8 +105,7 @@ def swap_video(
     """
     options = _options(options, overrides)
     _require_paths(target=target, output=output)
-    check_output(output, [target], options.overwrite)
-    check_encoding(Path(output), options.codec, options.crf, options.preset)
+    _check_video(target, output, [target], options)
     swapper = FaceSwapper(source, options, reference=reference, people=people)
     return swapper.video(target, output, on_progress, cancel, on_notes)
 
@@ -255,10 +255,11 @@ class FaceSwapper:
         """Swap a video file into another; see `swap_video`."""
         options = self.options
         _require_paths(target=target, output=output)
-        check_output(output, [target, *self._paths()], options.overwrite)
+        place = _check_video(target, output, [target, *self._paths()], options)
+        span = (options.start_s, options.end_s)
         with (
-            open_video(target, options.start_s, options.end_s, options.threads) as video,
-            atomic_output(output, options.overwrite) as pending,
+            open_target(Path(target), *span, options.threads, options.sequence) as video,
+            pending_result(place, options.overwrite) as pending,
         ):
             job = VideoJob(
                 *(self._engine, self._analyzer, video, self._roles, options),
@@ -279,6 +280,27 @@ class FaceSwapper:
 
     def _paths(self) -> list[StrPath]:
         return [item for item in self._inputs if isinstance(item, str | os.PathLike)]
+
+
+def _check_video(
+    target: StrPath, output: StrPath, inputs: Sequence[StrPath], options: SwapOptions
+) -> Path:
+    """The path of a video's result, checked before any work is done."""
+    place = result_path(Path(target), Path(output))
+    check_written(place, options.codec, options.crf, options.preset, options.overwrite)
+    if sequence_name(place) is None:
+        check_output(place, inputs, options.overwrite)
+    elif place.parent.resolve() in {Path(one).resolve() for one in _folders(Path(target))}:
+        raise UsageError(
+            f"The frames of the result would lie among those of the target, in {place.parent}; "
+            f"give another folder."
+        )
+    return place
+
+
+def _folders(target: Path) -> tuple[Path, ...]:
+    sequence = target_sequence(target)
+    return () if sequence is None else (sequence.folder,)
 
 
 def _require_paths(**paths: object) -> None:

@@ -336,7 +336,7 @@ def test_an_animated_picture(swap_refused, small, tmp_path, suffix):
     first, second = Image.fromarray(small), Image.fromarray(small[:, ::-1].copy())
     path = tmp_path / f"moving{suffix}"
     first.save(path, save_all=True, append_images=[second])
-    assert "is animated (2 frames)" in swap_refused(1, path)
+    assert "for numbered frames write out.%04d.png" in swap_refused(2, path)
 
 
 def test_a_photo_of_16_bits_stays_one(swapped, small, tmp_path):

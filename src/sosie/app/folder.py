@@ -158,12 +158,17 @@ def swap_each(
 
 
 def result_name(target: Path, kind: Kind) -> str:
-    """The target's own name, with `.png` or `.mkv` added where its format is not written."""
+    """The target's own name, with `.png`, `.mkv` or `.apng` added to one that is not written."""
+    from sosie.media.animation_write import ANIMATION_FORMATS
     from sosie.media.encoders import VIDEO_EXTENSIONS
     from sosie.media.image_write import WRITABLE
 
-    written, general = (WRITABLE, ".png") if kind == "photo" else (VIDEO_EXTENSIONS, ".mkv")
-    return target.name if target.suffix.lower() in written else target.name + general
+    suffix = target.suffix.lower()
+    if kind == "photo":
+        return target.name if suffix in WRITABLE else target.name + ".png"
+    if suffix in VIDEO_EXTENSIONS or suffix in ANIMATION_FORMATS:
+        return target.name
+    return target.name + (".apng" if suffix == ".png" else ".mkv")
 
 
 def folder_exit_code(failures: Iterable[Failure]) -> int:

@@ -28,12 +28,16 @@ def kind_of(path: Path) -> Kind | None:
     that loading it says what is wrong with it. Raises InputError where `path` does not exist, or is
     a folder, a pipe or a device.
     """
+    from sosie.media.animation import is_animation
     from sosie.media.image import is_photo
+    from sosie.media.sequence_names import sequence_name
 
+    if sequence_name(path) is not None:
+        return "film"
     if not path.is_file():
         require_file(path, "picture or video")
     if is_photo(path):
-        return "photo"
+        return "film" if is_animation(path) else "photo"
     suffix = path.suffix.lower()
     if suffix in PHOTO_SUFFIXES:
         return "photo"
@@ -53,6 +57,19 @@ def require_kind(path: Path) -> Kind:
     return kind
 
 
+def require_target(path: Path) -> Kind:
+    """As `require_kind`; a folder is one sequence of frames."""
+    return "film" if path.is_dir() else require_kind(path)
+
+
+def result_of(target: Path, output: Path) -> Path:
+    """The output, with a sequence's own names where it is a folder for one. Raises InputError where
+    the target is a folder without a sequence."""
+    from sosie.media.targets import result_path
+
+    return result_path(target, output)
+
+
 def check_result(output: Path, kind: Kind, options: SwapOptions) -> None:
     """Raises an error, before any work, where the name of the output is that of a folder, or means
     no photo, or no video of the codec, that can be written."""
@@ -65,9 +82,9 @@ def check_result(output: Path, kind: Kind, options: SwapOptions) -> None:
 
         photo_format(output)
     else:
-        from sosie.media.encoding import check_encoding
+        from sosie.media.writers import check_written
 
-        check_encoding(output, options.codec, options.crf, options.preset)
+        check_written(output, options.codec, options.crf, options.preset, options.overwrite)
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -26,7 +26,9 @@ from sosie.geometry.head_pose import region_of
 from sosie.media.image import load_photo
 from sosie.media.image_write import save_photo
 from sosie.media.photo import array_photo
-from sosie.media.video import Video, VideoFrame, open_video
+from sosie.media.picture_video import Pictures
+from sosie.media.targets import open_target
+from sosie.media.video import Video, VideoFrame
 from sosie.types import Face, Pixels, Progress
 
 _ASSUMED_FPS = 25
@@ -86,7 +88,7 @@ def inspect_video(
     Times are seconds since the video's start; a track's last time is that of its last frame.
     Raises InputError where it cannot be read.
     """
-    with open_video(path, threads=threads) as video:
+    with open_target(path, threads=threads) as video:
         info = video.info
         fps = float(info.fps or _ASSUMED_FPS)
         frames = _Frames(video, on_progress)
@@ -118,7 +120,9 @@ def inspect_video(
 class _Frames:
     """The frames of a video, counted, with the starts of its scenes noted as they go by."""
 
-    def __init__(self, video: Video, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(
+        self, video: Video | Pictures, on_progress: Callable[[Progress], None] | None
+    ) -> None:
         self.count = 0
         self.last_s = 0.0
         self.scene_starts_s: list[float] = []

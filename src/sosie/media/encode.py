@@ -24,7 +24,6 @@ from sosie.media.encoders import Encoder, container_format
 from sosie.media.encoding import choose_encoding, must_be_turned, written_size
 from sosie.media.input_info import NativeFrame, VideoSource
 from sosie.media.pixel_formats import is_rgb
-from sosie.media.probe import open_input
 from sosie.media.tracks import Tracks, copy_words, moved_chapters
 from sosie.media.video_file import VideoFile
 from sosie.output import FULL, full_disk, not_written
@@ -104,7 +103,7 @@ class VideoWriter:
         with self._explained():
             self._file = VideoFile(path)
         try:
-            self._source = open_input(video.path)
+            self._source = video.open()
         except BaseException:
             self._file.release()
             raise

@@ -23,6 +23,7 @@ from sosie.media.encoders import (
 )
 from sosie.media.hdr import HdrMetadata
 from sosie.media.input_info import VideoSource
+from sosie.media.linear import is_linear
 from sosie.media.pixel_formats import bit_depth, has_alpha, is_rgb
 from sosie.media.probe import Orientation
 
@@ -212,7 +213,9 @@ def _kept(video: VideoSource, path: Path) -> tuple[str, str | None]:
 def _instead(video: VideoSource, path: Path, fitting: Iterable[str]) -> str:
     """The encoder for a video whose own codec cannot be kept."""
     container, default = container_format(path), default_encoder(path)
-    if container in _EDITED and (video.info.codec in _EDITING or _is_lossless(video.info.codec)):
+    codec = video.info.codec
+    is_edited = codec in _EDITING or video.info.container == "sequence" or _is_lossless(codec)
+    if container in _EDITED and is_edited:
         return _EDITED[container]
     alpha = has_alpha(video.first.format.name, video.first)
     preferred = []
@@ -250,7 +253,9 @@ def _format(
     video: VideoSource, encoder: Encoder, size: tuple[int, int], only: tuple[str, ...] = ()
 ) -> tuple[str, list[str]]:
     alpha = has_alpha(video.first.format.name, video.first)
-    return encoding_format(encoder, video.native_format, *size, alpha, only)
+    # What is linear is encoded as a screen shows it.
+    native = "gbrp16le" if is_linear(video.native_format) else video.native_format
+    return encoding_format(encoder, native, *size, alpha, only)
 
 
 def _profile(encoder: Encoder, pixel_format: str, profile: str | None) -> dict[str, str]:

@@ -92,7 +92,7 @@ def load_photo(source: StrPath | MemoryFile) -> Photo:
     megapixels or more (50 with 16 bits), or under 16 pixels a side.
     """
     path = source if isinstance(source, MemoryFile) else require_file(source, "picture")
-    with _quiet():
+    with quiet():
         try:
             with decoding(path):
                 image = Image.open(
@@ -106,7 +106,7 @@ def load_photo(source: StrPath | MemoryFile) -> Photo:
 
 def is_photo(path: StrPath) -> bool:
     """Whether a file is a picture by its content, damaged or not; False where it cannot be read."""
-    with _quiet(), suppress(InputError):
+    with quiet(), suppress(InputError):
         path = require_file(path, "picture")
         try:
             with decoding(path), Image.open(path, formats=READABLE):
@@ -144,7 +144,7 @@ def pillow_photo(image: Image.Image, name: str) -> Photo:
     Its pixels have the depth that Pillow gives them. name: what messages call it. Raises InputError
     where its pixels cannot be read, or its size is out of bounds.
     """
-    with _quiet():
+    with quiet():
         check_size(image.width, image.height, name)
         try:
             # A copy, which is of no format, so that nothing of a file is looked for.
@@ -157,7 +157,7 @@ def pillow_photo(image: Image.Image, name: str) -> Photo:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No warning of a decoder's surfaces: what matters of them is an error or a note here."""
     with _warnings_lock, silent_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

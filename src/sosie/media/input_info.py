@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sosie.media.pixel_formats import Converter
-from sosie.media.probe import Orientation, VideoInfo
+from sosie.media.probe import Orientation, VideoInfo, open_input
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class VideoSource:
     display_matrix: tuple[int, ...] | None
     native_format: str
     profile: str | None
+
+    def open(self) -> Any:
+        """Its container, with all its tracks. Raises InputError."""
+        return open_input(self.path)
+
     converter: Converter
 
 

@@ -184,10 +184,11 @@ def native_format(frame: VideoFrame) -> str:
 
 def plane_array(frame: VideoFrame, index: int) -> NDArray[Any]:
     """A plane as an array on the frame's own memory: h x w, or h x w x c where it interleaves c
-    components; uint8 or uint16."""
+    components; uint8, uint16, or float32 where the format is one of floats."""
     plane = frame.planes[index]
     components = [c for c in frame.format.components if c.plane == index]
-    dtype = np.dtype(np.uint16 if components[0].bits > 8 else np.uint8)
+    bits = components[0].bits
+    dtype = np.dtype(np.float32 if bits > 16 else np.uint16 if bits > 8 else np.uint8)
     count = len(components)
     shape = (plane.height, plane.width, count)
     strides = (plane.line_size, dtype.itemsize * count, dtype.itemsize)

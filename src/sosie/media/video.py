@@ -26,7 +26,6 @@ from av.stream import Discard
 
 from sosie.errors import InputError, UsageError
 from sosie.files import StrPath
-from sosie.media.encode import VideoWriter
 from sosie.media.encoders import KEEP
 from sosie.media.input_info import VideoSource
 from sosie.media.pixel_formats import Colors, Converter, bit_depth, native_format
@@ -53,6 +52,7 @@ from sosie.media.truncation import (
     missing_from_s,
     readable,
 )
+from sosie.media.writers import Writer, open_writer
 from sosie.types import Patch, Pixels
 
 # A time typed with six decimals means the frame that it was read from.
@@ -147,7 +147,7 @@ class Video:
     def __init__(
         self, path: Path, start_s: float | None, end_s: float | None, threads: int | None
     ) -> None:
-        _check_span(start_s, end_s)
+        check_span(start_s, end_s)
         self.path = path
         self.span_s = (start_s, end_s)
         self._threads = threads or 0
@@ -236,9 +236,9 @@ class Video:
         preset: str = "veryfast",
         threads: int | None = None,
         shown: StrPath | None = None,
-    ) -> VideoWriter:
+    ) -> Writer:
         """A writer of this video with changed frames: see `sosie.media.encode.VideoWriter`."""
-        return VideoWriter(self.source, Path(path), codec, crf, preset, threads, shown)
+        return open_writer(self.source, Path(path), codec, crf, preset, threads, shown)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -396,7 +396,8 @@ def _decoder(stream: Any) -> Any:
     return decoder
 
 
-def _check_span(start_s: float | None, end_s: float | None) -> None:
+def check_span(start_s: float | None, end_s: float | None) -> None:
+    """Raises UsageError where a part of a video cannot be one."""
     start = 0.0 if start_s is None else start_s
     if not (math.isfinite(start) and start >= 0):
         raise UsageError(f"start must be 0 seconds or more, not {start_s}.")

@@ -10,12 +10,14 @@ from pathlib import Path
 from sosie.analysis.analyzer import Analyzer
 from sosie.analysis.tracking.tracks import TrackedFace, track_video
 from sosie.errors import InterruptedSwapError, NoFaceError
-from sosie.media.encode import VideoWriter
+from sosie.media.picture_video import Pictures
 from sosie.media.prefetch import Stage, prefetch, staged
 from sosie.media.spool import Spool
 from sosie.media.video import Video, VideoFrame
+from sosie.media.writers import Writer
 from sosie.options import SwapOptions
 from sosie.output import PendingOutput
+from sosie.output_folder import PendingFolder
 from sosie.stops import stops_held
 from sosie.swapping.assignment import Role, absent_notes, nobody_alike, person_reports
 from sosie.swapping.face import Engine
@@ -50,7 +52,7 @@ class VideoJob:
         self,
         engine: Engine,
         analyzer: Analyzer,
-        video: Video,
+        video: Video | Pictures,
         roles: Sequence[Role],
         options: SwapOptions,
         on_progress: Callable[[Progress], None] | None,
@@ -72,7 +74,7 @@ class VideoJob:
         self._seen_faces = False
         self._watch = Stopwatch()
 
-    def run(self, pending: PendingOutput, target: str, output: str) -> SwapReport:
+    def run(self, pending: PendingOutput | PendingFolder, target: str, output: str) -> SwapReport:
         """Write the video to `pending`. What was done before Ctrl-C or an error is kept as a part,
         and the exception says so."""
         o = self._options
@@ -94,7 +96,7 @@ class VideoJob:
                 raise
 
     def _run(
-        self, pending: PendingOutput, writer: VideoWriter, target: str, output: str
+        self, pending: PendingOutput | PendingFolder, writer: Writer, target: str, output: str
     ) -> SwapReport:
         with Spool(pending.path) as spool:
             # Those that are analyzed are in the spool, however large.
@@ -128,7 +130,7 @@ class VideoJob:
         )
 
     def _written(
-        self, swapped: Stage[VideoFrame], writer: VideoWriter, pending: PendingOutput
+        self, swapped: Stage[VideoFrame], writer: Writer, pending: PendingOutput | PendingFolder
     ) -> Iterator[int]:
         """Writes the video. Yields how many frames are written, after each."""
         with swapped as frames:
@@ -231,7 +233,7 @@ def _put_away(frames: Iterator[VideoFrame], spool: Spool) -> Iterator[VideoFrame
         frame.put_away(spool)
 
 
-def _kept(writer: VideoWriter, pending: PendingOutput) -> Path | None:
+def _kept(writer: Writer, pending: PendingOutput | PendingFolder) -> Path | None:
     """Ends the video after what was written, and keeps that. None where there is nothing to
     keep."""
     with stops_held():
@@ -242,12 +244,12 @@ def _kept(writer: VideoWriter, pending: PendingOutput) -> Path | None:
         return pending.keep_partial() if writer.is_whole and writer.frames else None
 
 
-def _where(writer: VideoWriter, partial: Path) -> str:
+def _where(writer: Writer, partial: Path) -> str:
     count = f"first {writer.frames} frames are" if writer.frames > 1 else "first frame is"
     return f"The {count} in {partial}."
 
 
-def _interrupted(writer: VideoWriter, partial: Path | None) -> InterruptedSwapError:
+def _interrupted(writer: Writer, partial: Path | None) -> InterruptedSwapError:
     if partial is None:
         return InterruptedSwapError("Stopped before the first frame was written; nothing is kept.")
     return InterruptedSwapError(f"Stopped. {_where(writer, partial)}", str(partial))

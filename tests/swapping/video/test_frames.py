@@ -281,24 +281,41 @@ def test_uneven_timestamps_and_sound_are_kept(
         assert studio.greenness(frame, 64 + number) > studio.SWAPPED
 
 
-def test_ten_bits_stay_ten_bits(
-    studio: Any, make_swap: MakeSwap, head: np.ndarray, tmp_path: Path
+@pytest.mark.parametrize(
+    ("pix_fmt", "options"),
+    [
+        ("yuv444p10le", {}),
+        ("yuv444p12le", {"blend": "alpha"}),
+        ("yuva444p12le", {"processors": ("sharpen",)}),
+        ("gbrp16le", {"mask_feather": 0.1}),
+    ],
+)
+def test_deep_color_is_swapped_in_all_of_its_bits(
+    studio: Any, make_swap: MakeSwap, head: np.ndarray, tmp_path: Path, pix_fmt: str, options: dict
 ) -> None:
-    video = studio.write(
-        tmp_path / "video.mkv", [studio.with_head(head, 64)] * 8, pix_fmt="yuv444p10le"
-    )
-    make_swap().video(video, tmp_path / "out.mkv")
+    frames = [studio.with_head(head, 64)] * 4
+    video = studio.write(tmp_path / "video.mkv", frames, pix_fmt=pix_fmt)
+    make_swap(**options).video(video, tmp_path / "out.mkv")
     with av.open(str(video)) as old, av.open(str(tmp_path / "out.mkv")) as new:
         for a, b in zip(old.decode(video=0), new.decode(video=0), strict=True):
-            assert b.format.name == "yuv444p10le"
+            assert b.format.name == pix_fmt
+            # The values that eight bits have one for.
+            steps = 2 ** (a.format.components[0].bits - 8)
+            touched = np.zeros((a.height, a.width), bool)
             for index in range(3):
                 old_plane, new_plane = (plane_array(frame, index) for frame in (a, b))
-                assert np.array_equal(old_plane[:18], new_plane[:18])
-                changed = new_plane[old_plane != new_plane]
+                different = old_plane != new_plane
+                touched |= different
+                changed = new_plane[different]
                 assert changed.size > 2000
-                # All four of the values that eight bits have one for.
-                counts = np.bincount(changed % 4, minlength=4)
-                assert (counts > 0.15 * changed.size).all()
+                # All are there, and none is favored as if by rounding.
+                exact = np.count_nonzero(changed % steps == 0) / changed.size
+                assert exact < 2 / min(steps, 16)
+                assert len(np.unique(changed % steps)) > 0.8 * min(steps, 64)
+            assert touched.mean() < 0.5
+            assert not touched[:18].any()
+            for index in range(3, len(a.planes)):
+                assert np.array_equal(plane_array(a, index), plane_array(b, index))
             assert studio.greenness(b.to_ndarray(format="rgb24"), 64) > studio.SWAPPED
 
 

@@ -1,0 +1,62 @@
+"""Sequences of numbered pictures, read as a video is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from sosie.errors import InputError
+from sosie.media.dpx import read_dpx
+from sosie.media.exr import read_exr
+from sosie.media.image import load_photo
+from sosie.media.linear import linear_frame
+from sosie.media.picture_source import Picture, native_picture, timed
+from sosie.media.picture_video import Pictures
+from sosie.media.sequence_names import SequenceName
+
+_SLACK = Fraction(1, 1_000_000)
+
+
+class SequenceReader:
+    """Reads the pictures of a sequence. Time is by their numbers: gaps stay gaps."""
+
+    def __init__(self, name: SequenceName, fps: Fraction) -> None:
+        self.kind = "sequence"
+        self.loop: int | None = None
+        self.first_number: int | None = None
+        self.name, self.fps = name, fps
+        self.path = Path(name.pattern)
+        self.numbers = name.numbers()
+        if not self.numbers:
+            raise InputError(f"No file fits {name.pattern}; check the pattern.")
+        self.count, self.first_number = len(self.numbers), self.numbers[0]
+        self.codec = name.suffix.removeprefix(".")
+        self.end_s = float((self.numbers[-1] - self.numbers[0] + 1) / fps)
+
+    def pictures(self, start_s: float, end_s: float | None) -> Iterator[Picture]:
+        """The pictures of a part."""
+        for number in self.numbers:
+            pts = number - self.numbers[0]
+            time = pts / self.fps + _SLACK
+            if time < Fraction(start_s) or (end_s is not None and time >= Fraction(end_s)):
+                continue
+            path = self.name.path(number)
+            yield _read(path, pts, 1 / self.fps)
+
+
+def open_sequence(
+    name: SequenceName, fps: Fraction, start_s: float | None = None, end_s: float | None = None
+) -> Pictures:
+    """Opens numbered pictures as a video; see `sosie.media.video.open_video` for the part."""
+    return Pictures(SequenceReader(name, fps), start_s, end_s)
+
+
+def _read(path: Path, pts: int, time_base: Fraction) -> Picture:
+    suffix = path.suffix.lower()
+    if suffix == ".exr":
+        return Picture(timed(linear_frame(read_exr(path)), pts, time_base, 1), None, path)
+    if suffix == ".dpx":
+        return Picture(timed(read_dpx(path), pts, time_base, 1), None, path)
+    photo = load_photo(path)
+    return Picture(native_picture(photo, pts, time_base, 1), photo, path)
