@@ -132,6 +132,7 @@ ONLY_IN = {
     "typer": ["sosie.app"],
     "rich": ["sosie.app"],
     "av": ["sosie.media", "sosie.app"],
+    "OpenEXR": ["sosie.media.exr"],
 }
 """External package -> the modules that may import it."""
 

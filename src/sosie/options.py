@@ -81,6 +81,11 @@ class SwapOptions:
     start_s, end_s: part of a video to swap and write, in seconds.
     sequence: frame rate at which numbered images, by a pattern (`shot.%04d.png`) or their folder,
         are frames of one video: `24`, `23.976`, `24000/1001`; a pattern without it has 24.
+    layers: what a compositor wants of each frame, beside the result: the swapped face alone,
+        premultiplied with its matte, as `face.%04d.png`, `face.%04d.exr` or `face.mov` (ProRes
+        4444), and in its folder the masks, a UV pass and `tracks.json`.
+    masks: folder or pattern of masks by the frames' numbers, such as those of `layers`, corrected:
+        white is the swapped face, black the target. A frame without one has its own.
     codec: video encoder, as FFmpeg names it; `keep` keeps the video's own codec, or takes what
         loses least where it has no encoder or the output's container cannot hold it.
     crf: constant rate factor of the encoder, 0 (best) to 63.
@@ -112,6 +117,8 @@ class SwapOptions:
     start_s: float | None = _option(None)
     end_s: float | None = _option(None)
     sequence: str | None = _option(None)
+    layers: str | None = _option(None)
+    masks: str | None = _option(None)
     codec: str = _option("keep", offers="sosie.media.encoders:offered_codecs")
     crf: int = _option(18, within=(0, 63))
     preset: str = _option("veryfast", offers="sosie.media.deliveries:PRESET_NAMES")
@@ -244,6 +251,8 @@ class OptionKeywords(TypedDict, total=False):
     start_s: float | None
     end_s: float | None
     sequence: str | None
+    layers: str | None
+    masks: str | None
     codec: str
     crf: int
     preset: str

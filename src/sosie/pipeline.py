@@ -6,6 +6,7 @@ import dataclasses
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -17,6 +18,7 @@ from sosie.analysis.selection import Claim, match_people, select_faces
 from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.errors import NoFaceError, UsageError
 from sosie.media.image_write import photo_format, save_photo
+from sosie.media.input_info import VideoSource
 from sosie.media.photo import Photo
 from sosie.media.sequence_names import sequence_name
 from sosie.media.targets import open_target, pending_result, result_path, target_sequence
@@ -42,6 +44,7 @@ from sosie.swapping.assignment import (
 from sosie.swapping.face import Engine
 from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace, faces_of_photo
 from sosie.swapping.identity_file import SUFFIX, save_identity
+from sosie.swapping.layers import LayerWriter, check_layers, open_layers
 from sosie.swapping.stream import SwapStream
 from sosie.swapping.video import VideoJob
 from sosie.timing import Stopwatch
@@ -178,6 +181,8 @@ class FaceSwapper:
         _require_paths(output=output)
         check_output(output, [target, *self._paths()], self.options.overwrite)
         photo_format(output)
+        if self.options.layers is not None or self.options.masks is not None:
+            raise UsageError("Layers and masks belong to videos and sequences: leave them out.")
         photo, result = self._photo(target)
         notes = save_photo(photo, output, overwrite=self.options.overwrite)
         report = result.report
@@ -260,10 +265,11 @@ class FaceSwapper:
         with (
             open_target(Path(target), *span, options.threads, options.sequence) as video,
             pending_result(place, options.overwrite) as pending,
+            _layers(video.source, options) as layers,
         ):
             job = VideoJob(
                 *(self._engine, self._analyzer, video, self._roles, options),
-                *(on_progress, cancel, on_notes),
+                *(on_progress, cancel, on_notes, layers),
             )
             report = job.run(pending, str(target), str(output))
         notes = (*self._notes, *report.notes)
@@ -288,6 +294,8 @@ def _check_video(
     """The path of a video's result, checked before any work is done."""
     place = result_path(Path(target), Path(output))
     check_written(place, options.codec, options.crf, options.preset, options.overwrite)
+    if options.layers is not None:
+        check_layers(Path(options.layers), options.overwrite)
     if sequence_name(place) is None:
         check_output(place, inputs, options.overwrite)
     elif place.parent.resolve() in {Path(one).resolve() for one in _folders(Path(target))}:
@@ -296,6 +304,14 @@ def _check_video(
             f"give another folder."
         )
     return place
+
+
+def _layers(
+    source: VideoSource, options: SwapOptions
+) -> AbstractContextManager[LayerWriter | None]:
+    if options.layers is None:
+        return nullcontext()
+    return open_layers(source, Path(options.layers), options.overwrite)
 
 
 def _folders(target: Path) -> tuple[Path, ...]:

@@ -128,12 +128,14 @@ class Patch:
     x, y: the top left pixel of the rectangle in the frame.
     pixels: RGB, h x w x 3, in the frame's depth. Where `mask` is 0 they equal the target.
     mask: bool, h x w: which pixels are to be written. Pixels outside are left alone to the bit.
+    matte: float32, h x w, 0..1: how much of the swapped face shows; None where that is not known.
     """
 
     x: int
     y: int
     pixels: Pixels
     mask: NDArray[np.bool_]
+    matte: FloatArray | None = None
 
 
 @dataclass(frozen=True)

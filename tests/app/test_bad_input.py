@@ -220,7 +220,7 @@ def test_a_full_disk(swap_refused, small_path, video_path, mounted, kind):
     assert "disk is full" in swap_refused(1, target, output=disk / name)
 
 
-@pytest.mark.parametrize("name", ["out", "out.gif"])
+@pytest.mark.parametrize("name", ["out", "out.mpg"])
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(
     swap_refused, video_path, tmp_path, monkeypatch, name
 ):

@@ -33,11 +33,11 @@ def kind_of(path: Path) -> Kind | None:
     from sosie.media.sequence_names import sequence_name
 
     if sequence_name(path) is not None:
-        return "film"
+        return "video"
     if not path.is_file():
         require_file(path, "picture or video")
     if is_photo(path):
-        return "film" if is_animation(path) else "photo"
+        return "video" if is_animation(path) else "photo"
     suffix = path.suffix.lower()
     if suffix in PHOTO_SUFFIXES:
         return "photo"
@@ -59,7 +59,7 @@ def require_kind(path: Path) -> Kind:
 
 def require_target(path: Path) -> Kind:
     """As `require_kind`; a folder is one sequence of frames."""
-    return "film" if path.is_dir() else require_kind(path)
+    return "video" if path.is_dir() else require_kind(path)
 
 
 def result_of(target: Path, output: Path) -> Path:

@@ -14,6 +14,9 @@ from sosie.blending.tint import Tint
 from sosie.geometry.alignment import scale_of
 from sosie.types import Crop, FloatArray, Patch, Pixels, SwappedCrop
 
+# Of a method's own mask: from here on its pixels mean something.
+_VOUCHED = 0.5
+
 
 @dataclass(frozen=True)
 class ComposeOptions:
@@ -31,10 +34,13 @@ def compose(
     swapped: SwappedCrop,
     options: ComposeOptions,
     tint: Tint | None = None,
+    drawn: FloatArray | None = None,
 ) -> Patch:
     """The part of `frame` (RGB uint8 or uint16, h x w x 3) that the swap changes.
 
-    tint: of the frame around the face, which the face takes; None leaves its colors.
+    tint: of the frame around the face, which the face takes; None leaves its colors. drawn: a mask
+    of the frame that somebody drew, float32, h x w, 0..1: the face shows so, as far as the method
+    vouches for its pixels there.
     """
     mask = face_mask(crop, swapped, options.feather)
     top = np.float32(255 if frame.dtype == np.uint8 else 65535)
@@ -49,6 +55,8 @@ def compose(
     target = frame[y0:y1, x0:x1].astype(np.float32) / top
     ours = paste.to_window(crop, box, lit)
     mask = paste.to_window(crop, box, mask)
+    if drawn is not None:
+        mask = drawn[y0:y1, x0:x1] * (paste.to_window(crop, box, swapped.mask) > _VOUCHED)
     size_px = face_size_px(crop) / scale_of(crop.matrix)
     if options.blend == "multiband":
         joined = blend.multiband(ours, target, mask, size_px)
@@ -58,7 +66,7 @@ def compose(
         joined = blend.alpha(ours, target, mask)
     if tint is not None:
         joined = tint.applied(joined)
-    if worn is not None:
+    if worn is not None and drawn is None:
         share = 1 - paste.to_window(crop, box, worn.cover)
         joined = blend.alpha(joined, target, share)
         mask = mask * share

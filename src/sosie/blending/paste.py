@@ -47,7 +47,7 @@ def as_patch(
     touched = mask > 0
     rounded = np.rint(np.clip(composed, 0, 1) * top).astype(frame.dtype)
     pixels = np.where(touched[..., None], rounded, frame[y0:y1, x0:x1])
-    return Patch(x0, y0, pixels, touched)
+    return Patch(x0, y0, pixels, touched, mask)
 
 
 def enlarged(patch: Patch, small: Pixels, frame: Pixels, matrix: Matrix, soft_px: float) -> Patch:
@@ -68,6 +68,7 @@ def enlarged(patch: Patch, small: Pixels, frame: Pixels, matrix: Matrix, soft_px
     rise = np.clip(depth / max(soft_px, 1.0), 0, 1)
     own = (1 - rise * rise * (3 - 2 * rise)).astype(np.float32)
     pixels = np.empty((y1 - y0, x1 - x0, 3), frame.dtype)
+    matte = None if patch.matte is None else np.empty((y1 - y0, x1 - x0), np.float32)
     covered = np.empty((y1 - y0, x1 - x0), bool)
     top = np.iinfo(frame.dtype).max
     for row in range(y0, y1, _STRIP_ROWS):
@@ -89,7 +90,9 @@ def enlarged(patch: Patch, small: Pixels, frame: Pixels, matrix: Matrix, soft_px
         strip = slice(row - y0, row - y0 + size[1])
         pixels[strip] = np.where(inside[..., None], missing.astype(frame.dtype), target)
         covered[strip] = inside
-    return Patch(int(x0), int(y0), pixels, covered)
+        if matte is not None and patch.matte is not None:
+            matte[strip] = laid(patch.matte) * inside
+    return Patch(int(x0), int(y0), pixels, covered, matte)
 
 
 def paste(frame: Pixels, patch: Patch) -> None:
@@ -115,4 +118,5 @@ def spare(patch: Patch, frame: Pixels, face: Face) -> Patch:
         patch,
         pixels=np.where(inside[..., None], before, patch.pixels),
         mask=patch.mask & ~inside,
+        matte=None if patch.matte is None else patch.matte * ~inside,
     )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.errors import InputError, OutputError, UnavailableError
+from sosie.errors import InputError, OutputError, UnavailableError, install_hint
 from sosie.types import FloatArray
 
 _COLORS = "RGB"
@@ -58,7 +58,7 @@ def _library() -> Any:
         import OpenEXR
     except ImportError as error:
         raise UnavailableError(
-            "OpenEXR files need the package OpenEXR: run `pip install 'sosie[exr]'`."
+            f"OpenEXR files need the package OpenEXR: {install_hint('exr')}."
         ) from error
     return OpenEXR
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sosie.media.animation import is_animation, open_animation
+from sosie.media.output_folder import PendingFolder, atomic_folder
 from sosie.media.picture_video import Pictures
 from sosie.media.sequence import open_sequence
 from sosie.media.sequence_names import (
@@ -17,7 +18,6 @@ from sosie.media.sequence_names import (
 )
 from sosie.media.video import Video, open_video
 from sosie.output import PendingOutput, atomic_output
-from sosie.output_folder import PendingFolder, atomic_folder
 
 
 def open_target(

@@ -93,25 +93,40 @@ class Engine:
         return {**self._swapper.providers, **self.processing.providers}
 
     def swap_face(
-        self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch, seen: bool = True
+        self,
+        pixels: Pixels,
+        face: Face,
+        memory: FaceMemory,
+        watch: Stopwatch,
+        seen: bool = True,
+        drawn: FloatArray | None = None,
     ) -> Patch:
         """The part of a frame (RGB, uint8 or uint16) that the swap of one face changes.
 
         memory: of this face; it is updated. watch: gets the time of the stages `aim` (what is in
         front of the face, and the drafts), `swap`, `process` where there are processors, and
         `compose`. seen: False where the face's
-        landmarks are bridged, so that nothing is learned from them.
+        landmarks are bridged, so that nothing is learned from them. drawn: a mask of the frame
+        that somebody drew, in place of the face's own; see `blending.composer.compose`.
         """
         if face.size_px <= LARGE_FACE_PX:
-            return self._swap_face(pixels, face, memory, watch, seen)
+            return self._swap_face(pixels, face, memory, watch, seen, drawn)
         small, there, matrix = close_up(pixels, face)
-        made = self._swap_face(small, there, memory, watch, seen)
+        if drawn is not None:
+            drawn = np.asarray(warp(drawn, matrix, small.shape[1], small.shape[0]), np.float32)
+        made = self._swap_face(small, there, memory, watch, seen, drawn)
         with watch("compose"):
             soft_px = self._compose.feather * there.size_px
             return paste.enlarged(made, small, pixels, matrix, soft_px)
 
     def _swap_face(
-        self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch, seen: bool
+        self,
+        pixels: Pixels,
+        face: Face,
+        memory: FaceMemory,
+        watch: Stopwatch,
+        seen: bool,
+        drawn: FloatArray | None,
     ) -> Patch:
         with watch("aim"):
             if memory.frames % _LOOK_EVERY == 0:
@@ -130,7 +145,7 @@ class Engine:
                 cut = partial(self._crop, pixels, face, memory)
                 crop, swapped = self.processing.face(crop, swapped, cut)
         with watch("compose"):
-            return compose(pixels, crop, swapped, self._compose, memory.tint)
+            return compose(pixels, crop, swapped, self._compose, memory.tint, drawn)
 
     def _swapped(self, pixels: Pixels, face: Face, memory: FaceMemory) -> tuple[Crop, SwappedCrop]:
         prepared = self._prepared[memory.person]

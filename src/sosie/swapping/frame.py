@@ -45,10 +45,13 @@ class FrameSwapper:
         claims: Sequence[Claim],
         faces: Sequence[TrackedFace],
         watch: Stopwatch,
+        drawn: FloatArray | None = None,
     ) -> SwappedFrame:
         """Swap the claimed faces, one after the other, in `pixels` themselves.
 
         pixels: the frame, RGB, uint8 or uint16. faces: all of the frame, those in `claims` too.
+        drawn: a mask of the frame that somebody drew, float32, h x w, 0..1, in place of the faces'
+        own.
         Each face is pasted before the next one is looked at; then the processors act on the frame,
         where one of its faces was swapped.
         """
@@ -59,7 +62,9 @@ class FrameSwapper:
             tracked = claim.face
             key = (tracked.track, claim.person)
             memory = self._memories.setdefault(key, FaceMemory(claim.person))
-            patch = self._engine.swap_face(pixels, tracked.face, memory, watch, not tracked.bridged)
+            patch = self._engine.swap_face(
+                pixels, tracked.face, memory, watch, not tracked.bridged, drawn
+            )
             for other in _in_front(tracked, claims, faces):
                 patch = spare(patch, pixels, other.face)
             paste(pixels, patch)

@@ -10,6 +10,8 @@ from pathlib import Path
 from sosie.analysis.analyzer import Analyzer
 from sosie.analysis.tracking.tracks import TrackedFace, track_video
 from sosie.errors import InterruptedSwapError, NoFaceError
+from sosie.media.masks import DrawnMasks, frame_number
+from sosie.media.output_folder import PendingFolder
 from sosie.media.picture_video import Pictures
 from sosie.media.prefetch import Stage, prefetch, staged
 from sosie.media.spool import Spool
@@ -17,13 +19,13 @@ from sosie.media.video import Video, VideoFrame
 from sosie.media.writers import Writer
 from sosie.options import SwapOptions
 from sosie.output import PendingOutput
-from sosie.output_folder import PendingFolder
 from sosie.stops import stops_held
 from sosie.swapping.assignment import Role, absent_notes, nobody_alike, person_reports
 from sosie.swapping.face import Engine
 from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace
+from sosie.swapping.layers import LayerWriter
 from sosie.timing import Stopwatch
-from sosie.types import PersonReport, Progress, SkippedFrame, SwapReport, TrackReport
+from sosie.types import FloatArray, PersonReport, Progress, SkippedFrame, SwapReport, TrackReport
 
 # Frames that may wait between two stages: fewer where they are large.
 _QUEUE_FRAMES, _QUEUE_BYTES = 3, 32 << 20
@@ -58,14 +60,18 @@ class VideoJob:
         on_progress: Callable[[Progress], None] | None,
         cancel: threading.Event | None,
         on_notes: Callable[[Sequence[str]], None] | None = None,
+        layers: LayerWriter | None = None,
     ) -> None:
         """roles: as the people of `engine`, in the same order. cancel: stops the job as Ctrl-C
         does where it is set. on_notes: called before the first frame with sentences on what of the
-        video cannot be kept, where there are any."""
+        video cannot be kept, where there are any. layers: gets what a compositor wants of each
+        frame."""
         self._cancel = cancel or threading.Event()
         self._analyzer = analyzer
         self._video, self._options, self._on_progress = video, options, on_progress
         self._on_notes = on_notes
+        self._layers = layers
+        self._masks = DrawnMasks(Path(options.masks)) if options.masks is not None else None
         self._roles = roles
         self._assigner = Assigner([role.identity for role in roles], options.faces)
         self._swapper = FrameSwapper(engine)
@@ -161,15 +167,30 @@ class VideoJob:
         claims = self._assigner.assign(faces)
         if not claims:
             self._skip(frame, faces)
+            if self._layers is not None:
+                shown = frame.to_rgb()
+                self._layers.write(frame, self._layers.plate_of(frame, shown), shown, None, faces)
             return frame
         assert frame.native is not None, "it is back in memory"
         frame.bring_back()
-        swapped = self._swapper.swap(frame.to_rgb(), claims, faces, self._watch)
+        shown = frame.to_rgb()
+        plate = None if self._layers is None else self._layers.plate_of(frame, shown)
+        drawn = self._drawn(frame)
+        swapped = self._swapper.swap(shown, claims, faces, self._watch, drawn)
         for patch in swapped.patches:
             frame.paste(patch)
+        if self._layers is not None and plate is not None:
+            self._layers.write(frame, plate, shown, swapped, faces)
         for done in swapped.faces:
             self._note(done, frame.time_s)
         return frame
+
+    def _drawn(self, frame: VideoFrame) -> FloatArray | None:
+        """The mask of a frame that somebody drew."""
+        if self._masks is None:
+            return None
+        number = frame_number(self._video.source, frame)
+        return self._masks.read(number, frame.width, frame.height)
 
     def _skip(self, frame: VideoFrame, faces: Sequence[TrackedFace]) -> None:
         if not faces:
