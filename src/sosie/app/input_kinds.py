@@ -57,11 +57,6 @@ def require_kind(path: Path) -> Kind:
     return kind
 
 
-def require_target(path: Path) -> Kind:
-    """As `require_kind`; a folder is one sequence of frames."""
-    return "video" if path.is_dir() else require_kind(path)
-
-
 def result_of(target: Path, output: Path) -> Path:
     """The output, with a sequence's own names where it is a folder for one. Raises InputError where
     the target is a folder without a sequence."""

@@ -15,7 +15,7 @@ from sosie.app.cli import swap_flags as flags
 from sosie.app.cli.arguments import AsJson, parse_map
 from sosie.app.cli.output import note_progress, print_json, video_progress
 from sosie.app.folder import Failure, collect, folder_exit_code, swap_each
-from sosie.app.input_kinds import Kind, check_result, expand, is_pattern, require_target, result_of
+from sosie.app.input_kinds import Kind, check_result, expand, is_pattern, require_kind, result_of
 from sosie.options import SwapOptions
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _swap_targets(
     is_folder = targets[0].is_dir() and options.sequence is None
     if len(targets) > 1 or is_pattern(given[0]) or is_folder:
         raise typer.Exit(_swap_several(make_job, targets, output, as_json))
-    kind = require_target(targets[0])
+    kind = "video" if targets[0].is_dir() else require_kind(targets[0])
     output = result_of(targets[0], output)
     check_result(output, kind, options)
     job = make_job()
