@@ -103,7 +103,18 @@ def within(graph: dict[str, set[str]], package: str) -> dict[str, set[str]]:
 
 
 ORDER = (
-    ("errors", "files", "foreign", "options", "output", "plugins", "stops", "timing", "types"),
+    (
+        "errors",
+        "files",
+        "foreign",
+        "options",
+        "output",
+        "plugins",
+        "records",
+        "stops",
+        "timing",
+        "types",
+    ),
     ("media", "models", "nn"),
     ("geometry",),
     ("analysis", "blending", "training"),

@@ -96,6 +96,9 @@ class SwapOptions:
     provider: execution provider for all networks: `cpu`, `cuda`, `coreml`, ...; a network that it
         does not run is an error. `auto` takes the fastest that runs each.
     overwrite: replace an existing output.
+    work: folder for the work folders of long videos, by which a run that ended early is gone on
+        with; left out, they are hidden ones beside the outputs.
+    restart: throw away what an earlier run kept of a video, and begin anew.
     """
 
     method: str = _option("graft", offers="sosie.methods:method_names")
@@ -125,6 +128,8 @@ class SwapOptions:
     threads: int | None = _option(None, within=(1, 1024))
     provider: str = _option("cpu", offers="sosie.models.session:available_providers")
     overwrite: bool = _option(False)
+    work: str | None = _option(None)
+    restart: bool = _option(False)
 
     def __post_init__(self) -> None:
         listed: Any = self.processors
@@ -259,6 +264,8 @@ class OptionKeywords(TypedDict, total=False):
     threads: int | None
     provider: str
     overwrite: bool
+    work: str | None
+    restart: bool
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

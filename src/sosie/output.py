@@ -117,7 +117,7 @@ class PendingOutput:
                 break
             number += 1
         with stops_held():
-            _sync(self.path)
+            sync(self.path)
             self.path.replace(partial)
             self._is_settled = True
         return partial
@@ -130,7 +130,7 @@ class PendingOutput:
         with stops_held():
             self.require()
             if self._is_durable:
-                _sync(self.path)
+                sync(self.path)
             if self.final.exists():
                 if not overwrite or self.final.is_dir():
                     raise OutputError(
@@ -143,7 +143,7 @@ class PendingOutput:
             if not self.final.exists():
                 raise OutputError(_removed(self.final))
             if self._is_durable:
-                _sync(self.final.parent)
+                sync(self.final.parent)
 
     def release(self) -> None:
         """Removes the hidden file, where it has not got a name of its own, and its lock."""
@@ -222,7 +222,7 @@ def _removed(path: Path) -> str:
     )
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Waits until a file, or the names in a folder, have reached the disk."""
     is_folder = path.is_dir()
     if is_folder and os.name == "nt":
@@ -282,7 +282,7 @@ def _create_hidden(final: Path) -> tuple[Path, int | None]:
         if sys.platform == "win32":  # which renames no file that is open
             os.close(descriptor)
             return path, None
-        _locked(descriptor, wait=True)
+        locked(descriptor, wait=True)
         # Another process may have taken it for abandoned before it was locked.
         if path.exists():
             return path, descriptor
@@ -309,13 +309,13 @@ def remove_if_abandoned(path: Path) -> None:
         # A pipe of this name would be waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         try:
-            if _locked(descriptor, wait=False):
+            if locked(descriptor, wait=False):
                 path.unlink()
         finally:
             os.close(descriptor)
 
 
-def _locked(descriptor: int, wait: bool) -> bool:
+def locked(descriptor: int, wait: bool) -> bool:
     """Locks an open file for this process. False where another one has it, or the file system has
     no locks: then nothing on it is ever taken for abandoned."""
     if sys.platform == "win32":

@@ -6,13 +6,14 @@ import dataclasses
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any, Unpack
 
 import cv2
 import numpy as np
 
+from sosie import __version__
 from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.analysis.selection import Claim, match_people, select_faces
 from sosie.analysis.tracking.tracks import TrackedFace
@@ -45,8 +46,10 @@ from sosie.swapping.face import Engine
 from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace, faces_of_photo
 from sosie.swapping.identity_file import SUFFIX, save_identity
 from sosie.swapping.layers import LayerWriter, check_layers, open_layers
+from sosie.swapping.sameness import sameness
 from sosie.swapping.stream import SwapStream
 from sosie.swapping.video import VideoJob
+from sosie.swapping.work import WorkFolder
 from sosie.timing import Stopwatch
 from sosie.types import (
     FaceReport,
@@ -139,6 +142,7 @@ class FaceSwapper:
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
         self._analyzer = analyzer or create_analyzer(self.options.threads, self.options.provider)
+        self._castings = castings
         self._inputs = [picture for casting in castings for picture in casting.pictures]
         read = [read_sources(casting, self._analyzer) for casting in castings]
         self._sources = [sources for sources, _ in read]
@@ -262,16 +266,25 @@ class FaceSwapper:
         _require_paths(target=target, output=output)
         place = _check_video(target, output, [target, *self._paths()], options)
         span = (options.start_s, options.end_s)
-        with (
-            open_target(Path(target), *span, options.threads, options.sequence) as video,
-            pending_result(place, options.overwrite) as pending,
-            _layers(video.source, options) as layers,
-        ):
-            job = VideoJob(
-                *(self._engine, self._analyzer, video, self._roles, options),
-                *(on_progress, cancel, on_notes, layers),
-            )
-            report = job.run(pending, str(target), str(output))
+
+        def open_work() -> WorkFolder:
+            parent = None if options.work is None else Path(options.work)
+            final = Path(os.path.realpath(place))
+            return WorkFolder(final, parent, self._described(target, final), options.restart)
+
+        with open_target(Path(target), *span, options.threads, options.sequence) as video:
+            with (
+                pending_result(place, options.overwrite) as pending,
+                _layers(video.source, options) as layers,
+                closing(
+                    VideoJob(
+                        *(self._engine, self._analyzer, video, self._roles, options),
+                        *(on_progress, cancel, open_work, on_notes, layers),
+                    )
+                ) as job,
+            ):
+                report = job.run(pending, str(target), str(output))
+            job.finish()
         notes = (*self._notes, *report.notes)
         return dataclasses.replace(
             report,
@@ -280,6 +293,25 @@ class FaceSwapper:
             networks=self._providers(),
             processors=self._engine.processing.reports,
         )
+
+    def _described(self, target: StrPath, output: Path) -> dict[str, Any]:
+        """What the work folder of a video keeps of its swap."""
+        identities = [role.identity for role in self._roles]
+        same = sameness(Path(target), self._sources, identities, self.options, __version__)
+        command = None
+        if len(self._paths()) == len(self._inputs):
+            command = {
+                "target": _absolute(target),
+                "people": [
+                    {
+                        "reference": _absolute(one.reference),
+                        "sources": [_absolute(source) for source in one.sources],
+                    }
+                    for one in self._castings
+                ],
+                "options": self.options.to_dict(),
+            }
+        return {"output": str(output), "command": command, "same": same}
 
     def _providers(self) -> dict[str, str]:
         return {**self._analyzer.providers, **self._engine.providers}
@@ -326,6 +358,10 @@ def _require_paths(**paths: object) -> None:
             raise UsageError(
                 f"The {name} must be a path, not a {type(path).__name__}; give the name of a file."
             )
+
+
+def _absolute(path: Any) -> str | None:
+    return None if path is None else str(Path(path).absolute())
 
 
 def _options(options: SwapOptions | None, overrides: OptionKeywords) -> SwapOptions:

@@ -15,7 +15,7 @@ from sosie.app.cli.swap import swap
 from sosie.errors import InterruptedSwapError
 from sosie.options import SwapOptions
 
-COMMANDS = ("swap", "inspect", "source", "bench", "doctor", "demo", "train")
+COMMANDS = ("swap", "resume", "inspect", "source", "bench", "doctor", "demo", "train")
 GROUPS = {
     "dataset": [
         "extract",
@@ -30,6 +30,7 @@ GROUPS = {
         "split",
     ],
     "eval": ["analysis", "pair", "run", "score", "video", "compare", "protocol"],
+    "jobs": ["add", "list", "run", "retry", "remove", "export", "import"],
     "weights": ["list", "verify", "import"],
 }
 

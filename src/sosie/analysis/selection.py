@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +98,15 @@ class TrackSelector:
             chosen = [present[seat.track] for seat in seats if seat.track in present]
         self._known.update(face.track for face in faces)
         return tuple(face for face in chosen if face.face.size_px >= MIN_FACE_PX)
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as a record."""
+        names = ("_scene", "_chosen", "_known", "_seats")
+        return {name: getattr(self, name) for name in names}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Remember what `state` gave, in another run."""
+        vars(self).update(state)
 
     def _largest(self, faces: Sequence[TrackedFace]) -> list[TrackedFace]:
         if not faces:
@@ -217,6 +227,14 @@ class PeopleSelector:
             for row, (face, _) in enumerate(known)
             if row in pairs and face.face.size_px >= MIN_FACE_PX
         )
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as a record."""
+        return {name: getattr(self, name) for name in ("best", "_scene", "_held", "_lost")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Remember what `state` gave, in another run."""
+        vars(self).update(state)
 
     def _note_best(self, similarities: NDArray[np.float32]) -> None:
         for person, value in enumerate(similarities.max(0)):

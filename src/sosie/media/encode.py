@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +24,7 @@ from sosie.media.encoders import Encoder, container_format
 from sosie.media.encoding import choose_encoding, must_be_turned, written_size
 from sosie.media.input_info import NativeFrame, VideoSource
 from sosie.media.pixel_formats import is_rgb
+from sosie.media.restart import EncoderSettings, RisingTimes
 from sosie.media.tracks import Tracks, copy_words, moved_chapters
 from sosie.media.video_file import VideoFile
 from sosie.output import FULL, full_disk, not_written
@@ -63,6 +64,11 @@ class VideoWriter:
     `frames` counts those written. Ctrl-C during `write` or `close` can lose a packet: a thread that
     it cannot reach is the place for them.
 
+    `end_segment` ends what was encoded so far: the next frame is a key frame that needs nothing of
+    what is before it. `on_packet` is called with each packet of the video as it is encoded, and
+    what it returns is written; the same up to the end of a segment another writer of the same video
+    takes by `go_on`.
+
     `is_whole` says whether the file was ended so that it plays. Of a disk that becomes full the
     writer keeps enough to end the file by `close_partial`.
 
@@ -90,6 +96,9 @@ class VideoWriter:
         self._muxed = 0
         self._video = video
         self._notes = [*self._encoding.notes]
+        self.on_packet: Callable[[Any], Any] | None = None
+        self._encoder: Any = None
+        self._times = RisingTimes()
         # One thread may write while another, after a second Ctrl-C, ends the file.
         self._busy = threading.Lock()
         self._started = self._flushed = self._closed = False
@@ -148,9 +157,29 @@ class VideoWriter:
         native.pict_type = 0  # as it was encoded before, which must not decide how it is now
         with self._busy, self._explained():
             self._start()
-            packets = self._video_stream.encode(native)
+            packets = self._open_again().encode(native)
             self.frames += 1
             self._mux(packets)
+
+    def end_segment(self) -> None:
+        """Writes what the encoder still holds. The next frame begins with an encoder of its own."""
+        with self._busy, self._explained():
+            if self._encoder is not None:
+                encoder, self._encoder = self._encoder, None
+                self._mux(encoder.encode(None))
+
+    def go_on(self, packets: Iterable[Any], frames: int) -> None:
+        """Writes the packets of segments that were ended in an earlier run, `frames` frames. Before
+        any other."""
+        with self._busy, self._explained():
+            self._start()
+            self._encoder = None
+            for packet in packets:
+                time, length = packet.pts * packet.time_base, packet.duration or 0
+                self._end_time = max(self._end_time, time + length * packet.time_base)
+                self._last_position = max(self._last_position, round(self._position(time)))
+                self._mux([packet])
+            self.frames = frames
 
     def close(self) -> None:
         """Writes what the encoder still holds and the rest of all tracks, and ends the file."""
@@ -192,7 +221,8 @@ class VideoWriter:
             # After Ctrl-C in the middle of `close`, `close_partial` takes up where that was.
             if not self._flushed:
                 self._flushed = True
-                packets = self._video_stream.encode(None)
+                self.on_packet = None
+                packets: list[Any] = [] if self._encoder is None else self._encoder.encode(None)
                 with suppress(OutputError) if partial else nullcontext():
                     self._mux(packets)
             self._tracks.write_until(self._end_time if partial else None)
@@ -220,12 +250,21 @@ class VideoWriter:
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
+            if self.on_packet is not None:
+                packet = self.on_packet(packet)
+            self._times.set_after(packet)
+            packet.stream = self._video_stream
             self._tracks.write_until(packet.dts * packet.time_base)
             self._output.mux(packet)
             self._muxed += 1
             self._file.reserve(_INDEX_BYTES * self._muxed)
             if self._file.error is not None:
                 raise OutputError(full_disk(self._shown))
+
+    def _open_again(self) -> Any:
+        if self._encoder is None:
+            self._encoder = self._settings.again(self._video_stream.codec_context)
+        return self._encoder
 
     def _open_output(self, container: str) -> Any:
         words = {
@@ -307,10 +346,13 @@ class VideoWriter:
         # The average of a few frames may be off; a clock that fits all of them is not.
         return Fraction(base) if self._constant and base and base <= 4 * rate else rate
 
+    def _position(self, time: Fraction) -> Fraction:
+        """Of a frame on the even clock of an AVI."""
+        return (time - self._video.first_time + self._shift) / self._clock
+
     def _check_constant(self, native: Any) -> None:
         """Refuses frames that are not on the even clock of an AVI."""
-        first = self._video.first_time - self._shift
-        position = (native.pts * native.time_base - first) / self._clock
+        position = self._position(native.pts * native.time_base)
         off_beat = abs(position - round(position)) > _AVI_SLACK
         if off_beat or round(position) <= self._last_position:
             raise OutputError(
@@ -332,6 +374,8 @@ class VideoWriter:
     def _open_encoder(self, context: Any, encoder: Encoder) -> None:
         if encoder.name == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # it writes to the terminal unless told not to
+        self._settings = EncoderSettings.of(context)
+        self._encoder = context
         try:
             context.open()
         except FFmpegError as error:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,7 +28,13 @@ from sosie.errors import InputError, UsageError
 from sosie.files import StrPath
 from sosie.media.encoders import KEEP
 from sosie.media.input_info import VideoSource
-from sosie.media.pixel_formats import Colors, Converter, bit_depth, native_format
+from sosie.media.pixel_formats import (
+    Colors,
+    Converter,
+    bit_depth,
+    native_format,
+)
+from sosie.media.place import Place
 from sosie.media.probe import (
     LARGE_PIXELS,
     MIN_SIDE_PX,
@@ -222,7 +228,34 @@ class Video:
             source: Iterator[Any] = chain([first], rest)
         else:
             source = self._decode()
-        for index, native in enumerate(source):
+        yield from self._numbered(source, 0)
+
+    def frames_from(self, place: Place) -> Iterator[VideoFrame]:
+        """The frames from one on that an earlier run came to, as `frames` gives them.
+
+        The video is read from a key frame before that one, where that gives the same frame, else
+        from its start. Raises InputError as `frames` does, and where the frame is another one now.
+        """
+        self.close()
+        if not place.whole_way:
+            start = place.pts * place.time_base - self._origin
+            source = self._decode(start)
+            frames = self._numbered(source, place.index)
+            first = next(frames, None)
+            if first is not None and place.is_here(first):
+                yield from chain([first], frames)
+                return
+            source.close()  # type: ignore[attr-defined]
+        frames = self._numbered(islice(self._decode(), place.index, None), place.index)
+        first = next(frames, None)
+        if first is None or not place.is_here(first):
+            raise InputError(
+                f"{self.path} is not as it was when its work was begun; begin anew with --restart."
+            )
+        yield from chain([first], frames)
+
+    def _numbered(self, source: Iterator[Any], start: int) -> Iterator[VideoFrame]:
+        for index, native in enumerate(source, start):
             if native.format.name != self.source.native_format:
                 with decoding(self.path):
                     native = self.source.converter.reformat(native, self.source.native_format)
@@ -272,9 +305,12 @@ class Video:
             raise InputError(f"{self.path} has no frames; export it again.")
         return first, frames
 
-    def _decode(self) -> Iterator[Any]:
-        """Decoded frames inside the span, all of one size, in order."""
+    def _decode(self, at_s: Fraction | None = None) -> Iterator[Any]:
+        """Decoded frames inside the span, all of one size, in order; from `at_s` on where that is
+        given."""
+        start: float | Fraction | None
         start, end = self.span_s
+        start = start if at_s is None else at_s
         lowest = None if start is None else self._origin + Fraction(start) - _TIME_SLACK
         highest = None if end is None else self._origin + Fraction(end) - _TIME_SLACK
         size: tuple[int, int] | None = None
@@ -299,7 +335,7 @@ class Video:
         if lost is not None:
             raise InputError(damaged(self.path, lost - self._origin))
 
-    def _decode_from(self, start_s: float | None) -> Iterator[Any]:
+    def _decode_from(self, start_s: float | Fraction | None) -> Iterator[Any]:
         """Decoded frames from a key frame at or before `start_s`."""
         earlier = _SEEK_EARLIER_S
         while start_s is not None and start_s > earlier:

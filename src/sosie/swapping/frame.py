@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from sosie.analysis.parser import FaceParts
 from sosie.analysis.selection import Claim, PeopleSelector, TrackSelector
 from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.blending.paste import paste, spare
+from sosie.blending.tint import Tint
 from sosie.swapping.face import Engine, FaceMemory
+from sosie.swapping.refinement import Refinement
 from sosie.timing import Stopwatch
-from sosie.types import Face, FloatArray, Patch, Pixels
+from sosie.types import Face, FloatArray, Patch, Pixels, Pose, Spectacles
+
+STATE_CLASSES = (
+    *(Face, FaceMemory, FaceParts, Pose, Refinement),
+    *(Spectacles, Tint, TrackedFace),
+)
+"""What the states of this module are made of, besides numbers and arrays."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,14 @@ class FrameSwapper:
             patches.append(whole)
         return SwappedFrame(tuple(done), tuple(patches))
 
+    def state(self) -> dict[str, Any]:
+        """All that is remembered of the shot, as a record of `STATE_CLASSES`."""
+        return {"scene": self._scene, "memories": self._memories}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Remember what `state` gave, in another run."""
+        self._scene, self._memories = state["scene"], state["memories"]
+
 
 class Assigner:
     """Says of every frame of a video which faces are swapped, and whose each becomes."""
@@ -103,6 +121,14 @@ class Assigner:
         if self._people is not None:
             return self._people.choose(faces)
         return [Claim(face, 0, None) for face in self._selector.choose(faces)]
+
+    def state(self) -> dict[str, Any]:
+        """All that is remembered, as a record of `STATE_CLASSES`."""
+        return (self._people or self._selector).state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Remember what `state` gave, in another run."""
+        (self._people or self._selector).restore(state)
 
 
 def faces_of_photo(found: Sequence[Face], pixels: Pixels) -> list[TrackedFace]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from sosie import records
 from sosie.analysis.analyzer import Analyzer
-from sosie.analysis.tracking.tracks import TrackedFace, track_video
+from sosie.analysis.tracking import tracks
+from sosie.analysis.tracking.tracks import FaceTracker, TrackedFace
 from sosie.errors import InterruptedSwapError, NoFaceError
+from sosie.media.encode import VideoWriter
 from sosie.media.masks import DrawnMasks, frame_number
 from sosie.media.output_folder import PendingFolder
 from sosie.media.picture_video import Pictures
+from sosie.media.place import Place
 from sosie.media.prefetch import Stage, prefetch, staged
 from sosie.media.spool import Spool
 from sosie.media.video import Video, VideoFrame
@@ -20,35 +29,52 @@ from sosie.media.writers import Writer
 from sosie.options import SwapOptions
 from sosie.output import PendingOutput
 from sosie.stops import stops_held
-from sosie.swapping.assignment import Role, absent_notes, nobody_alike, person_reports
+from sosie.swapping import frame as frames_module
+from sosie.swapping.assignment import Role, absent_notes
 from sosie.swapping.face import Engine
-from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace
+from sosie.swapping.frame import Assigner, FrameSwapper
 from sosie.swapping.layers import LayerWriter
+from sosie.swapping.tally import SwappedTrack, Tally
+from sosie.swapping.work import WorkFolder
 from sosie.timing import Stopwatch
-from sosie.types import FloatArray, PersonReport, Progress, SkippedFrame, SwapReport, TrackReport
+from sosie.types import FloatArray, Progress, SwapReport
 
 # Frames that may wait between two stages: fewer where they are large.
 _QUEUE_FRAMES, _QUEUE_BYTES = 3, 32 << 20
 # For a video that does not tell: only the tracker's sense of time depends on it.
 _UNKNOWN_FPS = 25
+# A segment ends at the first cut after the least of these, or else after the most; a video that is
+# no longer than that is one.
+_LEAST_S, _MOST_S = 2, 6
 
-_Analyzed = tuple[VideoFrame, tuple[TrackedFace, ...]]
+_Pending = PendingOutput | PendingFolder
 
 
-@dataclass
-class _Swapped:
-    """What was swapped of one track for one role."""
+@dataclass(frozen=True)
+class _Analyzed:
+    """A frame and its faces. tracker: the tracker's state before it, packed, where a segment starts
+    with it."""
 
-    scene: int
-    first_s: float
-    last_s: float = 0.0
-    frames: int = 0
-    photos: dict[str, None] = field(default_factory=dict)
-    similarity: float | None = None
+    frame: VideoFrame
+    faces: tuple[TrackedFace, ...]
+    tracker: bytes | None
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What is kept where a segment starts: of the one before it, the frames that were skipped;
+    and the state of all by which a later run goes on from there, packed."""
+
+    skipped: list[list[Any]]
+    state: bytes
 
 
 class VideoJob:
-    """One video: decoded, analyzed, swapped and encoded at once, each in a thread."""
+    """One video: decoded, analyzed, swapped and encoded at once, each in a thread.
+
+    A long one is encoded in segments, each by an encoder of its own, and what was done is kept at
+    the end of each: see `WorkFolder`. Whether that is written or read, the video is the same.
+    """
 
     def __init__(
         self,
@@ -59,51 +85,79 @@ class VideoJob:
         options: SwapOptions,
         on_progress: Callable[[Progress], None] | None,
         cancel: threading.Event | None,
+        open_work: Callable[[], WorkFolder],
         on_notes: Callable[[Sequence[str]], None] | None = None,
         layers: LayerWriter | None = None,
     ) -> None:
         """roles: as the people of `engine`, in the same order. cancel: stops the job as Ctrl-C
-        does where it is set. on_notes: called before the first frame with sentences on what of the
-        video cannot be kept, where there are any. layers: gets what a compositor wants of each
-        frame."""
+        does where it is set. open_work: gives the work folder, of a video that needs one. on_notes:
+        called before the first frame with sentences on what of the video cannot be kept, where
+        there are any. layers: gets what a compositor wants of each frame."""
         self._cancel = cancel or threading.Event()
         self._analyzer = analyzer
         self._video, self._options, self._on_progress = video, options, on_progress
         self._on_notes = on_notes
         self._layers = layers
         self._masks = DrawnMasks(Path(options.masks)) if options.masks is not None else None
-        self._roles = roles
         self._assigner = Assigner([role.identity for role in roles], options.faces)
         self._swapper = FrameSwapper(engine)
-        self._skipped: list[SkippedFrame] = []
-        self._swapped: dict[tuple[int, int], _Swapped] = {}
-        self._seen_faces = False
+        self._tally = Tally(roles, self._assigner)
         self._watch = Stopwatch()
+        self._open_work = open_work
+        self._work: WorkFolder | None = None
+        self._began: Place | None = None
+        self._tracker_state: Any = None
+        self._earlier_s = 0.0
+        fps = video.info.fps or _UNKNOWN_FPS
+        self._least, self._most = max(1, round(_LEAST_S * fps)), max(1, round(_MOST_S * fps))
 
-    def run(self, pending: PendingOutput | PendingFolder, target: str, output: str) -> SwapReport:
+    def run(self, pending: _Pending, target: str, output: str) -> SwapReport:
         """Write the video to `pending`. What was done before Ctrl-C or an error is kept as a part,
-        and the exception says so."""
+        and the exception says so. `finish` or `close` it afterwards."""
         o = self._options
         with self._video.writer(
             pending.path, o.codec, o.crf, o.preset, o.threads, shown=pending.final
         ) as writer:
+            if self._can_go_on(writer):
+                self._work = self._open_work()
+                self._restore()
             if self._on_notes is not None and writer.notes:
                 self._on_notes(writer.notes)
             try:
                 return self._run(pending, writer, target, output)
             except NoFaceError:
+                self.finish()
                 raise
             except KeyboardInterrupt:
-                raise _interrupted(writer, _kept(writer, pending)) from None
+                raise self._interrupted(writer, pending) from None
             except Exception as error:
-                partial = _kept(writer, pending)
-                if partial is not None:
-                    error.add_note(_where(writer, partial))
+                partial = self._kept(writer, pending)
+                if partial is not None or self._goes_on:
+                    error.add_note(self._where(writer, partial, pending))
                 raise
 
-    def _run(
-        self, pending: PendingOutput | PendingFolder, writer: Writer, target: str, output: str
-    ) -> SwapReport:
+    def _can_go_on(self, writer: Writer) -> bool:
+        """Whether this is a long video, of which all that is written can be gone on with."""
+        expected = self._video.expected_frames
+        return (
+            isinstance(self._video, Video)
+            and isinstance(writer, VideoWriter)
+            and self._layers is None
+            and (expected is None or expected > self._most)
+        )
+
+    def finish(self) -> None:
+        """The output is there: what was kept to go on with is removed."""
+        if self._work is not None:
+            self._work.remove()
+            self._work = None
+
+    def close(self) -> None:
+        """Leaves what was kept to a later run."""
+        if self._work is not None:
+            self._work.close()
+
+    def _run(self, pending: _Pending, writer: Writer, target: str, output: str) -> SwapReport:
         with Spool(pending.path) as spool:
             # Those that are analyzed are in the spool, however large.
             analyzed = prefetch(self._analyzed(spool), _QUEUE_FRAMES)
@@ -115,38 +169,77 @@ class VideoJob:
                     self._report_progress(done)
                     if self._cancel.is_set():
                         raise KeyboardInterrupt
-        if not self._swapped:
-            raise NoFaceError(f"{target}: {self._why_nothing()}")
+        tally = self._tally
+        if not tally.track_count:
+            raise NoFaceError(f"{target}: {tally.why_nothing()}")
         seconds = self._watch.report()
-        people = self._person_reports()
+        seconds["total"] = round(seconds["total"] + self._earlier_s, 6)
+        people = tally.people()
         return SwapReport(
             target=target,
             output=output,
             method=self._options.method,
             frames=writer.frames,
-            swapped_frames=writer.frames - len(self._skipped),
-            face_count=sum(swapped.frames for swapped in self._swapped.values()),
-            tracks=len({track for track, _ in self._swapped}),
-            followed=self._track_reports(),
+            swapped_frames=writer.frames - len(tally.skipped),
+            face_count=tally.face_count,
+            tracks=tally.track_count,
+            followed=tally.tracks(),
             people=people,
-            skipped=tuple(self._skipped),
-            notes=(*self._video.notes, *writer.notes, *absent_notes(people)),
+            skipped=tuple(tally.skipped),
+            notes=(*self._video.notes, *writer.notes, *absent_notes(people), *self._went_on()),
             seconds=seconds,
             fps=writer.frames / max(seconds["total"], 1e-9),
         )
 
     def _written(
-        self, swapped: Stage[VideoFrame], writer: Writer, pending: PendingOutput | PendingFolder
+        self,
+        swapped: Stage[tuple[VideoFrame, _Start | None]],
+        writer: Writer,
+        pending: _Pending,
     ) -> Iterator[int]:
         """Writes the video. Yields how many frames are written, after each."""
         with swapped as frames:
-            for frame in frames:
+            yield from self._written_before(writer)
+            for frame, start in frames:
                 with self._watch("encode"):
+                    if start is not None and self._work is not None:
+                        assert isinstance(writer, VideoWriter), "others have no segments"
+                        writer.end_segment()
+                        facts = {"frames": writer.frames, "skipped": start.skipped}
+                        self._work.end_segment(facts, start.state)
                     writer.write(frame)
                     pending.require()
                 yield writer.frames
         with self._watch("encode"):
             writer.close()
+
+    def _written_before(self, writer: Writer) -> Iterator[int]:
+        """Writes what an earlier run has encoded."""
+        work = self._work
+        if work is None:
+            return
+        assert isinstance(writer, VideoWriter), "others have no segments"
+        for number in range(work.segments):
+            with self._watch("encode"):
+                writer.go_on(work.packets(number), work.facts(number)["frames"])
+            yield writer.frames
+        writer.on_packet = work.add
+
+    def _restore(self) -> None:
+        """Goes on from where an earlier run came to, if one did."""
+        work = self._work
+        if work is None or work.state is None:
+            return
+        state = records.unpack(work.state, (*frames_module.STATE_CLASSES, Place, SwappedTrack))
+        facts = [work.facts(number) for number in range(work.segments)]
+        self._tally.restore(state["tally"], [one for fact in facts for one in fact["skipped"]])
+        self._began = state["place"]
+        self._tracker_state = records.unpack(state["tracker"].tobytes(), tracks.STATE_CLASSES)
+        self._assigner.restore(state["assigner"])
+        self._swapper.restore(state["swapper"])
+        self._earlier_s = state["seconds"].pop("total")
+        for stage, seconds in state["seconds"].items():
+            self._watch.add(stage, seconds)
 
     @property
     def _queue_frames(self) -> int:
@@ -154,23 +247,50 @@ class VideoJob:
 
     def _analyzed(self, spool: Spool) -> Iterator[_Analyzed]:
         fps = float(self._video.info.fps or _UNKNOWN_FPS)
-        decoded = self._watch.timed("decode", self._video.frames())
+        video, began = self._video, self._began
+        if began is None or not isinstance(video, Video):
+            decoded = self._watch.timed("decode", video.frames())
+        else:
+            decoded = self._watch.timed("decode", video.frames_from(began))
         # Closed here: after an error its traceback would keep the thread and the file.
         with prefetch(decoded, self._queue_frames) as frames:
-            waited = self._watch.timed("waited", frames)
-            tracked = track_video(_put_away(waited, spool), self._analyzer, fps)
-            yield from self._watch.timed("analysis", tracked, without="waited")
+            waited = _put_away(self._watch.timed("waited", frames), spool)
+            tracker: FaceTracker[VideoFrame] = FaceTracker(self._analyzer, fps)
+            followed = self._marked(tracker, waited)
+            yield from self._watch.timed("analysis", followed, without="waited")
 
-    def _swap(self, item: _Analyzed) -> VideoFrame:
-        frame, faces = item
-        self._seen_faces = self._seen_faces or bool(faces)
+    def _marked(
+        self, tracker: FaceTracker[VideoFrame], frames: Iterator[VideoFrame]
+    ) -> Iterator[_Analyzed]:
+        """The frames with their faces, and the tracker's state where a segment starts."""
+        first = 0
+        if self._began is not None:
+            first = self._began.index
+            tracker.restore(self._tracker_state, frames)
+            self._tracker_state = None
+        followed, last_start = tracker.follow(frames), first
+        for index in count(first):
+            since, state = index - last_start, None
+            cut = since >= self._least and tracker.starts_scene(index)
+            if self._work is not None and (cut or since >= self._most):
+                last_start, state = index, records.pack(tracker.state())
+            try:
+                # Without a name for it, the frame is kept by nobody here.
+                yield _Analyzed(*next(followed), state)
+            except StopIteration:
+                return
+
+    def _swap(self, item: _Analyzed) -> tuple[VideoFrame, _Start | None]:
+        frame, faces = item.frame, item.faces
+        start = None if item.tracker is None else self._start(frame, item.tracker)
+        self._tally.see(faces)
         claims = self._assigner.assign(faces)
         if not claims:
-            self._skip(frame, faces)
+            self._tally.skip(frame, faces)
             if self._layers is not None:
                 shown = frame.to_rgb()
                 self._layers.write(frame, self._layers.plate_of(frame, shown), shown, None, faces)
-            return frame
+            return frame, start
         assert frame.native is not None, "it is back in memory"
         frame.bring_back()
         shown = frame.to_rgb()
@@ -182,8 +302,8 @@ class VideoJob:
         if self._layers is not None and plate is not None:
             self._layers.write(frame, plate, shown, swapped, faces)
         for done in swapped.faces:
-            self._note(done, frame.time_s)
-        return frame
+            self._tally.swapped(done, frame.time_s)
+        return frame, start
 
     def _drawn(self, frame: VideoFrame) -> FloatArray | None:
         """The mask of a frame that somebody drew."""
@@ -192,59 +312,72 @@ class VideoJob:
         number = frame_number(self._video.source, frame)
         return self._masks.read(number, frame.width, frame.height)
 
-    def _skip(self, frame: VideoFrame, faces: Sequence[TrackedFace]) -> None:
-        if not faces:
-            reason = "no face was found"
-        elif not self._assigner.by_identity:
-            reason = "the chosen face is not in sight"
-        else:
-            reason = "nobody whom a reference shows is in sight"
-        self._skipped.append(SkippedFrame(frame.index, round(frame.time_s, 3), reason))
-
-    def _note(self, done: SwappedFace, time_s: float) -> None:
-        claim, tracked = done.claim, done.claim.face
-        swapped = self._swapped.setdefault(
-            (tracked.track, claim.person), _Swapped(tracked.scene, time_s)
-        )
-        swapped.last_s = time_s
-        swapped.frames += 1
-        swapped.photos[self._roles[claim.person].source_photos[done.source]] = None
-        if claim.similarity is not None:
-            swapped.similarity = max(claim.similarity, swapped.similarity or -1.0)
-
-    def _why_nothing(self) -> str:
-        if not (self._assigner.by_identity and self._seen_faces):
-            return f"{self._skipped[0].reason}; nothing was written."
-        return nobody_alike(self._person_reports())
-
-    def _track_reports(self) -> tuple[TrackReport, ...]:
-        return tuple(
-            TrackReport(
-                track=track,
-                scene=swapped.scene,
-                first_s=round(swapped.first_s, 3),
-                last_s=round(swapped.last_s, 3),
-                frames=swapped.frames,
-                source_photos=tuple(swapped.photos),
-                reference=self._roles[person].reference,
-                similarity=None if swapped.similarity is None else round(swapped.similarity, 4),
-            )
-            for (track, person), swapped in sorted(self._swapped.items())
-        )
-
-    def _person_reports(self) -> tuple[PersonReport, ...]:
-        if not self._assigner.by_identity:
-            return ()
-        counts = [
-            sum(done.frames for (_, who), done in self._swapped.items() if who == person)
-            for person in range(len(self._roles))
-        ]
-        return person_reports(self._roles, counts, self._assigner.best)
+    def _start(self, frame: VideoFrame, tracker: bytes) -> _Start:
+        """Before a frame is swapped with which a segment starts."""
+        seconds = self._watch.report()
+        seconds["total"] += self._earlier_s
+        state = {
+            "place": Place.of(frame, whole_way=bool(self._video.notes)),
+            "tracker": np.frombuffer(tracker, np.uint8),
+            "assigner": self._assigner.state(),
+            "swapper": self._swapper.state(),
+            "tally": self._tally.state(),
+            "seconds": seconds,
+        }
+        return _Start(self._tally.newly_skipped(), records.pack(state))
 
     def _report_progress(self, done: int) -> None:
         if self._on_progress is not None:
-            fps = done / max(self._watch.elapsed_s, 1e-9)
+            before = 0 if self._began is None else self._began.index
+            fps = max(0, done - before) / max(self._watch.elapsed_s, 1e-9)
             self._on_progress(Progress(done, self._video.expected_frames, fps))
+
+    def _went_on(self) -> tuple[str, ...]:
+        if self._began is None:
+            return ()
+        return (f"The first {self._began.index} frames are from an earlier run.",)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a later run can go on with what was done."""
+        return self._work is not None and self._work.segments > 0
+
+    def _kept(self, writer: Writer, pending: _Pending) -> Path | None:
+        """Ends the video after what was written, and keeps that. None where there is nothing to
+        keep."""
+        with stops_held():
+            if self._work is not None:
+                self._work.abandon()
+            try:
+                writer.close_partial()
+            except Exception:  # the one that ended the video is what matters
+                return None
+            return pending.keep_partial() if writer.is_whole and writer.frames else None
+
+    def _interrupted(self, writer: Writer, pending: _Pending) -> InterruptedSwapError:
+        partial = self._kept(writer, pending)
+        if partial is None and not self._goes_on:
+            return InterruptedSwapError(
+                "Stopped before the first frame was written; nothing is kept."
+            )
+        kept = None if partial is None else str(partial)
+        return InterruptedSwapError(f"Stopped. {self._where(writer, partial, pending)}", kept)
+
+    def _where(self, writer: Writer, partial: Path | None, pending: _Pending) -> str:
+        """What is kept, and how to go on with it."""
+        said = []
+        if partial is not None:
+            some = f"first {writer.frames} frames are" if writer.frames > 1 else "first frame is"
+            said.append(f"The {some} in {partial}.")
+        if self._work is not None and self._goes_on:
+            words = ["sosie", "resume", str(pending.final)]
+            if self._options.work is not None:
+                words += ["--work", self._options.work]
+            said.append(
+                f"The same again, or `{shlex.join(words)}`, goes on after frame "
+                f"{self._work.frames}."
+            )
+        return " ".join(said)
 
 
 def _put_away(frames: Iterator[VideoFrame], spool: Spool) -> Iterator[VideoFrame]:
@@ -252,25 +385,3 @@ def _put_away(frames: Iterator[VideoFrame], spool: Spool) -> Iterator[VideoFrame
     for frame in frames:
         yield frame
         frame.put_away(spool)
-
-
-def _kept(writer: Writer, pending: PendingOutput | PendingFolder) -> Path | None:
-    """Ends the video after what was written, and keeps that. None where there is nothing to
-    keep."""
-    with stops_held():
-        try:
-            writer.close_partial()
-        except Exception:  # the one that ended the video is what matters
-            return None
-        return pending.keep_partial() if writer.is_whole and writer.frames else None
-
-
-def _where(writer: Writer, partial: Path) -> str:
-    count = f"first {writer.frames} frames are" if writer.frames > 1 else "first frame is"
-    return f"The {count} in {partial}."
-
-
-def _interrupted(writer: Writer, partial: Path | None) -> InterruptedSwapError:
-    if partial is None:
-        return InterruptedSwapError("Stopped before the first frame was written; nothing is kept.")
-    return InterruptedSwapError(f"Stopped. {_where(writer, partial)}", str(partial))

@@ -47,7 +47,7 @@ class Sight:
 
 
 @dataclass
-class _Known:
+class Known:
     """What is known of one track.
 
     looked: index of the frame of the last look. last: index and face of the last frame that showed
@@ -76,7 +76,7 @@ class TrackIdentities:
         self._analyzer = analyzer
         self._spacing = max(1, round(_SPACING_S * fps))
         self._least_px = least_px
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, Known] = {}
 
     def look(self, index: int, pixels: Pixels, follower: Follower, oldest: int) -> None:
         """Take in the newest frame: its pixels (RGB, uint8 or uint16) and the trails so far.
@@ -93,7 +93,7 @@ class TrackIdentities:
             weight = clear * (_DOUBTFUL if crowded or index in trail.hazy else 1.0)
             known = self._known.get(trail.number)
             if known is None:
-                known = self._known[trail.number] = _Known(index, (index, face))
+                known = self._known[trail.number] = Known(index, (index, face))
             else:
                 if crowded or (known.doubted is None and _leaps(known.last, index, face)):
                     known.doubted = index
@@ -106,7 +106,7 @@ class TrackIdentities:
                 known.add([sight])
             elif _is_stranger(known, sight):
                 other = follower.part(trail, max(known.doubted, oldest), pixels)
-                self._known[other.number] = _Known(index, known.last)
+                self._known[other.number] = Known(index, known.last)
                 self._known[other.number].add(known.strange)
 
     def of(self, track: int) -> FloatArray | None:
@@ -119,8 +119,16 @@ class TrackIdentities:
         wanted = set(tracks)
         self._known = {number: known for number, known in self._known.items() if number in wanted}
 
+    def state(self) -> dict[int, Known]:
+        """All that it remembers, as a record."""
+        return self._known
+
+    def restore(self, state: dict[int, Known]) -> None:
+        """Remember what `state` gave, in another run."""
+        self._known = state
+
     def _worth_it(
-        self, known: _Known, index: int, clear: float, weight: float, crowded: bool
+        self, known: Known, index: int, clear: float, weight: float, crowded: bool
     ) -> bool:
         waits = index - known.looked < self._spacing
         if known.doubted is not None and not crowded:
@@ -152,7 +160,7 @@ def mean_identity(sights: Iterable[Sight]) -> FloatArray:
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
 
 
-def _is_stranger(known: _Known, sight: Sight) -> bool:
+def _is_stranger(known: Known, sight: Sight) -> bool:
     """Whether the looks since a track was doubted, this one included, are of somebody else. If it
     is the same person after all, the doubt ends."""
     if known.mean is not None and float(known.mean @ sight.identity) >= _STRANGER:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -73,6 +73,22 @@ class SceneSplitter(Generic[FrameT]):
     def finish(self) -> list[Shot[FrameT]]:
         """The frames that are still held, when no more will come."""
         return self._decided(at_end=True)
+
+    @property
+    def held(self) -> int:
+        """How many frames are held."""
+        return len(self._ahead)
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as a record, but for the frames that it holds."""
+        return {"before": self._before, "change_before": self._change_before}
+
+    def restore(self, state: dict[str, Any], ahead: Iterable[FrameT]) -> None:
+        """Remember what `state` gave, in another run. ahead: the frames that were held."""
+        self._before, self._change_before = state["before"], state["change_before"]
+        for frame in ahead:
+            pixels = frame.to_rgb()
+            self._ahead.append(_Seen(frame, pixels, thumbnail(pixels)))
 
     def _decided(self, at_end: bool) -> list[Shot[FrameT]]:
         shots = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +68,7 @@ class Trail:
 
     seen: frame index -> face; old entries are dropped. first, last: first and last index seen.
     hazy: indices in `seen` where the face looked unlike itself.
-    look: what the face looks like, a unit vector. neighbors: see `smooth.neighborhood`.
+    look: what the face looks like, a unit vector. shape: its landmarks in one picture of it.
     missed_rounds: rounds of detection in a row that did not see it. cut_short: the scene ended
         while the face was there.
     """
@@ -76,11 +78,16 @@ class Trail:
     first: int
     last: int
     look: FloatArray
-    neighbors: Array
+    shape: FloatArray
     seen: dict[int, Face] = field(default_factory=dict)
     hazy: set[int] = field(default_factory=set)
     missed_rounds: int = 0
     cut_short: bool = False
+
+    @cached_property
+    def neighbors(self) -> Array:
+        """See `smoothing.neighborhood`."""
+        return neighborhood(self.shape)
 
     def see(self, index: int, face: Face, alike: float) -> None:
         self.seen[index] = face
@@ -184,7 +191,7 @@ class Follower:
             first=min(later),
             last=max(later),
             look=look_of(to_8_bit(pixels), newest),
-            neighbors=neighborhood(newest.landmarks),
+            shape=newest.landmarks,
             seen=later,
         )
         self._next_number += 1
@@ -194,6 +201,20 @@ class Follower:
         trail.missed_rounds = _MAX_MISSED_ROUNDS + 1
         self.trails = [t for t in self.trails if t is not trail or t.seen] + [other]
         return other
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as a record."""
+        return {
+            "scene": self._scene,
+            "scene_start": self._scene_start,
+            "next_number": self._next_number,
+            "trails": self.trails,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Remember what `state` gave, in another run."""
+        self._scene, self._scene_start = state["scene"], state["scene_start"]
+        self._next_number, self.trails = state["next_number"], state["trails"]
 
     def _alive(self, index: int) -> list[Trail]:
         return [
@@ -284,7 +305,7 @@ class Follower:
                     first=index,
                     last=index,
                     look=look,
-                    neighbors=neighborhood(face.landmarks),
+                    shape=face.landmarks,
                 )
                 self._next_number += 1
                 self.trails.append(trail)

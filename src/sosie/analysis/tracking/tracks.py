@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Generic
+from itertools import islice
+from typing import Any, Generic
 
 import numpy as np
 
 from sosie.analysis.analyzer import Analyzer, make_face
-from sosie.analysis.tracking.embeddings import TrackIdentities
+from sosie.analysis.tracking.embeddings import Known, Sight, TrackIdentities
 from sosie.analysis.tracking.shots import FLASH_FRAMES, FrameT, HasPixels, SceneSplitter, Shot
 from sosie.analysis.tracking.smoothing import REACH_FRAMES, smooth_at
 from sosie.analysis.tracking.tracker import Follower, Pace, Trail
-from sosie.types import Face, FloatArray, Pixels
+from sosie.types import Face, FloatArray, Pixels, Pose
+
+STATE_CLASSES = (Face, Known, Pose, Sight, Trail)
+"""What a tracker's state is made of, besides numbers and arrays: for `sosie.records.unpack`."""
 
 # Whose a smaller face is, the recognition network cannot tell.
 _IDENTIFY_PX = 24.0
@@ -71,8 +76,11 @@ class FaceTracker(Generic[FrameT]):
         self._splitter: SceneSplitter[FrameT] = SceneSplitter(reach)
         self._follower = Follower(analyzer, self._pace)
         self._identities = TrackIdentities(analyzer, fps, _IDENTIFY_PX)
+        self._decided: deque[Shot[FrameT]] = deque()
+        self._final: deque[Tracked[FrameT]] = deque()
         self._held: dict[int, HasPixels] = {}
         self._waiting: dict[int, FrameT] = {}
+        self._cuts: set[int] = set()
         self._index = 0
         self._outline: Pixels = np.zeros((0, 0, 3), np.uint8)
 
@@ -80,32 +88,89 @@ class FaceTracker(Generic[FrameT]):
         """Take the next frame, which has `to_rgb()`: it is called once as the frame comes in, and
         again only where a face found late is followed back. Returns the frames that are final now,
         in order, each with its faces sorted by track number."""
-        return [done for shot in self._splitter.push(frame) for done in self._take(shot)]
+        self._decided.extend(self._splitter.push(frame))
+        return list(self._taken())
 
     def finish(self) -> list[Tracked[FrameT]]:
         """The frames that are still held, when no more will come."""
-        final = [done for shot in self._splitter.finish() for done in self._take(shot)]
-        self._follower.end_scene(self._index)
-        final += [(self._waiting[index], self._faces_at(index)) for index in sorted(self._waiting)]
-        self._waiting.clear()
-        self._held.clear()
-        return final
+        return list(self._rest())
 
-    def _take(self, shot: Shot[FrameT]) -> list[Tracked[FrameT]]:
+    def follow(self, frames: Iterable[FrameT]) -> Iterator[Tracked[FrameT]]:
+        """All of `frames`, one by one as they become final. Between two of them, and before the
+        first, `state` may be asked for."""
+        yield from self._taken()
+        for frame in frames:
+            self._decided.extend(self._splitter.push(frame))
+            yield from self._taken()
+        yield from self._rest()
+
+    def starts_scene(self, index: int) -> bool:
+        """Whether a scene starts with a frame that went in and has not come out yet."""
+        return index in self._cuts
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers between two frames, as a record of `STATE_CLASSES`. Frames
+        are not in it: from the first that has not come out on they have to be read again."""
+        return {
+            "index": self._index,
+            "waiting": sorted(self._waiting),
+            "cuts": self._cuts,
+            "decided": [shot.starts_scene for shot in self._decided],
+            "held": self._splitter.held,
+            "splitter": self._splitter.state(),
+            "follower": self._follower.state(),
+            "identities": self._identities.state(),
+        }
+
+    def restore(self, state: dict[str, Any], frames: Iterator[FrameT]) -> None:
+        """Remember what `state` gave, in another run. frames: from the first on that had not come
+        out; those that had gone in are taken, and `follow` goes on with the rest."""
+        self._index, self._cuts = state["index"], state["cuts"]
+        for index in state["waiting"]:
+            self._held[index] = self._waiting[index] = next(frames)
+        for starts in state["decided"]:
+            frame = next(frames)
+            self._decided.append(Shot(frame, frame.to_rgb(), starts))
+        self._splitter.restore(state["splitter"], islice(frames, state["held"]))
+        for held in self._held.values():
+            self._outline = np.broadcast_to(np.uint8(0), held.to_rgb().shape)
+            break
+        self._follower.restore(state["follower"])
+        self._identities.restore(state["identities"])
+
+    def _taken(self) -> Iterator[Tracked[FrameT]]:
+        while self._decided:
+            self._take(self._decided.popleft())
+            # Nobody here keeps what was given.
+            while self._final:
+                yield self._final.popleft()
+
+    def _rest(self) -> Iterator[Tracked[FrameT]]:
+        self._decided.extend(self._splitter.finish())
+        yield from self._taken()
+        self._follower.end_scene(self._index)
+        for index in sorted(self._waiting):
+            del self._held[index]
+            self._cuts.discard(index)
+            yield self._waiting.pop(index), self._faces_at(index)
+
+    def _take(self, shot: Shot[FrameT]) -> None:
         index, self._index = self._index, self._index + 1
         # Of the frame's shape, and without its memory.
         self._outline = np.broadcast_to(np.uint8(0), shot.pixels.shape)
+        if shot.starts_scene:
+            self._cuts.add(index)
         self._follower.add(index, shot.pixels, shot.starts_scene, self._held)
         oldest = index - self._lookahead
         self._identities.look(index, shot.pixels, self._follower, oldest)
         self._held[index] = self._waiting[index] = shot.frame
         if oldest < 0:
-            return []
+            return
         del self._held[oldest]
-        final = (self._waiting.pop(oldest), self._faces_at(oldest))
+        self._cuts.discard(oldest)
+        self._final.append((self._waiting.pop(oldest), self._faces_at(oldest)))
         self._follower.forget(oldest + 1)
         self._identities.keep(trail.number for trail in self._follower.trails)
-        return [final]
 
     def _faces_at(self, index: int) -> tuple[TrackedFace, ...]:
         return _faces_at(
@@ -128,16 +193,7 @@ def track_video(
     another person, as their identities tell, is parted there.
     """
     tracker: FaceTracker[FrameT] = FaceTracker(analyzer, fps)
-    for frame in frames:
-        yield from _handed_out(tracker.push(frame))
-    yield from _handed_out(tracker.finish())
-
-
-def _handed_out(final: list[Tracked[FrameT]]) -> Iterator[Tracked[FrameT]]:
-    """The same, of which nobody here keeps what was given."""
-    final.reverse()
-    while final:
-        yield final.pop()
+    return tracker.follow(frames)
 
 
 def _faces_at(

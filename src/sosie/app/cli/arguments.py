@@ -23,6 +23,7 @@ _SPACE = "\0"
 
 _SEVERAL = {
     ("swap",): (("-s", "--source"), ("-t", "--target")),
+    ("jobs", "add"): (("-s", "--source"), ("-t", "--target")),
     ("eval", "run"): (("-m", "--method"),),
 }
 """Command -> its flags that several values may follow, short and long."""

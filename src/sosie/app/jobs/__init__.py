@@ -1,0 +1,1 @@
+"""Swaps that wait in a file until they are run, one after the other."""
