@@ -33,7 +33,7 @@ from sosie.training.losses import discriminator_loss, generator_loss
 # seam, and detail where geometry knew better; the target's expression, and features where they are
 # meant to be; to be taken for a photo.
 _COLOR, _COARSE, _EDGES, _PERCEPTUAL = 3.0, 6.0, 2.0, 3.0
-_LIKENESS, _ALIKE, _LEAK, _LIGHT, _SEAM, _DETAIL = 4.5, 4.0, 3.0, 3.0, 0.7, 0.1
+_LIKENESS, _ALIKE, _LEAK, _LIGHT, _SEAM, _DETAIL = 6.5, 6.0, 5.0, 3.0, 0.7, 0.1
 _EXPRESSION, _PLACES, _ADVERSARIAL = 3.5, 0.8, 0.5
 _STRANGERS = 0.1
 # Weight of the amount of fine detail about each place, and how far about, in pixels. Without it

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sosie.methods.graft.view import CHANNELS, FINE, FINE_GAIN, FLOOR, MARGIN
+from sosie.blending.color_transfer import LUMA
+from sosie.methods.graft.view import CHANNELS, FINE, FINE_GAIN, FLOOR, MARGIN, MOST_COLOR
 from sosie.nn.blocks import PatchDiscriminator, relu_unit
 from sosie.nn.unet import ReluUNet
 
@@ -70,7 +71,7 @@ class ExportedGraft(nn.Module):
 
 def applied(shown: torch.Tensor, light: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:
     """The answer applied to the base that was shown: N x 3 x H x W, float32, 0..1 but for what
-    overshoots; as `view.corrected` does it."""
+    overshoots; as `view.corrected` and `view.in_base_color` do it."""
     base = shown[..., :3].permute(0, 3, 1, 2).float() / 255
     wide = functional.interpolate(light.float(), base.shape[2:], mode="bilinear")
     gain, offset = 1 + wide[:, :3], wide[:, 3:]
@@ -78,7 +79,16 @@ def applied(shown: torch.Tensor, light: torch.Tensor, detail: torch.Tensor) -> t
     lit = gain * slow + offset
     kept = (lit.mean(1, keepdim=True) + FLOOR) / (slow.mean(1, keepdim=True) + FLOOR)
     kept = torch.maximum(kept.clamp(0, FINE_GAIN), gain.mean(1, keepdim=True))
-    return torch.Tensor(lit + (base - slow) * kept + detail.float())
+    return _in_base_color(base, lit + (base - slow) * kept + detail.float())
+
+
+def _in_base_color(base: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+    """The luma of `pictures` with the color that `base` has at that luma: N x 3 x H x W."""
+    shares = torch.from_numpy(LUMA).to(base)[:, None, None]
+    before = (base * shares).sum(1, keepdim=True)
+    after = (pictures * shares).sum(1, keepdim=True).clamp_min(0)
+    times = ((after + FLOOR) / (before + FLOOR)).clamp_max(MOST_COLOR)
+    return torch.Tensor(after + (base - before) * times)
 
 
 def _blurred(pictures: torch.Tensor, sigma_px: float) -> torch.Tensor:

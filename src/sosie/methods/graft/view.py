@@ -38,13 +38,14 @@ FINE, FINE_GAIN, FLOOR = 0.02, 1.1, 0.04
 """Fine detail is what varies over less than the first, as a share of the face; how far it may grow
 with the light; and what is added to both sides of a ratio of lights."""
 
+MOST_COLOR = 1.5
+"""Color grows with luma, but not more than so many times: what is nearly black has only noise."""
+
 # The target's light: what varies over more than this share of the face. Its features are smaller.
 _LIGHT_SIGMA = 0.18
 # Near a gap, hair or whatever makes it is still in the picture: by this share of the face a gap is
 # taken larger than it is known to be, with an edge as soft as the second.
 _GAP_RIM, _GAP_SOFT = 0.02, 0.006
-# Color grows with luma, but not more than so many times: what is nearly black has only noise.
-_MOST_COLOR = 1.5
 # The light is worked out at about this many pixels a face's side.
 _BLURRED_PX = 48
 # Places on the mean face reach this far from its middle (canonical).
@@ -168,7 +169,7 @@ def in_base_color(made: Draft, pixels: FloatArray) -> FloatArray:
     the folds of lids came out violet, which people see before all else.
     """
     before, after = made.base @ LUMA, np.maximum(pixels @ LUMA, 0)
-    times = np.minimum((after + FLOOR) / (before + FLOOR), _MOST_COLOR)
+    times = np.minimum((after + FLOOR) / (before + FLOOR), MOST_COLOR)
     color = made.base - before[..., None]
     return np.asarray(after[..., None] + color * times[..., None], np.float32)
 
