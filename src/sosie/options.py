@@ -14,6 +14,7 @@ from sosie.errors import UsageError
 
 BLENDS = ("multiband", "poisson", "alpha")
 COLORS = ("light", "match", "none")
+TEXTURES = ("match", "none")
 
 RENAMED = {"colour": "color"}
 """Options of before -> what they are called now."""
@@ -77,6 +78,8 @@ class SwapOptions:
     color: `light` moves the target's low-frequency light onto the face, `match` its mean and
         deviation, `none` keeps the source's colors. The method `graft` learned the light: with
         another choice it is geometry alone, as `mesh` is.
+    texture: `match` gives smooth skin the fine texture of the target's, pores and grain, where that
+        has more; `none` leaves it as the source's is.
     mask_feather: width of the mask's soft edge as a share of the face's size, 0..0.5.
     start_s, end_s: part of a video to swap and write, in seconds.
     sequence: frame rate at which numbered images, by a pattern (`shot.%04d.png`) or their folder,
@@ -116,6 +119,7 @@ class SwapOptions:
     shape: float = _option(1.0, within=(0, 1))
     blend: str = _option("multiband", choices=BLENDS)
     color: str = _option("light", choices=COLORS)
+    texture: str = _option("match", choices=TEXTURES)
     mask_feather: float = _option(0.012, within=(0, 0.5))
     start_s: float | None = _option(None)
     end_s: float | None = _option(None)
@@ -252,6 +256,7 @@ class OptionKeywords(TypedDict, total=False):
     shape: float
     blend: str
     color: str
+    texture: str
     mask_feather: float
     start_s: float | None
     end_s: float | None

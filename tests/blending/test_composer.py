@@ -65,7 +65,7 @@ def test_outside_the_mask_the_target_stands_to_the_bit(
     pixels[vouched == 0] = np.nan  # undefined where the method does not vouch
     pixels = np.nan_to_num(pixels, nan=7.0)
     swapped = make.swapped(crop, pixels, vouched)
-    options = ComposeOptions(blend, color, 0.04)
+    options = ComposeOptions(blend, color, "none", 0.04)
     patch = compose(frame, crop, swapped, options)
     assert np.array_equal(frame, before)
     assert patch.pixels.dtype == dtype
@@ -86,7 +86,7 @@ def test_a_face_like_the_target_changes_next_to_nothing(
     frame = make.textured(160, 160)
     crop = make.crop(frame, make.face(unit_px=30, center=(80, 75)))
     swapped = make.swapped(crop, frame.astype(np.float32) / 255)
-    patch = compose(frame, crop, swapped, ComposeOptions(blend, color, 0.03))
+    patch = compose(frame, crop, swapped, ComposeOptions(blend, color, "none", 0.03))
     assert np.abs(patch.pixels.astype(int) - frame).max() <= 1
 
 
@@ -100,7 +100,7 @@ def test_through_a_turned_and_smaller_crop(make: Makers, dtype: type) -> None:
     matrix = np.column_stack([turn, np.array([64, 60]) - turn @ (130, 105)])
     crop = make.crop(frame, face, matrix=matrix, pixels=warp(frame, matrix, 128, 128))
     swapped = make.swapped(crop, (0.9, 0.1, 0.5))
-    patch = compose(frame, crop, swapped, ComposeOptions("alpha", "none", 0.05))
+    patch = compose(frame, crop, swapped, ComposeOptions("alpha", "none", "none", 0.05))
     result = frame.copy()
     paste(result, patch)
     top = np.iinfo(dtype).max
@@ -123,11 +123,11 @@ def test_the_targets_own_parts_are_not_lit_twice(make: Makers) -> None:
     pixels[own == 1] = np.array((200, 210, 220)) / 255
     for color in COLORS:
         swapped = make.swapped(crop, pixels, 1.0, own)
-        patch = compose(frame, crop, swapped, ComposeOptions("alpha", color, 0.03))
+        patch = compose(frame, crop, swapped, ComposeOptions("alpha", color, "none", 0.03))
         assert np.array_equal(np.unique(patch.pixels[own == 1], axis=0), [(200, 210, 220)])
     # And they have no say in what light the rest gets.
     for color in ("light", "match"):
-        options = ComposeOptions("alpha", color, 0)
+        options = ComposeOptions("alpha", color, "none", 0)
         a, b = (
             compose(frame, crop, make.swapped(crop, eyes, 1.0, own), options)
             for eyes in (pixels, np.where(own[..., None] == 1, np.float32(0.2), pixels))
@@ -142,7 +142,7 @@ def test_a_face_that_its_method_has_lit_keeps_its_light(make: Makers, color: str
     crop = make.crop(frame, make.face(unit_px=40, center=(80, 80)))
     lit = np.full((160, 160, 3), 0.25, np.float32)
     swapped = make.swapped(crop, lit, 1.0, np.ones((160, 160), np.float32))
-    patch = compose(frame, crop, swapped, ComposeOptions("alpha", color, 0.02))
+    patch = compose(frame, crop, swapped, ComposeOptions("alpha", color, "none", 0.02))
     assert (patch.pixels[75:85, 75:85] == 64).all()
 
 
@@ -152,7 +152,7 @@ def test_a_face_without_any_visible_part_changes_nothing(make: Makers) -> None:
     crop = make.crop(frame, make.face(unit_px=25, center=(60, 60)), visible=hidden)
     for blend, color in itertools.product(BLENDS, COLORS):
         patch = compose(
-            frame, crop, make.swapped(crop, (1, 0, 0)), ComposeOptions(blend, color, 0.03)
+            frame, crop, make.swapped(crop, (1, 0, 0)), ComposeOptions(blend, color, "none", 0.03)
         )
         assert not patch.mask.any()
         assert np.array_equal(patch.pixels, frame)
@@ -164,7 +164,7 @@ def test_a_smooth_deep_face_stays_smooth(make: Makers) -> None:
     crop = make.crop(ramp, make.face(unit_px=30, center=(80, 75)))
     swapped = make.swapped(crop, ramp[:, ::-1].astype(np.float32) / 65535)
     for blend in BLENDS:
-        patch = compose(ramp, crop, swapped, ComposeOptions(blend, "none", 0.03))
+        patch = compose(ramp, crop, swapped, ComposeOptions(blend, "none", "none", 0.03))
         row = patch.pixels[75, 55:100, 0].astype(int)
         assert len(np.unique(row)) > 40
         assert np.abs(np.diff(row)).max() < 60

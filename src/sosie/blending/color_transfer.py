@@ -29,6 +29,11 @@ _FEATURE = 0.5
 # The color of detail that the picture of the light can show is held to this many times what the
 # target has around the place, over this share of the face; but so much of it stays.
 _COLOR_ROOM, _COLOR_SIGMA, _LEAST_COLOR = 1.15, 0.2, 0.3
+# Along the face's edge the swapped face meets the target's light: over a band this wide, told over
+# this share of the face, and fading inwards over that; by no more than the last (of 1), since what
+# differs more is a beard or a strand. The second look is wider, for where the first sees no skin.
+_MEET_BAND, _MEET_SIGMA, _MEET_REACH, _MEET_MOST = 0.07, 0.05, 0.16, 0.18
+_MEET_WIDER, _MEET_SHARE, _MEET_PX = 2.5, 0.2, 96
 # Added to both sides of a ratio of variances.
 _SLIGHT = 1e-6
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -79,6 +84,41 @@ def hold_color(
     full = (target.shape[1], target.shape[0])
     wide = np.asarray(cv2.resize(excess, full, interpolation=cv2.INTER_LINEAR), np.float32)
     return in_range(swapped - wide)
+
+
+def meet_edges(
+    swapped: FloatArray, target: FloatArray, mask: FloatArray, skin: FloatArray, size_px: float
+) -> FloatArray:
+    """Give `swapped` the target's light along the edge of the mask, less and less inwards.
+
+    Whatever light was moved before, a difference that is left at the edge draws the mask on the
+    forehead and on the cheeks.
+
+    swapped, target: RGB float32, h x w x 3, 0..1. mask: h x w, where the swapped face shows; skin:
+    the part of it where both are skin. Returns new pixels, 0..1.
+    """
+    shrink = min(1.0, _MEET_PX / max(size_px, 1.0))
+    size = (max(2, round(mask.shape[1] * shrink)), max(2, round(mask.shape[0] * shrink)))
+    scale_px = size_px * shrink
+    apart, trust, there = (
+        cv2.resize(a, size, interpolation=cv2.INTER_AREA)
+        for a in ((target - swapped) * skin[..., None], skin, mask)
+    )
+    apart = np.clip(apart / np.maximum(trust, 1e-3)[..., None], -_MEET_MOST, _MEET_MOST)
+    # A border of zeros makes the crop's own edge an edge of the face.
+    inside = cv2.copyMakeBorder((there > 0.5).astype(np.uint8), *(1,) * 4, cv2.BORDER_CONSTANT)
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1] / scale_px
+    weight = np.asarray(np.clip(1.5 - depth / (_MEET_BAND / 1.5), 0, 1) * trust, np.float32)
+    weight *= inside[1:-1, 1:-1]
+    summed, total = np.zeros_like(apart), np.full_like(weight, _FAR)
+    for wider, share in ((1.0, 1.0), (_MEET_WIDER, _MEET_SHARE)):
+        sigma_px = max(0.5, _MEET_SIGMA * wider * scale_px)
+        summed += share * cv2.GaussianBlur(apart * weight[..., None], (0, 0), sigma_px)
+        total += share * cv2.GaussianBlur(weight, (0, 0), sigma_px)
+    offset = summed / total[..., None] * np.exp(-((depth / _MEET_REACH) ** 2))[..., None]
+    full = mask.shape[::-1]
+    wide = cv2.resize(offset.astype(np.float32), full, interpolation=cv2.INTER_LINEAR)
+    return in_range(swapped + np.asarray(wide, np.float32))
 
 
 def _small(

@@ -1,5 +1,5 @@
-"""From a swapped crop to a patch of the frame: mask, color, lenses, restore, blend, tint, rims,
-in this order."""
+"""From a swapped crop to a patch of the frame: mask, color, edges, lenses, texture, blend, tint,
+rims, in this order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sosie.blending import blend, color_transfer, glass, paste
-from sosie.blending.color_transfer import transfer_light
+from sosie.blending.color_transfer import meet_edges, transfer_light
 from sosie.blending.mask import face_mask, face_size_px
+from sosie.blending.skin_texture import match_texture
 from sosie.blending.tint import Tint
 from sosie.geometry.alignment import scale_of
 from sosie.types import Crop, FloatArray, Patch, Pixels, SwappedCrop
@@ -20,11 +21,12 @@ _VOUCHED = 0.5
 
 @dataclass(frozen=True)
 class ComposeOptions:
-    """blend: multiband, poisson or alpha. color: light, match or none. feather: width of the
-    mask's soft edge as a share of the face's size."""
+    """blend: multiband, poisson or alpha. color: light, match or none. texture: match or none.
+    feather: width of the mask's soft edge as a share of the face's size."""
 
     blend: str
     color: str
+    texture: str
     feather: float
 
 
@@ -48,6 +50,8 @@ def compose(
     worn = crop.spectacles
     bare = mask if worn is None else mask * (1 - worn.cover)
     lit = _lit(crop, swapped, bare, there, options.color)
+    if options.color == "light":
+        lit = meet_edges(lit, there, mask, bare, face_size_px(crop))
     if worn is not None:
         lit = glass.seen_through(lit, there, bare, crop, worn)
     box = paste.window(crop, frame.shape)
@@ -58,6 +62,10 @@ def compose(
     if drawn is not None:
         mask = drawn[y0:y1, x0:x1] * (paste.to_window(crop, box, swapped.mask) > _VOUCHED)
     size_px = face_size_px(crop) / scale_of(crop.matrix)
+    if options.texture == "match":
+        shown = mask if worn is None else mask * (1 - paste.to_window(crop, box, worn.cover))
+        landmarks = crop.face.landmarks[:, :2] - np.array(box[:2], np.float32)
+        ours = match_texture(ours, target, shown, landmarks, size_px)
     if options.blend == "multiband":
         joined = blend.multiband(ours, target, mask, size_px)
     elif options.blend == "poisson":

@@ -77,7 +77,9 @@ class Engine:
         """people: the source photos of each person who is put in."""
         self._swapper = load_method(options.method)(options)
         self.processing = Processing(options)
-        self._compose = ComposeOptions(options.blend, options.color, options.mask_feather)
+        self._compose = ComposeOptions(
+            options.blend, options.color, options.texture, options.mask_feather
+        )
         self._analyzer = analyzer
         self._prepared = [self._swapper.prepare(photos) for photos in people]
 

@@ -45,6 +45,10 @@ _BROW = 0.8
 # counts there too.
 _RIM_PX = 4
 _SOFT = 0.008
+# Of hair, and of its shade, what lies within this share of the face of hair that is told counts too,
+# where it is darker than this many times the skin around, which is told over the third. Only above
+# the eyes: below them it may be a beard.
+_STRAND_REACH, _STRAND_DARK, _STRAND_AROUND = 0.09, 0.9, 0.1
 # The photo is filled so far past the face's edge, so that the edge itself can be resampled.
 _PAST = 0.03
 # Between what hides and the skin that a fill is joined to lies so much; the joint fades over the
@@ -146,6 +150,8 @@ def _see(source: Source, keep: Collection[str]) -> _Seen:
         spectacles = np.zeros((SIDE_PX, SIDE_PX), np.float32)
     else:
         told, spectacles = hidden_parts(source.parts, landmarks, keep)
+        if "hair" not in keep:
+            told = _with_strands(told, source.parts, square, points)
     # A picture has an end.
     there = np.ones(source.pixels.shape[:2], np.float32)
     framed = alignment.warp(there, matrix, SIDE_PX, SIDE_PX, cv2.BORDER_CONSTANT)
@@ -159,6 +165,40 @@ def _see(source: Source, keep: Collection[str]) -> _Seen:
         unwrap.unwrap(square, points),
         np.asarray(weight * unwrap.inside(), np.float32),
     )
+
+
+def _with_strands(
+    told: FloatArray, parts: FaceParts, square: FloatArray, points: FloatArray
+) -> FloatArray:
+    """What hides the face, and the strands and the shade that hair leaves beyond what is told.
+
+    Arguments and result are views, SIDE_PX x SIDE_PX. A fringe thins out into strands that the
+    parser calls skin, and what is left of them stands as a second brow on another forehead.
+    """
+    hair = ((parts.hair > _HIDES["hair"][0]) & (told > 0)).astype(np.uint8)
+    near = cv2.dilate(hair, _disc(_STRAND_REACH)) > 0
+    eyes = points[[*mesh.RIGHT_EYE, *mesh.LEFT_EYE], 1].min()
+    near &= np.arange(SIDE_PX)[:, None] < eyes
+    features = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    for ring in (mesh.RIGHT_BROW, mesh.LEFT_BROW, mesh.RIGHT_EYE, mesh.LEFT_EYE):
+        hull = cv2.convexHull(points[list(ring), :2].astype(np.float32))[:, 0]
+        features |= alignment.fill_polygon(hull, SIDE_PX, SIDE_PX)
+    inside = silhouette(points, SIDE_PX, SIDE_PX) > 127
+    clear = (1 - told) * (features < 128) * inside
+    luma = square @ _LUMA
+    # Bright skin tells what skin is like; strands would darken the mean.
+    sigma_px = _STRAND_AROUND * _FACE_PX
+    for _ in range(2):
+        around = cv2.GaussianBlur(luma * clear, (0, 0), sigma_px)
+        around /= cv2.GaussianBlur(clear.astype(np.float32), (0, 0), sigma_px) + np.float32(1e-3)
+        clear = clear * (luma > _STRAND_DARK * around)
+    dark = (luma < _STRAND_DARK * around) & near & (features < 128) & inside
+    joined = (dark | (told > 0)).astype(np.uint8)
+    _, labels = cv2.connectedComponents(joined)
+    touching = np.unique(labels[told > 0])
+    strands = (dark & np.isin(labels, touching)).astype(np.uint8)
+    wider = cv2.dilate(strands, _disc(_ANY[1] / 2)) * (features < 128)
+    return np.maximum(told, wider.astype(np.float32))
 
 
 def _completed(source: Source, number: int, seen: list[_Seen]) -> Completed:

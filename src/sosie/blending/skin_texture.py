@@ -1,0 +1,90 @@
+"""Fine texture of skin: pores, grain and compression of the target, where the swapped face has
+less."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from sosie.blending.color_transfer import LUMA
+from sosie.geometry import mesh
+from sosie.types import FloatArray
+
+# What is finer than these shares of the face, band by band: below the first are pores and grain,
+# above the last begin the wrinkles that are somebody's own.
+_BANDS = (0.0045, 0.012)
+# The contrast of a band is told over this share of the face, at about so many pixels a face's side.
+_AROUND, _AROUND_PX = 0.07, 96
+# A band is brought to the target's contrast around the place, but to no more than so many times
+# what the target's skin usually has: stubble and strands of hair are not texture of skin.
+_MOST_USUAL = 1.3
+# Of the target's detail no more than this share is taken, and of what stands out further than so
+# many deviations little: a mole or an edge is the target's own.
+_MOST_TAKEN, _OUTSTANDING = 0.9, 3.0
+# So near a feature nothing is taken, with an edge as soft as the second (shares of the face).
+_OFF_FEATURES, _SOFT = 0.025, 0.015
+_FEATURES = (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.OUTER_LIPS, mesh.RIGHT_BROW, mesh.LEFT_BROW)
+# Less than so many pixels of skin tell nothing.
+_LEAST_PX = 50
+
+
+def match_texture(
+    swapped: FloatArray,
+    target: FloatArray,
+    mask: FloatArray,
+    landmarks: FloatArray,
+    size_px: float,
+) -> FloatArray:
+    """Add the target's fine luma to `swapped` where that has less contrast than the target around.
+
+    A source that is smaller or softer than the target leaves skin without pores or grain in a sharp
+    picture, which people see at once. The target's own fine detail lies where it must in a video,
+    and has the target's light.
+
+    swapped, target: RGB float32, h x w x 3, 0..1. mask: h x w, 0..1, where the swapped face shows.
+    landmarks: 478 x 2 or more, the target's, in pixels. Returns new pixels, 0..1.
+    """
+    skin = mask * (1 - _features(landmarks, mask.shape, size_px))
+    if float(skin.sum()) < _LEAST_PX:
+        return swapped
+    shrink = min(1.0, _AROUND_PX / size_px)
+    size = (max(2, round(mask.shape[1] * shrink)), max(2, round(mask.shape[0] * shrink)))
+    around_px = max(1.0, _AROUND * size_px * shrink)
+    small = cv2.resize(skin, size, interpolation=cv2.INTER_AREA)
+    total = cv2.GaussianBlur(small, (0, 0), around_px) + np.float32(1e-3)
+    ours, theirs = swapped @ LUMA, target @ LUMA
+    added = np.zeros_like(ours)
+    for share in _BANDS:
+        sigma_px = share * size_px
+        # Nothing is finer than a pixel.
+        if sigma_px < 0.5:
+            continue
+        slow = [cv2.GaussianBlur(luma, (0, 0), sigma_px) for luma in (ours, theirs)]
+        bands = [ours - slow[0], theirs - slow[1]]
+        ours, theirs = (np.asarray(luma, np.float32) for luma in slow)
+        power = [cv2.resize(b * b * skin, size, interpolation=cv2.INTER_AREA) for b in bands]
+        has, there = (cv2.GaussianBlur(p, (0, 0), around_px) / total for p in power)
+        usual = float(np.median(there[small > 0.5])) if (small > 0.5).any() else 0.0
+        lack = np.minimum(there, _MOST_USUAL * usual) - has
+        taken = np.sqrt(np.maximum(lack, 0) / (there + np.float32(1e-9)))
+        limit = _OUTSTANDING * np.sqrt(there) + np.float32(1e-6)
+        full = mask.shape[::-1]
+        taken, limit = (
+            cv2.resize(a, full, interpolation=cv2.INTER_LINEAR)
+            for a in (np.minimum(taken, _MOST_TAKEN), limit)
+        )
+        added += taken * limit * np.tanh(bands[1] / limit)
+    return np.asarray(np.clip(swapped + (added * skin)[..., None], 0, 1), np.float32)
+
+
+def _features(landmarks: FloatArray, shape: tuple[int, ...], size_px: float) -> FloatArray:
+    """Where eyes, brows and lips are, and a little about them: h x w, 0..1."""
+    there = np.zeros(shape, np.uint8)
+    for ring in _FEATURES:
+        # To a sixteenth of a pixel.
+        corners = np.rint(landmarks[list(ring), :2] * 16).astype(np.int32)
+        cv2.fillConvexPoly(there, cv2.convexHull(corners), 255, shift=4)
+    side = 2 * max(1, round(_OFF_FEATURES * size_px)) + 1
+    there = np.asarray(cv2.dilate(there, np.ones((side, side), np.uint8)), np.uint8)
+    soft = cv2.GaussianBlur(there, (0, 0), max(0.5, _SOFT * size_px))
+    return np.asarray(soft * np.float32(1 / 255), np.float32)
