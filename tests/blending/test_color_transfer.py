@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sosie.blending import color_transfer
-from sosie.blending.color_transfer import hold_color, in_range, transfer_light
+from sosie.blending.color_transfer import hold_color, in_range, meet_edges, transfer_light
 
 SIDE, SIZE_PX = 160, 130.0
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -255,9 +255,53 @@ def test_color_is_held_to_the_target_and_luma_stays(stain: str) -> None:
     least = {"lamp": 0.1, "shade": 0.75}[stain]
     assert np.abs(after - right).max() < least * np.abs(before - right).max()
     inside = WEIGHT > 0.9
-    assert np.abs((held - stained) @ LUMA)[inside].max() < 0.004
+    # Pores that shine more than any of the target count as gloss.
+    assert np.abs((held - stained) @ LUMA)[inside].max() < 0.01
 
 
 def test_color_of_the_same_face_is_left_alone() -> None:
     face = skin(1) * side_light(0.6)
     assert np.abs(hold_color(face, face, WEIGHT, SIZE_PX) - face).max() < 1e-3
+
+
+def test_highlights_are_held_to_the_targets() -> None:
+    """Gloss on a cheek goes where the target is matt, and stays where the target shines too; what
+    is dark stays."""
+    shine = np.zeros((SIDE, SIDE), np.float32)
+    cv2.circle(shine, (46, 92), 8, 0.25, -1)
+    shine = cv2.GaussianBlur(shine, (0, 0), 3)[..., None]
+    matt, face = skin(1), skin(2)
+    glossy = np.asarray(face + shine, np.float32)
+    place = slice(88, 97), slice(42, 51)
+    over = [
+        (made - face)[place].mean() for made in (glossy, hold_color(glossy, matt, WEIGHT, SIZE_PX))
+    ]
+    assert over[1] < 0.6 * over[0]
+    alike = hold_color(glossy, np.asarray(matt + shine, np.float32), WEIGHT, SIZE_PX)
+    assert (alike - face)[place].mean() > 0.8 * over[0]
+    mouth = slice(114, 122), slice(72, 88)
+    assert np.abs(hold_color(glossy, matt, WEIGHT, SIZE_PX) - glossy)[mouth].max() < 0.01
+
+
+def test_the_edge_meets_the_targets_light_and_the_middle_stays() -> None:
+    target = skin(1)
+    darker = np.asarray(target - 0.08, np.float32)
+    met = meet_edges(darker, target, WEIGHT, WEIGHT, SIZE_PX)
+    apart = (target - met).mean(2)
+    inside = (WEIGHT > 0.5).astype(np.uint8)
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5) / SIZE_PX
+    assert np.abs(apart[(depth > 0.01) & (depth < 0.03)]).mean() < 0.015
+    middle = depth > 0.3
+    assert np.abs(apart[middle] - 0.08).max() < 0.01
+    # No step on the way.
+    assert np.abs(np.diff(apart[SIDE // 2, 30:130])).max() < 0.01
+
+
+def test_a_beard_at_the_edge_is_not_spread_over_the_face() -> None:
+    """What differs by much more than light does counts as no more than that."""
+    target = skin(1)
+    target[100:] *= 0.1
+    face = skin(1)
+    met = meet_edges(face, target, WEIGHT, WEIGHT, SIZE_PX)
+    assert np.abs(met - face).max() < 0.2
+    assert np.abs(met - face)[:60].max() < 0.02

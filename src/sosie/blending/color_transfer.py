@@ -34,6 +34,10 @@ _COLOR_ROOM, _COLOR_SIGMA, _LEAST_COLOR = 1.15, 0.2, 0.3
 # differs more is a beard or a strand. The second look is wider, for where the first sees no skin.
 _MEET_BAND, _MEET_SIGMA, _MEET_REACH, _MEET_MOST = 0.07, 0.05, 0.16, 0.18
 _MEET_WIDER, _MEET_SHARE, _MEET_PX = 2.5, 0.2, 96
+# Highlights that the picture of the light can show are held to this many times the usual one of
+# the target around, to the highest within the second share of that neighborhood, and to no less
+# than the last (of 1).
+_GLOSS_ROOM, _GLOSS_NEAR, _LEAST_GLOSS = 1.2, 0.25, 0.02
 # Added to both sides of a ratio of variances.
 _SLIGHT = 1e-6
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -69,7 +73,8 @@ def hold_color(
     swapped: FloatArray, target: FloatArray, weight: FloatArray, size_px: float
 ) -> FloatArray:
     """Give `swapped` the target's color where it varies slowly, and hold the color of its detail
-    to about as much as the target's has. Luma stays as it is.
+    to about as much as the target's has. Of luma only highlights are held so: a lamp that shone on
+    the source shines on no other face.
 
     Arguments as for `transfer_light`, of a face that is lit already. A blue shade at an eye or a
     pale band on a forehead is no part of who somebody is. Returns new pixels, 0..1.
@@ -77,8 +82,10 @@ def hold_color(
     both, trust, scale_px = _small(swapped, target, weight, size_px)
     light = _local_light(both, trust, max(1.0, _LIGHT_SIGMA * scale_px))
     apart = light[..., :3] - light[..., 3:]
-    excess = _excess(both - light, trust, max(1.0, _COLOR_SIGMA * scale_px))
+    sigma_px = max(1.0, _COLOR_SIGMA * scale_px)
+    excess = _excess(both - light, trust, sigma_px)
     excess += apart - (apart @ LUMA)[..., None]
+    excess += _gloss(both - light, trust, sigma_px)[..., None]
     # Where hardly a pixel speaks for the target's color, nothing is known of it.
     excess *= np.minimum(2 * trust, 1)[..., None]
     full = (target.shape[1], target.shape[0])
@@ -148,6 +155,23 @@ def _excess(band: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray
     ours, theirs = np.moveaxis(cv2.GaussianBlur(power, (0, 0), sigma_px), 2, 0)
     kept = np.clip(_COLOR_ROOM * np.sqrt((theirs + _SLIGHT) / (ours + _SLIGHT)), _LEAST_COLOR, 1)
     return np.asarray(color[0] * (1 - kept)[..., None], np.float32)
+
+
+def _gloss(band: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
+    """How much brighter the first picture's highlights are than the second has them around: h x w.
+
+    band: as for `_excess`. What is darker than the light is left: features and wrinkles are.
+    """
+    ours, theirs = (np.maximum(part @ LUMA, 0) for part in (band[..., :3], band[..., 3:]))
+    power = cv2.GaussianBlur(theirs * theirs * weight, (0, 0), sigma_px)
+    power /= cv2.GaussianBlur(weight, (0, 0), sigma_px) + np.float32(_FAR)
+    # Where the target shines, near the place, the swapped face may as much.
+    side = 2 * max(1, round(_GLOSS_NEAR * sigma_px)) + 1
+    near = cv2.dilate(theirs * (weight > 0), np.ones((side, side), np.uint8))
+    room = np.maximum(np.maximum(_GLOSS_ROOM * np.sqrt(power), near), _LEAST_GLOSS)
+    over = np.maximum(ours - room, 0)
+    # Half as far above the room a highlight may rise still, that it keeps its shape.
+    return np.asarray(over * over / (over + room), np.float32)
 
 
 def _relit(swapped: FloatArray, ours: FloatArray, theirs: FloatArray) -> FloatArray:

@@ -100,6 +100,28 @@ def test_what_lies_at_the_edge_of_the_face_is_replaced_too(
     assert (green[:, 1] > green[:, 0] + 40).mean() < 0.02
 
 
+def test_strands_that_the_parser_calls_skin_go_with_the_hair(
+    photo: tuple[NDArray[np.uint8], Face],
+) -> None:
+    """Dark strands go on below a fringe that is told; a line of the same dark that hangs on no hair
+    stays: it may be a scar."""
+    picture, face = photo
+    told, strands, apart = NOTHING.copy(), NOTHING.copy(), NOTHING.copy()
+    told[30:46, 60:140] = 1
+    strands[46:56, 84:87] = strands[46:56, 96:99] = 1
+    apart[62:65, 84:100] = 1
+    laid = [laid_over(picture, face, view)[..., None] for view in (told, strands, apart)]
+    pixels = picture.astype(np.float32)
+    for there in laid:
+        pixels = pixels + (np.array([50, 30, 20]) - pixels) * there
+    worn = source(np.rint(pixels).astype(np.uint8), face, replace(FREE, skin=1 - told, hair=told))
+    made = complete([worn])[0]
+    thin, alone = (there[..., 0] > 0.9 for there in laid[1:])
+    assert thin.sum() > 50
+    assert made.source.pixels[thin].mean() > 90
+    assert np.array_equal(made.source.pixels[alone], worn.pixels[alone])
+
+
 def test_what_is_to_stay_stays(photo: tuple[NDArray[np.uint8], Face]) -> None:
     hidden_by, _ = worn(photo, "frame")
     made = complete([hidden_by], keep=("spectacles",))[0]

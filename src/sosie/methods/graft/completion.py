@@ -45,9 +45,9 @@ _BROW = 0.8
 # counts there too.
 _RIM_PX = 4
 _SOFT = 0.008
-# Of hair, and of its shade, what lies within this share of the face of hair that is told counts too,
-# where it is darker than this many times the skin around, which is told over the third. Only above
-# the eyes: below them it may be a beard.
+# What lies within this share of the face of hair that is told is its strands or its shade, where it
+# is darker than this many times the skin around, which is told over the third. Only above the eyes:
+# below them it may be a beard.
 _STRAND_REACH, _STRAND_DARK, _STRAND_AROUND = 0.09, 0.9, 0.1
 # The photo is filled so far past the face's edge, so that the edge itself can be resampled.
 _PAST = 0.03
