@@ -32,7 +32,7 @@ _COLOR_ROOM, _COLOR_SIGMA, _LEAST_COLOR = 1.15, 0.2, 0.3
 # Along the face's edge the swapped face meets the target's light: over a band this wide, told over
 # this share of the face, and fading inwards over that; by no more than the last (of 1), since what
 # differs more is a beard or a strand. The second look is wider, for where the first sees no skin.
-_MEET_BAND, _MEET_SIGMA, _MEET_REACH, _MEET_MOST = 0.07, 0.05, 0.16, 0.18
+_MEET_BAND, _MEET_SIGMA, _MEET_REACH, _MEET_MOST = 0.07, 0.05, 0.09, 0.18
 _MEET_WIDER, _MEET_SHARE, _MEET_PX = 2.5, 0.2, 96
 # Highlights that the picture of the light can show are held to this many times the usual one of
 # the target around, to the highest within the second share of that neighborhood, and to no less

@@ -10,22 +10,22 @@ from sosie.blending.color_transfer import LUMA
 from sosie.geometry import mesh
 from sosie.types import FloatArray
 
-# What is finer than these shares of the face, band by band: below the first are pores and grain,
-# above the last begin the wrinkles that are somebody's own.
-_BANDS = (0.0045, 0.012)
-# The contrast of a band is told over this share of the face, at about so many pixels a face's side.
+# Texture is what is finer than this share of the face: pores, grain, compression. A band up to
+# 0.012 has wrinkles in it, and cost 0.006 of likeness.
+_FINE = 0.0045
+# Its contrast is told over this share of the face, at about so many pixels a face's side.
 _AROUND, _AROUND_PX = 0.07, 96
-# A band is brought to the target's contrast around the place, but to no more than so many times
+# It is brought to the target's contrast around the place, but to no more than so many times
 # what the target's skin usually has: stubble and strands of hair are not texture of skin.
 _MOST_USUAL = 1.3
 # Of the target's detail no more than this share is taken, and of what stands out further than so
 # many deviations little: a mole or an edge is the target's own.
-_MOST_TAKEN, _OUTSTANDING = 0.9, 3.0
+_MOST_TAKEN, _OUTSTANDING = 0.9, 2.0
 # So near a feature nothing is taken, with an edge as soft as the second (shares of the face).
 _OFF_FEATURES, _SOFT = 0.025, 0.015
 _FEATURES = (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.OUTER_LIPS, mesh.RIGHT_BROW, mesh.LEFT_BROW)
-# Less than so many pixels of skin tell nothing.
-_LEAST_PX = 50
+# Less than so many pixels of skin tell nothing, and of a narrower blur nothing is left.
+_LEAST_PX, _LEAST_SIGMA_PX = 50, 0.4
 
 
 def match_texture(
@@ -45,36 +45,32 @@ def match_texture(
     landmarks: 478 x 2 or more, the target's, in pixels. Returns new pixels, 0..1.
     """
     skin = mask * (1 - _features(landmarks, mask.shape, size_px))
-    if float(skin.sum()) < _LEAST_PX:
+    # Nothing is finer than a pixel.
+    if float(skin.sum()) < _LEAST_PX or _FINE * size_px < _LEAST_SIGMA_PX:
         return swapped
     shrink = min(1.0, _AROUND_PX / size_px)
     size = (max(2, round(mask.shape[1] * shrink)), max(2, round(mask.shape[0] * shrink)))
     around_px = max(1.0, _AROUND * size_px * shrink)
     small = cv2.resize(skin, size, interpolation=cv2.INTER_AREA)
     total = cv2.GaussianBlur(small, (0, 0), around_px) + np.float32(1e-3)
-    ours, theirs = swapped @ LUMA, target @ LUMA
-    added = np.zeros_like(ours)
-    for share in _BANDS:
-        sigma_px = share * size_px
-        # Nothing is finer than a pixel.
-        if sigma_px < 0.5:
-            continue
-        slow = [cv2.GaussianBlur(luma, (0, 0), sigma_px) for luma in (ours, theirs)]
-        bands = [ours - slow[0], theirs - slow[1]]
-        ours, theirs = (np.asarray(luma, np.float32) for luma in slow)
-        power = [cv2.resize(b * b * skin, size, interpolation=cv2.INTER_AREA) for b in bands]
-        has, there = (cv2.GaussianBlur(p, (0, 0), around_px) / total for p in power)
-        usual = float(np.median(there[small > 0.5])) if (small > 0.5).any() else 0.0
-        lack = np.minimum(there, _MOST_USUAL * usual) - has
-        taken = np.sqrt(np.maximum(lack, 0) / (there + np.float32(1e-9)))
-        limit = _OUTSTANDING * np.sqrt(there) + np.float32(1e-6)
-        full = mask.shape[::-1]
-        taken, limit = (
-            cv2.resize(a, full, interpolation=cv2.INTER_LINEAR)
-            for a in (np.minimum(taken, _MOST_TAKEN), limit)
-        )
-        added += taken * limit * np.tanh(bands[1] / limit)
+    ours, theirs = (_fine(pixels @ LUMA, _FINE * size_px) for pixels in (swapped, target))
+    power = [cv2.resize(b * b * skin, size, interpolation=cv2.INTER_AREA) for b in (ours, theirs)]
+    has, there = (cv2.GaussianBlur(p, (0, 0), around_px) / total for p in power)
+    usual = float(np.median(there[small > 0.5])) if (small > 0.5).any() else 0.0
+    lack = np.minimum(there, _MOST_USUAL * usual) - has
+    taken = np.sqrt(np.maximum(lack, 0) / (there + np.float32(1e-9)))
+    limit = _OUTSTANDING * np.sqrt(there) + np.float32(1e-6)
+    taken, limit = (
+        cv2.resize(a, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        for a in (np.minimum(taken, _MOST_TAKEN), limit)
+    )
+    added = taken * limit * np.tanh(theirs / limit)
     return np.asarray(np.clip(swapped + (added * skin)[..., None], 0, 1), np.float32)
+
+
+def _fine(luma: FloatArray, sigma_px: float) -> FloatArray:
+    """What is left of luma (h x w) without its blurred self."""
+    return np.asarray(luma - cv2.GaussianBlur(luma, (0, 0), sigma_px), np.float32)
 
 
 def _features(landmarks: FloatArray, shape: tuple[int, ...], size_px: float) -> FloatArray:
