@@ -115,13 +115,14 @@ def meet_edges(
     # A border of zeros makes the crop's own edge an edge of the face.
     inside = cv2.copyMakeBorder((there > 0.5).astype(np.uint8), *(1,) * 4, cv2.BORDER_CONSTANT)
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1] / scale_px
-    weight = np.asarray(np.clip(1.5 - depth / (_MEET_BAND / 1.5), 0, 1) * trust, np.float32)
-    weight *= inside[1:-1, 1:-1]
-    summed, total = np.zeros_like(apart), np.full_like(weight, _FAR)
+    band = np.clip(1.5 * (1 - depth / _MEET_BAND), 0, 1) * inside[1:-1, 1:-1]
+    weight = np.asarray(band * trust, np.float32)
+    summed = np.zeros(apart.shape, np.float32)
+    total = np.full(weight.shape, _FAR, np.float32)
     for wider, share in ((1.0, 1.0), (_MEET_WIDER, _MEET_SHARE)):
         sigma_px = max(0.5, _MEET_SIGMA * wider * scale_px)
-        summed += share * cv2.GaussianBlur(apart * weight[..., None], (0, 0), sigma_px)
-        total += share * cv2.GaussianBlur(weight, (0, 0), sigma_px)
+        summed = summed + share * cv2.GaussianBlur(apart * weight[..., None], (0, 0), sigma_px)
+        total = total + share * cv2.GaussianBlur(weight, (0, 0), sigma_px)
     offset = summed / total[..., None] * np.exp(-((depth / _MEET_REACH) ** 2))[..., None]
     full = mask.shape[::-1]
     wide = cv2.resize(offset.astype(np.float32), full, interpolation=cv2.INTER_LINEAR)
@@ -163,11 +164,11 @@ def _gloss(band: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
     band: as for `_excess`. What is darker than the light is left: features and wrinkles are.
     """
     ours, theirs = (np.maximum(part @ LUMA, 0) for part in (band[..., :3], band[..., 3:]))
-    power = cv2.GaussianBlur(theirs * theirs * weight, (0, 0), sigma_px)
-    power /= cv2.GaussianBlur(weight, (0, 0), sigma_px) + np.float32(_FAR)
+    total = cv2.GaussianBlur(weight, (0, 0), sigma_px) + np.float32(_FAR)
+    power = cv2.GaussianBlur(theirs * theirs * weight, (0, 0), sigma_px) / total
     # Where the target shines, near the place, the swapped face may as much.
     side = 2 * max(1, round(_GLOSS_NEAR * sigma_px)) + 1
-    near = cv2.dilate(theirs * (weight > 0), np.ones((side, side), np.uint8))
+    near = cv2.dilate(np.where(weight > 0, theirs, 0), np.ones((side, side), np.uint8))
     room = np.maximum(np.maximum(_GLOSS_ROOM * np.sqrt(power), near), _LEAST_GLOSS)
     over = np.maximum(ours - room, 0)
     # Half as far above the room a highlight may rise still, that it keeps its shape.

@@ -60,11 +60,11 @@ def match_texture(
     lack = np.minimum(there, _MOST_USUAL * usual) - has
     taken = np.sqrt(np.maximum(lack, 0) / (there + np.float32(1e-9)))
     limit = _OUTSTANDING * np.sqrt(there) + np.float32(1e-6)
-    taken, limit = (
+    share, bound = (
         cv2.resize(a, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
         for a in (np.minimum(taken, _MOST_TAKEN), limit)
     )
-    added = taken * limit * np.tanh(theirs / limit)
+    added = share * bound * np.tanh(theirs / bound)
     return np.asarray(np.clip(swapped + (added * skin)[..., None], 0, 1), np.float32)
 
 
@@ -79,7 +79,7 @@ def _features(landmarks: FloatArray, shape: tuple[int, ...], size_px: float) -> 
     for ring in _FEATURES:
         # To a sixteenth of a pixel.
         corners = np.rint(landmarks[list(ring), :2] * 16).astype(np.int32)
-        cv2.fillConvexPoly(there, cv2.convexHull(corners), 255, shift=4)
+        cv2.fillConvexPoly(there, cv2.convexHull(corners), (255,), shift=4)
     side = 2 * max(1, round(_OFF_FEATURES * size_px)) + 1
     there = np.asarray(cv2.dilate(there, np.ones((side, side), np.uint8)), np.uint8)
     soft = cv2.GaussianBlur(there, (0, 0), max(0.5, _SOFT * size_px))

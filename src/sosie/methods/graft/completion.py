@@ -184,14 +184,14 @@ def _with_strands(
         hull = cv2.convexHull(points[list(ring), :2].astype(np.float32))[:, 0]
         features |= alignment.fill_polygon(hull, SIDE_PX, SIDE_PX)
     inside = silhouette(points, SIDE_PX, SIDE_PX) > 127
-    clear = (1 - told) * (features < 128) * inside
+    clear = np.asarray((1 - told) * (features < 128) * inside, np.float32)
     luma = square @ _LUMA
     # Bright skin tells what skin is like; strands would darken the mean.
     sigma_px = _STRAND_AROUND * _FACE_PX
     for _ in range(2):
-        around = cv2.GaussianBlur(luma * clear, (0, 0), sigma_px)
-        around /= cv2.GaussianBlur(clear.astype(np.float32), (0, 0), sigma_px) + np.float32(1e-3)
-        clear = clear * (luma > _STRAND_DARK * around)
+        total = cv2.GaussianBlur(clear, (0, 0), sigma_px) + np.float32(1e-3)
+        around = cv2.GaussianBlur(luma * clear, (0, 0), sigma_px) / total
+        clear = np.asarray(clear * (luma > _STRAND_DARK * around), np.float32)
     dark = (luma < _STRAND_DARK * around) & near & (features < 128) & inside
     joined = (dark | (told > 0)).astype(np.uint8)
     _, labels = cv2.connectedComponents(joined)
