@@ -152,7 +152,8 @@ class Worn:
             return [replace(one, pixels=one.pixels * np.float32(gray / 255)) for one in made]
 
         monkeypatch.setattr(White, "swap", even)
-        engine = Engine([[]], SwapOptions(blend="alpha", color="none"), Told(self.parts))
+        options = SwapOptions(blend="alpha", color="none", texture="none")
+        engine = Engine([[]], options, Told(self.parts))
         frame = self.picture.copy()
         paste(frame, engine.swap_face(frame, self.face, FaceMemory(), Stopwatch(), seen=False))
         return frame

@@ -28,7 +28,7 @@ _RELIEF, _FEATURE_DARK = 0.7, 0.35
 _FEATURE = 0.5
 # The color of detail that the picture of the light can show is held to this many times what the
 # target has around the place, over this share of the face; but so much of it stays.
-_COLOR_ROOM, _COLOR_SIGMA, _LEAST_COLOR = 1.15, 0.2, 0.3
+_COLOR_ROOM, _COLOR_SIGMA, _LEAST_COLOR = 1.0, 0.2, 0.2
 # Along the face's edge the swapped face meets the target's light: over a band this wide, told over
 # this share of the face, and fading inwards over that; by no more than the last (of 1), since what
 # differs more is a beard or a strand. The second look is wider, for where the first sees no skin.

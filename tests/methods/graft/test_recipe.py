@@ -193,7 +193,7 @@ def test_the_judge_learns_to_tell_swaps_from_photos(recipe):
     first.losses(network, given, 0.0)
     optimizer = torch.optim.Adam(network.judge.parameters(), 1e-3)
     told = []
-    for _ in range(12):
+    for _ in range(16):
         (term,) = second.losses(network, given, 0.0).values()
         optimizer.zero_grad()
         term.backward()
