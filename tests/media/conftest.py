@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,6 +13,9 @@ import av
 import numpy as np
 import pytest
 from av.subtitles.subtitle import SubtitleSet
+
+# SVT-AV1 reads this once in a process, and writes to the terminal unless told not to.
+os.environ.setdefault("SVT_LOG", "1")
 
 ASS_HEADER = b"""[Script Info]
 ScriptType: v4.00+

@@ -60,6 +60,9 @@ OWN = [
     ("in.avi", "utvideo", "yuv422p", {}, "out.avi", ("utvideo", "yuv422p", None)),
     ("in.mov", "cfhd", "gbrp12le", {}, "out.mov", ("cfhd", "gbrp12le", None)),
     ("in.mov", "v210", "yuv422p10le", {}, "out.mov", ("v210", "yuv422p10le", None)),
+    ("in.mov", "png", "rgba", {}, "out.mov", ("png", "rgba", None)),
+    ("in.mov", "png", "rgb48be", {}, "out.mov", ("png", "rgb48be", None)),
+    ("in.avi", "mjpeg", "yuvj422p", {}, "out.avi", ("mjpeg", "yuvj422p", "Baseline")),
     ("in.mov", "qtrle", "argb", {}, "out.mov", ("qtrle", "argb", None)),
 ]  # fmt: skip
 
@@ -93,8 +96,8 @@ def test_a_video_keeps_its_codec_depth_and_chroma(
          "prores_ks does not keep all of the video's bits"),
         ("in.mov", "prores_ks", "yuv422p10le", {}, "out.mp4", "hevc yuv422p10le",
          "prores, is not kept in a .mp4: it is encoded with libx265"),
-        ("in.mov", "png", "rgba", {}, "out.mov", "prores yuva444p12le", "no encoder of .*png"),
-        ("in.mov", "png", "rgba", {}, "out.mkv", "ffv1 bgra", "no encoder of .*png"),
+        ("in.mov", "png", "rgba", {}, "out.mkv", "ffv1 bgra", "png, is not kept"),
+        ("in.avi", "huffyuv", "bgra", {}, "out.avi", "ffv1 bgra", "no encoder of .*huffyuv"),
         ("in.mov", "png", "rgba", {}, "out.mp4", "h264 yuv444p", "does not keep .* transparency"),
         ("in.avi", "utvideo", "yuv422p", {}, "out.mkv", "ffv1 yuv422p", "utvideo, is not kept"),
         ("in.mp4", "libx264", "yuv420p", {}, "out.webm", "vp9 yuv420p", "h264, is not kept"),

@@ -318,6 +318,12 @@ class VideoWriter:
         self._tag_colors(context)
         if video.display_matrix is not None and not self._turn:
             video_stream.set_display_matrix(video.display_matrix)
+        late = video.first_time - self._shift
+        if self._constant and late >= self._clock:
+            self._notes.append(
+                f"An .avi begins with its first frame: that is shown from 0 s on, and not from "
+                f"{float(late):.2f} s."
+            )
         if self._constant:
             context.max_b_frames = 0  # AVI has no place for the order in which frames are shown
         copy_words(source, video_stream)

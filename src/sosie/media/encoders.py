@@ -122,6 +122,11 @@ def _mpeg4(crf: int, _preset: str) -> dict[str, str]:
     return {"qmin": quantizer, "qmax": quantizer}
 
 
+def _mjpeg(crf: int, preset: str) -> dict[str, str]:
+    # Full range only, as its players take it.
+    return _mpeg4(crf, preset) | {"strict": "unofficial"}
+
+
 def _nvenc(crf: int, preset: str) -> dict[str, str]:
     speed = max(1, min(7, PRESETS.index(preset) - 1))
     return {"rc": "vbr", "cq": str(crf), "b": "0", "preset": f"p{speed}"}
@@ -143,6 +148,8 @@ ENCODERS = {
         Encoder("libvpx", _vp8, 63, even=False, alpha=True, aspect=False),
         Encoder("libsvtav1", _svt_av1, 63, aspect=False),
         Encoder("mpeg4", _mpeg4, even=False, interlaced=True, finest_clock=60_000),
+        Encoder("mjpeg", _mjpeg, even=False),
+        Encoder("png", _no_options, even=False, alpha=True, fixed=True),
         Encoder("prores_ks", _no_options, even=False, alpha=True, fixed=True, interlaced=True),
         Encoder("dnxhd", _no_options, even=False, fixed=True, smallest=(256, 120)),
         Encoder(

@@ -35,6 +35,8 @@ _OWN = {
     "vp9": "libvpx-vp9",
     "vp8": "libvpx",
     "mpeg4": "mpeg4",
+    "mjpeg": "mjpeg",
+    "png": "png",
     "prores": "prores_ks",
     "dnxhd": "dnxhd",
     "ffv1": "ffv1",
@@ -48,7 +50,7 @@ _OWN = {
 _WATCHED, _RELATIVES = ("hevc", "av1", "vp9"), ("libx265", "libsvtav1", "libvpx-vp9", "libx264")
 # Codecs that a container may hold, but in which next to nothing plays them.
 _UNUSUAL = {"avi": ("libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx-vp9", "libvpx")}
-_ONLY_IN = {"mpeg4": ("avi",)}
+_ONLY_IN = {"mpeg4": ("avi",), "mjpeg": ("avi", "mov"), "png": ("mov",)}
 # Codecs of editing, by container: what takes the place of one that cannot be kept.
 _EDITED = {"mov": "prores_ks", "matroska": "ffv1", "avi": "ffv1"}
 _EDITING = ("prores", "dnxhd", "cfhd")
