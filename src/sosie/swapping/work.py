@@ -97,7 +97,10 @@ class WorkFolder:
         try:
             self._begin(job, restart)
         except BaseException:
-            self._let_go()
+            if segments_in(self.path):
+                self._let_go()
+            else:
+                self.remove()
             raise
 
     def packets(self, number: int) -> Iterator[Any]:

@@ -327,6 +327,18 @@ def test_a_work_folder_that_cannot_be_made_is_told(
     assert studio.names(tmp_path) == []
 
 
+def test_a_folder_in_which_nothing_can_be_begun_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _content: str) -> None:
+        raise OutputError(f"The disk is full: {path} could not be written.")
+
+    monkeypatch.setattr("sosie.swapping.work.write_whole", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        WorkFolder(tmp_path / "out.mp4", None, {"same": {}, "command": None, "output": "out.mp4"})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_short_video_has_no_work_folder(
     make_swap: MakeSwap, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
