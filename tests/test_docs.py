@@ -45,9 +45,9 @@ def test_the_metric_measures(shown):
             pixels=np.full((4, 4, 3), level, np.uint8), inside=np.ones((4, 4), bool)
         )
 
-    triple = SimpleNamespace(target=look(90), result=look(60), require_equal_sizes=lambda: None)
+    sample = SimpleNamespace(target=look(90), result=look(60), require_equal_sizes=lambda: None)
     metric = shown["brightness"].BRIGHTNESS
-    assert metric.measure(triple, None) == dict.fromkeys(metric.figures, 30.0)
+    assert metric.measure(sample, None) == dict.fromkeys(metric.figures, 30.0)
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])

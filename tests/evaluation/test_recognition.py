@@ -12,7 +12,7 @@ from sosie.evaluation import recognition
 from sosie.evaluation.metric import Settings
 from sosie.evaluation.metrics import measure_pair
 from sosie.evaluation.recognition import open_embedder, open_judges
-from sosie.evaluation.sample import Look, Triple, look_at
+from sosie.evaluation.sample import AnalyzedImage, Sample, look_at
 from sosie.recipes.teachers import TeacherReading
 
 
@@ -169,8 +169,8 @@ def test_a_landmarker_judges_pose_and_expression_too(monkeypatch, tmp_path, mode
         pixels[0, 0, 0] = first
         (vector,) = judges.landmarker.read([(pixels, face)])
         own = {} if vector is None else {"reading.mediapipe": vector}
-        looks.append(Look(pixels, name, face, own))
-    found = measure_pair(Triple(*looks), Settings(), ["pose", "expression"])
+        looks.append(AnalyzedImage(pixels, name, face, own))
+    found = measure_pair(Sample(*looks), Settings(), ["pose", "expression"])
     if seen:
         assert found.figures["pose_error[mediapipe]"] == pytest.approx(30, abs=1e-3)
         told = found.figures["expression_error[mediapipe]"]
@@ -192,7 +192,7 @@ def test_mediapipes_landmarker_agrees_with_sosies(shared_data, astronaut):
     height, width = astronaut.shape[:2]
     tilt = cv2.getRotationMatrix2D((width / 2, height / 2), 15, 1)
     tilted = look_at(cv2.warpAffine(astronaut, tilt, (width, height)), "tilted", analyzer, judges)
-    found = measure_pair(Triple(plain, plain, tilted), Settings(threads=1), ["pose", "expression"])
+    found = measure_pair(Sample(plain, plain, tilted), Settings(threads=1), ["pose", "expression"])
     assert found.figures["pose_error[mediapipe]"] == pytest.approx(15, abs=3)
     assert found.figures["expression_error[mediapipe]"] < 0.5
     judges.landmarker.close()

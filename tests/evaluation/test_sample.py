@@ -10,8 +10,8 @@ from sosie.analysis.analyzer import create_analyzer
 from sosie.evaluation.metric import OWN, MissingFigureError
 from sosie.evaluation.recognition import Judges
 from sosie.evaluation.sample import (
-    Look,
-    Triple,
+    AnalyzedImage,
+    Sample,
     changed_mask,
     find_face,
     identify,
@@ -37,7 +37,7 @@ def noise(shape, level, seed=0):
 def test_identities_are_those_of_the_analyzer(look, astronaut, hopper, analyzer):
     other, blank = (
         look_at(hopper, "hopper", analyzer),
-        Look(np.zeros((64, 64, 3), np.uint8), "", None),
+        AnalyzedImage(np.zeros((64, 64, 3), np.uint8), "", None),
     )
     again = identify([look, blank, other], analyzer, Judges())
     for one in (again[0], again[2]):
@@ -56,11 +56,11 @@ def test_an_analyzer_of_another_kind_is_asked_face_by_face(look, by_look):
 
 def test_what_networks_said_is_told_apart_by_its_name(look):
     kept = {**look.vectors, "identity.arc": np.ones(2), "reading.mediapipe": np.ones(61)}
-    again = Look(look.pixels, look.name, look.face, kept)
+    again = AnalyzedImage(look.pixels, look.name, look.face, kept)
     assert list(again.identity) == [OWN, "arc"]
     assert np.array_equal(again.identity[OWN], look.identity[OWN])
     assert list(again.readings) == ["mediapipe"]
-    assert Look(look.pixels, look.name, look.face).identity == {}
+    assert AnalyzedImage(look.pixels, look.name, look.face).identity == {}
 
 
 def test_the_largest_face_is_taken_or_the_one_nearby(look, astronaut, analyzer):
@@ -99,7 +99,7 @@ def test_in_a_lossless_result_every_pixel_counts(look):
     result = look.pixels.copy()
     x, y = map(int, look.face.center)
     result[y : y + 5, x : x + 7] ^= 1
-    changed = changed_mask(look, Look(result, "", look.face))
+    changed = changed_mask(look, AnalyzedImage(result, "", look.face))
     assert changed.sum() == 35 and changed[y : y + 5, x : x + 7].all()
 
 
@@ -107,27 +107,27 @@ def test_compression_is_no_change(look):
     x, y = map(int, look.face.center)
     grain = np.clip(look.pixels + noise(look.pixels.shape, 4), 0, 255).astype(np.uint8)
     grain[y - 20 : y + 20, x - 20 : x + 20] = 0
-    changed = changed_mask(look, Look(grain, "", look.face))
+    changed = changed_mask(look, AnalyzedImage(grain, "", look.face))
     assert changed[y - 18 : y + 18, x - 18 : x + 18].all()
     assert changed.sum() < 1.2 * 40 * 40
     encoded = cv2.imdecode(cv2.imencode(".jpg", look.pixels)[1], cv2.IMREAD_COLOR)
-    assert changed_mask(look, Look(encoded, "", look.face)).mean() < 0.01
+    assert changed_mask(look, AnalyzedImage(encoded, "", look.face)).mean() < 0.01
 
 
 def test_the_window_holds_the_face_and_all_that_changed(look):
     result = look.pixels.copy()
     result[3, 500] ^= 255
-    triple = Triple(look, look, Look(result, "", look.face))
-    rows, columns = triple.window
+    sample = Sample(look, look, AnalyzedImage(result, "", look.face))
+    rows, columns = sample.window
     assert rows.start <= 3 and columns.stop > 500
-    assert triple.inside[rows, columns].sum() == triple.inside.sum() > 0
-    plain = Triple(look, look, look)
+    assert sample.inside[rows, columns].sum() == sample.inside.sum() > 0
+    plain = Sample(look, look, look)
     assert not plain.changed.any()
     assert plain.window == surroundings(look.face, 512, 512)
 
 
 def test_pictures_of_two_sizes(look):
-    other = Triple(look, look, Look(look.pixels[:300, :400], "", look.face))
+    other = Sample(look, look, AnalyzedImage(look.pixels[:300, :400], "", look.face))
     assert other.changed is None
     for part in ("inside", "window"):
         with pytest.raises(MissingFigureError, match="512 x 512 px and the result of 400 x 300"):

@@ -62,11 +62,11 @@ def alike(one: Score, other: Score) -> bool:
     return (
         one.scored == other.scored
         and (one.no_face, one.boxes) == (other.no_face, other.boxes)
-        and replace(one.traits, vectors={}) == replace(other.traits, vectors={})
-        and one.traits.vectors.keys() == other.traits.vectors.keys()
+        and replace(one.features, vectors={}) == replace(other.features, vectors={})
+        and one.features.vectors.keys() == other.features.vectors.keys()
         and all(
-            np.allclose(vector, other.traits.vectors[name], atol=1e-5)
-            for name, vector in one.traits.vectors.items()
+            np.allclose(vector, other.features.vectors[name], atol=1e-5)
+            for name, vector in one.features.vectors.items()
         )
     )
 
@@ -97,7 +97,7 @@ def test_a_result_without_a_face_is_told(scores):
 
 def test_without_a_result_only_source_and_target_are_described(scores):
     assert scores[3].scored.figures == {}
-    kept = scores[3].traits.vectors
+    kept = scores[3].features.vectors
     assert {name.partition(".")[0] for name in kept} == {"source", "target"}
 
 

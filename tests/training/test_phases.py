@@ -23,7 +23,7 @@ import sosie  # noqa: E402
 from sosie.errors import OutputError, SosieError, UsageError  # noqa: E402
 from sosie.training import checkpoint, loop  # noqa: E402
 from sosie.training.checkpoint import load_tensors  # noqa: E402
-from sosie.training.log import Journal, grid  # noqa: E402
+from sosie.training.log import RunLog, grid  # noqa: E402
 from sosie.training.loop import BEST, LOG, STATE, train  # noqa: E402
 from sosie.training.optimizer_steps import LostTrainingError, Steps  # noqa: E402
 from sosie.training.recipe import Phase, Plan  # noqa: E402
@@ -174,12 +174,12 @@ def test_the_log_tells_speed_and_waiting(recipe_that, short, tmp_path):
 
 
 def test_entries_that_come_again_are_not_twice_in_the_log(tmp_path):
-    journal = Journal(tmp_path, None)
+    run_log = RunLog(tmp_path, None)
     for samples in (8, 16, 24):
-        journal.note(samples, {"rate": 1.0})
+        run_log.note(samples, {"rate": 1.0})
     with (tmp_path / LOG).open("a") as log:
         log.write('{"samples": 32, "ra')
-    Journal(tmp_path, 16).note(24, {"rate": 2.0})
+    RunLog(tmp_path, 16).note(24, {"rate": 2.0})
     assert [(e["samples"], e["rate"]) for e in entries(tmp_path, "rate")] == [
         (8, 1.0), (16, 1.0), (24, 2.0),
     ]  # fmt: skip

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sosie.datasets.neighbors import COLUMNS, ROWS, Best, Scratch, contexts, parts
+from sosie.datasets.neighbors import COLUMNS, ROWS, Best, Scratch, parts, reciprocal_neighbors
 from sosie.types import FloatArray
 
 CUT = 0.46
@@ -141,7 +141,7 @@ class _Links:
 
     def __init__(self, identities: Scratch, first: Groups, apart: Iterable[Iterable[int]]) -> None:
         number = len(first)
-        self._contexts = contexts(identities)
+        self._contexts = reciprocal_neighbors(identities)
         self._dense = Scratch(identities.values.shape)
         self._sizes = np.bincount(first, minlength=number).astype(np.float64)
         self._gather(identities, first)

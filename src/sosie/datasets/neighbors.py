@@ -2,8 +2,8 @@
 
 Large arrays lie on disk and are mapped (`Scratch`); the rows most alike to each are found in blocks
 (`neighbors`), so that no table of all pairs is ever needed; what faces each has for neighbors are
-sparse rows (`contexts`): k-reciprocal encoding, Zhong et al., "Re-ranking person re-identification
-with k-reciprocal encoding", CVPR 2017.
+sparse rows (`reciprocal_neighbors`): k-reciprocal encoding, Zhong et al., "Re-ranking person
+re-identification with k-reciprocal encoding", CVPR 2017.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ _SPARE = 40
 """Room for numbers a face beyond those that the encodings can have, for the rows put later."""
 
 
-class Contexts:
+class ReciprocalNeighbors:
     """Sparse rows, float32, number x number. What is put in the place of a row may be longer."""
 
     def __init__(self, number: int, room: int) -> None:
@@ -211,13 +211,13 @@ class Contexts:
     def _move(self, more: int) -> None:
         """Leave what nobody needs any longer behind, with room for more."""
         held = np.flatnonzero(self._lengths)
-        moved = Contexts(self._number, 2 * (int(self._lengths.sum()) + more))
+        moved = ReciprocalNeighbors(self._number, 2 * (int(self._lengths.sum()) + more))
         for part in parts(len(held)):
             moved.put(held[part], self.rows(held[part]))
         self.__dict__.update(moved.__dict__)
 
 
-def contexts(identities: Scratch) -> Contexts:
+def reciprocal_neighbors(identities: Scratch) -> ReciprocalNeighbors:
     """The encodings of faces, each of unit length. identities: N x D, of unit length.
 
     Neighbors count that have each other among their nearest, by their likeness, and each row is
@@ -225,7 +225,7 @@ def contexts(identities: Scratch) -> Contexts:
     """
     number = len(identities.values)
     rows, cosines = neighbors(identities, _NEIGHBORS)
-    made = Contexts(number, number * (_NEIGHBORS * _EXPANDED + _SPARE))
+    made = ReciprocalNeighbors(number, number * (_NEIGHBORS * _EXPANDED + _SPARE))
     mutual = sparse.vstack([*_mutual(rows, cosines), _sparse(rows[:0], cosines[:0], number)], "csr")
     # Not of strangers: a face that has few of its own person's would share theirs.
     close = (cosines[:, :_EXPANDED] >= _EXPANDED_FROM).astype(np.float32)

@@ -97,7 +97,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Traits:
+class SampleFeatures:
     """What figures of a whole set need of one pair: small, so that thousands can be kept.
 
     pair: its id. source, target, other: names of the pictures, the last "" where there is none.

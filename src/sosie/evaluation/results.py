@@ -21,7 +21,7 @@ from sosie import foreign
 from sosie.errors import InputError, OutputError
 from sosie.evaluation.cache import pack_vectors, unpack_vectors, write_arrays
 from sosie.evaluation.files import json_line, remove, write_json
-from sosie.evaluation.metric import Traits
+from sosie.evaluation.metric import SampleFeatures
 from sosie.output import check_folder, make_folder, not_written, write_whole
 
 CONFIG, LINES, SET = "config.json", "results.jsonl", "set.json"
@@ -161,7 +161,9 @@ class RunFolder:
         if before is not None and resume and not overwrite:
             lines = [line for line in self._read_lines() if line.error is None]
             if all(before[key] == config[key] for key in _SCORING):
-                self.kept = {line.pair: line for line in lines if self._traits(line.pair).is_file()}
+                self.kept = {
+                    line.pair: line for line in lines if self._features_file(line.pair).is_file()
+                }
             self.earlier = {line.pair: line for line in lines}
         write_json(self.folder / CONFIG, config)
         self._write_lines(self.kept.values())
@@ -184,20 +186,20 @@ class RunFolder:
         except ValueError:
             return str(path.resolve())
 
-    def add(self, line: Line, traits: Traits | None = None) -> None:
+    def add(self, line: Line, features: SampleFeatures | None = None) -> None:
         """Write a line, and what figures of the set need of the pair."""
-        if traits is not None:
-            write_whole(self._traits(line.pair), write_arrays(_trait_arrays(traits)))
+        if features is not None:
+            write_whole(self._features_file(line.pair), write_arrays(_feature_arrays(features)))
         try:
             with (self.folder / LINES).open("a", encoding="utf-8") as file:
                 file.write(json_line(asdict(line)))
         except OSError as error:
             raise OutputError(not_written(self.folder / LINES, error)) from error
 
-    def traits(self, pairs: Iterable[str]) -> list[Traits]:
+    def features(self, pairs: Iterable[str]) -> list[SampleFeatures]:
         """What was kept of these pairs, of those that have it."""
-        files = [self._traits(pair) for pair in pairs]
-        return [_read_traits(file) for file in files if file.is_file()]
+        files = [self._features_file(pair) for pair in pairs]
+        return [_read_features(file) for file in files if file.is_file()]
 
     def finish(self, lines: Iterable[Line], whole: Mapping[str, Any]) -> None:
         """Write all lines, in order, and the figures of the whole set."""
@@ -211,7 +213,7 @@ class RunFolder:
         for name in (RESULTS, TRAITS):
             make_folder(self.folder / name)
 
-    def _traits(self, pair: str) -> Path:
+    def _features_file(self, pair: str) -> Path:
         return foreign.inside(self.folder / TRAITS, f"{pair}.npz", f"The run {self.folder}")
 
     def _read_lines(self) -> list[Line]:
@@ -265,12 +267,12 @@ def _take_old_names(entries: dict[str, Any]) -> None:
             entries["pair"] = VIDEO
 
 
-def _trait_arrays(traits: Traits) -> dict[str, Any]:
-    names = {name: np.array(getattr(traits, name)) for name in ("pair", *_TEXTS)}
-    return {**names, **pack_vectors(traits.vectors)}
+def _feature_arrays(features: SampleFeatures) -> dict[str, Any]:
+    names = {name: np.array(getattr(features, name)) for name in ("pair", *_TEXTS)}
+    return {**names, **pack_vectors(features.vectors)}
 
 
-def _read_traits(file: Path) -> Traits:
+def _read_features(file: Path) -> SampleFeatures:
     try:
         kept = foreign.parse_arrays(file.read_bytes())
         texts = {name: str(kept[name]) for name in ("pair", *_TEXTS)}
@@ -278,4 +280,4 @@ def _read_traits(file: Path) -> Traits:
         raise InputError(
             f"{file} is damaged ({foreign.reason(error)}); delete it and run the pair anew."
         ) from error
-    return Traits(**texts, vectors=unpack_vectors(kept))
+    return SampleFeatures(**texts, vectors=unpack_vectors(kept))

@@ -292,14 +292,14 @@ class _Job:
         for attempt in attempts:
             score = None if attempt.material is None else next(scores)
             line = attempt.line if score is None else _scored(attempt, score)
-            self.folder.add(line, None if score is None else score.traits)
+            self.folder.add(line, None if score is None else score.features)
             yield line
 
     def _finish(
         self, lines: Sequence[Line], spend: Callable[[Sequence[Line]], Readings]
     ) -> Summary:
-        traits = self.folder.traits(line.pair for line in lines)
-        readings = metrics.measure_set(traits, self._plan.settings)
+        features = self.folder.features(line.pair for line in lines)
+        readings = metrics.measure_set(features, self._plan.settings)
         whole = _finite(metrics.scored({**readings.values, **spend(lines)}))
         shares = {
             name: _finite(metrics.scored(by_pair)) for name, by_pair in readings.by_pair.items()

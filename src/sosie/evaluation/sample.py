@@ -1,4 +1,4 @@
-"""Pictures analyzed once, for all figures: a look at one picture, and the three of one swap."""
+"""Pictures analyzed once, for all figures: one picture, and the sample of one swap."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SURROUNDINGS = 1.8
 
 
 @dataclass(frozen=True)
-class Look:
+class AnalyzedImage:
     """One picture, analyzed once.
 
     pixels: RGB uint8, H x W x 3. name: of the picture, for people and for telling pictures apart.
@@ -83,7 +83,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Triple:
+class Sample:
     """The pictures of one swap.
 
     target and result show the same face before and after; other is a second real photo of the
@@ -91,10 +91,10 @@ class Triple:
     source_person, target_person: who they are; "" where unknown.
     """
 
-    source: Look
-    target: Look
-    result: Look
-    other: Look | None = None
+    source: AnalyzedImage
+    target: AnalyzedImage
+    result: AnalyzedImage
+    other: AnalyzedImage | None = None
     source_person: str = ""
     target_person: str = ""
 
@@ -130,13 +130,13 @@ class Triple:
     def require_equal_sizes(self) -> None:
         """Raises MissingFigureError where target and result are not of one size."""
         if self.target.pixels.shape != self.result.pixels.shape:
-            sizes = [f"{look.pixels.shape[1]} x {look.pixels.shape[0]}" for look in self._both]
+            sizes = [f"{image.pixels.shape[1]} x {image.pixels.shape[0]}" for image in self._both]
             raise MissingFigureError(
                 f"The target is of {sizes[0]} px and the result of {sizes[1]}."
             )
 
     @property
-    def _both(self) -> tuple[Look, Look]:
+    def _both(self) -> tuple[AnalyzedImage, AnalyzedImage]:
         return self.target, self.result
 
 
@@ -146,7 +146,7 @@ def look_at(
     analyzer: Analyzer,
     judges: Judges | None = None,
     near: Face | None = None,
-) -> Look:
+) -> AnalyzedImage:
     """Analyze one picture.
 
     pixels: RGB, H x W x 3, uint8 or uint16. near: a face that is known at this place of a picture
@@ -155,8 +155,8 @@ def look_at(
     judges: see `identify`.
     """
     picture = np.ascontiguousarray(to_8_bit(pixels))
-    look = Look(picture, name, find_face(picture, analyzer, near))
-    return identify([look], analyzer, judges or Judges())[0]
+    image = AnalyzedImage(picture, name, find_face(picture, analyzer, near))
+    return identify([image], analyzer, judges or Judges())[0]
 
 
 def find_face(picture: NDArray[np.uint8], analyzer: Analyzer, near: Face | None) -> Face | None:
@@ -172,11 +172,13 @@ def find_face(picture: NDArray[np.uint8], analyzer: Analyzer, near: Face | None)
     return max(faces, key=lambda face: face.size_px, default=None)
 
 
-def identify(looks: Sequence[Look], analyzer: Analyzer, judges: Judges) -> list[Look]:
-    """The looks with what Sosie's network and the judges see in their faces, run on all at once."""
-    shown = [(look.pixels, look.face) for look in looks if look.face is not None]
+def identify(
+    images: Sequence[AnalyzedImage], analyzer: Analyzer, judges: Judges
+) -> list[AnalyzedImage]:
+    """The pictures with what Sosie's network and the judges see in their faces, all in one run."""
+    shown = [(image.pixels, image.face) for image in images if image.face is not None]
     if not shown:
-        return list(looks)
+        return list(images)
     found: dict[str, Sequence[FloatArray | None]] = {}
     if isinstance(analyzer, FaceAnalyzer):
         # One run gives the same identities and, for no more, the features of sets.
@@ -190,12 +192,16 @@ def identify(looks: Sequence[Look], analyzer: Analyzer, judges: Judges) -> list[
     if judges.landmarker is not None:
         found[f"reading.{judges.landmarker.name}"] = judges.landmarker.read(shown)
     numbers = iter(range(len(shown)))
-    return [look if look.face is None else _described(look, found, next(numbers)) for look in looks]
+    return [
+        image if image.face is None else _described(image, found, next(numbers)) for image in images
+    ]
 
 
-def _described(look: Look, found: Mapping[str, Sequence[FloatArray | None]], number: int) -> Look:
+def _described(
+    image: AnalyzedImage, found: Mapping[str, Sequence[FloatArray | None]], number: int
+) -> AnalyzedImage:
     own = {name: vector for name, all_ in found.items() if (vector := all_[number]) is not None}
-    return replace(look, vectors={**look.vectors, **own})
+    return replace(image, vectors={**image.vectors, **own})
 
 
 def surroundings(face: Face, width: int, height: int, boxes: float = _SURROUNDINGS) -> Window:
@@ -211,7 +217,7 @@ def surroundings(face: Face, width: int, height: int, boxes: float = _SURROUNDIN
     return part(y, height), part(x, width)
 
 
-def changed_mask(target: Look, result: Look) -> NDArray[np.bool_]:
+def changed_mask(target: AnalyzedImage, result: AnalyzedImage) -> NDArray[np.bool_]:
     """Where two pictures of one size differ by more than compression explains: bool, H x W.
 
     What compression does is told by the differences far from the target's face; where all of those

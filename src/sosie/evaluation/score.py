@@ -20,10 +20,10 @@ from sosie.analysis.analyzer import Analyzer, make_face
 from sosie.evaluation import metrics
 from sosie.evaluation.cache import Cache, key_of, pack_vectors, unpack_vectors
 from sosie.evaluation.environment import packages, weight_digests
-from sosie.evaluation.metric import Settings, Traits
+from sosie.evaluation.metric import SampleFeatures, Settings
 from sosie.evaluation.metrics import Scored
 from sosie.evaluation.recognition import Judges
-from sosie.evaluation.sample import LOOK_VERSION, Look, Triple, find_face, identify
+from sosie.evaluation.sample import LOOK_VERSION, AnalyzedImage, Sample, find_face, identify
 from sosie.types import Face, FloatArray
 
 A = TypeVar("A")
@@ -74,9 +74,9 @@ class Material:
         }
         return {part: shot for part, shot in named.items() if shot is not None}
 
-    def traits(self, vectors: Mapping[str, FloatArray]) -> Traits:
+    def features(self, vectors: Mapping[str, FloatArray]) -> SampleFeatures:
         """What figures of sets need of the pair."""
-        return Traits(
+        return SampleFeatures(
             pair=self.pair,
             source=self.source.name,
             target=self.target.name,
@@ -97,7 +97,7 @@ class Score:
     """
 
     scored: Scored
-    traits: Traits
+    features: SampleFeatures
     no_face: tuple[str, ...]
     boxes: dict[str, tuple[float, ...]] = field(default_factory=dict)
     milliseconds: float = 0.0
@@ -143,44 +143,44 @@ class Scorer:
         return [replace(score, milliseconds=spent) for score in scores]
 
     def _measure(self, materials: Sequence[Material]) -> list[Score]:
-        found = self._each(self._looks, materials)
-        looks = iter(self._identified(list(chain.from_iterable(found))))
+        found = self._each(self._analyzed, materials)
+        images = iter(self._identified(list(chain.from_iterable(found))))
         seen = [
-            (material, {part: next(looks) for part in material.shots}) for material in materials
+            (material, {part: next(images) for part in material.shots}) for material in materials
         ]
         return self._each(self._measure_one, seen)
 
-    def _measure_one(self, seen: tuple[Material, dict[str, Look]]) -> Score:
+    def _measure_one(self, seen: tuple[Material, dict[str, AnalyzedImage]]) -> Score:
         material, parts = seen
         result = parts.get("result")
         # Without a result, what is described is a picture of nobody.
-        triple = Triple(
+        sample = Sample(
             source=parts["source"],
             target=parts["target"],
-            result=result or Look(parts["target"].pixels, "", None),
+            result=result or AnalyzedImage(parts["target"].pixels, "", None),
             other=parts.get("other"),
             source_person=material.source_person,
             target_person=material.target_person,
         )
-        scored = metrics.measure_pair(triple, self._settings) if result else Scored()
-        vectors = metrics.describe_pair(triple, self._settings)
+        scored = metrics.measure_pair(sample, self._settings) if result else Scored()
+        vectors = metrics.describe_pair(sample, self._settings)
         if result is None:
             vectors = {name: v for name, v in vectors.items() if not name.startswith("result.")}
-        faces = {part: look.face for part, look in parts.items()}
+        faces = {part: image.face for part, image in parts.items()}
         no_face = tuple(part for part, face in faces.items() if face is None)
         boxes = {
             part: tuple(round(float(edge), 1) for edge in face.box)
             for part, face in faces.items()
             if face is not None
         }
-        return Score(scored, material.traits(vectors), no_face, boxes)
+        return Score(scored, material.features(vectors), no_face, boxes)
 
     def _each(self, work: Callable[[A], B], items: Iterable[A]) -> list[B]:
         return list(self._workers.map(work, items))
 
-    def _looks(self, material: Material) -> list[tuple[Shot, Look]]:
-        """A look at each picture of a pair, in the order of `Material.shots`."""
-        looks = []
+    def _analyzed(self, material: Material) -> list[tuple[Shot, AnalyzedImage]]:
+        """Each picture of a pair, analyzed, in the order of `Material.shots`."""
+        images = []
         target = self._target_face(material)
         for part, shot in material.shots.items():
             if part == "target":
@@ -190,8 +190,8 @@ class Scorer:
                 face = self._result_face(shot, material.target, near)
             else:
                 face = shot.face or max(self._faces(shot), key=_size, default=None)
-            looks.append((shot, Look(shot.pixels, shot.name, face)))
-        return looks
+            images.append((shot, AnalyzedImage(shot.pixels, shot.name, face)))
+        return images
 
     def _target_face(self, material: Material) -> Face | None:
         """The face of the target that was swapped, as far as can be told: the one that was changed
@@ -224,31 +224,31 @@ class Scorer:
             self._cache.put("faces", key, kept)
         return _faces_of(kept)
 
-    def _identified(self, looks: Sequence[tuple[Shot, Look]]) -> list[Look]:
+    def _identified(self, images: Sequence[tuple[Shot, AnalyzedImage]]) -> list[AnalyzedImage]:
         """The looks with what networks see in their faces, each face described once."""
         keys = [
-            "" if look.face is None else key_of(self._looking, shot.key, look.face.landmarks)
-            for shot, look in looks
+            "" if image.face is None else key_of(self._looking, shot.key, image.face.landmarks)
+            for shot, image in images
         ]
         known: dict[str, Mapping[str, NDArray[Any]] | None] = {
             key: self._cache.get("identities", key) for key in dict.fromkeys(keys) if key
         }
         new = {
-            key: look
-            for key, (_, look) in zip(keys, looks, strict=True)
+            key: image
+            for key, (_, image) in zip(keys, images, strict=True)
             if key and known[key] is None
         }
         found = self._each(self._identify, _parts(list(new.values()), _BATCH))
-        for key, look in zip(new, chain.from_iterable(found), strict=True):
-            known[key] = look.vectors
-            self._cache.put("identities", key, look.vectors)
+        for key, image in zip(new, chain.from_iterable(found), strict=True):
+            known[key] = image.vectors
+            self._cache.put("identities", key, image.vectors)
         return [
-            replace(look, vectors=known[key] or {}) if key else look
-            for key, (_, look) in zip(keys, looks, strict=True)
+            replace(image, vectors=known[key] or {}) if key else image
+            for key, (_, image) in zip(keys, images, strict=True)
         ]
 
-    def _identify(self, looks: Sequence[Look]) -> list[Look]:
-        return identify(looks, self._analyzer, self._judges)
+    def _identify(self, images: Sequence[AnalyzedImage]) -> list[AnalyzedImage]:
+        return identify(images, self._analyzer, self._judges)
 
     def _key(self, material: Material) -> str:
         shots = {
@@ -326,11 +326,11 @@ def _packed(score: Score) -> dict[str, NDArray[Any]]:
         }
     )
     text_array = np.frombuffer(text.encode(), np.uint8)
-    return {"text": text_array, **pack_vectors(score.traits.vectors)}
+    return {"text": text_array, **pack_vectors(score.features.vectors)}
 
 
 def _unpacked(kept: dict[str, NDArray[Any]], material: Material) -> Score:
     told = json.loads(kept["text"].tobytes())
     boxes = {part: tuple(box) for part, box in told["boxes"].items()}
     scored = Scored(told["figures"], told["reasons"])
-    return Score(scored, material.traits(unpack_vectors(kept)), tuple(told["no_face"]), boxes)
+    return Score(scored, material.features(unpack_vectors(kept)), tuple(told["no_face"]), boxes)

@@ -16,7 +16,7 @@ from sosie.output import write_whole
 LOG, PREVIEWS, BOARD = "log.jsonl", "previews", "tensorboard"
 
 
-class Journal:
+class RunLog:
     """The log of a run in its folder. resumed_at: samples after which older entries are dropped,
     since they come again; None where the run is new."""
 

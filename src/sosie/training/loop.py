@@ -29,7 +29,7 @@ from sosie.training.checkpoint import (
 )
 from sosie.training.data_loader import Feed
 from sosie.training.distributed import Processes
-from sosie.training.log import LOG, Journal
+from sosie.training.log import LOG, RunLog
 from sosie.training.optimizer_steps import LostTrainingError, Steps
 from sosie.training.recipe import Plan, Recipe
 
@@ -178,28 +178,28 @@ class _Job:
         return self._run / BEST
 
     def _run_steps(self, feed: Feed, asked: Callable[[], bool]) -> None:
-        journal = None
+        run_log = None
         if self._processes.first:
             with _whole_disk(self._run):
-                journal = Journal(self._run, self._resumed_at)
+                run_log = RunLog(self._run, self._resumed_at)
         saved = reported = started = time.monotonic()
         first = self._step
         validated = self._samples // self._plan.validate_every
         for parts in feed.batches(self._step, self._steps):
             self._learn(parts)
             now, last = time.monotonic(), self._step == self._steps
-            if journal is not None:
+            if run_log is not None:
                 due = self._samples // self._plan.validate_every
                 if due > validated or last:
                     validated = due
-                    self._validate(journal)
+                    self._validate(run_log)
                 if now - reported >= _REPORT_EVERY_S or last:
                     reported = now
                     took = now - started
                     rate = (self._step - first) * self._plan.batch / took
-                    self._report(journal, rate, feed.waited_s / took)
+                    self._report(run_log, rate, feed.waited_s / took)
             stop = self._processes.any_of(asked())
-            if journal is not None and (now - saved >= _SAVE_EVERY_S or stop):
+            if run_log is not None and (now - saved >= _SAVE_EVERY_S or stop):
                 saved = now
                 self._save()
                 if stop and self._best == -math.inf:
@@ -209,7 +209,7 @@ class _Job:
                 raise InterruptedTrainingError(
                     f"Stopped after {self._samples} samples: go on with --resume."
                 )
-        if journal is not None:
+        if run_log is not None:
             self._save()
             if self._best == -math.inf:
                 # Left by a stop before the first validation; a run without a score has none.
@@ -240,7 +240,7 @@ class _Job:
             else:
                 value.copy_(own[name])
 
-    def _validate(self, journal: Journal) -> None:
+    def _validate(self, run_log: RunLog) -> None:
         self._average.eval()
         with torch.no_grad():
             self._figures = self._recipe.validate(self._average)
@@ -249,20 +249,20 @@ class _Job:
             self._best = self._figures["score"]
             self._save_best(self._figures)
         with _whole_disk(self._run):
-            journal.note(self._samples, {"figures": self._figures})
-            journal.show(self._samples, picture)
+            run_log.note(self._samples, {"figures": self._figures})
+            run_log.show(self._samples, picture)
 
     def _save_best(self, figures: dict[str, float]) -> None:
         facts = {"name": self._recipe.name, "samples": self._samples, "figures": figures}
         with _whole_disk(self._run):
             save_tensors(self._run / BEST, self._average.state_dict(), facts)
 
-    def _report(self, journal: Journal, rate: float, waiting: float) -> None:
+    def _report(self, run_log: RunLog, rate: float, waiting: float) -> None:
         steps = self._sums.pop("steps", 1.0)
         losses = {name: value / steps for name, value in self._sums.items()}
         self._sums = {}
         with _whole_disk(self._run):
-            journal.note(self._samples, {"rate": rate, "waiting": waiting, "losses": losses})
+            run_log.note(self._samples, {"rate": rate, "waiting": waiting, "losses": losses})
         if self._on_progress is not None:
             total = self._steps * self._plan.batch
             self._on_progress(

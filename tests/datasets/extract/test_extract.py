@@ -135,20 +135,20 @@ def test_a_run_that_is_stopped_again_and_again_makes_the_same_set(
     inputs = inputs_of(video_path, photos_path)
     done = tmp_path / "set"
     for call in calls:
-        function = getattr(writer.Shelf, name)
+        function = getattr(writer.FaceWriter, name)
         stop = Stop(function, call, before)
-        monkeypatch.setattr(writer.Shelf, name, lambda *given, stop=stop: stop(*given))
+        monkeypatch.setattr(writer.FaceWriter, name, lambda *given, stop=stop: stop(*given))
         with pytest.raises(InterruptedDatasetError, match="to go on"):
             extract(inputs, done, OPTIONS)
-        monkeypatch.setattr(writer.Shelf, name, function)
+        monkeypatch.setattr(writer.FaceWriter, name, function)
     extract(inputs, done, OPTIONS)
     assert state(done) == state(folder)
 
 
 def test_a_video_is_taken_up_where_it_was_left(video_path, tmp_path, monkeypatch):
     monkeypatch.setattr(videos, "COMMIT_S", 0.0)
-    stop = Stop(writer.Shelf.commit, 12, True)
-    monkeypatch.setattr(writer.Shelf, "commit", lambda *given: stop(*given))
+    stop = Stop(writer.FaceWriter.commit, 12, True)
+    monkeypatch.setattr(writer.FaceWriter, "commit", lambda *given: stop(*given))
     with pytest.raises(InterruptedDatasetError):
         extract(of_paths(video_path), tmp_path / "set", OPTIONS)
     monkeypatch.undo()
@@ -162,8 +162,8 @@ def test_other_options_are_refused_in_the_middle_and_noted_at_the_end(
     whole, video_path, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(videos, "COMMIT_S", 0.0)
-    stop = Stop(writer.Shelf.commit, 4, False)
-    monkeypatch.setattr(writer.Shelf, "commit", lambda *given: stop(*given))
+    stop = Stop(writer.FaceWriter.commit, 4, False)
+    monkeypatch.setattr(writer.FaceWriter, "commit", lambda *given: stop(*given))
     with pytest.raises(InterruptedDatasetError):
         extract(of_paths(video_path), tmp_path / "set", OPTIONS)
     monkeypatch.undo()

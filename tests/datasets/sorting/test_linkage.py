@@ -14,7 +14,7 @@ from scipy.spatial.distance import squareform
 from sosie.datasets import linkage as module
 from sosie.datasets import neighbors as neighbor_module
 from sosie.datasets.linkage import CUT, FLOOR, cut, linkage
-from sosie.datasets.neighbors import Scratch, contexts, neighbors
+from sosie.datasets.neighbors import Scratch, neighbors, reciprocal_neighbors
 from sosie.errors import OutputError
 
 COUNTS = {"anna": 12, "ben": 7, "cleo": 4, "dan": 1}
@@ -34,7 +34,7 @@ def stored(identities):
 
 def distances(identities):
     """All pairs in a table."""
-    encoded = contexts(stored(identities)).rows(np.arange(len(identities))).toarray()
+    encoded = reciprocal_neighbors(stored(identities)).rows(np.arange(len(identities))).toarray()
     alike = 0.8 * identities @ identities.T + 0.2 * encoded @ encoded.T
     return squareform(np.clip(1 - alike, 0, None).round(6), checks=False)
 

@@ -8,7 +8,7 @@ import pytest
 from skimage.color import rgb2lab
 
 from sosie.evaluation.metric import Missing, MissingFigureError
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 
 
 def plain(level, side=200):
@@ -59,9 +59,9 @@ def test_a_darker_face_raises_the_error(swapped, astronaut, pictures, measured):
 
 
 def test_pictures_of_two_sizes_are_refused(faces, pictures, measured):
-    triple = pictures(plain(120), plain(120, 100))
+    sample = pictures(plain(120), plain(120, 100))
     with pytest.raises(MissingFigureError, match="200 x 200 px and the result of 100 x 100"):
-        measured("light", triple)
+        measured("light", sample)
 
 
 def waves(cycles_a_px, side=240):
@@ -105,10 +105,10 @@ def test_blur_lowers_both(astronaut, astronaut_look, swapped, measured):
     found = [
         measured(
             "sharpness",
-            Triple(
+            Sample(
                 astronaut_look,
                 astronaut_look,
-                Look(blurred(astronaut, s), "blurred", astronaut_look.face),
+                AnalyzedImage(blurred(astronaut, s), "blurred", astronaut_look.face),
             ),
         )
         for s in (0, 0.7, 1.5, 3)
@@ -140,8 +140,8 @@ def skin(contrast, exposure=1.0, side=240):
 
 
 def contrast_of(pictures, measured, source, result):
-    triple = pictures(source, result, 60)
-    return measured("texture", Triple(triple.source, triple.source, triple.result))["skin_contrast"]
+    sample = pictures(source, result, 60)
+    return measured("texture", Sample(sample.source, sample.source, sample.result))["skin_contrast"]
 
 
 def test_as_much_texture_in_any_exposure_is_one(pictures, measured):

@@ -14,7 +14,7 @@ from sosie.analysis.analyzer import make_face
 from sosie.analysis.landmarker import EXPRESSIONS
 from sosie.evaluation.metric import MissingFigureError
 from sosie.evaluation.metrics.attributes import angle_deg, gaze, opening, outline, rotation
-from sosie.evaluation.sample import Triple, look_at
+from sosie.evaluation.sample import Sample, look_at
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import face_shape
 from sosie.types import Pose
@@ -46,7 +46,7 @@ def test_a_picture_that_is_turned_raises_the_error(astronaut, astronaut_look, an
     turn = cv2.getRotationMatrix2D(astronaut_look.face.center, -15, 1)
     turned = cv2.warpAffine(astronaut, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE)
     result = look_at(turned, "turned", analyzer, near=astronaut_look.face)
-    found = measured("pose", Triple(astronaut_look, astronaut_look, result))
+    found = measured("pose", Sample(astronaut_look, astronaut_look, result))
     assert found["pose_error"] == pytest.approx(15, abs=3)
     assert result.face.pose.roll - astronaut_look.face.pose.roll == pytest.approx(15, abs=3)
 

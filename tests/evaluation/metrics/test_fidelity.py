@@ -7,7 +7,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from sosie.evaluation.metric import Missing
 from sosie.evaluation.metrics.fidelity import ssim_map
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 
 
 def noisy(side=200, seed=0):
@@ -34,8 +34,8 @@ def test_a_known_difference(pictures, measured):
 
 def test_psnr_is_that_of_scikit_image(pictures, measured):
     target, result = noisy(), noisy(seed=1)
-    triple = pictures(target, result)
-    found, inside = measured("fidelity", triple), triple.inside
+    sample = pictures(target, result)
+    found, inside = measured("fidelity", sample), sample.inside
     for name, where in (("psnr_inside", inside), ("psnr_outside", ~inside)):
         wanted = peak_signal_noise_ratio(target[where], result[where], data_range=255)
         assert found[name] == pytest.approx(wanted), name
@@ -55,10 +55,10 @@ def test_ssim_is_that_of_scikit_image(astronaut):
 
 def test_only_the_side_that_was_changed_is_charged(pictures, measured):
     target = noisy()
-    triple = pictures(target, target)
+    sample = pictures(target, target)
     for inside in (True, False):
         result = target.copy()
-        result[triple.inside == inside] ^= 8
+        result[sample.inside == inside] ^= 8
         found = measured("fidelity", pictures(target, result))
         kept, lost = ("outside", "inside") if inside else ("inside", "outside")
         assert found[f"psnr_{kept}"] == 100
@@ -72,8 +72,8 @@ def test_more_noise_is_less_alike(astronaut, astronaut_look, measured):
     found = []
     for level in (1, 4, 12):
         result = np.clip(astronaut + level * grain, 0, 255).astype(np.uint8)
-        look = Look(result, "noisy", astronaut_look.face)
-        found.append(measured("fidelity", Triple(astronaut_look, astronaut_look, look)))
+        look = AnalyzedImage(result, "noisy", astronaut_look.face)
+        found.append(measured("fidelity", Sample(astronaut_look, astronaut_look, look)))
     for name in ("psnr_outside", "psnr_inside", "ssim_outside", "ssim_inside"):
         assert np.all(np.diff([f[name] for f in found]) < 0), name
     assert np.all(np.diff([f["l1_target"] for f in found]) > 0)

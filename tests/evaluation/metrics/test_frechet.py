@@ -11,11 +11,11 @@ import pytest
 from scipy.linalg import sqrtm
 
 from sosie.errors import InputError, UnavailableError
-from sosie.evaluation.metric import Missing, Settings, Traits
+from sosie.evaluation.metric import Missing, SampleFeatures, Settings
 from sosie.evaluation.metrics import frechet
 from sosie.evaluation.metrics.frechet import frechet_distance, kernel_distance
 from sosie.evaluation.recognition import aligned, own_view, standardized
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 from sosie.evaluation.weight_files import FOLDER_VARIABLE
 from sosie.geometry import alignment
 
@@ -27,7 +27,7 @@ def _no_folder(monkeypatch):
 
 def traits_of(real, swapped, kind="own"):
     return [
-        Traits(
+        SampleFeatures(
             str(n),
             "s",
             "t",
@@ -43,8 +43,8 @@ def traits_of(real, swapped, kind="own"):
     ]
 
 
-def own(traits):
-    return frechet.FRECHET.measure(traits, Settings()).values
+def own(features):
+    return frechet.FRECHET.measure(features, Settings()).values
 
 
 def test_equal_sets_are_perfect():
@@ -119,7 +119,7 @@ def test_features_are_of_each_face_alone(portraits):
 def test_describe_takes_known_features_or_looks_anew(swapped):
     known = frechet.FRECHET.describe(swapped, Settings(threads=1))
     anew = frechet.FRECHET.describe(
-        Triple(
+        Sample(
             *(
                 replace(look, vectors={"identity.sosie": look.identity["sosie"]})
                 for look in (swapped.source, swapped.target, swapped.result)
@@ -131,7 +131,7 @@ def test_describe_takes_known_features_or_looks_anew(swapped):
     for name, vector in known.items():
         assert vector.dtype == np.float32
         assert np.allclose(vector, anew[name], atol=1e-4)
-    faceless = replace(swapped, result=Look(swapped.result.pixels, "r", None))
+    faceless = replace(swapped, result=AnalyzedImage(swapped.result.pixels, "r", None))
     assert frechet.FRECHET.describe(faceless, Settings()) == {}
 
 

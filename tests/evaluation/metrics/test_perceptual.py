@@ -13,7 +13,7 @@ pytest.importorskip("safetensors")
 from sosie.errors import InputError, UnavailableError, UsageError  # noqa: E402
 from sosie.evaluation.metric import Settings  # noqa: E402
 from sosie.evaluation.metrics import measure_pair, perceptual  # noqa: E402
-from sosie.evaluation.sample import Look, Triple  # noqa: E402
+from sosie.evaluation.sample import AnalyzedImage, Sample  # noqa: E402
 from sosie.evaluation.weight_files import FOLDER_VARIABLE  # noqa: E402
 from sosie.nn.lpips import Lpips  # noqa: E402
 
@@ -53,7 +53,7 @@ def weights(tmp_path, monkeypatch):
 
 
 def changed(look, pixels):
-    return Triple(look, look, Look(pixels, "result", look.face))
+    return Sample(look, look, AnalyzedImage(pixels, "result", look.face))
 
 
 def test_figures_are_named_by_their_network(weights, untouched, measured):

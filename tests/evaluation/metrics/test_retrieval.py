@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sosie.evaluation.metric import Missing, MissingFigureError, Settings, Traits
+from sosie.evaluation.metric import Missing, MissingFigureError, SampleFeatures, Settings
 from sosie.evaluation.metrics.retrieval import RETRIEVAL
 
 PEOPLE = 12
@@ -22,7 +22,9 @@ def pair(number, result, network="sosie", **more):
     if result is not None:
         vectors[f"result.identity.{network}"] = np.asarray(result, np.float32)
     vectors |= {f"{name}.identity.{network}": v for name, v in more.items() if name == "other"}
-    return Traits(f"p{number}", f"{number}.png", f"{onto}.png", str(number), str(onto), "", vectors)
+    return SampleFeatures(
+        f"p{number}", f"{number}.png", f"{onto}.png", str(number), str(onto), "", vectors
+    )
 
 
 def ranks(found, name="retrieval_rank"):
@@ -108,7 +110,7 @@ def test_few_people_and_no_faces_are_said():
     found = RETRIEVAL.measure([pair(n, AXES[n]) for n in range(4)], Settings())
     assert "at least 10 people; the set has 5" in found.values["retrieval_top1"].reason
     with pytest.raises(MissingFigureError, match="No source"):
-        RETRIEVAL.measure([Traits("a", "s", "t", "s", "t")], Settings())
+        RETRIEVAL.measure([SampleFeatures("a", "s", "t", "s", "t")], Settings())
 
 
 def test_describe_keeps_every_vector(swapped):

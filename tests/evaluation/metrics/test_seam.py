@@ -7,7 +7,7 @@ from skimage.color import rgb2lab
 
 from sosie.evaluation.generators import paste_face
 from sosie.evaluation.metric import MissingFigureError
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 
 SIDE = 360
 
@@ -73,8 +73,8 @@ def test_detail_of_the_target_hides_no_seam(astronaut, astronaut_look, measured)
     x, y = map(int, astronaut_look.face.center)
     result = astronaut.copy()
     result[y - 40 : y + 40, x - 40 : x + 40] = 255 - result[y - 40 : y + 40, x - 40 : x + 40] // 2
-    look = Look(result, "result", astronaut_look.face)
-    found = measured("seam", Triple(astronaut_look, astronaut_look, look))
+    look = AnalyzedImage(result, "result", astronaut_look.face)
+    found = measured("seam", Sample(astronaut_look, astronaut_look, look))
     assert found["seam_gradient"] > 10 and found["seam_colour"] > 10
 
 
@@ -82,10 +82,10 @@ def test_the_blended_swap_has_less_of_a_seam_than_a_paste(swapped, hopper_look, 
 
     target = swapped.target
     pasted_face = paste_face(hopper_look.pixels, target.pixels, hopper_look.face, target.face)
-    triple = Triple(
-        hopper_look, target, Look(np.asarray(pasted_face, np.uint8), "paste", target.face)
+    sample = Sample(
+        hopper_look, target, AnalyzedImage(np.asarray(pasted_face, np.uint8), "paste", target.face)
     )
-    blended, hard = measured("seam", swapped), measured("seam", triple)
+    blended, hard = measured("seam", swapped), measured("seam", sample)
     assert blended["seam_gradient"] < hard["seam_gradient"]
     assert blended["seam_colour"] < hard["seam_colour"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from sosie.errors import UsageError
 from sosie.evaluation import metrics
-from sosie.evaluation.metric import Missing, Settings, Traits, split_name, variant_name
+from sosie.evaluation.metric import Missing, SampleFeatures, Settings, split_name, variant_name
 from sosie.evaluation.metrics import (
     TABLE,
     all_figures,
@@ -21,7 +21,7 @@ from sosie.evaluation.metrics import (
     scored,
 )
 from sosie.evaluation.metrics.base import FrameMetric, PairMetric, SetMetric
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 from sosie.evaluation.video_frames import TrackSeries, VideoSeries
 from sosie.evaluation.video_score import measure
 from sosie.media.packet_list import Inventory, StreamPackets
@@ -72,8 +72,8 @@ def test_variants_by_another_network():
 
 @pytest.mark.parametrize("kind", ["untouched", "swapped"])
 def test_all_figures_of_a_pair_are_there_and_in_range(kind, request):
-    triple = request.getfixturevalue(kind)
-    found = measure_pair(triple, Settings(threads=1))
+    sample = request.getfixturevalue(kind)
+    found = measure_pair(sample, Settings(threads=1))
     assert set(found.figures) == set(all_figures(PairMetric))
     assert set(found.reasons) == {name for name, value in found.figures.items() if value is None}
     for name, value in found.figures.items():
@@ -89,7 +89,7 @@ def test_all_figures_of_a_pair_are_there_and_in_range(kind, request):
 
 @pytest.mark.parametrize("part", ["target", "result"])
 def test_without_a_face_every_figure_has_its_reason(part, swapped):
-    blind = Look(getattr(swapped, part).pixels, "blank.png", None)
+    blind = AnalyzedImage(getattr(swapped, part).pixels, "blank.png", None)
     found = measure_pair(replace(swapped, **{part: blind}), Settings(threads=1))
     assert set(found.figures) == set(all_figures(PairMetric))
     missing = {name for name, value in found.figures.items() if value is None}
@@ -110,8 +110,8 @@ def test_pictures_of_two_sizes_leave_the_figures_of_the_face(swapped):
 
 def test_sets_keep_names_and_reasons(swapped):
     vectors = describe_pair(swapped, Settings(threads=1))
-    traits = Traits("0001", "hopper", "astronaut", "hopper", "astronaut", vectors=vectors)
-    found = measure_set([traits], Settings(threads=1))
+    features = SampleFeatures("0001", "hopper", "astronaut", "hopper", "astronaut", vectors=vectors)
+    found = measure_set([features], Settings(threads=1))
     sets = {name for name, f in all_figures(SetMetric).items() if f.kind == "set"}
     assert set(found.values) == sets
     assert found.by_pair["retrieval_rank"] == {"0001": 1.0} or found.by_pair["retrieval_rank"] == {
@@ -130,11 +130,11 @@ def test_readings_as_files_keep_them():
 
 
 def test_a_second_photo_gives_the_limit(swapped, hopper_look):
-    triple = Triple(swapped.source, swapped.target, swapped.result, other=hopper_look)
-    assert measure_pair(triple, Settings(), ["identity"]).figures[
+    sample = Sample(swapped.source, swapped.target, swapped.result, other=hopper_look)
+    assert measure_pair(sample, Settings(), ["identity"]).figures[
         "identity_limit"
     ] == pytest.approx(1)
-    assert "other.identity.sosie" in describe_pair(triple, Settings(threads=1))
+    assert "other.identity.sosie" in describe_pair(sample, Settings(threads=1))
 
 
 def test_sharpness_is_best_where_it_is_the_targets():

@@ -25,7 +25,7 @@ class Told:
 def told(monkeypatch, tmp_path, measured):
     monkeypatch.setattr(things, "find_weights", lambda *_: tmp_path / "parser")
     monkeypatch.setattr(things, "_teacher", lambda _: Told())
-    return lambda triple: measured("things", triple)
+    return lambda sample: measured("things", sample)
 
 
 def face(color=(100, 100, 100), rows=slice(0, 0)):

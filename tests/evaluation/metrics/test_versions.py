@@ -7,7 +7,7 @@ import pytest
 from sosie.evaluation.generators import paste_face
 from sosie.evaluation.metric import Settings
 from sosie.evaluation.metrics import load_metric, measure_pair
-from sosie.evaluation.sample import LOOK_VERSION, Triple, look_at
+from sosie.evaluation.sample import LOOK_VERSION, Sample, look_at
 
 VALUES = {
     ("identity", 1): {"identity_source": 0.91868, "identity_target": 0.33426},
@@ -33,12 +33,12 @@ version (of a changed look at faces, LOOK_VERSION): caches hold what was measure
 
 
 @pytest.fixture(scope="module")
-def pasted(hopper_look, astronaut_look, analyzer) -> Triple:
+def pasted(hopper_look, astronaut_look, analyzer) -> Sample:
     pixels = paste_face(
         hopper_look.pixels, astronaut_look.pixels, hopper_look.face, astronaut_look.face
     )
     result = look_at(pixels, "result", analyzer, near=astronaut_look.face)
-    return Triple(hopper_look, astronaut_look, result)
+    return Sample(hopper_look, astronaut_look, result)
 
 
 @pytest.mark.parametrize(("name", "version"), VALUES)

@@ -8,7 +8,7 @@ import pytest
 from sosie.analysis.detector import Detected
 from sosie.errors import InputError
 from sosie.geometry.head_pose import Region
-from sosie.recipes.detector.pictures import Labels, Mistaken, PictureSet, find_mistaken
+from sosie.recipes.detector.pictures import HardNegatives, Labels, PictureSet, find_hard_negatives
 
 SIDE = 320
 FACE = (40.0, 40.0, 120.0, 150.0)
@@ -59,7 +59,7 @@ def test_places_apart_from_faces_are_kept_and_faces_are_not():
         seen(60, 260, 12, 0.5),  # too small to be read
         seen(150, 290, 50, 0.1),  # the run time would not look
     )
-    found = find_mistaken(detector, picture_set(1, [False]))
+    found = find_hard_negatives(detector, picture_set(1, [False]))
     assert found["rows"].tolist() == [0]
     (x, y, size_px, roll_deg) = found["regions"][0]
     assert (x, y) == pytest.approx((250, 250), abs=6)
@@ -69,19 +69,19 @@ def test_places_apart_from_faces_are_kept_and_faces_are_not():
 
 def test_validation_people_are_left_alone():
     detector = Planted(seen(250, 250, 60, 0.5))
-    found = find_mistaken(detector, picture_set(3, [False, True, False]))
+    found = find_hard_negatives(detector, picture_set(3, [False, True, False]))
     assert found["rows"].tolist() == [0, 2]
     assert set(detector.shown) == {0, 20}
 
 
 def test_without_a_mistake_there_is_nothing_to_learn_from():
     with pytest.raises(InputError, match="errs in none"):
-        find_mistaken(Planted(), picture_set(1, [False]))
+        find_hard_negatives(Planted(), picture_set(1, [False]))
 
 
 def test_a_place_comes_with_its_picture():
     regions = np.array([(250, 240, 60, 15), (100, 260, 40, -5)], np.float32)
-    places = Mistaken(picture_set(2, [False, False]), np.array([1, 0]), regions)
+    places = HardNegatives(picture_set(2, [False, False]), np.array([1, 0]), regions)
     pixels, region = places.place(0)
     assert (pixels == 10).all()
     assert pixels.shape == (SIDE, SIDE, 3)

@@ -192,7 +192,7 @@ class DiscScenes:
 def recipe(tmp_path, monkeypatch):
     monkeypatch.setattr(recipe_module, "Scenes", DiscScenes)
     monkeypatch.setattr(recipe_module, "open_pictures", lambda _: None)
-    monkeypatch.setattr(recipe_module, "open_mistaken", lambda _: None)
+    monkeypatch.setattr(recipe_module, "open_hard_negatives", lambda _: None)
     return DetectorRecipe(Materials(tmp_path, tmp_path, tmp_path, 0))
 
 

@@ -22,7 +22,13 @@ from sosie.recipes.detector.canvas import (
     surface,
     turned_boxes,
 )
-from sosie.recipes.detector.pictures import Labels, Mistaken, label, open_pictures, without_faces
+from sosie.recipes.detector.pictures import (
+    HardNegatives,
+    Labels,
+    label,
+    open_pictures,
+    without_faces,
+)
 from sosie.recipes.detector.scenes import Scenes
 from sosie.recipes.teachers import DETECTOR_FILE, FoundBoxes
 from sosie.training.recipe import Materials
@@ -259,8 +265,8 @@ def scenes(pictures):
     rows = own.with_faces.astype(np.int64)
     # Gray, beside the faces.
     regions = np.tile(np.float32([100, 88, 14, 0]), (len(rows), 1))
-    mistaken = Mistaken(pictures, rows, regions)
-    return Scenes(pictures, validation=False, side=SIDE, mistaken=mistaken)
+    hard_negatives = HardNegatives(pictures, rows, regions)
+    return Scenes(pictures, validation=False, side=SIDE, hard_negatives=hard_negatives)
 
 
 @pytest.mark.parametrize("kind", ["whole", "mosaic", "pasted", "scene"])
@@ -299,17 +305,17 @@ def test_what_a_detector_mistook_for_a_face_is_shown(pictures, monkeypatch):
     row = next(int(r) for r in own.with_faces if len(pictures.faces(int(r)).boxes) == 1)
     x0, y0, x1, y1 = pictures.faces(row).boxes[0].tolist()
     place = np.float32([[(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, 0]])
-    mistaken = Mistaken(pictures, np.array([row]), place)
-    scenes = Scenes(pictures, validation=False, side=SIDE, mistaken=mistaken)
+    hard_negatives = HardNegatives(pictures, np.array([row]), place)
+    scenes = Scenes(pictures, validation=False, side=SIDE, hard_negatives=hard_negatives)
     sizes = []
     for seed in range(40):
-        canvas = scenes.about_mistaken(np.random.default_rng(seed))
+        canvas = scenes.about_hard_negative(np.random.default_rng(seed))
         sizes.append(np.sqrt(inked(canvas.pixels).sum() / np.pi) * 2)
     assert min(sizes) > 7
     assert np.quantile(sizes, 0.1) < 35 and np.quantile(sizes, 0.9) > 60
 
     asked = []
-    monkeypatch.setattr(scenes, "about_mistaken", lambda *_: asked.append(1) or Canvas(
+    monkeypatch.setattr(scenes, "about_hard_negative", lambda *_: asked.append(1) or Canvas(
         np.zeros((SIDE, SIDE, 3), np.uint8)))  # fmt: skip
     for seed in range(200):
         scenes.scene(np.random.default_rng(seed))
@@ -319,7 +325,7 @@ def test_what_a_detector_mistook_for_a_face_is_shown(pictures, monkeypatch):
 def test_faces_beside_such_a_place_are_labeled(scenes):
     left = []
     for seed in range(25):
-        canvas = scenes.about_mistaken(np.random.default_rng(seed))
+        canvas = scenes.about_hard_negative(np.random.default_rng(seed))
         ink = inked(canvas.pixels)
         for x0, y0, x1, y1 in canvas.labels()[0].boxes.astype(int):
             ink[max(0, y0 - 1) : max(0, y1 + 3), max(0, x0 - 1) : max(0, x1 + 3)] = False

@@ -44,7 +44,7 @@ def faces(drawn_faces) -> FaceSet:
 
 
 class Mistakes:
-    """Stands for `Mistaken`: gray squares."""
+    """Stands for `HardNegatives`: gray squares."""
 
     def __len__(self) -> int:
         return 3
@@ -57,7 +57,7 @@ class Mistakes:
 def recipe(faces) -> Iterator[recipe_module.LandmarkRecipe]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe_module, "open_faces", lambda materials: faces)
-        patch.setattr(recipe_module, "open_mistaken", lambda materials: Mistakes())
+        patch.setattr(recipe_module, "open_hard_negatives", lambda materials: Mistakes())
         nowhere = Path("nowhere")
         yield recipe_module.LandmarkRecipe(Materials(nowhere, nowhere, nowhere, 0))
 

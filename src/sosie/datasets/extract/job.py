@@ -18,7 +18,7 @@ from sosie.datasets.extract.inputs import DONE, FAILED, PARTIAL, Input, Ledger
 from sosie.datasets.extract.options import ExtractOptions, thread_count
 from sosie.datasets.extract.sampling import Place, in_order
 from sosie.datasets.extract.videos import COMMIT_ROWS, COMMIT_S, VideoExtraction
-from sosie.datasets.extract.writer import Shelf, Source, safe_name
+from sosie.datasets.extract.writer import FaceWriter, Source, safe_name
 from sosie.datasets.markers import SETTINGS
 from sosie.datasets.store import FaceStore, Synced
 from sosie.datasets.transactions import held
@@ -46,12 +46,12 @@ def extract_photos(
     photos: Sequence[PhotoJob],
     analyzer: Analyzer,
     pool: Executor,
-    shelf: Shelf,
+    writer: FaceWriter,
     commit: Commit,
     options: ExtractOptions,
     on_progress: Callable[[Progress], None] | None,
 ) -> None:
-    """Look at photos, put their faces on the shelf, and commit now and then."""
+    """Look at photos, have their faces written, and commit now and then."""
 
     def seen(job: PhotoJob) -> Look | InputError:
         try:
@@ -73,10 +73,10 @@ def extract_photos(
                 told.append((job, {"error": str(one)}))
             else:
                 for found in one.faces:
-                    shelf.add(job.source, found, _NOT_A_FRAME, _NO_TRACK)
+                    writer.add(job.source, found, _NOT_A_FRAME, _NO_TRACK)
                 told.append((job, {"counts": _counts(one)}))
             clock = time.monotonic()
-            if clock - committed > COMMIT_S or shelf.waiting >= COMMIT_ROWS:
+            if clock - committed > COMMIT_S or writer.waiting >= COMMIT_ROWS:
                 commit(told)
                 told, committed = [], clock
             if on_progress is not None:
@@ -208,7 +208,7 @@ class _Run:
     def __post_init__(self) -> None:
         self._ledger = Ledger(self.store)
         self._analyzer: Analyzer = create_analyzer(1)
-        self._shelf = Shelf(self.store, self.pool, self.options)
+        self._writer = FaceWriter(self.store, self.pool, self.options)
         self._seen: set[str] = set()
         known = self.store.settings.setdefault("options", [])
         if self.options.of_input() not in known:
@@ -292,14 +292,14 @@ class _Run:
                 facts = {**facts, "error": facts["error"].replace(str(place), str(one.name))}
             state = PARTIAL if "resume" in facts else FAILED if "error" in facts else DONE
             known = self._ledger.told(known, **facts, state=state, options=self._options_number)
-            self._shelf.commit([known])
+            self._writer.commit([known])
 
         source = Source(one.name.name, entry["sha256"], entry["folder"])
         try:
             with one.opened() as place:
                 video = VideoExtraction(place, source, self.options, entry)
                 with self.progress_of(one.name.name) as on_progress:
-                    video.run(self._analyzer, self.pool, self._shelf, commit, on_progress)
+                    video.run(self._analyzer, self.pool, self._writer, commit, on_progress)
         except InputError as error:
             commit({"error": str(error)})
         else:
@@ -328,14 +328,14 @@ class _Run:
                 lines.append(
                     self._ledger.told(known, **facts, state=state, options=self._options_number)
                 )
-            self._shelf.commit(lines)
+            self._writer.commit(lines)
 
         with self.progress_of(f"{len(photos)} photos") as on_progress:
             extract_photos(
                 [job for job, _ in photos],
                 self._analyzer,
                 self.pool,
-                self._shelf,
+                self._writer,
                 commit,
                 self.options,
                 on_progress,

@@ -16,7 +16,7 @@ from sosie.datasets.extract.candidates import Found, Look, look
 from sosie.datasets.extract.options import ExtractOptions, thread_count
 from sosie.datasets.extract.sampling import Place, Sample, Sampler, in_order
 from sosie.datasets.extract.tracks import Linker, Thinner
-from sosie.datasets.extract.writer import Shelf, Source
+from sosie.datasets.extract.writer import FaceWriter, Source
 from sosie.errors import InputError
 from sosie.media.prefetch import prefetch
 from sosie.types import Progress
@@ -94,25 +94,25 @@ class VideoExtraction:
         self,
         analyzer: Analyzer,
         pool: Executor,
-        shelf: Shelf,
+        writer: FaceWriter,
         commit: Commit,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        """Look at the video's frames, put its faces on the shelf, and commit now and then."""
+        """Look at the video's frames, have its faces written, and commit now and then."""
         damage = {}
         try:
-            self._run(analyzer, pool, shelf, commit, on_progress)
+            self._run(analyzer, pool, writer, commit, on_progress)
         except InputError as error:
             # All that was read before the damage has been looked at.
             damage = {"error": str(error)}
-        self._shelve(shelf)
+        self._write_faces(writer)
         commit({"counts": self._told(), **damage})
 
     def _run(
         self,
         analyzer: Analyzer,
         pool: Executor,
-        shelf: Shelf,
+        writer: FaceWriter,
         commit: Commit,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
@@ -122,9 +122,9 @@ class VideoExtraction:
             at = sample.at
             now = self._thinner.window(at.index, at.time_s)
             if window is not None and now != window:
-                self._shelve(shelf)
+                self._write_faces(writer)
                 clock = time.monotonic()
-                if clock - committed > COMMIT_S or shelf.waiting >= COMMIT_ROWS:
+                if clock - committed > COMMIT_S or writer.waiting >= COMMIT_ROWS:
                     commit({"counts": self._told(), "resume": self._resume(sample)})
                     committed = clock
             window = now
@@ -147,9 +147,9 @@ class VideoExtraction:
         ):
             yield from looks
 
-    def _shelve(self, shelf: Shelf) -> None:
+    def _write_faces(self, writer: FaceWriter) -> None:
         for track, kept in self._thinner.flush():
-            shelf.add(self._source, kept.found, kept.at, track)
+            writer.add(self._source, kept.found, kept.at, track)
             self._counts[kept.rejected or "kept"] += 1
         self._thinner.keep(self._linker.alive)
 

@@ -52,7 +52,7 @@ class Source:
     stem: str = ""
 
 
-class Shelf:
+class FaceWriter:
     """Where found faces are put."""
 
     def __init__(self, store: FaceStore, pool: Executor, options: ExtractOptions) -> None:

@@ -19,9 +19,9 @@ from sosie.evaluation.metric import (
     Missing,
     MissingFigureError,
     Readings,
+    SampleFeatures,
     SetReadings,
     Settings,
-    Traits,
     split_name,
 )
 from sosie.evaluation.metrics.base import Metric, PairMetric, SetMetric
@@ -29,7 +29,7 @@ from sosie.options import nearest
 from sosie.types import FloatArray
 
 if TYPE_CHECKING:
-    from sosie.evaluation.sample import Triple
+    from sosie.evaluation.sample import Sample
 
 _M = TypeVar("_M", bound=Metric)
 
@@ -132,34 +132,34 @@ def versions() -> dict[str, int]:
     return {name: metric.version for name, metric in load_metrics().items()}
 
 
-def measure_pair(triple: Triple, settings: Settings, names: Iterable[str] | None = None) -> Scored:
+def measure_pair(sample: Sample, settings: Settings, names: Iterable[str] | None = None) -> Scored:
     """All figures of one pair, or those of these metrics; whatever cannot be told is there with its
     reason."""
     known = metrics_of(PairMetric)
     found: Readings = {}
     for name in known if names is None else names:
         try:
-            found |= known[name].measure(triple, settings)
+            found |= known[name].measure(sample, settings)
         except (MissingFigureError, UnavailableError) as error:
             found |= dict.fromkeys(known[name].figures, Missing(str(error)))
     return scored(found)
 
 
-def describe_pair(triple: Triple, settings: Settings) -> dict[str, FloatArray]:
+def describe_pair(sample: Sample, settings: Settings) -> dict[str, FloatArray]:
     """What the figures of sets need of one pair, by name."""
     vectors: dict[str, FloatArray] = {}
     for metric in metrics_of(SetMetric).values():
-        vectors |= metric.describe(triple, settings)
+        vectors |= metric.describe(sample, settings)
     return vectors
 
 
-def measure_set(traits: Sequence[Traits], settings: Settings) -> SetReadings:
+def measure_set(samples: Sequence[SampleFeatures], settings: Settings) -> SetReadings:
     """All figures of a set; whatever cannot be told is there as Missing."""
     values: Readings = {}
     by_pair: dict[str, Readings] = {}
     for metric in metrics_of(SetMetric).values():
         try:
-            found = metric.measure(traits, settings)
+            found = metric.measure(samples, settings)
         except (MissingFigureError, UnavailableError) as error:
             sets = (name for name, figure in metric.figures.items() if figure.kind == "set")
             values |= dict.fromkeys(sets, Missing(str(error)))

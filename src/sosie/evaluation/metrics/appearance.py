@@ -10,7 +10,7 @@ from sosie.analysis import quality
 from sosie.blending.tint import measure_tint
 from sosie.evaluation.metric import Figure, Missing, Readings, Settings
 from sosie.evaluation.metrics.base import PairMetric
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 from sosie.geometry import alignment, mesh
 from sosie.geometry.head_pose import region_of, square_matrix
 from sosie.geometry.morphable_model import silhouette
@@ -22,21 +22,21 @@ _BLUR_SHARE = 0.1
 _LEAST_COVER = 0.3
 
 
-def _measure_light(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_light(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """Inside the face both pictures are low-passed in CIELAB and compared: detail, and with it most
     of identity, is gone; light, shade and complexion are left. 1 is about the smallest difference
     of color that is seen."""
-    triple.require_equal_sizes()
-    face = triple.target.found
+    sample.require_equal_sizes()
+    face = sample.target.found
     matrix = square_matrix(region_of(face.landmarks), 1.0, _LIGHT_PX)
     points = alignment.transform_points(face.landmarks, matrix)
     inside = (silhouette(points, _LIGHT_PX, _LIGHT_PX) > 127).astype(np.float32)
     cover = _low_pass(inside)
     # The same place of both pictures: where the target's face is.
     before, after = (
-        _low_pass(_square_lab(look.pixels, matrix) * inside[..., None])
+        _low_pass(_square_lab(image.pixels, matrix) * inside[..., None])
         / np.maximum(cover, 1e-3)[..., None]
-        for look in (triple.target, triple.result)
+        for image in (sample.target, sample.result)
     )
     counts = (inside > 0) & (cover > _LEAST_COVER)
     apart = (after - before)[counts]
@@ -91,26 +91,26 @@ _SIGMA_PX, _REACH_PX = 1.5, 6
 _LEAST_DETAIL = 0.005
 
 
-def _measure_sharpness(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_sharpness(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """By the share of contrast that is fine detail (`sosie.analysis.quality.sharpness`): at the
     scale of the face, where blur is seen in a whole picture, and at that of the picture's own
     pixels, where enlarged small networks give themselves away."""
-    triple.require_equal_sizes()
-    face, inside = triple.target.found, triple.target.inside.astype(np.uint8)
+    sample.require_equal_sizes()
+    face, inside = sample.target.found, sample.target.inside.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(inside)
     # The Gaussian sees what lies around the face too.
     window = np.s_[
         max(0, y - _REACH_PX) : y + height + _REACH_PX,
         max(0, x - _REACH_PX) : x + width + _REACH_PX,
     ]
-    coarse = [quality.sharpness(look.pixels, face) for look in (triple.target, triple.result)]
+    coarse = [quality.sharpness(image.pixels, face) for image in (sample.target, sample.result)]
     fine = [
-        _detail(look.pixels[window], inside[window]) if width * height else 0.0
-        for look in (triple.target, triple.result)
+        _detail(image.pixels[window], inside[window]) if width * height else 0.0
+        for image in (sample.target, sample.result)
     ]
     return {
-        "sharpness": _quotient(coarse, triple),
-        "sharpness_pixels": _quotient(fine, triple),
+        "sharpness": _quotient(coarse, sample),
+        "sharpness_pixels": _quotient(fine, sample),
     }
 
 
@@ -122,9 +122,9 @@ def _detail(pixels: NDArray[np.uint8], inside: NDArray[np.uint8]) -> float:
     return detail / contrast if contrast > 0 else 0.0
 
 
-def _quotient(shares: list[float], triple: Triple) -> float | Missing:
+def _quotient(shares: list[float], sample: Sample) -> float | Missing:
     if shares[0] < _LEAST_DETAIL:
-        return Missing(f"The target {triple.target.name} has no detail to compare with.")
+        return Missing(f"The target {sample.target.name} has no detail to compare with.")
     return shares[1] / shares[0]
 
 
@@ -169,25 +169,25 @@ _FEATURES = (
 )
 
 
-def _measure_texture(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_texture(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """Blur cannot help: skin that lost its pores and lines has less contrast than the source's, and
     is charged for it as for too much."""
-    triple.require_equal_sizes()
-    contrasts = [_contrast(triple.source, triple.source), _contrast(triple.result, triple.target)]
+    sample.require_equal_sizes()
+    contrasts = [_contrast(sample.source, sample.source), _contrast(sample.result, sample.target)]
     if contrasts[0] is None or contrasts[1] is None:
         told: float | Missing = Missing("Too little skin is seen to tell its texture.")
     elif contrasts[0] < _LEAST_CONTRAST:
-        told = Missing(f"The source {triple.source.name} has no texture to compare with.")
+        told = Missing(f"The source {sample.source.name} has no texture to compare with.")
     else:
         told = contrasts[1] / contrasts[0]
-    return {"skin_contrast": told, "tint_error": _off_the_tint(triple)}
+    return {"skin_contrast": told, "tint_error": _off_the_tint(sample)}
 
 
-def _contrast(look: Look, placed_by: Look) -> float | None:
-    """Of the skin in a picture, whose face is where another look at the same place has it."""
+def _contrast(image: AnalyzedImage, placed_by: AnalyzedImage) -> float | None:
+    """Of the skin in a picture, whose face is where another picture of the same place has it."""
     landmarks = placed_by.found.landmarks
     matrix = square_matrix(region_of(landmarks), _MARGIN, _SKIN_PX)
-    square = alignment.crop(look.pixels, matrix, _SKIN_PX).astype(np.float32) / 255
+    square = alignment.crop(image.pixels, matrix, _SKIN_PX).astype(np.float32) / 255
     luma = np.log(cv2.cvtColor(square, cv2.COLOR_RGB2GRAY) + _FLOOR)
     fine, coarse = (cv2.GaussianBlur(luma, (0, 0), sigma) for sigma in (_FINE_PX, _COARSE_PX))
     skin = _skin(alignment.transform_points(landmarks, matrix))
@@ -209,8 +209,8 @@ def _skin(points: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray((depth_px > _EDGE_PX) & (near == 0), np.bool_)
 
 
-def _off_the_tint(triple: Triple) -> float | Missing:
-    target, result = triple.target, triple.result
+def _off_the_tint(sample: Sample) -> float | Missing:
+    target, result = sample.target, sample.result
     x0, y0, x1, y1 = alignment.face_window(
         target.found.landmarks, _TINT_MARGIN, target.pixels.shape
     )

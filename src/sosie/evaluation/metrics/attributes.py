@@ -19,18 +19,18 @@ from sosie.evaluation.metric import (
     variant_name,
 )
 from sosie.evaluation.metrics.base import PairMetric
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 from sosie.geometry import mesh
 from sosie.geometry.head_pose import turned_deg
 from sosie.geometry.morphable_model import Points, canonicalize, face_shape
 from sosie.types import Face, FloatArray, Pose
 
 
-def _measure_pose(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_pose(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """By the rotation between both heads, which does not depend on how rotations are written, and
     by the three angles, as papers do since FaceShifter (there read by Hopenet, Ruiz et al.
     2018)."""
-    one, other = triple.target.found.pose, triple.result.found.pose
+    one, other = sample.target.found.pose, sample.result.found.pose
     steps = [
         turned_deg(getattr(one, name), getattr(other, name)) for name in ("yaw", "pitch", "roll")
     ]
@@ -38,7 +38,7 @@ def _measure_pose(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG0
         "pose_error": angle_deg(rotation(one), rotation(other)),
         "pose_euler": float(np.linalg.norm(steps)),
         **_by_judges(
-            triple,
+            sample,
             "pose_error",
             lambda one, other: angle_deg(one[:9].reshape(3, 3), other[:9].reshape(3, 3)),
         ),
@@ -46,10 +46,10 @@ def _measure_pose(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG0
 
 
 def _by_judges(
-    triple: Triple, figure: str, measure: Callable[[FloatArray, FloatArray], float]
+    sample: Sample, figure: str, measure: Callable[[FloatArray, FloatArray], float]
 ) -> Readings:
     """A figure by each further judge of pose and expression, from what it reads of both faces."""
-    one, other = triple.target.readings, triple.result.readings
+    one, other = sample.target.readings, sample.result.readings
     return {
         variant_name(figure, judge): (
             measure(one[judge], other[judge])
@@ -110,24 +110,24 @@ POSE = PairMetric(
 _MOVEMENTS = [number for number, name in enumerate(EXPRESSIONS) if name != "_neutral"]
 
 
-def _measure_expression(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_expression(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """By the weights of facial movements that Sosie's landmark network reads (ARKit's names;
     `_neutral` is no movement), where papers fit a 3D model. Two random portraits are about 1
     apart."""
-    apart = _weights(triple.result) - _weights(triple.target)
+    apart = _weights(sample.result) - _weights(sample.target)
     return {
         "expression_error": float(np.linalg.norm(apart[_MOVEMENTS])),
         # `_neutral` is the first of its weights.
         **_by_judges(
-            triple, "expression_error", lambda a, b: float(np.linalg.norm(a[10:] - b[10:]))
+            sample, "expression_error", lambda a, b: float(np.linalg.norm(a[10:] - b[10:]))
         ),
     }
 
 
-def _weights(look: Look) -> FloatArray:
-    weights = look.found.expression
+def _weights(image: AnalyzedImage) -> FloatArray:
+    weights = image.found.expression
     if weights is None:
-        raise MissingFigureError(f"The expression of {look.name} was not read.")
+        raise MissingFigureError(f"The expression of {image.name} was not read.")
     return weights
 
 
@@ -149,11 +149,11 @@ EXPRESSION = PairMetric(
 )
 
 
-def _measure_openness(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_openness(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """The ratio is that of "Real-Time Eye Blink Detection using Facial Landmarks", with all points
     of the lids (and of the inner lips) and in three dimensions, so that a turned head counts as the
     frontal one. About 0.3 for an open eye, 0 for a shut one or a shut mouth."""
-    before, after = triple.target.found.landmarks, triple.result.found.landmarks
+    before, after = sample.target.found.landmarks, sample.result.found.landmarks
     eyes = [
         abs(opening(after, ring) - opening(before, ring))
         for ring in (mesh.RIGHT_EYE, mesh.LEFT_EYE)
@@ -208,17 +208,17 @@ _EYES = (
 )
 
 
-def _measure_gaze(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_gaze(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """Landmarks are brought to the canonical pose, so that only the eyes' own turn is left, which
     follows from how far the iris lies from the middle between the eye's corners. Papers use a gaze
     network or the distance of heat maps of the eyes (GHOST, Groshev et al. 2022)."""
-    before, after = triple.target.found, triple.result.found
-    for look in (triple.target, triple.result):
-        if abs(look.found.pose.yaw) > _MAX_YAW_DEG:
-            raise MissingFigureError(f"The head of {look.name} is turned too far to see its gaze.")
+    before, after = sample.target.found, sample.result.found
+    for image in (sample.target, sample.result):
+        if abs(image.found.pose.yaw) > _MAX_YAW_DEG:
+            raise MissingFigureError(f"The head of {image.name} is turned too far to see its gaze.")
     eyes = [number for number in range(2) if all(_open(f, number) for f in (before, after))]
     if not eyes:
-        raise MissingFigureError(f"The eyes are shut in {_shut(triple)}.")
+        raise MissingFigureError(f"The eyes are shut in {_shut(sample)}.")
     # By the chord, as `pose.angle_deg`: exact near 0, where a cosine is not.
     chord = float(np.linalg.norm(gaze(before, eyes) - gaze(after, eyes)))
     return {"gaze_error": float(np.degrees(2 * np.arcsin(min(chord / 2, 1.0))))}
@@ -243,13 +243,13 @@ def _open(face: Face, number: int) -> bool:
     return opening(face.landmarks, _EYES[number][0]) >= _LEAST_OPEN
 
 
-def _shut(triple: Triple) -> str:
-    def is_shut(look: Look) -> bool:
-        return not any(_open(look.found, number) for number in range(2))
+def _shut(sample: Sample) -> str:
+    def is_shut(image: AnalyzedImage) -> bool:
+        return not any(_open(image.found, number) for number in range(2))
 
-    return " and ".join(look.name for look in (triple.target, triple.result) if is_shut(look)) or (
-        f"one or the other of {triple.target.name} and {triple.result.name}"
-    )
+    return " and ".join(
+        image.name for image in (sample.target, sample.result) if is_shut(image)
+    ) or (f"one or the other of {sample.target.name} and {sample.result.name}")
 
 
 GAZE = PairMetric(
@@ -270,15 +270,15 @@ GAZE = PairMetric(
 )
 
 
-def _measure_outline(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_outline(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """Landmarks are brought to one pose and size, what is expression is taken out, and left and
     right are averaged, since an error of pose is not symmetric and a face nearly is. HifiFace ("3D
     Shape and Semantic Prior Guided High Fidelity Face Swapping") compares coefficients of a fitted
     3D model."""
-    result = outline(triple.result.found)
+    result = outline(sample.result.found)
     readings: Readings = {}
-    for name, look in (("contour_source", triple.source), ("contour_target", triple.target)):
-        apart = np.linalg.norm(result - outline(look.found), axis=1)
+    for name, image in (("contour_source", sample.source), ("contour_target", sample.target)):
+        apart = np.linalg.norm(result - outline(image.found), axis=1)
         readings[name] = float(100 * apart.mean() / _mean_width())
     return readings
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from sosie.evaluation.metric import Figure, Kind, Readings, SetReadings, Settings, Traits
-from sosie.evaluation.sample import Triple
+from sosie.evaluation.metric import Figure, Kind, Readings, SampleFeatures, SetReadings, Settings
+from sosie.evaluation.sample import Sample
 from sosie.evaluation.video_frames import Frame, Sight, VideoSeries
 from sosie.types import FloatArray
 
@@ -57,7 +57,7 @@ class PairMetric(Metric):
     lets none be told, and UnavailableError where weights or a package are absent.
     """
 
-    measure: Callable[[Triple, Settings], Readings]
+    measure: Callable[[Sample, Settings], Readings]
     kind: ClassVar[Kind] = "pair"
 
 
@@ -69,8 +69,8 @@ class SetMetric(Metric):
     `other.`. Empty where the pair has nothing to give. measure: as of `PairMetric`, of the set.
     """
 
-    describe: Callable[[Triple, Settings], dict[str, FloatArray]]
-    measure: Callable[[Sequence[Traits], Settings], SetReadings]
+    describe: Callable[[Sample, Settings], dict[str, FloatArray]]
+    measure: Callable[[Sequence[SampleFeatures], Settings], SetReadings]
     kind: ClassVar[Kind] = "set"
 
 

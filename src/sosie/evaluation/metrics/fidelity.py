@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sosie.evaluation.metric import Figure, Missing, Readings, Settings
 from sosie.evaluation.metrics.base import PairMetric
-from sosie.evaluation.sample import Triple, surroundings
+from sosie.evaluation.sample import Sample, surroundings
 
 MAX_PSNR_DB = 100.0
 """Stands for equal pictures, whose PSNR is infinite."""
@@ -36,13 +36,13 @@ _OUTSIDE = "Equal pixels give %s; another tool's compression lowers it as a faul
 _INSIDE = "A swap has to change the face: high means little was changed, not that it is good."
 
 
-def _measure_fidelity(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_fidelity(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """Outside the face pixels should be kept whole. Inside they must change: there the figures only
     say how much. SSIM is that of "Image Quality Assessment: From Error Visibility to Structural
     Similarity" (Wang, Bovik, Sheikh and Simoncelli 2004)."""
-    inside = triple.inside
-    pictures = triple.target.pixels, triple.result.pixels
-    face = triple.target.found
+    inside = sample.inside
+    pictures = sample.target.pixels, sample.result.pixels
+    face = sample.target.found
     window = surroundings(face, inside.shape[1], inside.shape[0])
     step = max(1, int(np.ceil(face.size_px / _MAX_FACE_PX)))
     near = _reduced(inside[window].astype(np.uint8), step) > 0

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.errors import UnavailableError
-from sosie.evaluation.metric import Figure, Missing, Readings, SetReadings, Settings, Traits
+from sosie.evaluation.metric import Figure, Missing, Readings, SampleFeatures, SetReadings, Settings
 from sosie.evaluation.recognition import aligned, own_view, standardized
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 from sosie.evaluation.weight_files import (
     are_present,
     find_weights,
@@ -51,14 +51,14 @@ _FID_LIMITS = (
 _FID_SOURCE, _KID_SOURCE = "Heusel et al. 2017", "Binkowski et al. 2018"
 
 
-def _describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:
+def _describe(sample: Sample, settings: Settings) -> dict[str, FloatArray]:
     """`ROLE.features.own`, and `ROLE.features.inception` where the settings want it."""
-    if triple.target.face is None or triple.result.face is None:
+    if sample.target.face is None or sample.result.face is None:
         return {}
-    looks = [triple.target, triple.result]
-    kinds = {"own": _own_features(looks, settings.threads)}
+    images = [sample.target, sample.result]
+    kinds = {"own": _own_features(images, settings.threads)}
     if settings.inception and are_present([INCEPTION], settings.weights):
-        kinds["inception"] = inception_features(looks, settings.weights)
+        kinds["inception"] = inception_features(images, settings.weights)
     return {
         f"{role}.features.{kind}": vectors[number]
         for kind, vectors in kinds.items()
@@ -66,7 +66,7 @@ def _describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:
     }
 
 
-def _measure_frechet(traits: Sequence[Traits], settings: Settings) -> SetReadings:
+def _measure_frechet(samples: Sequence[SampleFeatures], settings: Settings) -> SetReadings:
     """Whether the results look like real faces, as a set: distances of their features.
 
     FID (Heusel et al. 2017) and KID (Binkowski et al. 2018) by the published Inception network,
@@ -75,9 +75,9 @@ def _measure_frechet(traits: Sequence[Traits], settings: Settings) -> SetReading
     the same pairs. 0 is perfect; the Frechet distances are biased upwards on small sets, the kernel
     distances are not.
     """
-    real, swapped = _stacked(traits, "own")
+    real, swapped = _stacked(samples, "own")
     readings = _distances("own", _too_few(real), real, swapped)
-    real, swapped = _stacked(traits, "inception")
+    real, swapped = _stacked(samples, "inception")
     readings |= _distances("inception", _absent(settings) or _too_few(real), real, swapped)
     return SetReadings(readings)
 
@@ -98,26 +98,26 @@ def _distances(
     return {"frechet_own": frechet_distance(one, other), "kernel_own": kernel_distance(one, other)}
 
 
-def _own_features(looks: Sequence[Look], threads: int | None) -> FloatArray:
+def _own_features(images: Sequence[AnalyzedImage], threads: int | None) -> FloatArray:
     """float32, N x D, of each face: those that are known already, or all anew."""
-    known = [look.vectors["features"] for look in looks if "features" in look.vectors]
-    if len(known) == len(looks):
+    known = [image.vectors["features"] for image in images if "features" in image.vectors]
+    if len(known) == len(images):
         return np.stack(known)
     return own_view(
-        np.stack([aligned(look.pixels, look.found) for look in looks]), threads
+        np.stack([aligned(image.pixels, image.found) for image in images]), threads
     ).features
 
 
-def inception_features(looks: Sequence[Look], folder: Path | None) -> FloatArray:
+def inception_features(images: Sequence[AnalyzedImage], folder: Path | None) -> FloatArray:
     """float32, N x 2048, of the aligned faces. Raises as `find_weights`."""
     network = open_inception(weight_folder(folder))
     import torch
 
     crops = [
         alignment.crop(
-            look.pixels, alignment.align_matrix(look.found.points5, _TEMPLATE, _SIDE_PX), _SIDE_PX
+            image.pixels, alignment.align_matrix(image.found.points5, _TEMPLATE, _SIDE_PX), _SIDE_PX
         )
-        for look in looks
+        for image in images
     ]
     pictures = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy())
     with torch.inference_mode():
@@ -146,10 +146,10 @@ def _absent(settings: Settings) -> Missing | None:
     return None
 
 
-def _stacked(traits: Sequence[Traits], kind: str) -> tuple[FloatArray, FloatArray]:
+def _stacked(samples: Sequence[SampleFeatures], kind: str) -> tuple[FloatArray, FloatArray]:
     """Vectors of targets and results, N x D each, of the pairs that have both."""
     roles = tuple(f"{role}.features.{kind}" for role in ("target", "result"))
-    full = [one.vectors for one in traits if all(role in one.vectors for role in roles)]
+    full = [one.vectors for one in samples if all(role in one.vectors for role in roles)]
     if not full:
         return np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32)
     target, result = (np.stack([vectors[role] for vectors in full]) for role in roles)

@@ -17,38 +17,38 @@ from sosie.evaluation.metric import (
     variant_name,
 )
 from sosie.evaluation.metrics.base import FrameMetric, FrameValue, PairMetric, Plot
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 from sosie.evaluation.video_frames import Sight, Sights, VideoSeries
 
 _COSINE = "cosine of recognition vectors, as in FaceShifter (Li et al. 2019)"
 
 
-def _measure_identity(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_identity(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """By Sosie's own network, and as `identity_source[NAME]` by each that the user names;
     FaceShifter ("Towards High Fidelity And Occlusion Aware Face Swapping") and those after it use
     CosFace. About 0 for strangers; what two real photos of one person have is the limit for a
     perfect swap."""
-    if not triple.result.identity:
-        raise MissingFigureError(f"No face was found in {triple.result.name}.")
+    if not sample.result.identity:
+        raise MissingFigureError(f"No face was found in {sample.result.name}.")
     readings: Readings = {}
-    for name in triple.result.identity:
+    for name in sample.result.identity:
         for figure, one, other in (
-            ("identity_source", triple.result, triple.source),
-            ("identity_target", triple.result, triple.target),
-            ("identity_limit", triple.source, triple.other),
+            ("identity_source", sample.result, sample.source),
+            ("identity_target", sample.result, sample.target),
+            ("identity_limit", sample.source, sample.other),
         ):
             readings[variant_name(figure, name)] = _cosine(one, other, name)
     return readings
 
 
-def _cosine(one: Look, other: Look | None, network: str) -> float | Missing:
+def _cosine(one: AnalyzedImage, other: AnalyzedImage | None, network: str) -> float | Missing:
     if other is None:
         return Missing("The pair names no second photo of the source's person.")
-    for look in (one, other):
-        if look.face is None:
-            return Missing(f"No face was found in {look.name}.")
-        if network not in look.identity:
-            return Missing(f"The face of {look.name} was not described by {network}.")
+    for image in (one, other):
+        if image.face is None:
+            return Missing(f"No face was found in {image.name}.")
+        if network not in image.identity:
+            return Missing(f"The face of {image.name} was not described by {network}.")
     return float(one.identity[network] @ other.identity[network])
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sosie.errors import UnavailableError, UsageError
 from sosie.evaluation.metric import Figure, Missing, Readings, Settings, variant_name
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 from sosie.evaluation.weight_files import (
     FOLDER_VARIABLE,
     WeightFile,
@@ -59,7 +59,7 @@ _SOURCE = "Zhang et al. 2018"
 _INSIDE = "A swap has to change the face: low inside means that little was changed."
 
 
-def _measure_perceptual(triple: Triple, settings: Settings) -> Readings:
+def _measure_perceptual(sample: Sample, settings: Settings) -> Readings:
     """How far the result is from the target in the features of a classification network: LPIPS.
 
     Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric". On
@@ -68,11 +68,11 @@ def _measure_perceptual(triple: Triple, settings: Settings) -> Readings:
     0..1; 0 is equal.
     """
     name = choose_card(settings.perceptual, settings.weights)
-    triple.require_equal_sizes()
-    matrix = square_matrix(region_of(triple.target.found.landmarks), _MARGIN, _SIDE_PX)
-    inside = alignment.crop(triple.inside.astype(np.uint8) * 255, matrix, _SIDE_PX) > 127
+    sample.require_equal_sizes()
+    matrix = square_matrix(region_of(sample.target.found.landmarks), _MARGIN, _SIDE_PX)
+    inside = alignment.crop(sample.inside.astype(np.uint8) * 255, matrix, _SIDE_PX) > 127
     network = open_lpips(name, weight_folder(settings.weights))
-    found = network.distance(*(_tensor(look, matrix) for look in (triple.target, triple.result)))
+    found = network.distance(*(_tensor(image, matrix) for image in (sample.target, sample.result)))
     places = found.places.numpy()
     readings: Readings = {
         "lpips": found.total,
@@ -115,11 +115,11 @@ def open_lpips(name: str, folder: Path | None) -> Lpips:
     return network
 
 
-def _tensor(look: Look, matrix: alignment.Matrix) -> Any:
+def _tensor(image: AnalyzedImage, matrix: alignment.Matrix) -> Any:
     """The square as float32, 3 x H x W, RGB 0..1."""
     import torch
 
-    square = alignment.crop(look.pixels, matrix, _SIDE_PX)
+    square = alignment.crop(image.pixels, matrix, _SIDE_PX)
     return torch.from_numpy(np.ascontiguousarray(square.transpose(2, 0, 1))).float() / 255
 
 

@@ -12,13 +12,13 @@ from sosie.evaluation.metric import (
     Missing,
     MissingFigureError,
     Readings,
+    SampleFeatures,
     SetReadings,
     Settings,
-    Traits,
     variant_name,
 )
 from sosie.evaluation.metrics.base import SetMetric
-from sosie.evaluation.sample import Triple
+from sosie.evaluation.sample import Sample
 from sosie.types import FloatArray
 
 _LEAST_PEOPLE = 10
@@ -26,17 +26,17 @@ _SEARCH = "identity retrieval, as in FaceShifter (Li et al. 2019)"
 _ROLES = ("source", "target", "result", "other")
 
 
-def _describe(triple: Triple, settings: Settings) -> dict[str, FloatArray]:  # noqa: ARG001
+def _describe(sample: Sample, settings: Settings) -> dict[str, FloatArray]:  # noqa: ARG001
     """The recognition vectors, as `result.identity.NETWORK`."""
     return {
         f"{role}.identity.{network}": vector
         for role in _ROLES
-        if (look := getattr(triple, role)) is not None
-        for network, vector in look.identity.items()
+        if (image := getattr(sample, role)) is not None
+        for network, vector in image.identity.items()
     }
 
 
-def _measure_retrieval(traits: Sequence[Traits], settings: Settings) -> SetReadings:  # noqa: ARG001
+def _measure_retrieval(samples: Sequence[SampleFeatures], settings: Settings) -> SetReadings:  # noqa: ARG001
     """The rank of the best photo of the right person counts, among all source and target photos of
     the set. FaceShifter and those after it search among frames of the sources alone; the targets
     are in the gallery here too, since a weak swap is taken for its target."""
@@ -44,7 +44,7 @@ def _measure_retrieval(traits: Sequence[Traits], settings: Settings) -> SetReadi
     networks = sorted(
         {
             name.removeprefix(prefix)
-            for one in traits
+            for one in samples
             for name in one.vectors
             if name.startswith(prefix)
         },
@@ -55,33 +55,39 @@ def _measure_retrieval(traits: Sequence[Traits], settings: Settings) -> SetReadi
     values: Readings = {}
     by_pair: dict[str, Readings] = {}
     for network in networks:
-        ranks = {one.pair: rank for one, rank in zip(traits, _ranks(traits, network), strict=True)}
+        ranks = {
+            one.pair: rank for one, rank in zip(samples, _ranks(samples, network), strict=True)
+        }
         by_pair[variant_name("retrieval_rank", network)] = ranks
         found = [float("inf") if isinstance(rank, Missing) else rank for rank in ranks.values()]
-        limit = [rank for rank in _ranks(traits, network, "other") if not isinstance(rank, Missing)]
-        few = _too_few(traits, network)
+        limit = [
+            rank for rank in _ranks(samples, network, "other") if not isinstance(rank, Missing)
+        ]
+        few = _too_few(samples, network)
         shares = {
             "retrieval_top1": few or _share(found, 1),
             "retrieval_top5": few or _share(found, 5),
             "retrieval_limit": few or _share(limit, 1),
-            "nearer_source": _nearer(traits, network),
+            "nearer_source": _nearer(samples, network),
         }
         values |= {variant_name(name, network): share for name, share in shares.items()}
     return SetReadings(values, by_pair)
 
 
-def _ranks(traits: Sequence[Traits], network: str, role: str = "result") -> list[float | Missing]:
+def _ranks(
+    samples: Sequence[SampleFeatures], network: str, role: str = "result"
+) -> list[float | Missing]:
     """How many people of the set are at least as like the probe as the source's person is.
 
     A gallery holds each photo once; a person is as like as their best photo. A second photo of a
     person that is in the gallery too is not compared with itself.
     """
-    photos, people, titles = _gallery(traits, network)
+    photos, people, titles = _gallery(samples, network)
     names = sorted(set(people))
     number = {name: at for at, name in enumerate(names)}
     owner = np.array([number[person] for person in people], np.intp)
     ranks: list[float | Missing] = []
-    for one in traits:
+    for one in samples:
         probe = one.vectors.get(f"{role}.identity.{network}")
         if probe is None:
             ranks.append(Missing("There is no face to recognize."))
@@ -101,10 +107,12 @@ def _ranks(traits: Sequence[Traits], network: str, role: str = "result") -> list
     return ranks
 
 
-def _gallery(traits: Sequence[Traits], network: str) -> tuple[FloatArray, list[str], list[str]]:
+def _gallery(
+    samples: Sequence[SampleFeatures], network: str
+) -> tuple[FloatArray, list[str], list[str]]:
     """All sources and targets, each photo once: vectors, who is on them, and their names."""
     seen: dict[str, tuple[FloatArray, str]] = {}
-    for one in traits:
+    for one in samples:
         for role, name, person in (
             ("source", one.source, one.source_person),
             ("target", one.target, one.target_person),
@@ -118,17 +126,17 @@ def _gallery(traits: Sequence[Traits], network: str) -> tuple[FloatArray, list[s
     return np.stack(vectors), list(people), list(seen)
 
 
-def _too_few(traits: Sequence[Traits], network: str) -> Missing | None:
-    people = len(set(_gallery(traits, network)[1]))
+def _too_few(samples: Sequence[SampleFeatures], network: str) -> Missing | None:
+    people = len(set(_gallery(samples, network)[1]))
     if people >= _LEAST_PEOPLE:
         return None
     return Missing(f"Retrieval needs at least {_LEAST_PEOPLE} people; the set has {people}.")
 
 
-def _nearer(traits: Sequence[Traits], network: str) -> float:
+def _nearer(samples: Sequence[SampleFeatures], network: str) -> float:
     """The share of pairs whose result is more like its source than its target, in per cent."""
     nearer = []
-    for one in traits:
+    for one in samples:
         source, target, result = (
             one.vectors.get(f"{role}.identity.{network}") for role in _ROLES[:3]
         )

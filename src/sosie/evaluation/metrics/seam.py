@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sosie.evaluation.metric import Figure, MissingFigureError, Readings, Settings
 from sosie.evaluation.metrics.base import PairMetric
-from sosie.evaluation.sample import Triple
+from sosie.evaluation.sample import Sample
 
 FloatImage = NDArray[np.float32]
 # Two pixels on either side of the edge count for the gradient, along the way to the inside, which
@@ -22,17 +22,17 @@ _COLOR_FACE_PX = 128
 _LEAST_EDGE_PX = 16
 
 
-def _measure_seam(triple: Triple, settings: Settings) -> Readings:  # noqa: ARG001
+def _measure_seam(sample: Sample, settings: Settings) -> Readings:  # noqa: ARG001
     """The edge is that of the pixels in which result and target differ. Across it the brightness'
     slope and the color's step are compared with the target at the same place: a hard edge has a
     gradient, a soft edge with a wrong color only the step."""
-    window, changed = triple.window, triple.changed
+    window, changed = sample.window, sample.changed
     if changed is None or not changed.any():
         # What was not touched has no seam.
         return {"seam_gradient": 0.0, "seam_colour": 0.0}
-    before, after = triple.target.pixels[window], triple.result.pixels[window]
+    before, after = sample.target.pixels[window], sample.result.pixels[window]
     mask = changed[window]
-    face_px = triple.target.found.size_px
+    face_px = sample.target.found.size_px
     return {
         "seam_gradient": _added_gradient(before, after, mask),
         "seam_colour": _added_step(before, after, mask, face_px),

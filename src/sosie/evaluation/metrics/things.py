@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sosie.evaluation.metric import Figure, Missing, MissingFigureError, Readings, Settings
 from sosie.evaluation.metrics.base import PairMetric
-from sosie.evaluation.sample import Look, Triple
+from sosie.evaluation.sample import AnalyzedImage, Sample
 from sosie.evaluation.weight_files import find_weights, weight_file
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import region_of, square_matrix
@@ -26,22 +26,22 @@ _SOURCE = "Sosie; BiSeNetV2 (Yu et al., 2021) on CelebAMask-HQ"
 _FOG = "share of the face told as {} in the result and as none in the target"
 
 
-def _measure_things(triple: Triple, settings: Settings) -> Readings:
+def _measure_things(sample: Sample, settings: Settings) -> Readings:
     """They are told by a published parser that Sosie does not contain, so that its own cannot be
     fooled and pass; and blur cannot help, since a rim of fog is still told as spectacles."""
-    triple.require_equal_sizes()
+    sample.require_equal_sizes()
     teacher = _teacher(find_weights(CARD, settings.weights).parent)
-    landmarks = triple.target.found.landmarks
+    landmarks = sample.target.found.landmarks
     matrix = square_matrix(region_of(landmarks), _AROUND, teacher.side_px)
     points = alignment.transform_points(landmarks, matrix)
     inside = silhouette(points, teacher.side_px, teacher.side_px) > 127
     if not inside.any():
         raise MissingFigureError("The face is not in the picture.")
-    before, after = (_labels(teacher, look, matrix) for look in (triple.target, triple.result))
+    before, after = (_labels(teacher, image, matrix) for image in (sample.target, sample.result))
     glasses = [labels == PARTS.index("spectacles") for labels in (before, after)]
     strands = (PARTS.index("hair"), PARTS.index("hat"))
     hair = [np.isin(labels, strands) for labels in (before, after)]
-    kept: float | Missing = Missing(f"The target {triple.target.name} wears no spectacles.")
+    kept: float | Missing = Missing(f"The target {sample.target.name} wears no spectacles.")
     if glasses[0][inside].mean() >= _LEAST:
         kept = float((glasses[0] & glasses[1]).sum() / (glasses[0] | glasses[1]).sum())
     return {
@@ -51,8 +51,10 @@ def _measure_things(triple: Triple, settings: Settings) -> Readings:
     }
 
 
-def _labels(teacher: PartsTeacher, look: Look, matrix: alignment.Matrix) -> NDArray[np.uint8]:
-    return teacher.read(alignment.crop(look.pixels, matrix, teacher.side_px).astype(np.uint8))
+def _labels(
+    teacher: PartsTeacher, image: AnalyzedImage, matrix: alignment.Matrix
+) -> NDArray[np.uint8]:
+    return teacher.read(alignment.crop(image.pixels, matrix, teacher.side_px).astype(np.uint8))
 
 
 @cache

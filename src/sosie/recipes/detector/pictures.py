@@ -323,7 +323,7 @@ _APART = 0.35
 
 
 @dataclass(frozen=True)
-class Mistaken:
+class HardNegatives:
     """Places in pictures. rows: of `pictures`, N. regions: float32, N x 4, as `Region`."""
 
     pictures: PictureSet
@@ -339,7 +339,7 @@ class Mistaken:
         return pixels, Region(*map(float, self.regions[number]))
 
 
-def open_mistaken(materials: Materials) -> Mistaken:
+def open_hard_negatives(materials: Materials) -> HardNegatives:
     """The places in the pictures of the training people; they are looked for first where need be.
 
     Raises InputError where an archive, a teacher or the shipped detector is absent.
@@ -350,12 +350,12 @@ def open_mistaken(materials: Materials) -> Mistaken:
     file = materials.cache / f"mistaken-{short_hash(key)}.npz"
     if not file.exists():
         detector = Detector(create_session(weights, threads=1), detection.THOROUGH_PX)
-        save_arrays(file, find_mistaken(detector, pictures))
-    return Mistaken(pictures, **load_arrays(file))
+        save_arrays(file, find_hard_negatives(detector, pictures))
+    return HardNegatives(pictures, **load_arrays(file))
 
 
-def find_mistaken(detector: Detector, pictures: PictureSet) -> dict[str, NDArray[np.generic]]:
-    """`rows` and `regions` of `Mistaken`, in all pictures that are not for validation."""
+def find_hard_negatives(detector: Detector, pictures: PictureSet) -> dict[str, NDArray[np.generic]]:
+    """`rows` and `regions` of `HardNegatives`, in all pictures that are not for validation."""
     rows, regions = [], []
     for row in np.flatnonzero(~pictures.validation):
         boxes = pictures.faces(int(row)).boxes

@@ -19,7 +19,7 @@ from sosie.recipes.card import FACES
 from sosie.recipes.detector.canvas import FACE, Canvas, found
 from sosie.recipes.detector.losses import detector_losses
 from sosie.recipes.detector.network import DetectorNetwork
-from sosie.recipes.detector.pictures import PictureSet, open_mistaken, open_pictures
+from sosie.recipes.detector.pictures import PictureSet, open_hard_negatives, open_pictures
 from sosie.recipes.detector.scenes import Scenes
 from sosie.training.export import to_onnx, unmerged
 from sosie.training.recipe import PlainRecipe, Plan
@@ -120,8 +120,8 @@ class DetectorRecipe(PlainRecipe):
 
     @cached_property
     def _scenes(self) -> Scenes:
-        mistaken = open_mistaken(self.materials)
-        return Scenes(self._pictures, validation=False, side=SIDE_PX, mistaken=mistaken)
+        hard_negatives = open_hard_negatives(self.materials)
+        return Scenes(self._pictures, validation=False, side=SIDE_PX, hard_negatives=hard_negatives)
 
     def prepare(self) -> None:
         _ = self._scenes

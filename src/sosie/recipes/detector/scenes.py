@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.recipes.detector.canvas import FACE, Canvas, plain, surface
-from sosie.recipes.detector.pictures import Labels, Mistaken, PictureSet, without_faces
+from sosie.recipes.detector.pictures import HardNegatives, Labels, PictureSet, without_faces
 
 _SMALLEST_PX, _LARGEST = 13.0, 1.35
 """Sizes of faces: from so many pixels to so many sides of the canvas."""
@@ -27,7 +27,9 @@ Matrix = NDArray[np.float64]
 
 class Scenes:
     """Makes scenes from the training or the validation pictures. side: of a scene, in pixels.
-    mistaken: places in the same pictures that a detector took for faces; None leaves them out."""
+    hard_negatives: places in the same pictures that a detector took for faces; None leaves them
+    out.
+    """
 
     def __init__(
         self,
@@ -35,9 +37,9 @@ class Scenes:
         *,
         validation: bool,
         side: int,
-        mistaken: Mistaken | None = None,
+        hard_negatives: HardNegatives | None = None,
     ) -> None:
-        self._pictures, self._side, self._mistaken = pictures, side, mistaken
+        self._pictures, self._side, self._hard_negatives = pictures, side, hard_negatives
         mine = pictures.validation == validation
         sure = np.add.reduceat(
             np.append(pictures.labels.sure, False).astype(np.int64), pictures.starts[:-1]
@@ -56,8 +58,8 @@ class Scenes:
             canvas = self.mosaic(rng)
         elif kind < 0.8:
             canvas = self.pasted(rng)
-        elif kind < 0.9 and self._mistaken is not None:
-            return self.about_mistaken(rng)
+        elif kind < 0.9 and self._hard_negatives is not None:
+            return self.about_hard_negative(rng)
         else:
             return self.faceless(rng)
         if rng.random() < 0.3:
@@ -72,16 +74,16 @@ class Scenes:
         scale = size_px / float((main[2:] - main[:2]).max())
         return self._part(row, (main[:2] + main[2:]) / 2, scale, size_px, rng)
 
-    def about_mistaken(self, rng: np.random.Generator) -> Canvas:
+    def about_hard_negative(self, rng: np.random.Generator) -> Canvas:
         """A picture in part, turned anyhow, about a place that a detector took for a face."""
-        mistaken = self._mistaken
-        assert mistaken is not None, "made without places"
-        number = int(rng.integers(len(mistaken)))
-        region = mistaken.place(number)[1]
+        hard_negatives = self._hard_negatives
+        assert hard_negatives is not None, "made without places"
+        number = int(rng.integers(len(hard_negatives)))
+        region = hard_negatives.place(number)[1]
         size_px = _log_uniform(rng, _SMALLEST_PX, 0.6 * self._side)
         middle = np.array([region.x, region.y])
         return self._part(
-            int(mistaken.rows[number]), middle, size_px / region.size_px, size_px, rng
+            int(hard_negatives.rows[number]), middle, size_px / region.size_px, size_px, rng
         )
 
     def _part(

@@ -18,7 +18,7 @@ from sosie.geometry import alignment
 from sosie.geometry.head_pose import MIRROR, region_of
 from sosie.nn.blocks import fast_precision, lay_channels_last, to_input
 from sosie.recipes.card import FACES
-from sosie.recipes.detector.pictures import Mistaken, open_mistaken
+from sosie.recipes.detector.pictures import HardNegatives, open_hard_negatives
 from sosie.recipes.face_cache import FaceSet, open_faces
 from sosie.recipes.landmarks import samples
 from sosie.recipes.landmarks.losses import landmark_losses
@@ -59,7 +59,7 @@ class LandmarkRecipe(PlainRecipe):
                 "The teacher's expression weights are not those of sosie.analysis.landmarker: "
                 "use the face_landmarker.task that the project names."
             )
-        _ = self._mistaken
+        _ = self._hard_negatives
 
     def network(self) -> nn.Module:
         mean, basis = _principal_shapes(
@@ -74,8 +74,8 @@ class LandmarkRecipe(PlainRecipe):
         other = self._face(int(self._rows[rng.integers(len(self._rows))]))
         if rng.random() < 0.5:
             face = face.mirrored(self._expression_mirror)
-        mistaken = self._mistaken.place(int(rng.integers(len(self._mistaken))))
-        return samples.make_sample(face, other, rng, mistaken)
+        hard_negative = self._hard_negatives.place(int(rng.integers(len(self._hard_negatives))))
+        return samples.make_sample(face, other, rng, hard_negative)
 
     def losses(
         self, network: nn.Module, batch: dict[str, torch.Tensor], progress: float
@@ -126,8 +126,8 @@ class LandmarkRecipe(PlainRecipe):
         return open_faces(self.materials)
 
     @cached_property
-    def _mistaken(self) -> Mistaken:
-        return open_mistaken(self.materials)
+    def _hard_negatives(self) -> HardNegatives:
+        return open_hard_negatives(self.materials)
 
     @cached_property
     def _rows(self) -> NDArray[np.intp]:

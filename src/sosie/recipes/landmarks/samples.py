@@ -81,7 +81,7 @@ def cut_off(pixels: Pixels, edge: FrameEdge) -> Pixels:
 # Shares of the samples: no face; of the faces, a square laid by a detector, and one laid badly.
 _NO_FACE, _ROUGH, _BAD = 0.14, 0.26, 0.06
 # Of the squares without a face, those of what the detector took for one.
-_MISTAKEN = 0.5
+_HARD_NEGATIVE = 0.5
 # Shares of the squares that show things before the face, and that are left as they were cut.
 _OCCLUDED, _PLAIN = 0.2, 0.35
 # Up to this error of the tilt there is a face to be read, from the other on there is none; between
@@ -121,10 +121,10 @@ def make_sample(
     face: LabeledFace,
     other: LabeledFace,
     rng: np.random.Generator,
-    mistaken: tuple[Pixels, Region] | None = None,
+    hard_negative: tuple[Pixels, Region] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """One sample. other: another face, which may lend a piece to hide a part of this one.
-    mistaken: a picture and a place in it that is taken for a face and is none.
+    hard_negative: a picture and a place in it that is taken for a face and is none.
 
     pixels: uint8, SIDE_PX x SIDE_PX x 3, RGB. points: float32, 478 x 3, pixels of the square.
     expression: float32, 52, NaN where unknown. presence: float32, 1 a face, 0 none, NaN where
@@ -132,8 +132,8 @@ def make_sample(
     """
     outwards, hidden = _frame_edge(rng)
     if rng.random() < _NO_FACE:
-        if mistaken is not None and rng.random() < _MISTAKEN:
-            pixels, points = _mistaken(*mistaken, rng), np.zeros_like(face.landmarks)
+        if hard_negative is not None and rng.random() < _HARD_NEGATIVE:
+            pixels, points = _negative_square(*hard_negative, rng), np.zeros_like(face.landmarks)
         else:
             pixels, points = without_face(face, other, rng)
         presence = readable = 0.0
@@ -252,7 +252,7 @@ def without_face(
     return cut(face, region)
 
 
-def _mistaken(picture: Pixels, region: Region, rng: np.random.Generator) -> Pixels:
+def _negative_square(picture: Pixels, region: Region, rng: np.random.Generator) -> Pixels:
     """What is no face, in a square laid as a detector or the frame before lays it."""
     pixels, _ = cut_square(picture, laid(region, rng)[0])
     return np.asarray(cv2.flip(pixels, 1), np.uint8) if rng.random() < 0.5 else pixels
