@@ -53,6 +53,7 @@ _UNUSUAL = {"avi": ("libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx-vp9
 _ONLY_IN = {"mpeg4": ("avi",), "mjpeg": ("avi", "mov"), "png": ("mov",)}
 # Codecs of editing, by container: what takes the place of one that cannot be kept.
 _EDITED = {"mov": "prores_ks", "matroska": "ffv1", "avi": "ffv1"}
+_OF_PICTURES = ("sequence", "animation")
 _EDITING = ("prores", "dnxhd", "cfhd")
 _APPLE_CONTAINERS = ("mp4", "mov")
 # Profiles as FFmpeg's decoder names them -> as its encoders do.
@@ -190,6 +191,9 @@ def _kept(video: VideoSource, path: Path) -> tuple[str, str | None]:
     fitting = [n for n in fitting_encoders(container) if is_available(n)]
     usual = [n for n in fitting if n not in _UNUSUAL.get(container, ())]
     own = _OWN.get(codec)
+    if video.info.container in _OF_PICTURES:
+        kind = f"The target is a {video.info.container} of {codec} pictures"
+        return _instead(video, path, usual), kind
     if own == "libx264" and is_rgb(video.native_format):
         own = "libx264rgb"
     is_held = own in usual and container in _ONLY_IN.get(codec, (container,))

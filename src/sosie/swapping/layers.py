@@ -20,7 +20,6 @@ from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.errors import NoFaceError, OutputError, UsageError
 from sosie.geometry.uv import uv_pass
 from sosie.media.encode import VideoWriter
-from sosie.media.encoders import KEEP
 from sosie.media.exr import require_exr, write_exr
 from sosie.media.image_write import save_photo
 from sosie.media.input_info import VideoSource
@@ -41,6 +40,7 @@ TRACKS_NAME = "tracks.json"
 _VERSION = 1
 _KINDS = (".png", ".exr")
 _UV_HEAD = "uv."
+_ENCODER = "prores_ks"
 _DEEP = 65535
 _USUAL_DIGITS = 6
 
@@ -275,7 +275,7 @@ def _open_video(source: VideoSource, path: Path) -> VideoWriter:
         profile=None,
         converter=Converter(Colors.of(first, "")),
     )
-    return VideoWriter(layers, path, KEEP, 18, "veryfast", None)
+    return VideoWriter(layers, path, _ENCODER, 18, "veryfast", None)
 
 
 def _matte(swapped: SwappedFrame | None, size: tuple[int, int]) -> FloatArray:
