@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
 from tests.parity.arithmetic import take_mkl_intel_path
 from tests.parity.networks import build
 from tests.parity.weights import agrees, make_weights, read_expected, read_inputs, thin
