@@ -104,14 +104,9 @@ def meet_edges(
     swapped, target: RGB float32, h x w x 3, 0..1. mask: h x w, where the swapped face shows; skin:
     the part of it where both are skin. Returns new pixels, 0..1.
     """
-    shrink = min(1.0, _MEET_PX / max(size_px, 1.0))
-    size = (max(2, round(mask.shape[1] * shrink)), max(2, round(mask.shape[0] * shrink)))
-    scale_px = size_px * shrink
-    apart, trust, there = (
-        cv2.resize(a, size, interpolation=cv2.INTER_AREA)
-        for a in ((target - swapped) * skin[..., None], skin, mask)
-    )
-    apart = np.clip(apart / np.maximum(trust, 1e-3)[..., None], -_MEET_MOST, _MEET_MOST)
+    both, trust, scale_px = _small(swapped, target, skin, size_px, _MEET_PX)
+    apart = np.clip(both[..., 3:] - both[..., :3], -_MEET_MOST, _MEET_MOST)
+    there = cv2.resize(mask, trust.shape[::-1], interpolation=cv2.INTER_AREA)
     # A border of zeros makes the crop's own edge an edge of the face.
     inside = cv2.copyMakeBorder((there > 0.5).astype(np.uint8), *(1,) * 4, cv2.BORDER_CONSTANT)
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1] / scale_px
@@ -130,11 +125,15 @@ def meet_edges(
 
 
 def _small(
-    swapped: FloatArray, target: FloatArray, weight: FloatArray, size_px: float
+    swapped: FloatArray,
+    target: FloatArray,
+    weight: FloatArray,
+    size_px: float,
+    small_px: float = _LIGHT_PX,
 ) -> tuple[FloatArray, FloatArray, float]:
-    """Both pictures at the size at which light is worked out, h x w x 6, their weight, h x w, and
-    the face's size in them."""
-    shrink = min(1.0, _LIGHT_PX / max(size_px, 1.0))
+    """Both pictures, with a face of `small_px` at most: h x w x 6, their weight, h x w, and the
+    face's size in them."""
+    shrink = min(1.0, small_px / max(size_px, 1.0))
     size = (max(2, round(target.shape[1] * shrink)), max(2, round(target.shape[0] * shrink)))
     ours, theirs, trust = (
         cv2.resize(a, size, interpolation=cv2.INTER_AREA)
@@ -256,7 +255,7 @@ def match_moments(swapped: FloatArray, target: FloatArray, weight: FloatArray) -
     """Give each channel of `swapped` the mean and the deviation of `target` under `weight`.
 
     Reinhard et al., "Color transfer between images", 2001, eq. 10 to 11, on RGB. Same shapes and
-    ranges as `light.transfer_light`.
+    ranges as `transfer_light`.
     """
     total = max(float(weight.sum()), 1e-6)
     share = weight[..., None] / total

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from sosie.blending.color_transfer import LUMA
-from sosie.geometry import mesh
+from sosie.geometry import alignment, mesh
 from sosie.types import FloatArray
 
 # Texture is what is finer than this share of the face: pores, grain, compression. A band up to
@@ -77,9 +77,7 @@ def _features(landmarks: FloatArray, shape: tuple[int, ...], size_px: float) -> 
     """Where eyes, brows and lips are, and a little about them: h x w, 0..1."""
     there = np.zeros(shape, np.uint8)
     for ring in _FEATURES:
-        # To a sixteenth of a pixel.
-        corners = np.rint(landmarks[list(ring), :2] * 16).astype(np.int32)
-        cv2.fillConvexPoly(there, cv2.convexHull(corners), (255,), shift=4)
+        there |= alignment.fill_hull(landmarks, ring, shape[1], shape[0])
     side = 2 * max(1, round(_OFF_FEATURES * size_px)) + 1
     there = np.asarray(cv2.dilate(there, np.ones((side, side), np.uint8)), np.uint8)
     soft = cv2.GaussianBlur(there, (0, 0), max(0.5, _SOFT * size_px))

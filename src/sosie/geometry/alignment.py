@@ -6,6 +6,7 @@ center of the top left pixel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -236,6 +237,15 @@ def fill_polygon(
     line = cv2.LINE_AA if antialiased else cv2.LINE_8
     cv2.fillPoly(inside, [sixteenths], (255,), lineType=line, shift=4)
     return inside
+
+
+def fill_hull(
+    points: NDArray[Any], ring: Sequence[int], width: int, height: int, antialiased: bool = True
+) -> NDArray[np.uint8]:
+    """The convex hull of some mesh points (478 x 2 or x 3, pixels) as 255 on 0, uint8, height x
+    width. ring: their numbers, as `mesh.RIGHT_BROW`."""
+    hull = cv2.convexHull(np.asarray(points[list(ring), :2], np.float32))[:, 0]
+    return fill_polygon(hull, width, height, antialiased)
 
 
 def face_window(

@@ -18,7 +18,7 @@ _BEHIND = 0.25
 @cache
 def texture_coordinates() -> FloatArray:
     """u, v of each mesh point, 478 x 2, 0..1: the mesh opened as a cylinder, u around it from the
-    image's left to its right, v from the brow down. The middle line is at u = 0.5."""
+    image's left to its right, v from the forehead down. The middle line is at u = 0.5."""
     mean = face_shape().mean
     axis = mean[list(mesh.OVAL), 2].max() + _BEHIND
     around = np.arctan2(mean[:, 0], axis - mean[:, 2])

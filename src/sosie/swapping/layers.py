@@ -189,7 +189,6 @@ def face_layer(
     is_light = plate.dtype.kind == "f"
     top = 1.0 if is_light else float(np.iinfo(plate.dtype).max)
     alpha = matte.astype(np.float64)
-    face = np.zeros(plate.shape, np.float64)
     changed = (plate != result).any(axis=2) & ~np.isnan(plate).any(axis=2)
     before, after = plate[changed] / top, result[changed] / top
     least = 1 - np.divide(after, before, out=np.ones_like(after, np.float64), where=before > 0)

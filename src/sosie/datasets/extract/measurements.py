@@ -122,8 +122,7 @@ def seen(view: FloatArray, face: Face, frame_width: int, frame_height: int) -> S
         features.append(mesh.RIGHT_EYE)
     shares = []
     for ring in features:
-        hull = cv2.convexHull(points[list(ring), :2])[:, 0]
-        inside = alignment.fill_polygon(hull, side, side, antialiased=False) > 0
+        inside = alignment.fill_hull(points, ring, side, side, antialiased=False) > 0
         shares.append(_mean(shown, inside))
     return Seen(_mean(shown, silhouette(points, side, side) > 127), min(shares))
 

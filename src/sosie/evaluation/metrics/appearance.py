@@ -202,8 +202,7 @@ def _skin(points: NDArray[np.float32]) -> NDArray[np.bool_]:
     depth_px = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     features = np.zeros((_SKIN_PX, _SKIN_PX), np.uint8)
     for ring in _FEATURES:
-        hull = cv2.convexHull(points[list(ring), :2])[:, 0]
-        features = np.maximum(features, alignment.fill_polygon(hull, _SKIN_PX, _SKIN_PX))
+        features |= alignment.fill_hull(points, ring, _SKIN_PX, _SKIN_PX)
     side = 2 * _AROUND_PX + 1
     near = cv2.dilate(features, np.ones((side, side), np.uint8))
     return np.asarray((depth_px > _EDGE_PX) & (near == 0), np.bool_)

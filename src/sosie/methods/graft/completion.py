@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.parser import MARGIN, SIDE_PX, FaceParts, square_matrix
+from sosie.blending.color_transfer import LUMA
 from sosie.geometry import alignment, head_pose, mesh
 from sosie.geometry.morphable_model import silhouette
 from sosie.methods.base import Source
@@ -65,7 +66,7 @@ _LEAST_SEEN = 0.1
 TIMES = 3
 # Skin has no more fine contrast than this (of 1) an octave; what shows more is hair, or small.
 _MOST_GRAIN = 0.008
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_BROWS = (mesh.RIGHT_BROW, mesh.LEFT_BROW)
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,7 @@ def hidden_parts(
     points = alignment.transform_points(landmarks, square_matrix(head_pose.region_of(landmarks)))
     inside = (silhouette(points, SIDE_PX, SIDE_PX) > 127).astype(np.uint8)
     depth_px = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    brows = np.zeros((SIDE_PX, SIDE_PX), bool)
-    for ring in (mesh.RIGHT_BROW, mesh.LEFT_BROW):
-        hull = cv2.convexHull(points[list(ring), :2].astype(np.float32))[:, 0]
-        brows |= alignment.fill_polygon(hull, SIDE_PX, SIDE_PX) > 127
+    brows = _hulls(points, _BROWS)
     shares = {
         "spectacles": parts.frame + parts.lens,
         "hair": np.where(brows & (parts.skin > _BROW), 0, parts.hair),
@@ -179,26 +177,29 @@ def _with_strands(
     near = cv2.dilate(hair, _disc(_STRAND_REACH)) > 0
     eyes = points[[*mesh.RIGHT_EYE, *mesh.LEFT_EYE], 1].min()
     near &= np.arange(SIDE_PX)[:, None] < eyes
-    features = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
-    for ring in (mesh.RIGHT_BROW, mesh.LEFT_BROW, mesh.RIGHT_EYE, mesh.LEFT_EYE):
-        hull = cv2.convexHull(points[list(ring), :2].astype(np.float32))[:, 0]
-        features |= alignment.fill_polygon(hull, SIDE_PX, SIDE_PX)
-    inside = silhouette(points, SIDE_PX, SIDE_PX) > 127
-    clear = np.asarray((1 - told) * (features < 128) * inside, np.float32)
-    luma = square @ _LUMA
+    plain = silhouette(points, SIDE_PX, SIDE_PX) > 127
+    plain &= ~_hulls(points, (*_BROWS, mesh.RIGHT_EYE, mesh.LEFT_EYE))
+    clear = np.asarray((1 - told) * plain, np.float32)
+    luma = square @ LUMA
     # Bright skin tells what skin is like; strands would darken the mean.
     sigma_px = _STRAND_AROUND * _FACE_PX
     for _ in range(2):
         total = cv2.GaussianBlur(clear, (0, 0), sigma_px) + np.float32(1e-3)
         around = cv2.GaussianBlur(luma * clear, (0, 0), sigma_px) / total
         clear = np.asarray(clear * (luma > _STRAND_DARK * around), np.float32)
-    dark = (luma < _STRAND_DARK * around) & near & (features < 128) & inside
+    dark = (luma < _STRAND_DARK * around) & near & plain
     joined = (dark | (told > 0)).astype(np.uint8)
     _, labels = cv2.connectedComponents(joined)
     touching = np.unique(labels[told > 0])
     strands = (dark & np.isin(labels, touching)).astype(np.uint8)
-    wider = cv2.dilate(strands, _disc(_ANY[1] / 2)) * (features < 128)
+    wider = cv2.dilate(strands, _disc(_ANY[1] / 2)) * plain
     return np.maximum(told, wider.astype(np.float32))
+
+
+def _hulls(points: FloatArray, rings: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
+    """The inside of features in the square: SIDE_PX x SIDE_PX."""
+    filled = [alignment.fill_hull(points, ring, SIDE_PX, SIDE_PX) > 127 for ring in rings]
+    return np.asarray(np.logical_or.reduce(filled), np.bool_)
 
 
 def _completed(source: Source, number: int, seen: list[_Seen]) -> Completed:
@@ -323,7 +324,7 @@ def _filled(
 
 def _grain(photo: FloatArray, hidden: FloatArray, inside: NDArray[Any]) -> FloatArray:
     """Noise as strong, octave by octave, as the fine detail of the skin that is seen: h x w."""
-    luma = photo @ _LUMA
+    luma = photo @ LUMA
     noise = np.random.default_rng(0).standard_normal(luma.shape, np.float32)
     seen = (inside > 0) & (hidden < 0.01)
     grain = np.zeros_like(luma)

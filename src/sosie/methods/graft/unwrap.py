@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import face_shape
 from sosie.geometry.rasterizer import Raster, rasterize
+from sosie.geometry.uv import texture_coordinates
 from sosie.types import FloatArray
 
 WIDTH, HEIGHT = 96, 112
 """Of the layout, in pixels; it may be drawn a whole number of times as large."""
 
-# The cylinder's axis lies this far behind the deepest point of the outline (canonical).
-_BEHIND = 0.25
 _MARGIN_PX = 1.5
 
 
@@ -30,15 +29,8 @@ _MARGIN_PX = 1.5
 def places() -> FloatArray:
     """x, y of each mesh point in the layout, 478 x 2, in pixels. The middle line is upright in the
     middle, and both sides are mirror images."""
-    mean = face_shape().mean
-    axis = mean[list(mesh.OVAL), 2].max() + _BEHIND
-    around = np.arctan2(mean[:, 0], axis - mean[:, 2])
-    half = np.abs(around[: mesh.SURFACE_POINTS]).max()
-    x = (WIDTH - 1) / 2 + around / half * ((WIDTH - 1) / 2 - _MARGIN_PX)
-    y = mean[:, 1]
-    low, high = y[: mesh.SURFACE_POINTS].min(), y[: mesh.SURFACE_POINTS].max()
-    y = _MARGIN_PX + (y - low) / (high - low) * (HEIGHT - 1 - 2 * _MARGIN_PX)
-    return np.column_stack([x, y]).astype(np.float32)
+    room = np.array([WIDTH - 1, HEIGHT - 1], np.float32) - 2 * _MARGIN_PX
+    return np.asarray(texture_coordinates() * room + _MARGIN_PX, np.float32)
 
 
 @cache

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.blending.color_transfer import LUMA, in_range, transfer_light
+from sosie.blending.color_transfer import LUMA, transfer_light
 from sosie.geometry import alignment, head_pose
 from sosie.geometry.morphable_model import Points, face_shape, silhouette
 from sosie.methods.graft.source_texture import PreparedPhoto
@@ -136,7 +136,7 @@ def shown_to_network(made: Draft, pixels: Pixels, matrix: alignment.Matrix) -> N
 def corrected(
     made: Draft, light: FloatArray, detail: FloatArray, matrix: alignment.Matrix
 ) -> FloatArray:
-    """The draft's base with the network's answer applied: RGB float32, h x w x 3, 0..1.
+    """The draft's base with the network's answer applied: RGB float32, h x w x 3, unbounded.
 
     light: LIGHT_PX x LIGHT_PX x 6, gain and offset of each color; detail: SIDE_PX x SIDE_PX x 3;
     matrix: crop -> square. The result is base * (1 + gain) + offset + detail, but what is fine in
@@ -158,7 +158,7 @@ def corrected(
     fine *= np.maximum(kept, common)[..., None]
     lit += fine
     lit += _enlarged(detail, matrix, width, height)
-    return in_range(lit)
+    return lit
 
 
 def in_base_color(made: Draft, pixels: FloatArray) -> FloatArray:
@@ -168,7 +168,7 @@ def in_base_color(made: Draft, pixels: FloatArray) -> FloatArray:
     The network is right about light and shade. Of color it is unsure where it is dark: lashes and
     the folds of lids came out violet, which people see before all else.
     """
-    before, after = made.base @ LUMA, np.maximum(pixels @ LUMA, 0)
+    before, after = made.base @ LUMA, np.clip(pixels @ LUMA, 0, 1)
     times = np.minimum((after + FLOOR) / (before + FLOOR), MOST_COLOR)
     color = made.base - before[..., None]
     return np.asarray(after[..., None] + color * times[..., None], np.float32)
