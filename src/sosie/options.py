@@ -99,9 +99,9 @@ class SwapOptions:
     provider: execution provider for all networks: `cpu`, `cuda`, `coreml`, ...; a network that it
         does not run is an error. `auto` takes the fastest that runs each.
     overwrite: replace an existing output.
-    work: folder for the work folders of long videos, by which a run that ended early is gone on
-        with; left out, they are hidden ones beside the outputs.
-    restart: throw away what an earlier run kept of a video, and begin anew.
+    work: folder for the work folders of long videos, from which a run that was stopped is resumed;
+        left out, they are hidden ones beside the outputs.
+    restart: throw away what a stopped run kept of a video, and begin again.
     """
 
     method: str = _option("graft", offers="sosie.methods:method_names")

@@ -255,7 +255,7 @@ def test_work_left_behind_is_listed_resumed_and_removed(
         assert result.code == 1
         assert f"or `sosie resume {output}`, goes on after frame" in result.err
     monkeypatch.setattr(VideoWriter, "write", real)
-    left = jobs("list", tmp_path, "--json").json["left"]
+    left = jobs("list", tmp_path, "--json").json["resumable"]
     assert [one["output"] for one in left] == [str(output) for output in outputs]
     assert all(one["frames"] >= 5 and one["size_bytes"] > 100 for one in left)
     result = sosie("resume", outputs[0])
@@ -263,6 +263,6 @@ def test_work_left_behind_is_listed_resumed_and_removed(
     assert "are from an earlier run" in result.out
     assert outputs[0].read_bytes() == whole.read_bytes()
     assert jobs("remove", left[1]["folder"]).out == "0 jobs and 1 work folders removed\n"
-    assert jobs("list", tmp_path, "--json").json["left"] == []
+    assert jobs("list", tmp_path, "--json").json["resumable"] == []
     gone = sosie("resume", outputs[1])
     assert (gone.code, "has no work folder" in gone.err) == (1, True)

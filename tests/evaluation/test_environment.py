@@ -8,17 +8,20 @@ import pytest
 
 from sosie.errors import UnavailableError
 from sosie.evaluation import environment
-from sosie.evaluation.environment import extra_packages, swap_code, user_folder, weight_digests
+from sosie.evaluation.environment import extra_packages, made_by, user_folder, weight_digests
+from sosie.swapping.sameness import swap_code
 
 
 def test_the_code_of_swaps_is_not_that_of_figures(monkeypatch):
     assert {"detector", "identity", "landmarks"} <= set(weight_digests())
-    read, before = Path.read_bytes, swap_code()
-    for part, changes in (("metrics/identity.py", False), ("swapping/assignment.py", True)):
+    read, before = Path.read_bytes, made_by()
+    parts = {"metrics/identity.py": False, "swapping/assignment.py": True, "generators.py": True}
+    for part, changes in parts.items():
         with monkeypatch.context() as patch:
             changed = lambda p, end=part: read(p) + (b"#" if str(p).endswith(end) else b"")  # noqa: E731
             patch.setattr(Path, "read_bytes", changed)
-            assert (swap_code.__wrapped__() != before) is changes, part
+            patch.setattr(environment, "swap_code", swap_code.__wrapped__)
+            assert (made_by.__wrapped__() != before) is changes, part
 
 
 def test_an_absent_package_of_the_extra_is_said():

@@ -10,7 +10,7 @@ from typing import Any
 
 from sosie.errors import UsageError
 from sosie.evaluation import metrics
-from sosie.evaluation.environment import machine, packages, swap_code, weight_digests
+from sosie.evaluation.environment import machine, made_by, packages, weight_digests
 from sosie.evaluation.metric import Settings
 from sosie.evaluation.pairs import PairList
 from sosie.evaluation.recognition import Judges
@@ -106,4 +106,4 @@ def record_of(
 def made_by_us(options: SwapOptions) -> dict[str, Any]:
     """The part `swap` of a record, for a method of Sosie's."""
     kept = {key: value for key, value in options.to_dict().items() if key not in _FIXED}
-    return {"options": kept, "code": swap_code(), "weights": weight_digests()}
+    return {"options": kept, "code": made_by(), "weights": weight_digests()}

@@ -14,14 +14,14 @@ from pathlib import Path
 import sosie
 from sosie.errors import UnavailableError, install_hint
 from sosie.models.cards import embedded_cards
+from sosie.swapping.sameness import swap_code
 
 EXTRA = ("jinja2", "matplotlib", "scipy")
 """What the extra `eval` installs, by the names that are imported."""
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "scipy", "torch")
-# What no swap depends on, and what of the evaluation swaps.
-_APART = {"app", "training", "recipes", "datasets", "nn", "evaluation"}
-_MAKERS = Path("evaluation/generators.py")
+# What of the evaluation swaps.
+_MAKERS = Path(__file__).with_name("generators.py")
 
 
 def user_folder() -> Path:
@@ -61,15 +61,10 @@ def weight_digests() -> dict[str, str]:
 
 
 @cache
-def swap_code() -> str:
-    """SHA-256 of the code that makes swaps: the results of a run are gone on with only where it is
-    the same, and `__version__` does not follow it closely."""
-    root, total = Path(sosie.__file__).parent, hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
-        name = file.relative_to(root)
-        if name.parts[0] not in _APART or name == _MAKERS:
-            total.update(name.as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return total.hexdigest()
+def made_by() -> str:
+    """SHA-256 of the code that makes the swaps of a run: results are taken over only where it is
+    the same."""
+    return hashlib.sha256(swap_code().encode() + _MAKERS.read_bytes()).hexdigest()
 
 
 def machine() -> dict[str, str | int]:

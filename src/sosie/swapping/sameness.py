@@ -1,7 +1,7 @@
 """Whether two swaps are the same: what their results depend on, in a form that can be kept.
 
 Photos and weights are told by their content. A target, which may be large, is told by its size and
-by samples of its content; that its frames are the same is checked again where work is gone on with.
+by samples of its content; that its frames are the same is checked again where work is resumed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ _LIBRARIES = ("av", "numpy", "onnxruntime", "opencv-python-headless")
 # What an option names that is a file of its own.
 _FILES = ("model", "weights", "encoder", "converter", "face_model")
 _WHEREABOUTS = ("overwrite", "work", "restart")
+# What of the package no swap depends on.
+_APART = {"app", "training", "recipes", "datasets", "nn", "evaluation"}
 
 
 def sameness(
@@ -45,6 +48,7 @@ def sameness(
     known = {k: v for k, v in options.to_dict().items() if k not in _WHEREABOUTS}
     same = {
         "Sosie's version": sosie,
+        "code of Sosie": swap_code(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "target": digest_of(target),
         "sources": hashlib.blake2b(records.pack(list(sources)), digest_size=16).hexdigest(),
@@ -72,8 +76,20 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         elif name == "Sosie's version":
             words.append(f"{name} was {old} and is {new}")
         else:
-            words.append(f"the {name} {'is' if name == 'target' else 'are'} not the same")
+            many = name.endswith("s")
+            words.append(f"the {name} {'are' if many else 'is'} not the same")
     return words
+
+
+@cache
+def swap_code() -> str:
+    """SHA-256 of the code that makes swaps: of a checkout `__version__` does not follow it."""
+    root, total = Path(__file__).parent.parent, hashlib.sha256()
+    for file in sorted(root.rglob("*.py")):
+        name = file.relative_to(root)
+        if name.parts[0] not in _APART:
+            total.update(name.as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return total.hexdigest()
 
 
 def digest_of(path: Path) -> str:

@@ -118,7 +118,7 @@ class VideoJob:
         with self._video.writer(
             pending.path, o.codec, o.crf, o.preset, o.threads, shown=pending.final
         ) as writer:
-            if self._can_go_on(writer):
+            if self._can_be_resumed(writer):
                 self._work = self._open_work()
                 self._restore()
             if self._on_notes is not None and writer.notes:
@@ -136,8 +136,8 @@ class VideoJob:
                     error.add_note(self._where(writer, partial, pending))
                 raise
 
-    def _can_go_on(self, writer: Writer) -> bool:
-        """Whether this is a long video, of which all that is written can be gone on with."""
+    def _can_be_resumed(self, writer: Writer) -> bool:
+        """Whether this is a long video whose writing can be resumed."""
         expected = self._video.expected_frames
         return (
             isinstance(self._video, Video)

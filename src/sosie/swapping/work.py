@@ -48,7 +48,7 @@ def read_job(folder: Path) -> dict[str, Any]:
         kept = read_json(folder / _JOB, _FORM, "give the swap itself, with --restart")
     except FileNotFoundError as error:
         raise InputError(
-            f"{folder} holds no work that can be gone on with; give the swap itself."
+            f"{folder} holds nothing that can be resumed; give the swap itself."
         ) from error
     return dict(kept)
 
@@ -172,8 +172,8 @@ class WorkFolder:
             if other:
                 raise UsageError(
                     f"{self.path} holds work on {self._output} that was begun with other "
-                    f"settings: {'; '.join(other)}. Give the same to go on with it, or --restart "
-                    f"to throw it away."
+                    f"settings: {'; '.join(other)}. Give the same to resume it, or --restart to "
+                    f"throw it away."
                 )
         self._clear(count)
         if count:

@@ -18,6 +18,7 @@ import pytest
 from sosie.errors import InputError, InterruptedSwapError, NoFaceError, OutputError, UsageError
 from sosie.media.segments import SegmentWriter
 from sosie.pipeline import FaceSwapper
+from sosie.swapping import sameness
 from sosie.swapping import video as video_module
 from sosie.swapping.work import SUFFIX, WorkFolder, read_job, work_path
 from sosie.types import Progress, SwapReport
@@ -251,7 +252,12 @@ def begun(swapper: FaceSwapper, clip: Path, tmp_path: Path) -> Path:
 
 
 def test_work_of_another_swap_is_not_thrown_away_unasked(
-    make_swap: MakeSwap, dyed: np.ndarray, clip: Path, begun: Path, tmp_path: Path
+    make_swap: MakeSwap,
+    dyed: np.ndarray,
+    clip: Path,
+    begun: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other = make_swap(**OPTIONS, crf=30)
     before = {path.name: path.read_bytes() for path in work_of(begun).iterdir()}
@@ -263,6 +269,10 @@ def test_work_of_another_swap_is_not_thrown_away_unasked(
     moved.write_bytes(clip.read_bytes() + b"\0")
     with pytest.raises(UsageError, match="the target is not the same"):
         make_swap(**OPTIONS).video(moved, begun)
+    with monkeypatch.context() as newer:
+        newer.setattr(sameness, "swap_code", lambda: "another")
+        with pytest.raises(UsageError, match="the code of Sosie is not the same"):
+            make_swap(**OPTIONS).video(clip, begun)
     assert {path.name: path.read_bytes() for path in work_of(begun).iterdir()} == before
     report = make_swap(**OPTIONS, crf=30, restart=True).video(clip, begun)
     assert not any("earlier run" in note for note in report.notes)

@@ -77,14 +77,15 @@ def add(
 @app.command("list")
 def list_(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Folders to look for work left behind in.")
+        list[Path] | None, typer.Argument(help="Folders to look for videos that can be resumed.")
     ] = None,
     file: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the jobs, and the work that runs which ended early have left behind.
+    """List the jobs, and videos that can be resumed.
 
-    That is looked for beside the jobs' outputs and in the folders that are given, or in this one.
+    Their work folders are looked for beside the jobs' outputs and in the folders that you give, or
+    in this one.
     """
     from sosie.app.jobs.leftover import leftovers
 
@@ -95,7 +96,7 @@ def list_(
         print_json(
             {
                 "jobs": [_shown(job) for job in jobs],
-                "left": [
+                "resumable": [
                     {
                         "folder": str(one.folder),
                         "output": str(one.output),
@@ -115,8 +116,8 @@ def list_(
     print(", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no jobs")
     for one in left:
         print(
-            f"left behind: {one.folder} ({one.size_bytes / 1e6:.1f} MB), with {one.frames} frames "
-            f"of {one.output}"
+            f"can be resumed: {one.output}, after frame {one.frames} ({one.folder}, "
+            f"{one.size_bytes / 1e6:.1f} MB)"
         )
 
 
@@ -124,8 +125,8 @@ def list_(
 def run(numbers: Numbers = None, file: File = None, as_json: AsJson = False) -> None:
     """Do the jobs that are queued, in their order. What fails is listed at the end.
 
-    A job whose process was ended is done too, and its video goes on where it was. Several processes
-    may run jobs of one file at once.
+    A job whose process was killed is done too, and its video is resumed. Several processes may run
+    jobs of one file at once.
     """
     with JobStore(file or usual_file()) as store:
         raise typer.Exit(_run(store, numbers or None, as_json))
@@ -133,7 +134,7 @@ def run(numbers: Numbers = None, file: File = None, as_json: AsJson = False) -> 
 
 @app.command()
 def retry(numbers: Numbers = None, file: File = None, as_json: AsJson = False) -> None:
-    """Do jobs that failed again, and no others."""
+    """Run the jobs that failed once more, and no others."""
     with JobStore(file or usual_file()) as store:
         failed = store.retry(numbers or None)
         raise typer.Exit(_run(store, failed, as_json))
@@ -141,13 +142,11 @@ def retry(numbers: Numbers = None, file: File = None, as_json: AsJson = False) -
 
 @app.command()
 def remove(
-    which: Annotated[
-        list[str], typer.Argument(help="Numbers of jobs, `done`, or work folders left behind.")
-    ],
+    which: Annotated[list[str], typer.Argument(help="Numbers of jobs, `done`, or work folders.")],
     file: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take jobs off the list, with what their videos keep to go on; or remove left work."""
+    """Take jobs off the list, with the work folders of their videos; or remove a work folder."""
     from sosie.app.jobs.leftover import leftovers, remove_leftover
 
     folders = [Path(one) for one in which if not one.isdecimal() and one != "done"]

@@ -1,4 +1,4 @@
-"""`sosie resume`: a video whose swap ended early is gone on with."""
+"""`sosie resume`: go on with a video whose swap was stopped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def resume(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with the swap of a video that ended early, after the last segment that it kept."""
+    """Go on with the swap of a video that was stopped, after its last whole segment."""
     from sosie.swapping.work import read_job, work_path
 
     folder = work_path(output, work)

@@ -1,4 +1,4 @@
-"""Work folders that runs which ended early have left behind."""
+"""Work folders of runs that were stopped and not resumed yet."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def remove_leftover(folder: Path) -> None:
     from sosie.swapping.work import SUFFIX, is_at_work
 
     if not (folder.is_dir() and folder.name.endswith(SUFFIX)):
-        raise UsageError(f"{folder} is no work folder; `sosie jobs list` shows those left behind.")
+        raise UsageError(f"{folder} is no work folder; `sosie jobs list` names them.")
     if is_at_work(folder):
         raise UsageError(f"A process is at work in {folder}; stop that first.")
     shutil.rmtree(folder)
