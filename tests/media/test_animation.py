@@ -121,6 +121,15 @@ def test_too_long_for_an_animation(
     assert not (tmp_path / "out.gif").exists()
 
 
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_times_too_long_for_an_animation(tmp_path: Path, suffix: str) -> None:
+    for number in (1, 99_999_999):
+        pictures("RGB")[0].save(tmp_path / f"{number}.png")
+    with pytest.raises(OutputError, match=r"does not hold these .* write a \.mp4"):
+        rewrite(tmp_path, tmp_path / f"out{suffix}")
+    assert not (tmp_path / f"out{suffix}").exists()
+
+
 def test_a_picture_of_one_frame_is_none(tmp_path: Path) -> None:
     for name in ("a.gif", "a.png", "a.webp", "a.jpg"):
         pictures("RGB")[0].save(tmp_path / name)

@@ -235,9 +235,70 @@ def test_names_and_rates(tmp_path: Path) -> None:
     assert parse_fps("29.97") == Fraction(30000, 1001)
     assert parse_fps("30000/1001") == Fraction(30000, 1001)
     assert parse_fps("12.5") == Fraction(25, 2)
-    for text in ("x", "0", "-4", "1/0", "5000"):
+    assert parse_fps("12.34567890123456789").denominator <= 1_000_000
+    assert parse_fps("0.004") == Fraction(1, 250)
+    for text in ("x", "0", "-4", "1/0", "5000", "1e-9", "1/3000000000"):
         with pytest.raises(UsageError):
             parse_fps(text)
+
+
+@pytest.mark.parametrize("suffix", [".exr", ".dpx", ".png"])
+def test_files_that_are_no_frames(deep: Path, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.1{suffix}"
+    path.touch()
+    with pytest.raises(InputError, match=r"a\.1\.\w+ is empty"):
+        open_target(tmp_path / f"a.%d{suffix}")
+    path.write_bytes(b"no frame " * 300)
+    with pytest.raises(InputError, match=r"a\.1\.\w+ is (damaged|not a picture)"):
+        open_target(tmp_path / f"a.%d{suffix}")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError, match=r"a\.1\.\w+ is a folder"):
+        open_target(tmp_path / f"a.%d{suffix}")
+
+
+def test_an_exr_that_is_cut_off_or_too_large(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.1.exr"
+    write_exr(path, linear(1))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"a\.1\.exr is damaged"):
+        read_exr(path)
+    write_exr(path, {name: np.zeros((2000, 5001), np.float16) for name in "RGB"})
+    with pytest.raises(InputError, match=r"5001 x 2000 pixels .* the limit is 10"):
+        read_exr(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_numbers_too_far_apart(tmp_path: Path) -> None:
+    far = 10**40
+    for number in (1, far):
+        Image.new("RGB", (64, 48)).save(tmp_path / f"a.{number}.png")
+    with pytest.raises(InputError, match="too far apart"):
+        open_target(tmp_path)
+    (tmp_path / "a.1.png").unlink()
+    rewrite(tmp_path, tmp_path / "out" / "%d.png", change=False)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{far}.png"]
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    long = tmp_path / f"a.%0{'9' * 5000}d.png"
+    assert sequence_name(long) is None
+    assert sequence_name(tmp_path / "a.%0999999999d.png") is None
+    with pytest.raises(InputError, match="too long"):
+        open_target(long)
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    for target in (tmp_path, tmp_path / "a.%d.png"):
+        with pytest.raises(InputError, match=r"cannot be read .* check its permissions"):
+            open_target(target)
 
 
 def test_an_output_that_is_there_or_no_video(deep: Path, tmp_path: Path) -> None:

@@ -105,6 +105,13 @@ class AnimationWriter:
             first.save(self._path, self._format, save_all=True, append_images=rest, **options)
         except OSError as error:
             raise OutputError(not_written(self._path, error)) from error
+        except (
+            Exception
+        ) as error:  # whatever Pillow meets: a side, or a time, too long to be stored
+            raise OutputError(
+                f"{self._path.suffix} does not hold these pictures or times ({error}): write a "
+                f".mp4 or a .webm."
+            ) from error
 
     def _durations(self) -> list[int]:
         """Of each picture in milliseconds, rounded so that no error adds up."""

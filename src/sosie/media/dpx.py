@@ -11,7 +11,8 @@ import av
 from av.video.frame import VideoFrame
 
 from sosie.errors import InputError
-from sosie.media.truncation import decoding
+from sosie.files import require_file
+from sosie.media.image import decoding
 
 _MAGIC = {b"SDPX": ">", b"XPDS": "<"}
 # Of the header: the image's own part, what is kept of it, and the whole with film and television.
@@ -20,6 +21,7 @@ _ELEMENT_CURVE, _ORIENTATION, _GENERIC, _WHOLE = slice(801, 803), slice(1408, 16
 
 def read_dpx(path: Path) -> VideoFrame:
     """The frame of a file, in its own depth. Raises InputError."""
+    require_file(path, "picture")
     with decoding(path), av.open(str(path.absolute()), format="dpx_pipe") as container:
         frame = next(container.decode(video=0), None)
     if frame is None:

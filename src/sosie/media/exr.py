@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.errors import InputError, OutputError, UnavailableError, install_hint
+from sosie.files import require_file
+from sosie.media.chatter import silent_stderr
+from sosie.media.probe import check_frame_size
 from sosie.types import FloatArray
 
 _COLORS = "RGB"
 
 
 def read_exr(path: Path) -> FloatArray:
-    """The color of a file, h x w x 3, float32, of its data window. Raises InputError."""
+    """The color of a file, h x w x 3, float32, of its data window. Raises InputError where it is
+    absent, damaged, larger than a frame may be, or without color."""
     color = _color(_opened(path), path)
     return np.stack([color[name].pixels.astype(np.float32) for name in _COLORS], axis=-1)
 
@@ -65,10 +69,27 @@ def _library() -> Any:
 
 def _opened(path: Path) -> Any:
     library = _library()
+    name = str(require_file(path, "picture"))
     try:
-        return library.File(str(path), separate_channels=True)
+        with silent_stderr():
+            header = library.File(name, header_only=True)
+            for part in header.parts:
+                (left, top), (right, bottom) = part.header["dataWindow"]
+                check_frame_size(int(right) - int(left) + 1, int(bottom) - int(top) + 1, path)
+            file = library.File(name, separate_channels=True)
+        # Of a part that it cannot read it tells stderr alone.
+        is_whole = len(file.parts) == len(header.parts)
+    except InputError:
+        raise
     except Exception as error:  # it raises RuntimeError and others of its own
-        raise InputError(f"{path} is damaged or no OpenEXR file; write it again.") from error
+        raise InputError(_damaged(path)) from error
+    if not is_whole:
+        raise InputError(_damaged(path))
+    return file
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged or no OpenEXR file; write it again."
 
 
 def _color(file: Any, path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import struct
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -80,7 +79,6 @@ _STRIP_PX = 4_000_000
 # Their decoders hold a picture several times over.
 _COSTLY = ("WEBP", "AVIF")
 _MOST_DPI = 1_000_000
-_warnings_lock = threading.Lock()
 
 
 def load_photo(source: StrPath | MemoryFile) -> Photo:
@@ -159,7 +157,7 @@ def pillow_photo(image: Image.Image, name: str) -> Photo:
 @contextmanager
 def quiet() -> Iterator[None]:
     """No warning of a decoder's surfaces: what matters of them is an error or a note here."""
-    with _warnings_lock, silent_stderr(), warnings.catch_warnings():
+    with silent_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 

@@ -16,6 +16,7 @@ from sosie.media.picture_video import Pictures
 from sosie.media.sequence_names import SequenceName
 
 _SLACK = Fraction(1, 1_000_000)
+_LONGEST = 1 << 31
 
 
 class SequenceReader:
@@ -30,9 +31,15 @@ class SequenceReader:
         self.numbers = name.numbers()
         if not self.numbers:
             raise InputError(f"No file fits {name.pattern}; check the pattern.")
-        self.count, self.first_number = len(self.numbers), self.numbers[0]
+        first, last = self.numbers[0], self.numbers[-1]
+        if last - first >= _LONGEST:
+            raise InputError(
+                f"{name.path(first)} and {name.path(last)} have numbers too far apart for one "
+                f"sequence; check the names."
+            )
+        self.count, self.first_number = len(self.numbers), first
         self.codec = name.suffix.removeprefix(".")
-        self.end_s = float((self.numbers[-1] - self.numbers[0] + 1) / fps)
+        self.end_s = float((last - first + 1) / fps)
 
     def pictures(self, start_s: float, end_s: float | None) -> Iterator[Picture]:
         """The pictures of a part."""

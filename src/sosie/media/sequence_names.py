@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -16,8 +17,13 @@ SEQUENCE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".dpx", ".jpg", ".jpeg", "
 USUAL_FPS = "24"
 """The frame rate of a sequence where none is given."""
 
-_PATTERN = re.compile(r"(?P<head>.*?)(?:%(?:0(?P<width>\d+))?d|(?P<marks>#+))(?P<tail>[^%#]*)")
-_NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.\w+)")
+# No name of a file has more than 255 letters.
+_PATTERN = re.compile(
+    r"(?P<head>.*?)(?:%(?:0(?P<width>[0-9]{1,2}))?d|(?P<marks>#+))(?P<tail>[^%#]*)"
+)
+_NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>[0-9]+)(?P<tail>\.\w+)")
+# Frames a second. FFmpeg counts in fractions of two numbers of 32 bits.
+_LOWEST_FPS, _HIGHEST_FPS, _FINEST_FPS = Fraction(1, 1000), 1000, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -41,27 +47,28 @@ class SequenceName:
     @property
     def pattern(self) -> str:
         """The name as printf would write it."""
-        return str(self.folder / f"{self.head}%0{self.digits}d{self.tail}")
+        place = "%d" if self.digits == 1 else f"%0{self.digits}d"
+        return str(self.folder / f"{self.head}{place}{self.tail}")
 
     def numbers(self) -> list[int]:
-        """The numbers of the files that are there, in order. Raises InputError without a folder."""
-        if not self.folder.is_dir():
-            raise InputError(f"The folder {self.folder} does not exist; check the name.")
-        name = re.compile(re.escape(self.head) + r"(\d+)" + re.escape(self.tail))
-        found = {}
-        for path in self.folder.iterdir():
-            match = name.fullmatch(path.name)
-            # One frame may not be there twice, as `1` and `01`.
-            if match and self.path(int(match[1])).name == path.name:
-                found[int(match[1])] = path
-        return sorted(found)
+        """The numbers of the files that are there, in order. Raises InputError where the folder is
+        not there or cannot be read."""
+        name = re.compile(re.escape(self.head) + "([0-9]+)" + re.escape(self.tail))
+        matches = [name.fullmatch(path.name) for path in _entries(self.folder)]
+        # One frame may not be there twice, as `1` and `01`.
+        return sorted(
+            int(match[1]) for match in matches if match and self._is_own(match[0], int(match[1]))
+        )
+
+    def _is_own(self, name: str, number: int) -> bool:
+        return self.path(number).name == name
 
 
 def sequence_name(path: Path) -> SequenceName | None:
     """The frames that a name with a place for a number stands for: `%d`, `%06d` or `####`. None
     where it has none, or a file has that very name."""
     match = _PATTERN.fullmatch(path.name)
-    if match is None or path.exists():
+    if match is None or os.path.exists(path):  # noqa: PTH110 (Path.exists raises at a long name)
         return None
     digits = len(match["marks"]) if match["marks"] else int(match["width"] or 1)
     name = SequenceName(path.parent, match["head"], digits, match["tail"])
@@ -69,8 +76,9 @@ def sequence_name(path: Path) -> SequenceName | None:
 
 
 def folder_sequence(folder: Path) -> SequenceName:
-    """The frames that lie in a folder. Raises InputError where they are none, or of two names."""
-    matches = [_NUMBERED.fullmatch(path.name) for path in folder.iterdir() if path.is_file()]
+    """The frames that lie in a folder. Raises InputError where they are none, or of two names, or
+    the folder cannot be read."""
+    matches = [_NUMBERED.fullmatch(path.name) for path in _entries(folder) if path.is_file()]
     found = [m for m in matches if m and m["tail"].lower() in SEQUENCE_SUFFIXES]
     names = Counter((m["head"], m["tail"]) for m in found)
     if not names:
@@ -99,7 +107,23 @@ def parse_fps(text: str) -> Fraction:
         raise UsageError(
             f"{text!r} is no frame rate; give frames a second such as 24, 23.976 or 24000/1001."
         ) from error
-    if not 0 < rate <= 1000:
-        raise UsageError(f"A frame rate lies above 0 and at most at 1000, not at {text}.")
+    if not _LOWEST_FPS <= rate <= _HIGHEST_FPS:
+        raise UsageError(
+            f"A frame rate lies between {_LOWEST_FPS} and {_HIGHEST_FPS} frames a second, not at "
+            f"{text}."
+        )
     exact = Fraction(round(rate) * 1000, 1001)
-    return exact if rate.denominator > 1 and abs(rate - exact) < Fraction(1, 200) else rate
+    if exact and rate.denominator > 1 and abs(rate - exact) < Fraction(1, 200):
+        return exact
+    return rate.limit_denominator(_FINEST_FPS)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"The folder {folder} does not exist; check the name.") from error
+    except OSError as error:
+        raise InputError(
+            f"The folder {folder} cannot be read ({error.strerror}); check its permissions."
+        ) from error

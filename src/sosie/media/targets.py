@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def open_target(
 def target_sequence(path: Path) -> SequenceName | None:
     """The sequence that a target stands for, None for one of another kind. Raises InputError for a
     folder without one."""
-    return folder_sequence(path) if path.is_dir() else sequence_name(path)
+    if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises at a long name)
+        return folder_sequence(path)
+    return sequence_name(path)
 
 
 def result_path(target: Path, output: Path) -> Path:
