@@ -155,14 +155,14 @@ class Counting:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, video: Any) -> None:
         self.count = 0
-        inner = video._decode_packets
+        inner = video._decoder._decode_packets
 
         def decode(*args: Any) -> Any:
             for frame in inner(*args):
                 self.count += 1
                 yield frame
 
-        monkeypatch.setattr(video, "_decode_packets", decode)
+        monkeypatch.setattr(video._decoder, "_decode_packets", decode)
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv"])

@@ -16,7 +16,8 @@ from sosie.errors import UsageError
 from sosie.media.pixel_formats import plane_array
 from sosie.media.prefetch import prefetch
 from sosie.media.probe import Orientation
-from sosie.media.video import Video, VideoFrame, open_video
+from sosie.media.video import VideoFrame, open_video
+from sosie.media.video_decode import VideoDecoder
 from sosie.types import Patch
 
 
@@ -118,15 +119,15 @@ def test_a_late_part_does_not_decode_the_video_from_its_start(
 ) -> None:
     path = make_clip(frames=500, size=(64, 48), gop=25)
     count = 0
-    original = Video._decode_packets
+    original = VideoDecoder._decode_packets
 
-    def counted(self: Video, *args: Any) -> Any:
+    def counted(self: VideoDecoder, *args: Any) -> Any:
         nonlocal count
         for frame in original(self, *args):
             count += 1
             yield frame
 
-    monkeypatch.setattr(Video, "_decode_packets", counted)
+    monkeypatch.setattr(VideoDecoder, "_decode_packets", counted)
     with open_video(path, 18.0, 18.2) as video:
         assert len(list(video.frames())) == 5
     assert count < 150

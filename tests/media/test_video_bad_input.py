@@ -287,7 +287,7 @@ def test_any_fault_of_a_decoder_is_one_sentence(
 ) -> None:
     path = make_clip()
     monkeypatch.setattr(
-        "sosie.media.video._decoder", lambda stream: _Faulty(stream, "decode", fault)
+        "sosie.media.video_decode._decoder", lambda stream: _Faulty(stream, "decode", fault)
     )
     refused(path, str(path), "cannot be read")
 

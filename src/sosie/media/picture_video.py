@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
-from sosie.errors import InputError, UsageError
-from sosie.files import StrPath
-from sosie.media.encoders import KEEP
+from sosie.errors import InputError
+from sosie.media.base_video import BaseVideo
 from sosie.media.linear import LinearConverter, is_linear
 from sosie.media.picture_source import Picture, PictureSource
 from sosie.media.pixel_formats import Colors, Converter, native_format
 from sosie.media.probe import ColorTags, Orientation, VideoInfo, check_frame_size
-from sosie.media.video import VideoFrame, check_span
-from sosie.media.writers import Writer, open_writer
+from sosie.media.video import VideoFrame
 
 
 class PictureReader(Protocol):
@@ -39,22 +36,16 @@ class PictureReader(Protocol):
     def pictures(self, start_s: float, end_s: float | None) -> Iterator[Picture]: ...
 
 
-class Pictures:
-    """Pictures as a video: as `sosie.media.video.Video`, to be closed like one."""
+class Pictures(BaseVideo):
+    """Pictures as a video."""
+
+    source: PictureSource
 
     def __init__(self, reader: PictureReader, start_s: float | None, end_s: float | None) -> None:
-        check_span(start_s, end_s)
-        self.path = reader.path
-        self.span_s = (start_s, end_s)
+        super().__init__(reader.path, start_s, end_s)
         self.notes: tuple[str, ...] = ()
         self._reader = reader
-        first = next(reader.pictures(start_s or 0.0, end_s), None)
-        if first is None:
-            raise UsageError(
-                f"{reader.path} has no frame from {start_s or 0} s on that part; it is "
-                f"{reader.end_s:.2f} s long."
-            )
-        native = first.native
+        native = self._peek().native
         check_frame_size(native.width, native.height, reader.path)
         linear = is_linear(native.format.name)
         chosen = native.format.name if linear else native_format(native)
@@ -74,16 +65,7 @@ class Pictures:
             loop=reader.loop,
             first_number=reader.first_number,
         )
-
-    @property
-    def info(self) -> VideoInfo:
-        """What the video is."""
-        return self.source.info
-
-    @property
-    def frame_bytes(self) -> int:
-        """What a frame takes in memory."""
-        return sum(plane.buffer_size for plane in self.source.first.planes)
+        self._require_room_for_a_face()
 
     @property
     def expected_frames(self) -> int | None:
@@ -92,9 +74,9 @@ class Pictures:
 
     def frames(self) -> Iterator[VideoFrame]:
         """The frames in order. Raises InputError where one has another size or format."""
-        source, start, end = self.source, *self.span_s
+        source = self.source
         wanted = (source.first.width, source.first.height, source.first.format.name)
-        for index, picture in enumerate(self._reader.pictures(start or 0.0, end)):
+        for index, picture in enumerate(self._decode_once()):
             native, name = picture.native, picture.file or self.path
             found = (native.width, native.height, native.format.name)
             if found != wanted:
@@ -110,31 +92,9 @@ class Pictures:
                 native = source.converter.reformat(native, source.native_format)
             yield VideoFrame(source, native, index)
 
-    def writer(
-        self,
-        path: StrPath,
-        codec: str = KEEP,
-        crf: int = 18,
-        preset: str = "veryfast",
-        threads: int | None = None,
-        shown: StrPath | None = None,
-    ) -> Writer:
-        """A writer of these pictures, changed, as a video, a sequence or an animation."""
-        return open_writer(self.source, Path(path), codec, crf, preset, threads, shown)
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def _decode(self) -> Iterator[Picture]:
+        start, end = self.span_s
+        return self._reader.pictures(start or 0.0, end)
 
 
 def _info(reader: PictureReader, first: Any) -> VideoInfo:
