@@ -11,7 +11,7 @@ from sosie.geometry import alignment, mesh
 from sosie.types import FloatArray
 
 # Texture is what is finer than this share of the face: pores, grain, compression. A band up to
-# 0.012 has wrinkles in it, and cost 0.006 of likeness.
+# 0.009 has wrinkles in it, and cost 0.006 of likeness.
 _FINE = 0.0045
 # Its contrast is told over this share of the face, at about so many pixels a face's side.
 _AROUND, _AROUND_PX = 0.07, 96
