@@ -5,13 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from PIL import Image, features
 
 from sosie.errors import OutputError
+from sosie.files import StrPath
+from sosie.media.base_writer import Writer
 from sosie.media.input_info import NativeFrame, VideoSource
 from sosie.media.picture_source import PictureSource, photo_of
 from sosie.output import not_written
@@ -32,38 +33,29 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-class AnimationWriter:
-    """Collects frames and writes them as an animation with their times. Used like a
-    `VideoWriter`."""
+class AnimationWriter(Writer):
+    """Collects frames and writes them as an animation with their times."""
 
-    def __init__(self, source: VideoSource, path: Path) -> None:
+    def __init__(self, source: VideoSource, path: Path, shown: StrPath | None = None) -> None:
         """Raises OutputError where the frames would take too much memory."""
-        self.frames = 0
-        self.is_whole = False
-        self._source, self._path = source, path
+        super().__init__(source, path, shown)
         self._format = ANIMATION_FORMATS[path.suffix.lower()]
         self._images: list[Any] = []
         self._starts: list[Fraction] = []
         self._end = Fraction(0)
-        self._notes: list[str] = []
         self._require_room(source.info.frame_count or 0)
         if not isinstance(source, PictureSource) and source.info.tracks:
-            self._notes.append("An animation holds no sound and no other tracks.")
+            self.add_notes(["An animation holds no sound and no other tracks."])
         if source.info.bit_depth > 8:
-            self._notes.append("An animation has 8 bits a color: the video has more.")
+            self.add_notes(["An animation has 8 bits a color: the video has more."])
         if self._format == "GIF":
-            self._notes.append("GIF shows 256 colors a picture, and counts time in 1/100 s.")
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences on what could not be kept as it was."""
-        return tuple(self._notes)
+            self.add_notes(["GIF shows 256 colors a picture, and counts time in 1/100 s."])
 
     def write(self, frame: NativeFrame) -> None:
         """Takes a frame. Raises OutputError where there are too many."""
         native = frame.native
         self._require_room(self.frames + 1)
-        photo = photo_of(self._source, native, None)
+        photo = photo_of(self._video, native, None)
         bands = [_8_bit(photo.pixels)]
         if photo.alpha is not None:
             bands.append(_8_bit(photo.alpha))
@@ -81,35 +73,21 @@ class AnimationWriter:
             self._save()
         self.is_whole = True
 
-    close_partial = close
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-
     def _save(self) -> None:
         options = {**_OPTIONS[self._format], "duration": self._durations()}
-        loop = self._source.loop if isinstance(self._source, PictureSource) else 0
+        loop = self._video.loop if isinstance(self._video, PictureSource) else 0
         if loop is not None and self._format != "AVIF":
             options["loop"] = loop
         first, *rest = self._images
         try:
-            first.save(self._path, self._format, save_all=True, append_images=rest, **options)
+            first.save(self.path, self._format, save_all=True, append_images=rest, **options)
         except OSError as error:
-            raise OutputError(not_written(self._path, error)) from error
+            raise OutputError(not_written(self._shown, error)) from error
         except (
             Exception
         ) as error:  # whatever Pillow meets: a side, or a time, too long to be stored
             raise OutputError(
-                f"{self._path.suffix} does not hold these pictures or times ({error}): write a "
+                f"{self.path.suffix} does not hold these pictures or times ({error}): write a "
                 f".mp4 or a .webm."
             ) from error
 
@@ -121,11 +99,11 @@ class AnimationWriter:
         return [max(1, after - before) for before, after in pairwise(rounded)]
 
     def _require_room(self, count: int) -> None:
-        size = self._source.info.width * self._source.info.height * 4
+        size = self._video.info.width * self._video.info.height * 4
         if count * size > _MOST_BYTES:
             raise OutputError(
                 f"An animation is made in memory, and {count} frames of "
-                f"{self._source.info.width} x {self._source.info.height} pixels are too many for "
+                f"{self._video.info.width} x {self._video.info.height} pixels are too many for "
                 f"that: write a .mp4 or a .webm."
             )
 

@@ -12,10 +12,11 @@ from typing import Any, Self
 
 from sosie.errors import InputError, UsageError
 from sosie.files import StrPath
+from sosie.media.base_writer import Writer
 from sosie.media.encoders import KEEP
 from sosie.media.input_info import VideoSource
 from sosie.media.probe import MIN_SIDE_PX, VideoInfo
-from sosie.media.writers import Writer, open_writer
+from sosie.media.writers import open_writer
 
 
 class BaseVideo(ABC):

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol, Self
 
 from sosie.errors import UsageError
 from sosie.files import StrPath
 from sosie.media.animation_write import ANIMATION_FORMATS, AnimationWriter
+from sosie.media.base_writer import Writer
 from sosie.media.encode import VideoWriter
 from sosie.media.encoders import VIDEO_EXTENSIONS
 from sosie.media.encoding import check_encoding
-from sosie.media.input_info import NativeFrame, VideoSource
+from sosie.media.input_info import VideoSource
 from sosie.media.sequence_names import SEQUENCE_SUFFIXES, sequence_name
 from sosie.media.sequence_write import SequenceWriter, check_sequence
 from sosie.options import nearest
-
-
-class Writer(Protocol):
-    """What a `VideoWriter` does, and the writers of pictures do too."""
-
-    frames: int
-    is_whole: bool
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-    def write(self, frame: NativeFrame) -> None: ...
-
-    def close(self) -> None: ...
-
-    def close_partial(self) -> None: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *error: Any) -> None: ...
 
 
 def open_writer(
@@ -49,9 +29,9 @@ def open_writer(
     """A writer of `source` into `path`; see `VideoWriter`."""
     sequence = sequence_name(path)
     if sequence is not None:
-        return SequenceWriter(source, sequence)
+        return SequenceWriter(source, path, sequence, shown)
     if path.suffix.lower() in ANIMATION_FORMATS:
-        return AnimationWriter(source, path)
+        return AnimationWriter(source, path, shown)
     return VideoWriter(source, path, codec, crf, preset, threads, shown)
 
 

@@ -17,6 +17,7 @@ from sosie.analysis.analyzer import Analyzer
 from sosie.analysis.tracking import tracks
 from sosie.analysis.tracking.tracks import FaceTracker, TrackedFace
 from sosie.errors import InterruptedSwapError, NoFaceError
+from sosie.media.base_writer import Writer
 from sosie.media.encode import VideoWriter
 from sosie.media.masks import DrawnMasks, frame_number
 from sosie.media.output_folder import PendingFolder
@@ -25,7 +26,6 @@ from sosie.media.place import Place
 from sosie.media.prefetch import Stage, prefetch, staged
 from sosie.media.spool import Spool
 from sosie.media.video import Video, VideoFrame
-from sosie.media.writers import Writer
 from sosie.options import SwapOptions
 from sosie.output import PendingOutput
 from sosie.stops import stops_held

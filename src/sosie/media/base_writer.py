@@ -1,0 +1,67 @@
+"""What all writers of a video's frames have in common, whatever they write."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sosie.files import StrPath
+from sosie.media.input_info import NativeFrame, VideoSource
+
+
+class Writer(ABC):
+    """Takes the frames of a video in order and writes them.
+
+    As a context manager it closes at a normal end, and lets go of what it holds at an exception.
+    frames: how many were written. is_whole: whether what was written was ended so that it plays.
+    """
+
+    def __init__(self, video: VideoSource, path: Path, shown: StrPath | None) -> None:
+        """path: where to write. shown: what messages call that, where it is not `path`."""
+        self.path = path
+        self.frames = 0
+        self.is_whole = False
+        self._video = video
+        self._shown = Path(shown or path)
+        self._notes: dict[str, None] = {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what could not be kept as it was."""
+        return tuple(self._notes)
+
+    def add_notes(self, notes: Iterable[str]) -> None:
+        """Adds to the notes those that are not among them."""
+        self._notes |= dict.fromkeys(notes)
+
+    @abstractmethod
+    def write(self, frame: NativeFrame) -> None:
+        """Takes a frame. It must not be changed afterwards. Raises OutputError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Writes what is still held, and ends what is written."""
+
+    def close_partial(self) -> None:
+        """Ends what is written after the last frame, so that it plays."""
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:  # noqa: B027 (most hold nothing)
+        """Lets go of what is held, at an exception."""
