@@ -13,7 +13,8 @@ from PIL import Image
 
 from sosie.errors import InputError
 from sosie.files import require_file
-from sosie.media.image import READABLE, decoding, quiet
+from sosie.media.image import READABLE
+from sosie.media.image_decoding import decoding, quiet
 from sosie.media.photo import Photo, check_size
 from sosie.media.picture_source import Picture, native_picture
 from sosie.media.picture_video import Pictures

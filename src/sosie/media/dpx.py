@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from sosie.errors import InputError
 from sosie.files import require_file
-from sosie.media.image import decoding
+from sosie.media.image_decoding import decoding
 
 _MAGIC = {b"SDPX": ">", b"XPDS": "<"}
 # Of the header: the image's own part, what is kept of it, and the whole with film and television.

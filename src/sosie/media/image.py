@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import re
-import struct
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (
-    ExifTags,
     Image,
     ImageCms,
     ImageOps,
-    JpegImagePlugin,
     TiffImagePlugin,
     UnidentifiedImageError,
     features,
@@ -27,7 +22,15 @@ from PIL import (
 
 from sosie.errors import InputError
 from sosie.files import StrPath, require_file
-from sosie.media.chatter import silent_stderr
+from sosie.media.image_decoding import decoding, quiet
+from sosie.media.image_metadata import (
+    is_lossless_webp,
+    jpeg_quality,
+    png_chunks,
+    read_dpi,
+    read_exif,
+    read_xmp,
+)
 from sosie.media.image_write import save_photo
 from sosie.media.photo import (
     JpegQuality,
@@ -56,9 +59,6 @@ READABLE = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM") + (
 )
 """Formats that are read, as Pillow names them."""
 
-EXIF_TAGS = (270, 271, 272, 305, 306, 315, 316, 18246, 18249, 33432)
-"""Tags of a TIFF's main directory that describe the photo and not how the file stores it."""
-
 # Orientation tag -> what makes the stored pixels upright.
 _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: lambda a: a[:, ::-1],
@@ -69,8 +69,6 @@ _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
     8: lambda a: np.rot90(a, 1),
 }
-_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-_COLOR_CHUNKS = (b"cICP", b"gAMA", b"cHRM", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"hevc")
 # Few files have more pages or scans than these; to count or to decode tens of thousands takes
 # minutes. Each scan of a JPEG goes over all of its pixels.
@@ -78,7 +76,6 @@ _MOST_COUNTED, _MOST_SCANS, _MOST_SCANNED_PX = 100, 20, 1_000_000_000
 _STRIP_PX = 4_000_000
 # Their decoders hold a picture several times over.
 _COSTLY = ("WEBP", "AVIF")
-_MOST_DPI = 1_000_000
 
 
 def load_photo(source: StrPath | MemoryFile) -> Photo:
@@ -116,26 +113,6 @@ def is_photo(path: StrPath) -> bool:
     return False
 
 
-@contextmanager
-def decoding(path: PhotoFile) -> Iterator[None]:
-    """Around calls of the libraries that decode pictures, and nothing else.
-
-    Whatever they raise of a broken file becomes one InputError; only `UnidentifiedImageError`, that
-    it is none, goes through.
-    """
-    try:
-        yield
-    except (InputError, UnidentifiedImageError):
-        raise
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path} is over the limit of 100 megapixels; shrink it first.") from error
-    except Exception as error:
-        raise InputError(
-            f"{path} is damaged or cut short and cannot be read; "
-            f"open it in a picture editor and save it again."
-        ) from error
-
-
 def pillow_photo(image: Image.Image, name: str) -> Photo:
     """A photo from a picture that Pillow has open, upright, in RGB, with its profile and EXIF.
 
@@ -152,14 +129,6 @@ def pillow_photo(image: Image.Image, name: str) -> Photo:
                 f"{name} is damaged or its file was closed; open it again and call load() on it."
             ) from error
         return _read(upright, MemoryFile(b"", name))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No warning of a decoder's surfaces: what matters of them is an error or a note here."""
-    with silent_stderr(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _unknown_format(path: PhotoFile) -> str:
@@ -190,7 +159,7 @@ def _read(image: Image.Image, path: PhotoFile) -> Photo:
     with decoding(path):
         image.load()
     notes: list[str] = []
-    orientation, exif = _read_exif(image, path, notes)
+    orientation, exif = read_exif(image, path, notes)
     array, icc = _read_pixels(image, path, deep, notes)
     image.close()
     upright = _UPRIGHT.get(orientation)
@@ -202,14 +171,14 @@ def _read(image: Image.Image, path: PhotoFile) -> Photo:
         alpha,
         icc_profile=icc,
         exif=exif,
-        xmp=_read_xmp(image),
+        xmp=read_xmp(image),
         format="JPEG" if image.format == "MPO" else image.format,
-        dpi=_read_dpi(image),
-        jpeg=_jpeg_quality(image),
-        lossless=image.format == "WEBP" and _is_lossless_webp(path),
+        dpi=read_dpi(image),
+        jpeg=jpeg_quality(image),
+        lossless=image.format == "WEBP" and is_lossless_webp(path),
         # A profile that was kept is one of RGB, which a gray file cannot hold.
         gray=icc is None and (image.mode == "I" or image.mode.startswith(("1", "L", "I;16"))),
-        png_chunks=_png_chunks(path) if image.format == "PNG" else (),
+        png_chunks=png_chunks(path) if image.format == "PNG" else (),
         notes=tuple(notes),
     )
 
@@ -352,114 +321,3 @@ def _to_srgb(
 
 def _space_name(icc: bytes | None) -> str:
     return icc[16:20].decode("ascii", "replace").strip() if icc else "color"
-
-
-def _read_exif(image: Image.Image, path: PhotoFile, notes: list[str]) -> tuple[int, bytes | None]:
-    """The orientation (1..8) and the EXIF to keep, without tags that cannot be written again."""
-    try:
-        with decoding(path):
-            exif = image.getexif()
-            orientation = exif.get(ExifTags.Base.Orientation, 1)
-            main = {
-                tag: value
-                for tag, value in exif.items()
-                if tag not in _DIRECTORIES and (image.format != "TIFF" or tag in EXIF_TAGS)
-            }
-            parts = {tag: dict(exif.get_ifd(tag)) for tag in _DIRECTORIES}
-    except InputError:
-        notes.append(f"{path.name}: its EXIF data is damaged; not kept.")
-        return 1, None
-    if orientation not in range(1, 9):
-        orientation = 1
-    kept = {tag: value for tag, value in main.items() if _is_writable({tag: value})}
-    left_out = len(main) - len(kept)
-    for directory, values in parts.items():
-        fine = {tag: v for tag, v in values.items() if _is_writable({directory: {tag: v}})}
-        left_out += len(values) - len(fine)
-        if fine:
-            kept[directory] = fine
-    if left_out:
-        tags = "1 tag that is" if left_out == 1 else f"{left_out} tags that are"
-        notes.append(f"{path.name}: its EXIF data has {tags} not as the standard says; left out.")
-    if not kept:
-        return int(orientation), None
-    return int(orientation), _exif_bytes({**kept, ExifTags.Base.Orientation: 1})
-
-
-def _exif_bytes(values: dict[Any, Any]) -> bytes:
-    exif = Image.Exif()
-    for tag, value in values.items():
-        exif[tag] = value
-    return exif.tobytes()
-
-
-def _is_writable(values: dict[Any, Any]) -> bool:
-    """Whether Pillow takes these tags, in this and when they are read again."""
-    try:
-        again = Image.Exif()
-        again.load(_exif_bytes(values))
-        for directory in _DIRECTORIES:
-            again.get_ifd(directory)
-        again.tobytes()
-    except Exception:  # whatever its writer stumbles over in a broken tag
-        return False
-    return True
-
-
-def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
-    """Pixels an inch, x and y; None where the file does not say so or says nonsense."""
-    try:
-        x, y = image.info["dpi"]
-        x, y = float(x), float(y)
-    except (KeyError, TypeError, ValueError, ArithmeticError):
-        return None
-    return (x, y) if 0 < x < _MOST_DPI and 0 < y < _MOST_DPI else None
-
-
-def _read_xmp(image: Image.Image) -> bytes | None:
-    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    if not xmp or image.format == "MPO":  # an MPO's XMP describes pictures that are not kept
-        return None
-    if isinstance(xmp, str):
-        xmp = xmp.encode("utf-8", "replace")
-    if not isinstance(xmp, bytes):  # stored as numbers
-        return None
-    xmp = re.sub(rb'tiff:Orientation="[2-8]"', b'tiff:Orientation="1"', xmp)
-    return re.sub(rb"(<tiff:Orientation>)[2-8](</)", rb"\g<1>1\2", xmp)
-
-
-def _jpeg_quality(image: Image.Image) -> JpegQuality | None:
-    if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.mode not in ("L", "RGB"):
-        return None
-    tables = {number: tuple(table) for number, table in image.quantization.items()}
-    sampling = JpegImagePlugin.get_sampling(image) if image.mode == "RGB" else 0
-    return JpegQuality(tables, sampling if sampling in (0, 1, 2) else 0)
-
-
-def _is_lossless_webp(path: PhotoFile) -> bool:
-    with path.open("rb") as file:
-        data = file.read()
-    position = 12
-    while position + 8 <= len(data):
-        kind, size = data[position : position + 4], data[position + 4 : position + 8]
-        if kind in (b"VP8 ", b"VP8L"):
-            return kind == b"VP8L"
-        position += 8 + (int.from_bytes(size, "little") + 1) // 2 * 2
-    return False
-
-
-def _png_chunks(path: PhotoFile) -> tuple[tuple[bytes, bytes], ...]:
-    chunks = []
-    with path.open("rb") as file:
-        file.seek(8)
-        while len(head := file.read(8)) == 8:
-            size, kind = struct.unpack(">I4s", head)
-            if kind in _COLOR_CHUNKS:
-                content = file.read(size)
-                # EXIF and XMP are kept with the orientation reset, not as they stand.
-                if not content.startswith((b"XML:com.adobe.xmp", b"Raw profile type")):
-                    chunks.append((kind, content))
-                file.seek(4, io.SEEK_CUR)
-            else:
-                file.seek(size + 4, io.SEEK_CUR)
-    return tuple(chunks)
