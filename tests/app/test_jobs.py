@@ -240,7 +240,7 @@ def test_work_left_behind_is_listed_resumed_and_removed(
     whole = tmp_path / "whole.mp4"
     assert sosie("swap", *swap, "-o", whole).code == 0
     outputs = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
-    from sosie.media.encode import VideoWriter
+    from sosie.media.video_write import VideoWriter
 
     real = VideoWriter.write
 

@@ -186,7 +186,7 @@ def _silent() -> Iterator[None]:
     """No encoder's words reach the terminal. PyAV's errors carry FFmpeg's log meanwhile."""
     import av
 
-    from sosie.media.chatter import silent_stderr
+    from sosie.media.stderr import silent_stderr
 
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)

@@ -17,7 +17,7 @@ from sosie.datasets import dataset_packages
 from sosie.datasets.markers import SETTINGS, is_packed_set, is_set
 from sosie.datasets.split import identity_of
 from sosie.errors import InputError
-from sosie.media.chatter import silent_stderr
+from sosie.media.stderr import silent_stderr
 from sosie.types import FloatArray
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")

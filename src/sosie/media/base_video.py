@@ -55,7 +55,7 @@ class BaseVideo(ABC):
         shown: StrPath | None = None,
     ) -> Writer:
         """A writer of this video with changed frames, as a video, a sequence or an animation: see
-        `sosie.media.encode.VideoWriter`."""
+        `sosie.media.video_write.VideoWriter`."""
         return open_writer(self.source, Path(path), codec, crf, preset, threads, shown)
 
     def close(self) -> None:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sosie.errors import InputError, OutputError, UnavailableError, install_hint
 from sosie.files import require_file
-from sosie.media.chatter import silent_stderr
 from sosie.media.probe import check_frame_size
+from sosie.media.stderr import silent_stderr
 from sosie.types import FloatArray
 
 _COLORS = "RGB"

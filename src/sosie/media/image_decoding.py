@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from PIL import Image, UnidentifiedImageError
 
 from sosie.errors import InputError
-from sosie.media.chatter import silent_stderr
 from sosie.media.photo import PhotoFile
+from sosie.media.stderr import silent_stderr
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from sosie.media.encoders import Encoder
 from sosie.media.encoding import Encoding, must_be_turned, written_size
 from sosie.media.input_info import VideoSource
 from sosie.media.pixel_formats import is_rgb
-from sosie.media.restart import EncoderSettings
+from sosie.media.segment_encoders import EncoderSettings
 from sosie.media.tracks import copy_words
 
 _BT709_MATRIX = 1

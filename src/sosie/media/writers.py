@@ -8,12 +8,12 @@ from sosie.errors import UsageError
 from sosie.files import StrPath
 from sosie.media.animation_write import ANIMATION_FORMATS, AnimationWriter
 from sosie.media.base_writer import Writer
-from sosie.media.encode import VideoWriter
 from sosie.media.encoders import VIDEO_EXTENSIONS
 from sosie.media.encoding import check_encoding
 from sosie.media.input_info import VideoSource
 from sosie.media.sequence_names import SEQUENCE_SUFFIXES, sequence_name
 from sosie.media.sequence_write import SequenceWriter, check_sequence
+from sosie.media.video_write import VideoWriter
 from sosie.options import nearest
 
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.errors import NoFaceError, OutputError, UsageError
 from sosie.geometry.uv import uv_pass
-from sosie.media.encode import VideoWriter
 from sosie.media.exr import require_exr, write_exr
 from sosie.media.image_write import save_photo
 from sosie.media.input_info import VideoSource
@@ -32,6 +31,7 @@ from sosie.media.pixel_formats import Colors, Converter
 from sosie.media.probe import Orientation
 from sosie.media.sequence_names import SequenceName, sequence_name
 from sosie.media.video import VideoFrame
+from sosie.media.video_write import VideoWriter
 from sosie.output import check_output
 from sosie.swapping.frame import SwappedFrame
 from sosie.types import FloatArray, Pixels

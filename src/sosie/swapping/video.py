@@ -18,7 +18,6 @@ from sosie.analysis.tracking import tracks
 from sosie.analysis.tracking.tracks import FaceTracker, TrackedFace
 from sosie.errors import InterruptedSwapError, NoFaceError
 from sosie.media.base_writer import Writer
-from sosie.media.encode import VideoWriter
 from sosie.media.masks import DrawnMasks, frame_number
 from sosie.media.output_folder import PendingFolder
 from sosie.media.picture_video import Pictures
@@ -26,6 +25,7 @@ from sosie.media.place import Place
 from sosie.media.prefetch import Stage, prefetch, staged
 from sosie.media.spool import Spool
 from sosie.media.video import Video, VideoFrame
+from sosie.media.video_write import VideoWriter
 from sosie.options import SwapOptions
 from sosie.output import PendingOutput
 from sosie.stops import stops_held

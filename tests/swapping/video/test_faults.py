@@ -20,10 +20,10 @@ import sosie
 from sosie import pipeline
 from sosie.analysis.tracking import tracker
 from sosie.errors import InterruptedSwapError, NoFaceError, OutputError, UsageError
-from sosie.media.encode import VideoWriter
 from sosie.media.spool import Spool
 from sosie.media.video import VideoFrame
 from sosie.media.video_file import VideoFile
+from sosie.media.video_write import VideoWriter
 from sosie.pipeline import FaceSwapper
 from sosie.swapping.face import Engine
 from sosie.types import Progress

@@ -19,7 +19,7 @@ from sosie.media.base_writer import Writer
 from sosie.media.encoders import container_format
 from sosie.media.encoding import choose_encoding
 from sosie.media.input_info import NativeFrame, VideoSource
-from sosie.media.restart import RisingTimes
+from sosie.media.segment_encoders import RisingTimes
 from sosie.media.tracks import Tracks, moved_chapters
 from sosie.media.video_encoder import VideoEncoder
 from sosie.media.video_file import VideoFile
