@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie.errors import InputError, UsageError
+from sosie.errors import InputError, OutputError, UsageError
 from sosie.media.exr import read_exr, write_exr
 from sosie.media.linear import to_linear, to_screen
 from sosie.media.sequence_names import folder_sequence, parse_fps, sequence_name
@@ -299,6 +299,22 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
     for target in (tmp_path, tmp_path / "a.%d.png"):
         with pytest.raises(InputError, match=r"cannot be read .* check its permissions"):
             open_target(target)
+
+
+@pytest.mark.parametrize("name", ["out_%04d.dpx", "out.gif"])
+def test_an_error_names_the_output_and_not_the_hidden_file(
+    deep: Path, tmp_path: Path, name: str
+) -> None:
+    hidden, final = tmp_path / ".hidden" / name, tmp_path / "out" / name
+    with (
+        open_target(deep) as video,
+        pytest.raises(OutputError) as caught,
+        video.writer(hidden, shown=final) as writer,
+    ):
+        for frame in video.frames():
+            writer.write(frame)
+    assert str(final.with_name(name.replace("%04d", "0998"))) in str(caught.value)
+    assert ".hidden" not in str(caught.value)
 
 
 def test_an_output_that_is_there_or_no_video(deep: Path, tmp_path: Path) -> None:

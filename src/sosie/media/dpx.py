@@ -32,7 +32,7 @@ def read_dpx(path: Path) -> VideoFrame:
 def write_dpx(target: Path, frame: VideoFrame, source: Path | None) -> None:
     """Writes a frame. source: the file that it was read from: its curve, orientation, film and
     television (time code) are kept. Raises OSError."""
-    head = b"" if source is None else source.read_bytes()[:_WHOLE]
+    head = b"" if source is None else _head(source)
     order = _MAGIC.get(head[:4], ">")
     context: Any = av.CodecContext.create("dpx", "w")
     context.width, context.height = frame.width, frame.height
@@ -54,6 +54,11 @@ def dpx_format(name: str, order: str = ">") -> str:
     if name in ("rgb24", "gbrp"):
         return "rgb24"
     return f"rgb48{end}"
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_WHOLE)
 
 
 def _with_header(data: bytes, head: bytes, order: str) -> bytes:
