@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sosie.blending import color_transfer
-from sosie.blending.color_transfer import hold_color, in_range, meet_edges, transfer_light
+from sosie.blending.color_transfer import in_range, match_skin, meet_edges, transfer_light
 
 SIDE, SIZE_PX = 160, 130.0
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -21,6 +21,17 @@ def face_weight() -> np.ndarray:
 
 
 WEIGHT = face_weight()
+
+
+def feature_weight() -> np.ndarray:
+    """Where `skin` draws eyes and a mouth, and a little about them."""
+    there = np.zeros((SIDE, SIDE), np.float32)
+    for x, y, radius in ((52, 66, 9), (108, 66, 9), (80, 118, 14)):
+        cv2.ellipse(there, (x, y), (radius + 4, radius // 2 + 4), 0, 0, 360, 1, -1)
+    return there
+
+
+FEATURES = feature_weight()
 
 
 def skin(seed: int = 0, tone: tuple[float, float, float] = (0.62, 0.46, 0.38)) -> np.ndarray:
@@ -249,7 +260,7 @@ def test_color_is_held_to_the_target_and_luma_stays(stain: str) -> None:
         cv2.circle(shade, (115, 101), 9, 1, -1)
         shade = cv2.GaussianBlur(shade, (0, 0), 4)
         stained = stained + shade[..., None] * np.array([-0.1, 0, 0.12], np.float32)
-    held = hold_color(stained, target, WEIGHT, SIZE_PX)
+    held = match_skin(stained, target, WEIGHT, FEATURES, SIZE_PX)
     colors = [picture[place].mean((0, 1)) for picture in (target, stained, held)]
     right, before, after = (color - color @ LUMA for color in colors)
     least = {"lamp": 0.1, "shade": 0.75}[stain]
@@ -261,7 +272,7 @@ def test_color_is_held_to_the_target_and_luma_stays(stain: str) -> None:
 
 def test_color_of_the_same_face_is_left_alone() -> None:
     face = skin(1) * side_light(0.6)
-    assert np.abs(hold_color(face, face, WEIGHT, SIZE_PX) - face).max() < 1e-3
+    assert np.abs(match_skin(face, face, WEIGHT, FEATURES, SIZE_PX) - face).max() < 1e-3
 
 
 def test_highlights_are_held_to_the_targets() -> None:
@@ -273,14 +284,53 @@ def test_highlights_are_held_to_the_targets() -> None:
     matt, face = skin(1), skin(2)
     glossy = np.asarray(face + shine, np.float32)
     place = slice(88, 97), slice(42, 51)
-    over = [
-        (made - face)[place].mean() for made in (glossy, hold_color(glossy, matt, WEIGHT, SIZE_PX))
-    ]
+    held = match_skin(glossy, matt, WEIGHT, FEATURES, SIZE_PX)
+    over = [(made - face)[place].mean() for made in (glossy, held)]
     assert over[1] < 0.6 * over[0]
-    alike = hold_color(glossy, np.asarray(matt + shine, np.float32), WEIGHT, SIZE_PX)
+    alike = match_skin(glossy, np.asarray(matt + shine, np.float32), WEIGHT, FEATURES, SIZE_PX)
     assert (alike - face)[place].mean() > 0.8 * over[0]
     mouth = slice(114, 122), slice(72, 88)
-    assert np.abs(hold_color(glossy, matt, WEIGHT, SIZE_PX) - glossy)[mouth].max() < 0.01
+    assert np.abs(held - glossy)[mouth].max() < 0.01
+
+
+def relief(depth: float) -> np.ndarray:
+    """Folds as a hard lamp shows them: dark and bright bands over the cheeks and forehead."""
+    x = np.indices((SIDE, SIDE))[1]
+    return (1 + depth * np.sin(x / SIZE_PX * 2 * np.pi / 0.14))[..., None].astype(np.float32)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(0.12, 0.05), (0.09, 0.12)])
+def test_relief_is_as_deep_as_the_targets(ours: float, theirs: float) -> None:
+    """A face out of hard light is not carved in soft light, nor washed out the other way round;
+    color follows, so that a shade keeps its hue."""
+    source, target = skin(1) * relief(ours), skin(2) * relief(theirs)
+    made = match_skin(source, target, WEIGHT, FEATURES, SIZE_PX)
+    cheek = slice(78, 108), slice(30, 130)
+    depths = []
+    for picture in (source, made, target):
+        luma = cv2.GaussianBlur(picture @ LUMA, (0, 0), 2)[cheek].mean(0)
+        depths.append(luma.std())
+    before, after, wanted = depths
+    assert abs(after - wanted) < 0.6 * abs(before - wanted)
+    dark, bright = (made[cheek][mask].mean(0) for mask in split_by_luma(made[cheek]))
+    assert np.abs(dark / dark.sum() - bright / bright.sum()).max() < 0.02
+
+
+def split_by_luma(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where a picture is darker and where it is brighter than usual."""
+    luma = picture @ LUMA
+    return luma < np.median(luma), luma >= np.median(luma)
+
+
+def test_pores_gain_little_where_relief_gains() -> None:
+    source, target = skin(1) * relief(0.05), skin(2) * relief(0.2)
+    made = match_skin(source, target, WEIGHT, FEATURES, SIZE_PX)
+    cheek = slice(78, 108), slice(30, 130)
+    fine = [
+        (luma - cv2.GaussianBlur(luma, (0, 0), 1.5))[cheek].std()
+        for luma in (source @ LUMA, made @ LUMA)
+    ]
+    assert fine[1] < 1.15 * fine[0]
 
 
 def test_the_edge_meets_the_targets_light_and_the_middle_stays() -> None:

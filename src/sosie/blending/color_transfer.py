@@ -38,6 +38,15 @@ _MEET_WIDER, _MEET_SHARE, _MEET_PX = 2.5, 0.2, 96
 # the target around, to the highest within the second share of that neighborhood, and to no less
 # than the last (of 1).
 _GLOSS_ROOM, _GLOSS_NEAR, _LEAST_GLOSS = 1.2, 0.25, 0.02
+# The contrast of skin is told over the first share of the face, with so much of the whole face's
+# where little is seen, leaving out what stands out by more than so many deviations. It becomes the
+# target's by this power of their ratio, within these limits; that of features by half as much, and
+# the finest detail gains only so much of what the rest gains.
+_CONTRAST_SIGMA, _CONTRAST_FAR, _OUTSTANDING = 0.25, 0.05, 2.5
+_MATCHED, _GAIN_RANGE, _CONTRAST_OF_FEATURES = 0.9, (0.55, 1.3), 0.5
+_FINE_SHARE, _SLIGHT_CONTRAST = 0.3, 1e-4
+# Color grows with luma, but not more than so many times: what is nearly black has only noise.
+_MOST_COLOR = 1.5
 # Added to both sides of a ratio of variances.
 _SLIGHT = 1e-6
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -69,28 +78,52 @@ def transfer_light(
     return in_range(_relit(swapped - excess, ours, theirs))
 
 
-def hold_color(
-    swapped: FloatArray, target: FloatArray, weight: FloatArray, size_px: float
+def match_skin(
+    swapped: FloatArray,
+    target: FloatArray,
+    weight: FloatArray,
+    features: FloatArray,
+    size_px: float,
 ) -> FloatArray:
-    """Give `swapped` the target's color where it varies slowly, and hold the color of its detail
-    to about as much as the target's has. Of luma only highlights are held so: a lamp that shone on
-    the source shines on no other face.
+    """Give `swapped` the target's color where it varies slowly, and to its detail about as much
+    color, gloss and contrast as the target's has around the place.
 
-    Arguments as for `transfer_light`, of a face that is lit already. A blue shade at an eye or a
-    pale band on a forehead is no part of who somebody is. Returns new pixels, 0..1.
+    A blue shade at an eye or a pale band on a forehead is no part of who somebody is; a lamp that
+    shone on the source shines on no other face; and a face out of hard light looks carved in soft
+    light, or washed out the other way round.
+
+    swapped, target: RGB float32, h x w x 3, 0..1, of a face that is lit already. weight: h x w,
+    0..1, where both show skin; features: h x w, 0..1, where eyes, brows and lips are, of which the
+    contrast says nothing about a lamp. Returns new pixels, 0..1.
     """
     both, trust, scale_px = _small(swapped, target, weight, size_px)
     light = _local_light(both, trust, max(1.0, _LIGHT_SIGMA * scale_px))
+    band = both - light
     apart = light[..., :3] - light[..., 3:]
     sigma_px = max(1.0, _COLOR_SIGMA * scale_px)
-    excess = _excess(both - light, trust, sigma_px)
+    gloss = _gloss(band, trust, sigma_px)
+    excess = _excess(band, trust, sigma_px)
     excess += apart - (apart @ LUMA)[..., None]
-    excess += _gloss(both - light, trust, sigma_px)[..., None]
+    excess += gloss[..., None]
+    middle, theirs = band[..., :3] @ LUMA - gloss, band[..., 3:] @ LUMA
+    bare = trust * (1 - cv2.resize(features, trust.shape[::-1], interpolation=cv2.INTER_AREA))
+    gain = _contrast_gain(middle, theirs, bare, max(1.0, _CONTRAST_SIGMA * scale_px))
     # Where hardly a pixel speaks for the target's color, nothing is known of it.
-    excess *= np.minimum(2 * trust, 1)[..., None]
+    known = np.minimum(2 * trust, 1)
+    maps = np.dstack([excess * known[..., None], light[..., :3] - excess, gain * known, middle])
     full = (target.shape[1], target.shape[0])
-    wide = np.asarray(cv2.resize(excess, full, interpolation=cv2.INTER_LINEAR), np.float32)
-    return in_range(swapped - wide)
+    wide = cv2.resize(maps.astype(np.float32), full, interpolation=cv2.INTER_LINEAR)
+    held = swapped - wide[..., :3]
+    gain = wide[..., 6] * weight * (1 - _CONTRAST_OF_FEATURES * features)
+    # What is too deep loses its color with its depth, or a brighter shade would be a red stain.
+    held += np.minimum(gain, 0)[..., None] * (held - wide[..., 3:6])
+    luma = held @ LUMA
+    detail = luma - wide[..., 3:6] @ LUMA
+    # Wrinkles and pores hardly gain: they would be carved.
+    detail = _FINE_SHARE * detail + (1 - _FINE_SHARE) * wide[..., 7]
+    after = np.clip(luma + np.maximum(gain, 0) * detail, 0, 1)
+    times = np.minimum((after + _FLOOR) / (luma + _FLOOR), _MOST_COLOR)[..., None]
+    return in_range(np.asarray(after[..., None] + (held - luma[..., None]) * times, np.float32))
 
 
 def meet_edges(
@@ -172,6 +205,25 @@ def _gloss(band: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
     over = np.maximum(ours - room, 0)
     # Half as far above the room a highlight may rise still, that it keeps its shape.
     return np.asarray(over * over / (over + room), np.float32)
+
+
+def _contrast_gain(
+    ours: FloatArray, theirs: FloatArray, weight: FloatArray, sigma_px: float
+) -> FloatArray:
+    """By how much the contrast of the first luma has to grow (0 for not at all) to be the second's
+    around each place. All h x w; weight: where there is bare skin."""
+    total = max(float(weight.sum()), 1e-6)
+    parts = []
+    for detail in (ours, theirs):
+        # A nostril or a strand says nothing about the lamp.
+        most = _OUTSTANDING * np.sqrt(float((detail * detail * weight).sum()) / total)
+        parts.append(np.square(np.clip(detail, -most, most)) * weight)
+    power = np.dstack([*parts, weight]).astype(np.float32)
+    usual = power.sum((0, 1)) / total
+    near = cv2.GaussianBlur(power, (0, 0), sigma_px) + np.float32(_CONTRAST_FAR) * usual
+    has, there, _ = np.moveaxis(near / near[..., 2:], 2, 0)
+    ratio = (there + _SLIGHT_CONTRAST) / (has + _SLIGHT_CONTRAST)
+    return np.asarray(np.clip(ratio ** (0.5 * _MATCHED), *_GAIN_RANGE) - 1, np.float32)
 
 
 def _relit(swapped: FloatArray, ours: FloatArray, theirs: FloatArray) -> FloatArray:

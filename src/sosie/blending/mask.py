@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sosie.geometry import mesh
+from sosie.geometry import alignment, mesh
 from sosie.geometry.morphable_model import silhouette
 from sosie.types import Crop, FloatArray, SwappedCrop
 
@@ -14,6 +14,9 @@ _NOTHING = 1 / 512
 # The antialiased edge of a filled outline reaches a pixel past it. From this value on a pixel's
 # center is inside, give or take half a pixel; at 128 it may be 1.1 px outside.
 _INSIDE = 255
+# So near a feature is still the feature, with an edge as soft as the second (shares of the face).
+_NEAR_FEATURES, _SOFT = 0.025, 0.015
+_FEATURES = (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.OUTER_LIPS, mesh.RIGHT_BROW, mesh.LEFT_BROW)
 
 
 def face_mask(crop: Crop, swapped: SwappedCrop, feather: float) -> FloatArray:
@@ -34,6 +37,20 @@ def face_mask(crop: Crop, swapped: SwappedCrop, feather: float) -> FloatArray:
     mask = rise * rise * (3 - 2 * rise) * trusted
     mask[mask < _NOTHING] = 0
     return np.asarray(mask, np.float32)
+
+
+def feature_mask(landmarks: FloatArray, shape: tuple[int, ...], size_px: float) -> FloatArray:
+    """Where eyes, brows and lips are, and a little about them: float32, h x w, 0..1.
+
+    landmarks: 478 x 2 or more, in pixels of a picture of this shape; size_px: the face's.
+    """
+    there = np.zeros(shape, np.uint8)
+    for ring in _FEATURES:
+        there |= alignment.fill_hull(landmarks, ring, shape[1], shape[0])
+    side = 2 * max(1, round(_NEAR_FEATURES * size_px)) + 1
+    there = np.asarray(cv2.dilate(there, np.ones((side, side), np.uint8)), np.uint8)
+    soft = cv2.GaussianBlur(there, (0, 0), max(0.5, _SOFT * size_px))
+    return np.asarray(soft * np.float32(1 / 255), np.float32)
 
 
 def face_size_px(crop: Crop) -> float:

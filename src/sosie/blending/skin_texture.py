@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from sosie.blending.color_transfer import LUMA
-from sosie.geometry import alignment, mesh
+from sosie.blending.mask import feature_mask
 from sosie.types import FloatArray
 
 # Texture is what is finer than this share of the face: pores, grain, compression. A band up to
@@ -21,9 +21,6 @@ _MOST_USUAL = 1.3
 # Of the target's detail no more than this share is taken, and of what stands out further than so
 # many deviations little: a mole or an edge is the target's own.
 _MOST_TAKEN, _OUTSTANDING = 0.9, 2.0
-# So near a feature nothing is taken, with an edge as soft as the second (shares of the face).
-_OFF_FEATURES, _SOFT = 0.025, 0.015
-_FEATURES = (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.OUTER_LIPS, mesh.RIGHT_BROW, mesh.LEFT_BROW)
 # Less than so many pixels of skin tell nothing, and of a narrower blur nothing is left.
 _LEAST_PX, _LEAST_SIGMA_PX = 50, 0.4
 
@@ -44,7 +41,7 @@ def match_texture(
     swapped, target: RGB float32, h x w x 3, 0..1. mask: h x w, 0..1, where the swapped face shows.
     landmarks: 478 x 2 or more, the target's, in pixels. Returns new pixels, 0..1.
     """
-    skin = mask * (1 - _features(landmarks, mask.shape, size_px))
+    skin = mask * (1 - feature_mask(landmarks, mask.shape, size_px))
     # Nothing is finer than a pixel.
     if float(skin.sum()) < _LEAST_PX or _FINE * size_px < _LEAST_SIGMA_PX:
         return swapped
@@ -71,14 +68,3 @@ def match_texture(
 def _fine(luma: FloatArray, sigma_px: float) -> FloatArray:
     """What is left of luma (h x w) without its blurred self."""
     return np.asarray(luma - cv2.GaussianBlur(luma, (0, 0), sigma_px), np.float32)
-
-
-def _features(landmarks: FloatArray, shape: tuple[int, ...], size_px: float) -> FloatArray:
-    """Where eyes, brows and lips are, and a little about them: h x w, 0..1."""
-    there = np.zeros(shape, np.uint8)
-    for ring in _FEATURES:
-        there |= alignment.fill_hull(landmarks, ring, shape[1], shape[0])
-    side = 2 * max(1, round(_OFF_FEATURES * size_px)) + 1
-    there = np.asarray(cv2.dilate(there, np.ones((side, side), np.uint8)), np.uint8)
-    soft = cv2.GaussianBlur(there, (0, 0), max(0.5, _SOFT * size_px))
-    return np.asarray(soft * np.float32(1 / 255), np.float32)

@@ -61,8 +61,8 @@ def middle(pixels: np.ndarray) -> np.ndarray:
 
 
 def test_without_a_correction_it_is_the_draft(face, striped, monkeypatch):
-    # The stripes shine more than the target does, and would be held.
-    monkeypatch.setattr(graft_swapper, "hold_color", lambda pixels, *_: pixels)
+    # The stripes have more contrast than the target, and would be held.
+    monkeypatch.setattr(graft_swapper, "match_skin", lambda pixels, *_: pixels)
     target = np.full_like(striped, 150)
     session = Answering()
     made = swapper(session)

@@ -7,7 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from sosie.blending.color_transfer import hold_color
+from sosie.blending.color_transfer import match_skin
+from sosie.blending.mask import feature_mask
 from sosie.geometry.head_pose import region_of
 from sosie.geometry.morphable_model import silhouette
 from sosie.methods.base import Card
@@ -75,7 +76,11 @@ class GraftSwapper(CarriedSwapper):
         pixels = view.in_base_color(made, pixels)
         size_px = float(region_of(crop.landmarks).size_px)
         skin = np.asarray(made.shown * (1 - made.own), np.float32)
-        pixels = hold_color(pixels, view.as_unit(crop.pixels), skin, size_px)
+        features = feature_mask(crop.landmarks, skin.shape, size_px)
+        if over is not None:
+            # The rims in front of a target have contrast that its skin has not.
+            features = np.maximum(features, over)
+        pixels = match_skin(pixels, view.as_unit(crop.pixels), skin, features, size_px)
         inside = silhouette(crop.landmarks, width, height) * np.float32(1 / 255)
         # The network has given it the target's light.
         return SwappedCrop(pixels, np.asarray(inside, np.float32), np.ones_like(inside))
