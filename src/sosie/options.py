@@ -78,8 +78,8 @@ class SwapOptions:
     color: `light` moves the target's low-frequency light onto the face, `match` its mean and
         deviation, `none` keeps the source's colors. The method `graft` learned the light: with
         another choice it is geometry alone, as `mesh` is.
-    texture: `match` gives smooth skin the fine texture of the target's, pores and grain, where that
-        has more; `none` leaves it as the source's is.
+    texture: `match` makes features as sharp as the target's, and gives smooth skin its pores and
+        grain, where the target has more; `none` leaves both as the source has them.
     mask_feather: width of the mask's soft edge as a share of the face's size, 0..0.5.
     start_s, end_s: part of a video to swap and write, in seconds.
     sequence: frame rate at which numbered images, by a pattern (`shot.%04d.png`) or their folder,

@@ -1,4 +1,4 @@
-"""The target's grain on skin that has less."""
+"""The target's sharpness and grain on a face that has less."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sosie.blending.skin_texture import match_texture
+from sosie.blending.skin_texture import match_sharpness, match_texture
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import silhouette
 from sosie.types import Face
@@ -83,3 +83,43 @@ def test_what_stands_out_is_taken_for_no_grain(points: np.ndarray) -> None:
     made = match_texture(smooth, target, mask_of(points), points, size_of(points))
     there = (made - smooth)[rows, columns.start + 10 : columns.start + 12]
     assert np.abs(there).max() < 0.06
+
+
+def featured(points: np.ndarray, soft_px: float) -> np.ndarray:
+    """A face with dark brows and lips of hairs and lines, out of focus by so much."""
+    picture = skin(0.002).copy()
+    for ring in (mesh.RIGHT_BROW, mesh.LEFT_BROW, mesh.OUTER_LIPS):
+        corners = points[list(ring), :2]
+        (x0, y0), (x1, y1) = corners.min(0).astype(int), corners.max(0).astype(int)
+        for x in range(x0, x1, 4):
+            cv2.line(picture, (x, y0), (x + 3, y1), (0.2, 0.12, 0.1), 1, cv2.LINE_AA)
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), soft_px), np.float32)
+
+
+def brow(points: np.ndarray) -> tuple[slice, slice]:
+    x0, y0 = points[list(mesh.LEFT_BROW), :2].min(0).astype(int)
+    x1, y1 = points[list(mesh.LEFT_BROW), :2].max(0).astype(int)
+    return slice(y0, y1), slice(x0, x1)
+
+
+def test_soft_features_become_as_sharp_as_the_targets(points: np.ndarray) -> None:
+    sharp, soft = featured(points, 0.7), featured(points, 1.0)
+    made = match_sharpness(soft, sharp, mask_of(points), points, size_of(points))
+    place = brow(points)
+    before, after, wanted = (grain(picture[place]) for picture in (soft, made, sharp))
+    assert before < 0.75 * wanted
+    assert before + 0.4 * (wanted - before) < after < 1.05 * wanted
+    assert np.array_equal(made[:4], soft[:4])
+
+
+def test_sharp_features_are_not_blurred(points: np.ndarray) -> None:
+    sharp, soft = featured(points, 0.7), featured(points, 1.4)
+    made = match_sharpness(sharp, soft, mask_of(points), points, size_of(points))
+    assert np.abs(made - sharp).max() < 1e-6
+
+
+def test_a_face_without_features_in_sight_stays(points: np.ndarray) -> None:
+    hidden = np.zeros((SIDE, SIDE), np.float32)
+    soft = featured(points, 1.4)
+    made = match_sharpness(soft, featured(points, 0.7), hidden, points, size_of(points))
+    assert np.array_equal(made, soft)

@@ -116,7 +116,7 @@ def match_skin(
     held = swapped - wide[..., :3]
     gain = wide[..., 6] * weight * (1 - _CONTRAST_OF_FEATURES * features)
     # What is too deep loses its color with its depth, or a brighter shade would be a red stain.
-    held += np.minimum(gain, 0)[..., None] * (held - wide[..., 3:6])
+    held = held + np.minimum(gain, 0)[..., None] * (held - wide[..., 3:6])
     luma = held @ LUMA
     detail = luma - wide[..., 3:6] @ LUMA
     # Wrinkles and pores hardly gain: they would be carved.

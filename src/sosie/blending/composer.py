@@ -1,5 +1,5 @@
-"""From a swapped crop to a patch of the frame: mask, color, edges, lenses, texture, blend, tint,
-rims, in this order."""
+"""From a swapped crop to a patch of the frame: mask, color, edges, lenses, sharpness, texture,
+blend, tint, rims, in this order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from sosie.blending import blend, color_transfer, glass, paste
 from sosie.blending.color_transfer import meet_edges, transfer_light
 from sosie.blending.mask import face_mask, face_size_px
-from sosie.blending.skin_texture import match_texture
+from sosie.blending.skin_texture import match_sharpness, match_texture
 from sosie.blending.tint import Tint
 from sosie.geometry.alignment import scale_of
 from sosie.types import Crop, FloatArray, Patch, Pixels, SwappedCrop
@@ -65,6 +65,7 @@ def compose(
     if options.texture == "match":
         shown = mask if worn is None else mask * (1 - paste.to_window(crop, box, worn.cover))
         landmarks = crop.face.landmarks[:, :2] - np.array(box[:2], np.float32)
+        ours = match_sharpness(ours, target, shown, landmarks, size_px)
         ours = match_texture(ours, target, shown, landmarks, size_px)
     if options.blend == "multiband":
         joined = blend.multiband(ours, target, mask, size_px)
