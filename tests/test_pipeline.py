@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import sosie
+from sosie.analysis import occlusion
 from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.errors import InputError, NoFaceError, OutputError, UnavailableError, UsageError
 from sosie.options import BLENDS, COLORS, SwapOptions
@@ -101,6 +102,31 @@ def test_and_the_other_way_round(astronaut_path: Path, hopper_path: Path, hopper
     before, after = (p[230:250, 230:290].astype(int) for p in (hopper, result.image))
     assert np.abs(after - before).mean() > 10
     assert result.report.target == str(hopper_path)
+
+
+def test_a_targets_spectacles_can_be_taken_off(
+    astronaut_path: Path, hopper_path: Path, hopper: Pixels, analyzer: Analyzer
+) -> None:
+    kept, bare = (
+        sosie.swap_image(astronaut_path, hopper_path, remove=remove)
+        for remove in ("", "spectacles")
+    )
+    worn = []
+    for pixels in (kept.image, bare.image):
+        (face,) = analyzer.analyze(pixels)
+        worn.append(occlusion.shares(analyzer.parts(pixels, face.landmarks), face.landmarks))
+    assert worn[0]["spectacles"] > 0.03
+    assert worn[1]["spectacles"] < 0.1 * worn[0]["spectacles"]
+    # Beside the face the arms are gone, and away from them nothing changes.
+    (face,) = kept.faces
+    differs = changed(bare.image, kept.image)
+    assert not differs[~region(face, hopper.shape, 0.25)].any()
+    # Who wears none is swapped as ever.
+    plain, same = (
+        sosie.swap_image(hopper_path, astronaut_path, remove=remove)
+        for remove in ("", "spectacles")
+    )
+    assert np.array_equal(plain.image, same.image)
 
 
 def test_the_face_becomes_more_like_the_source(

@@ -20,6 +20,8 @@ RENAMED = {"colour": "color"}
 """Options of before -> what they are called now."""
 KEPT = ("spectacles", "hat", "hair")
 """What of a source may stay on its face."""
+REMOVED = ("spectacles",)
+"""What may be taken off a target."""
 
 
 def nearest(value: str, known: Iterable[str]) -> str:
@@ -73,6 +75,7 @@ class SwapOptions:
     keep: what stays on the source's face, of `spectacles`, `hat` and `hair`, or several,
         `spectacles,hat`; all else that hides the face is taken off, by the methods that carry the
         photo's own texture (`graft`, `mesh`).
+    remove: `spectacles` takes the target's off, where its eyes are seen through them; sunglasses stay.
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.
     color: `light` moves the target's low-frequency light onto the face, `match` its mean and
@@ -116,6 +119,7 @@ class SwapOptions:
     )
     faces: str = _option("largest", offers=("largest", "all"))
     keep: str = _option("", offers=KEPT)
+    remove: str = _option("", offers=REMOVED)
     shape: float = _option(1.0, within=(0, 1))
     blend: str = _option("multiband", choices=BLENDS)
     color: str = _option("light", choices=COLORS)
@@ -155,6 +159,8 @@ class SwapOptions:
             raise UsageError(f"end ({self.end_s} s) must come after start ({start} s).")
         self.face_positions()
         self.kept()
+        if self.remove:
+            _one_of("thing to remove", self.remove, REMOVED)
         self._require_files_of_method()
 
     def _require_files_of_method(self) -> None:

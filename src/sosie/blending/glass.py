@@ -1,4 +1,5 @@
-"""The swapped face behind the target's clear lenses: their tint, and what they reflect."""
+"""The swapped face behind the target's clear lenses: their tint, and what they reflect; or the
+spectacles taken off."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ _BRIGHT, _EXCESS = 60, 0.02
 # How soft the edge of a lens's effect is, and how far about an open eye it has none, as shares of
 # the face.
 _SOFT, _EYE = 0.006, 0.01
+# Beside the face spectacles are painted out from so far around, as a share of the face.
+_AROUND = 0.02
 # Percentiles are of pixels that lie about this many a face's side apart; of fewer than the second
 # nothing can be told.
 _SAMPLES, _LEAST = 160, 12
@@ -60,6 +63,28 @@ def seen_through(
         reflected = np.maximum(target[box] - np.maximum(usual, bright) - _EXCESS, 0)
         pixels[box] += (pixels[box] * (gain - 1) + reflected) * near
     return pixels
+
+
+def painted_out(target: FloatArray, spectacles: FloatArray, size_px: float) -> FloatArray:
+    """The target without what of its spectacles lies beside the swapped face: arms and wide rims.
+
+    target: RGB float32, h x w x 3, 0..1. spectacles: h x w, not 0 where that is. Narrow as it is,
+    what lies around it goes on over it. Returns new pixels.
+    """
+    hole = np.asarray(spectacles > 0, np.uint8)
+    if not hole.any():
+        return target
+    rows, columns = np.nonzero(hole)
+    around_px = max(3, round(_AROUND * size_px))
+    top, left = max(0, rows.min() - around_px), max(0, columns.min() - around_px)
+    box = slice(top, rows.max() + around_px + 1), slice(left, columns.max() + around_px + 1)
+    painted = target.copy()
+    for channel in range(3):
+        # Of floats it makes noise.
+        part = np.rint(np.clip(target[box][..., channel], 0, 1) * 65535).astype(np.uint16)
+        filled = cv2.inpaint(part, hole[box], around_px, cv2.INPAINT_TELEA)
+        painted[box][..., channel] = np.where(hole[box], filled / 65535, target[box][..., channel])
+    return painted
 
 
 def _eyes(crop: Crop, size_px: float, soft_px: float) -> FloatArray:

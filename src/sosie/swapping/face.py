@@ -78,7 +78,11 @@ class Engine:
         self._swapper = load_method(options.method)(options)
         self.processing = Processing(options)
         self._compose = ComposeOptions(
-            options.blend, options.color, options.texture, options.mask_feather
+            options.blend,
+            options.color,
+            options.texture,
+            options.mask_feather,
+            bare=options.remove == "spectacles",
         )
         self._analyzer = analyzer
         self._prepared = [self._swapper.prepare(photos) for photos in people]
