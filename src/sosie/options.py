@@ -75,7 +75,8 @@ class SwapOptions:
     keep: what stays on the source's face, of `spectacles`, `hat` and `hair`, or several,
         `spectacles,hat`; all else that hides the face is taken off, by the methods that carry the
         photo's own texture (`graft`, `mesh`).
-    remove: `spectacles` takes the target's off, where its eyes are seen through them; sunglasses stay.
+    remove: `spectacles` takes the target's off where its eyes are seen through them; sunglasses
+        stay.
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.
     color: `light` moves the target's low-frequency light onto the face, `match` its mean and
@@ -259,6 +260,7 @@ class OptionKeywords(TypedDict, total=False):
     processors: tuple[str, ...]
     faces: str
     keep: str
+    remove: str
     shape: float
     blend: str
     color: str
