@@ -94,6 +94,8 @@ class Crop:
     source: which of several source photos to use; None leaves the choice to the method.
     spectacles: the target's, if their lenses are clear. They count as seen in `visible`: the
         swapped face is made beneath them, and they are laid over it at the end.
+    skin_beyond: float32, h x w, 0..1: how far skin goes on beyond the face's edge nearby; None
+        where that is not known.
     """
 
     pixels: Pixels
@@ -104,6 +106,7 @@ class Crop:
     face: Face
     source: int | None = None
     spectacles: Spectacles | None = None
+    skin_beyond: FloatArray | None = None
 
 
 @dataclass(frozen=True)

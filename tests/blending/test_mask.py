@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -142,3 +143,25 @@ def test_no_weight_so_small_that_it_shows_nowhere(
     mask = face_mask(crop, swapped_with(crop, (0, 0, 0)), 0.5)
     assert mask[mask > 0].min() >= 1 / 512
     assert 0.5 < mask.max() <= 1
+
+
+def test_the_edge_is_wide_where_skin_goes_on_and_narrow_beside_hair_and_hands(
+    model_face: Callable[..., Face], crop_of: CropOf, swapped_with: SwappedWith
+) -> None:
+    crop = crop_of(FRAME, model_face(center=(120, 125)))
+    beyond = np.zeros(crop.visible.shape, np.float32)
+    beyond[:, :120] = 1
+    hand = crop.visible.copy()
+    hand[120:135, 112:118] = 0
+    crop = replace(crop, visible=hand, skin_beyond=beyond)
+    feather_px = 0.03 * face_size_px(crop)
+    mask = face_mask(crop, swapped_with(crop, (0, 0, 0)), 0.03)
+    depth = depth_in_outline(crop)
+    near = (depth > feather_px + 1.5) & (depth < 1.5 * feather_px)
+    columns = np.indices(mask.shape)[1]
+    assert mask[near & (columns < 110)].max() < 0.3
+    assert mask[near & (columns > 130)].min() == 1
+    # Beside the hand, in the half whose edge is wide, it is as narrow as ever.
+    assert (mask[hand == 0] == 0).all()
+    apart = round(feather_px + 2)
+    assert mask[127, 111 - apart] == 1

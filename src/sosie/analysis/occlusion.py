@@ -37,6 +37,8 @@ _SPECTACLES, _WIDER, _GAP = 0.35, 0.012, 0.05
 # This much of the face at a lens's edge counts as its rim, which may be too thin to be seen; from
 # the first to the second share of lens a pixel is inside.
 _INNER, _INSIDE = 0.012, (0.35, 0.65)
+# Whether skin goes on beyond the face's edge is told over this share of the face.
+_BEYOND = 0.025
 # What is rim by this share is all rim, so that no pixel of one changes.
 _ALL = 0.95
 # Lenses of a mean opacity up to the first are clear, from the second opaque. Among validation
@@ -110,6 +112,15 @@ def _widened(spectacles: NDArray[np.bool_]) -> FloatArray:
     """Where spectacles are, and their edge: float32, 0..1."""
     wide = cv2.dilate(spectacles.astype(np.float32), _disc(_WIDER))
     return np.asarray(cv2.GaussianBlur(wide, (0, 0), _SOFT_PX), np.float32)
+
+
+def skin_beyond(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
+    """How far skin goes on beyond the face's edge nearby, as a forehead does up to the hair: a
+    view, 0..1, that means something near the edge."""
+    outside = 1 - surface(landmarks).astype(np.float32)
+    sigma_px = _BEYOND * _FACE_PX
+    there = cv2.GaussianBlur(parts.skin * outside, (0, 0), sigma_px)
+    return np.asarray(there / (cv2.GaussianBlur(outside, (0, 0), sigma_px) + 1e-3), np.float32)
 
 
 def shares(parts: FaceParts, landmarks: FloatArray) -> dict[str, float]:

@@ -29,6 +29,9 @@ _FEATURE = 0.5
 # The color of detail that the picture of the light can show is held to this many times what the
 # target has around the place, over this share of the face; but so much of it stays.
 _COLOR_ROOM, _COLOR_SIGMA, _LEAST_COLOR = 1.0, 0.2, 0.2
+# A single place on bare skin may be as colored as the first of these times the target's usual, and
+# as the second (of 1).
+_STAIN_ROOM, _LEAST_STAIN = 1.2, 0.008
 # Along the face's edge the swapped face meets the target's light: over a band this wide, told over
 # this share of the face, and fading inwards over that; by no more than the last (of 1), since what
 # differs more is a beard or a strand. The second look is wider, for where the first sees no skin.
@@ -41,10 +44,10 @@ _GLOSS_ROOM, _GLOSS_NEAR, _LEAST_GLOSS = 1.2, 0.25, 0.02
 # The contrast of skin is told over the first share of the face, with so much of the whole face's
 # where little is seen, leaving out what stands out by more than so many deviations. It becomes the
 # target's by this power of their ratio, within these limits; that of features by half as much, and
-# the finest detail gains only so much of what the rest gains.
+# the finest detail, and what is brighter, gain only so much of what the rest gains.
 _CONTRAST_SIGMA, _CONTRAST_FAR, _OUTSTANDING = 0.25, 0.05, 2.5
 _MATCHED, _GAIN_RANGE, _CONTRAST_OF_FEATURES = 0.9, (0.55, 1.3), 0.5
-_FINE_SHARE, _SLIGHT_CONTRAST = 0.3, 1e-4
+_FINE_SHARE, _BRIGHTER, _SLIGHT_CONTRAST = 0.3, 0.4, 1e-4
 # Color grows with luma, but not more than so many times: what is nearly black has only noise.
 _MOST_COLOR = 1.5
 # Added to both sides of a ratio of variances.
@@ -102,12 +105,12 @@ def match_skin(
     apart = light[..., :3] - light[..., 3:]
     sigma_px = max(1.0, _COLOR_SIGMA * scale_px)
     gloss = _gloss(band, trust, sigma_px)
-    excess = _excess(band, trust, sigma_px)
+    bare = 1 - cv2.resize(features, trust.shape[::-1], interpolation=cv2.INTER_AREA)
+    excess = _excess(band, trust, sigma_px, bare)
     excess += apart - (apart @ LUMA)[..., None]
     excess += gloss[..., None]
     middle, theirs = band[..., :3] @ LUMA - gloss, band[..., 3:] @ LUMA
-    bare = trust * (1 - cv2.resize(features, trust.shape[::-1], interpolation=cv2.INTER_AREA))
-    gain = _contrast_gain(middle, theirs, bare, max(1.0, _CONTRAST_SIGMA * scale_px))
+    gain = _contrast_gain(middle, theirs, trust * bare, max(1.0, _CONTRAST_SIGMA * scale_px))
     # Where hardly a pixel speaks for the target's color, nothing is known of it.
     known = np.minimum(2 * trust, 1)
     maps = np.dstack([excess * known[..., None], light[..., :3] - excess, gain * known, middle])
@@ -121,6 +124,8 @@ def match_skin(
     detail = luma - wide[..., 3:6] @ LUMA
     # Wrinkles and pores hardly gain: they would be carved.
     detail = _FINE_SHARE * detail + (1 - _FINE_SHARE) * wide[..., 7]
+    # Nor is more light than there was burnt into a cheek.
+    detail = np.where(detail > 0, _BRIGHTER * detail, detail)
     after = np.clip(luma + np.maximum(gain, 0) * detail, 0, 1)
     times = np.minimum((after + _FLOOR) / (luma + _FLOOR), _MOST_COLOR)[..., None]
     return in_range(np.asarray(after[..., None] + (held - luma[..., None]) * times, np.float32))
@@ -176,17 +181,25 @@ def _small(
     return np.asarray(both, np.float32), np.asarray(trust, np.float32), size_px * shrink
 
 
-def _excess(band: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
+def _excess(
+    band: FloatArray, weight: FloatArray, sigma_px: float, bare: FloatArray | None = None
+) -> FloatArray:
     """The color of the first picture's detail that is more than the second has around the place.
 
     band: h x w x 6, both pictures' detail; weight: h x w. Luma is left: in it lies whose face it
-    is, and holding it too cost 0.007 of similarity for an eighth less of wrong light. Returns
-    h x w x 3, without luma.
+    is, and holding it too cost 0.007 of similarity for an eighth less of wrong light. bare: h x w,
+    where single stains count as well, which stand out from what the second usually has: a colored
+    lamp on a nose. Returns h x w x 3, without luma.
     """
     color = [part - (part @ LUMA)[..., None] for part in (band[..., :3], band[..., 3:])]
     power = np.dstack([(part * part).sum(2) * weight for part in color])
     ours, theirs = np.moveaxis(cv2.GaussianBlur(power, (0, 0), sigma_px), 2, 0)
     kept = np.clip(_COLOR_ROOM * np.sqrt((theirs + _SLIGHT) / (ours + _SLIGHT)), _LEAST_COLOR, 1)
+    if bare is not None:
+        far = kept * np.sqrt((color[0] * color[0]).sum(2))
+        total = cv2.GaussianBlur(weight, (0, 0), sigma_px) + np.float32(_FAR)
+        room = np.maximum(_STAIN_ROOM * np.sqrt(theirs / total), _LEAST_STAIN)
+        kept = kept * (1 - bare * np.maximum(far - room, 0) / np.maximum(far, _LEAST_STAIN))
     return np.asarray(color[0] * (1 - kept)[..., None], np.float32)
 
 

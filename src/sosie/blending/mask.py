@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sosie.geometry import alignment, mesh
 from sosie.geometry.morphable_model import silhouette
@@ -11,6 +12,9 @@ from sosie.types import Crop, FloatArray, SwappedCrop
 
 # Below this the mask counts as outside: what eight bits cannot show is not written.
 _NOTHING = 1 / 512
+# Where skin goes on beyond the face the edge is so many times as wide: an edge there draws a line
+# on a forehead, and elsewhere there is one.
+_WIDER = 5.0
 # The antialiased edge of a filled outline reaches a pixel past it. From this value on a pixel's
 # center is inside, give or take half a pixel; at 128 it may be 1.1 px outside.
 _INSIDE = 255
@@ -29,14 +33,27 @@ def face_mask(crop: Crop, swapped: SwappedCrop, feather: float) -> FloatArray:
     outline = silhouette(crop.landmarks, width, height)
     outline[outline < _INSIDE] = 0
     trusted = np.minimum(swapped.mask, crop.visible)
-    outline[trusted < 0.5] = 0
-    # A border of zeros makes the frame's own edge no edge of the face.
-    depth_px = cv2.distanceTransform(outline, cv2.DIST_L2, 3)
+    hidden = trusted < 0.5
     feather_px = max(1.0, feather * face_size_px(crop))
-    rise = np.clip(depth_px / feather_px, 0, 1)
+    rise = 1.0 if crop.skin_beyond is None else _rise(outline, feather_px, crop.skin_beyond)
+    if crop.skin_beyond is None or hidden.any():
+        outline[hidden] = 0
+        rise = np.minimum(rise, _rise(outline, feather_px))
     mask = rise * rise * (3 - 2 * rise) * trusted
     mask[mask < _NOTHING] = 0
     return np.asarray(mask, np.float32)
+
+
+def _rise(
+    inside: NDArray[np.uint8], feather_px: float, wide: FloatArray | None = None
+) -> FloatArray:
+    """0 at the edge of a mask (not 0 inside, h x w), and 1 from so many pixels inwards, or up to
+    _WIDER times as many where `wide` is 1."""
+    # A border of zeros makes the frame's own edge no edge of the face.
+    depth_px = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+    if wide is not None:
+        depth_px = depth_px / (1 + (_WIDER - 1) * wide)
+    return np.asarray(np.clip(depth_px / feather_px, 0, 1), np.float32)
 
 
 def feature_mask(landmarks: FloatArray, shape: tuple[int, ...], size_px: float) -> FloatArray:

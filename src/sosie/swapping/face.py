@@ -50,8 +50,8 @@ class FaceMemory:
     person: whose face it gets: a position among the engine's people. refinement: of its target
     landmarks. parts: what is on the face and before it, over the last looks. visible: what of it
     may be painted over (`occlusion.paintable`). spectacles: what lies over that
-    (`occlusion.clear_spectacles`). source: the source photo that was taken last.
-    frames: swapped so far.
+    (`occlusion.clear_spectacles`). skin_beyond: where skin goes on beyond it. source: the
+    source photo that was taken last. frames: swapped so far.
     """
 
     person: int = 0
@@ -59,6 +59,7 @@ class FaceMemory:
     parts: FaceParts | None = None
     visible: FloatArray = field(default_factory=occlusion.all_visible)
     spectacles: Spectacles | None = None
+    skin_beyond: FloatArray | None = None
     tint: Tint = field(default_factory=no_tint)
     source: int | None = None
     frames: int = 0
@@ -140,6 +141,7 @@ class Engine:
                 memory.parts = occlusion.averaged(memory.parts, parts, memory.frames)
                 memory.visible = occlusion.paintable(memory.parts, face.landmarks)
                 memory.spectacles = occlusion.clear_spectacles(memory.parts)
+                memory.skin_beyond = occlusion.skin_beyond(memory.parts, face.landmarks)
                 memory.tint = _tint(pixels, face, memory)
             if seen and self._swapper.card.drafts and memory.refinement.is_due(memory.frames):
                 self._refine(pixels, face, memory)
@@ -186,8 +188,11 @@ class Engine:
                 occlusion.place_view(worn.cover, landmarks, width, height, beyond=0),
                 occlusion.place_view(worn.lenses, landmarks, width, height, beyond=0),
             )
+        beyond = memory.skin_beyond
+        if beyond is not None:
+            beyond = occlusion.place_view(beyond, landmarks, width, height, beyond=0)
         aimed = memory.refinement.applied(landmarks)
-        return Crop(part, matrix, landmarks, aimed, shown, face, spectacles=worn)
+        return Crop(part, matrix, landmarks, aimed, shown, face, None, worn, beyond)
 
     def _refine(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
         """Draft the swap in small, read it, and correct the target landmarks."""
