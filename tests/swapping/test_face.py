@@ -259,6 +259,34 @@ def test_a_method_is_drafted_as_often_as_its_card_says(
     assert len(white[0].crops) == drafts + 1
 
 
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_video_reads_its_results_instead_of_drafts(
+    drawn: bool, white: list[White], model_face: ModelFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody drew the mask, the result may hardly show the face: a draft does."""
+    read: list[Pixels] = []
+
+    def landmarks(_: Told, pixels: Pixels, __: Any) -> Face:
+        read.append(pixels)
+        return model_face(yaw=3)
+
+    monkeypatch.setattr(White, "card", replace(White.card, drafts=1))
+    monkeypatch.setattr(Told, "landmarks", landmarks, raising=False)
+    monkeypatch.setattr("sosie.swapping.refinement._LOST", 1e9)
+    engine = Engine([[]], SwapOptions(blend="alpha", color="none"), Told(told()))
+    memory = FaceMemory()
+    mask = np.zeros(GRAY.shape[:2], np.float32) if drawn else None
+    corrections, brightest = [], []
+    for _ in range(5):
+        engine.swap_face(GRAY, model_face(), memory, Stopwatch(), drawn=mask)
+        corrections.append(float(np.abs(memory.refinement.correction).max()))
+        brightest.append(int(read[-1].max()))
+    assert len(read) == 2  # on the first and on the fourth frame
+    assert len(white[0].crops) == 5 + (2 if drawn else 1)
+    assert brightest[-1] == 255
+    assert corrections[0] == corrections[2] != corrections[3] == corrections[4] > 0
+
+
 def test_a_large_face_is_swapped_in_a_reduced_copy(
     monkeypatch: pytest.MonkeyPatch, astronaut: NDArray[np.uint8], hopper: NDArray[np.uint8]
 ) -> None:

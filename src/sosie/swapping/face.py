@@ -111,7 +111,7 @@ class Engine:
         """The part of a frame (RGB, uint8 or uint16) that the swap of one face changes.
 
         memory: of this face; it is updated. watch: gets the time of the stages `aim` (what is in
-        front of the face, and the drafts), `swap`, `process` where there are processors, and
+        front of the face, and the refinement), `swap`, `process` where there are processors, and
         `compose`. seen: False where the face's
         landmarks are bridged, so that nothing is learned from them. drawn: a mask of the frame
         that somebody drew, in place of the face's own; see `blending.composer.compose`.
@@ -135,6 +135,8 @@ class Engine:
         seen: bool,
         drawn: FloatArray | None,
     ) -> Patch:
+        first = memory.frames == 0
+        due = seen and self._swapper.card.drafts and memory.refinement.is_due(memory.frames)
         with watch("aim"):
             if memory.frames % _LOOK_EVERY == 0:
                 parts = self._analyzer.parts(pixels, face.landmarks)
@@ -143,8 +145,8 @@ class Engine:
                 memory.spectacles = occlusion.clear_spectacles(memory.parts)
                 memory.skin_beyond = occlusion.skin_beyond(memory.parts, face.landmarks)
                 memory.tint = _tint(pixels, face, memory)
-            if seen and self._swapper.card.drafts and memory.refinement.is_due(memory.frames):
-                self._refine(pixels, face, memory)
+            if due and first:
+                self._draft(pixels, face, memory, first)
         memory.frames += 1
         with watch("swap"):
             crop, swapped = self._swapped(pixels, face, memory)
@@ -153,7 +155,15 @@ class Engine:
                 cut = partial(self._crop, pixels, face, memory)
                 crop, swapped = self.processing.face(crop, swapped, cut)
         with watch("compose"):
-            return compose(pixels, crop, swapped, self._compose, memory.tint, drawn)
+            patch = compose(pixels, crop, swapped, self._compose, memory.tint, drawn)
+        if due and not first:
+            with watch("aim"):
+                if drawn is None:
+                    self._read(pixels, face, memory, patch)
+                else:
+                    # A drawn mask may leave most of the face out of the result.
+                    self._draft(pixels, face, memory, first)
+        return patch
 
     def _swapped(self, pixels: Pixels, face: Face, memory: FaceMemory) -> tuple[Crop, SwappedCrop]:
         prepared = self._prepared[memory.person]
@@ -194,25 +204,40 @@ class Engine:
         aimed = memory.refinement.applied(landmarks)
         return Crop(part, matrix, landmarks, aimed, shown, face, None, worn, beyond)
 
-    def _refine(self, pixels: Pixels, face: Face, memory: FaceMemory) -> None:
-        """Draft the swap in small, read it, and correct the target landmarks."""
+    def _draft(self, pixels: Pixels, face: Face, memory: FaceMemory, first: bool) -> None:
+        """Draft the swap in small, read it, and correct the target landmarks. first: whether this
+        is the face's first frame."""
         x0, y0, x1, y1 = alignment.face_window(face.landmarks, _DRAFT_MARGIN, pixels.shape)
         scale = min(1.0, _DRAFT_FACE_PX / face.size_px)
         matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
         width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
         small = warp(pixels, matrix, width, height)
         there = _moved(face, matrix)
-        points = there.landmarks
 
         def drafted() -> FloatArray | None:
             draft = small.copy()
             crop, swapped = self._swapped(small, there, memory)
             paste.paste(draft, compose(small, crop, swapped, self._compose, memory.tint))
-            read = self._analyzer.landmarks(draft, region_of(points))
-            return None if read is None else read.landmarks
+            return self._landmarks(draft, there)
 
-        first = memory.frames == 0
-        memory.refinement.update(points, drafted, self._swapper.card.drafts, first)
+        memory.refinement.update(there.landmarks, drafted, self._swapper.card.drafts, first)
+
+    def _read(self, pixels: Pixels, face: Face, memory: FaceMemory, patch: Patch) -> None:
+        """Read what the swap of a frame came to, and correct the target landmarks of the next."""
+        x0, y0, x1, y1 = alignment.face_window(face.landmarks, _DRAFT_MARGIN, pixels.shape)
+        height, width = patch.mask.shape
+        x0, y0 = min(x0, patch.x), min(y0, patch.y)
+        result = pixels[y0 : max(y1, patch.y + height), x0 : max(x1, patch.x + width)].copy()
+        paste.paste(result, replace(patch, x=patch.x - x0, y=patch.y - y0))
+        there = _moved(face, np.array([[1.0, 0, -x0], [0, 1.0, -y0]]))
+        memory.refinement.update(
+            there.landmarks, lambda: self._landmarks(result, there), 1, first=False
+        )
+
+    def _landmarks(self, pixels: Pixels, face: Face) -> FloatArray | None:
+        """The landmarks that are read where a face is, 478 x 3; None where none is seen."""
+        read = self._analyzer.landmarks(pixels, region_of(face.landmarks))
+        return None if read is None else read.landmarks
 
 
 def source_of(pixels: Pixels, face: Face, analyzer: Analyzer) -> Source:

@@ -2,7 +2,8 @@
 
 A source's texture carries some of its own expression and pose along, however exactly its points
 are placed: a network, and the eye, sees a smile's folds on a straight mouth. So the landmarks of a
-draft are compared with the target's, and the next aim leans the other way by as much.
+draft are compared with the target's, and the next aim leans the other way by as much. In a video
+only the first frame needs a draft: afterwards the results are there to be read.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _LONGEST = 0.2
 _LOST = 0.25
 # In a video the correction follows slowly, from every third frame: it depends on the source, not on
 # the frame. What cannot be corrected must not pile up: the longer it is, the more of it is let go.
-_DRAFT_EVERY = 3
+_READ_EVERY = 3
 _FOLLOW = 0.4
 _LEAK = 0.4
 
@@ -40,8 +41,8 @@ class Refinement:
     correction: Points = field(default_factory=no_correction)
 
     def is_due(self, frame: int) -> bool:
-        """Whether a draft is to be read on the face's frame of that number, from 0."""
-        return frame % _DRAFT_EVERY == 0
+        """Whether what is made of the face's frame of that number, from 0, is to be read."""
+        return frame % _READ_EVERY == 0
 
     def applied(self, target: FloatArray) -> FloatArray:
         """The target's landmarks (478 x 3, pixels) with the correction added."""
@@ -55,10 +56,10 @@ class Refinement:
         drafts: int,
         first: bool,
     ) -> None:
-        """Correct for what drafts of the swap are found to miss.
+        """Correct for what drafts of the swap, or its results, are found to miss.
 
-        target: the landmarks to reach, 478 x 3, in pixels of the draft. drafted: makes a draft with
-        the correction as it is and reads its landmarks; None where it shows no face. drafts: how
+        target: the landmarks to reach, 478 x 3, in pixels of the draft. drafted: gives what is read
+        of the swap with the correction as it is; None where it shows no face. drafts: how
         many at the face's first frame; later it is one.
         """
         for _ in range(drafts if first else 1):
