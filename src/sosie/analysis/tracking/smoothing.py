@@ -14,7 +14,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.geometry import alignment
 from sosie.geometry.head_pose import STEADY
 from sosie.types import FloatArray
 
@@ -77,20 +76,23 @@ def smooth_at(window: FloatArray, index: int, neighbors: Array) -> FloatArray:
 def _apart(frames: Array, center: int, size: float) -> tuple[Array, Array]:
     """Each frame's motion against the central one, n x 4 in pixels (shift, growth and turn at
     half the face's size), and its landmarks with that motion undone, n x 478 x 3."""
-    steady = list(STEADY)
-    anchor = frames[center, steady, :2]
-    origin = anchor.mean(0)
-    motion, still = np.empty((len(frames), 4)), np.empty_like(frames)
-    for i, points in enumerate(frames):
-        to_frame = alignment.fit_similarity(anchor, points[steady, :2])
-        scale = alignment.scale_of(to_frame)
-        turn = np.arctan2(to_frame[1, 0], to_frame[0, 0])
-        shift = to_frame[:, :2] @ origin + to_frame[:, 2] - origin
-        motion[i] = *shift, np.log(scale) * size / 2, turn * size / 2
-        back = alignment.invert(to_frame)
-        still[i, :, :2] = points[:, :2] @ back[:, :2].T + back[:, 2]
-        still[i, :, 2] = points[:, 2] / scale
-    return motion, still
+    fixed = frames[:, list(STEADY), :2]
+    means = fixed.mean(1)
+    origin, anchor = means[center], fixed[center] - means[center]
+    around = fixed - means[:, None]
+    # The least-squares similarity of `alignment.fit_similarity`, for all frames at once.
+    spread = max(float((anchor * anchor).sum()), 1e-12)
+    cosine = np.einsum("pc,npc->n", anchor, around) / spread
+    sine = np.einsum("pc,npc->n", anchor * (1, -1), around[..., ::-1]) / spread
+    scale = np.hypot(cosine, sine)
+    grown, turned = np.log(scale) * size / 2, np.arctan2(sine, cosine) * size / 2
+    x, y = np.moveaxis(frames[..., :2] - means[:, None], 2, 0)
+    c, s = (cosine / scale**2)[:, None], (sine / scale**2)[:, None]
+    still = np.stack(
+        [c * x + s * y + origin[0], c * y - s * x + origin[1], frames[..., 2] / scale[:, None]],
+        axis=2,
+    )
+    return np.column_stack([means - origin, grown, turned]), still
 
 
 def _moved(shape: Array, motion: Array, middle: Array, size: float) -> Array:
