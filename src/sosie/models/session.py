@@ -237,6 +237,9 @@ def _open(
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = _ERRORS_ONLY
     settings.intra_op_num_threads = threads or os.cpu_count() or 1
+    # Else threads that wait for one another, or for the next run, keep the processor busy: in a
+    # video that is taken from the other stages, as much as the network itself needs.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Errors of its allocators go to this logger, whatever the session's level is.
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     disabled: list[str] = []
