@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sosie.blending.pixel_math import mixed, times
 from sosie.types import FloatArray
 
 # The widest band that is mixed softly, as a share of the face's size.
@@ -22,7 +23,7 @@ _SMOOTHINGS = 24
 
 def alpha(swapped: FloatArray, target: FloatArray, mask: FloatArray) -> FloatArray:
     """The plain weighted mean."""
-    return target + (swapped - target) * mask[..., None]
+    return mixed(target, swapped, mask)
 
 
 def multiband(
@@ -36,7 +37,7 @@ def multiband(
     inside = (mask > 0).astype(np.uint8)
     depth_px = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
     # Outside the mask the swapped pixels mean nothing; there the difference is none.
-    band: NDArray[Any] = (swapped - target) * inside[..., None]
+    band: NDArray[Any] = times(swapped - target, inside.astype(np.float32))
     bands: list[NDArray[Any]] = [band]
     weights: list[NDArray[Any]] = [mask]
     soft: NDArray[Any] = mask
@@ -49,12 +50,12 @@ def multiband(
         # A soft band spreads over its own width: it starts that far within the edge, so that
         # nothing of it is left to be cut off there.
         weights.append(soft * np.clip(depth_px / 2**level - _BAND_START, 0, 1))
-    mixed = bands[-1] * weights[-1][..., None]
+    joined: NDArray[Any] = times(bands[-1], weights[-1])
     for coarser, finer, weight in zip(bands[:0:-1], bands[-2::-1], weights[-2::-1], strict=True):
         size = (finer.shape[1], finer.shape[0])
-        detail = finer - cv2.pyrUp(coarser, dstsize=size)
-        mixed = cv2.pyrUp(mixed, dstsize=size) + detail * weight[..., None]
-    return np.asarray(target + mixed * inside[..., None], np.float32)
+        detail = np.asarray(finer - cv2.pyrUp(coarser, dstsize=size), np.float32)
+        joined = cv2.pyrUp(joined, dstsize=size) + times(detail, weight)
+    return target + times(np.asarray(joined, np.float32), inside.astype(np.float32))
 
 
 def poisson(swapped: FloatArray, target: FloatArray, mask: FloatArray) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from sosie.blending.pixel_math import LUMA, luma, planes, plus, times
 from sosie.types import FloatArray
 
 # Light is what varies over more than this share of the face; features are smaller.
@@ -52,8 +53,6 @@ _FINE_SHARE, _BRIGHTER, _SLIGHT_CONTRAST = 0.3, 0.4, 1e-4
 _MOST_COLOR = 1.5
 # Added to both sides of a ratio of variances.
 _SLIGHT = 1e-6
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Shares of red, green and blue in luma (Rec. 601)."""
 
 
 def transfer_light(
@@ -73,12 +72,9 @@ def transfer_light(
     # A plane can leave the range at the edge, where it reaches past what it was fitted to.
     light = np.clip(_local_light(both, trust, max(1.0, _LIGHT_SIGMA * scale_px)), 0, 1)
     excess = _excess(both - light, trust, max(1.0, _COLOR_SIGMA * scale_px))
-    full = (target.shape[1], target.shape[0])
-    ours, theirs, excess = (
-        np.asarray(cv2.resize(a, full, interpolation=cv2.INTER_LINEAR), np.float32)
-        for a in (light[..., :3], light[..., 3:], excess)
-    )
-    return in_range(_relit(swapped - excess, ours, theirs))
+    width, height = target.shape[1], target.shape[0]
+    plain = swapped - enlarged(excess, width, height)
+    return in_range(_relit(plain, light[..., :3], light[..., 3:]))
 
 
 def match_skin(
@@ -113,22 +109,21 @@ def match_skin(
     gain = _contrast_gain(middle, theirs, trust * bare, max(1.0, _CONTRAST_SIGMA * scale_px))
     # Where hardly a pixel speaks for the target's color, nothing is known of it.
     known = np.minimum(2 * trust, 1)
-    maps = np.dstack([excess * known[..., None], light[..., :3] - excess, gain * known, middle])
-    full = (target.shape[1], target.shape[0])
-    wide = cv2.resize(maps.astype(np.float32), full, interpolation=cv2.INTER_LINEAR)
-    held = swapped - wide[..., :3]
-    gain = wide[..., 6] * weight * (1 - _CONTRAST_OF_FEATURES * features)
+    width, height = target.shape[1], target.shape[0]
+    maps = (excess * known[..., None], light[..., :3] - excess, gain * known, middle)
+    excess, ours, gain, middle = (enlarged(one, width, height) for one in maps)
+    held = swapped - excess
+    gain = gain * weight * (1 - _CONTRAST_OF_FEATURES * features)
     # What is too deep loses its color with its depth, or a brighter shade would be a red stain.
-    held = held + np.minimum(gain, 0)[..., None] * (held - wide[..., 3:6])
-    luma = held @ LUMA
-    detail = luma - wide[..., 3:6] @ LUMA
+    held = held + times(held - ours, np.minimum(gain, 0))
+    before = luma(held)
     # Wrinkles and pores hardly gain: they would be carved.
-    detail = _FINE_SHARE * detail + (1 - _FINE_SHARE) * wide[..., 7]
+    detail = _FINE_SHARE * (before - luma(ours)) + (1 - _FINE_SHARE) * middle
     # Nor is more light than there was burnt into a cheek.
     detail = np.where(detail > 0, _BRIGHTER * detail, detail)
-    after = np.clip(luma + np.maximum(gain, 0) * detail, 0, 1)
-    times = np.minimum((after + _FLOOR) / (luma + _FLOOR), _MOST_COLOR)[..., None]
-    return in_range(np.asarray(after[..., None] + (held - luma[..., None]) * times, np.float32))
+    after = np.clip(before + np.maximum(gain, 0) * detail, 0, 1)
+    share = np.minimum((after + _FLOOR) / (before + _FLOOR), _MOST_COLOR)
+    return in_range(plus(times(held, share), after - before * share))
 
 
 def meet_edges(
@@ -157,9 +152,7 @@ def meet_edges(
         summed = summed + share * cv2.GaussianBlur(apart * weight[..., None], (0, 0), sigma_px)
         total = total + share * cv2.GaussianBlur(weight, (0, 0), sigma_px)
     offset = summed / total[..., None] * np.exp(-((depth / _MEET_REACH) ** 2))[..., None]
-    full = mask.shape[::-1]
-    wide = cv2.resize(offset.astype(np.float32), full, interpolation=cv2.INTER_LINEAR)
-    return in_range(swapped + np.asarray(wide, np.float32))
+    return in_range(swapped + enlarged(offset, mask.shape[1], mask.shape[0]))
 
 
 def _small(
@@ -175,7 +168,7 @@ def _small(
     size = (max(2, round(target.shape[1] * shrink)), max(2, round(target.shape[0] * shrink)))
     ours, theirs, trust = (
         cv2.resize(a, size, interpolation=cv2.INTER_AREA)
-        for a in (swapped * weight[..., None], target * weight[..., None], weight)
+        for a in (times(swapped, weight), times(target, weight), weight)
     )
     both = np.dstack([ours, theirs]) / np.maximum(trust, 1e-3)[..., None]
     return np.asarray(both, np.float32), np.asarray(trust, np.float32), size_px * shrink
@@ -240,41 +233,54 @@ def _contrast_gain(
 
 
 def _relit(swapped: FloatArray, ours: FloatArray, theirs: FloatArray) -> FloatArray:
-    """The detail of `swapped` in its own light `ours` on the light `theirs`, h x w x 3, unbounded.
+    """The detail of `swapped` (h x w x 3) in its own light `ours` on the light `theirs`, both of
+    any smaller size: h x w x 3, unbounded.
 
     Luma and color go apart, and all channels have one gain. A gain a channel would turn a lamp
-    that is more colored than the target's into stains, the more the darker the source is.
+    that is more colored than the target's into stains, the more the darker the source is. A light
+    with detail of luma in it is darker with its own hue, and brighter as a highlight without one.
     """
-    before, after = ours @ LUMA + _FLOOR, theirs @ LUMA + _FLOOR
-    luma = swapped @ LUMA + _FLOOR
-    ratio = after / before
+    height, width = swapped.shape[:2]
+    small_before, small_after = luma(ours) + _FLOOR, luma(theirs) + _FLOOR
+    ratio = small_after / small_before
     gain = np.clip(ratio**_CONTRAST, *_CONTRAST_RANGE)
-    detail = luma - before
-    color = swapped - _shaded(ours, detail, before)
+    more = np.maximum(ratio, gain) - gain
+    before, after, gain, more = planes(
+        enlarged(np.dstack([small_before, small_after, gain, more]), width, height)
+    )
+    around = luma(swapped) + _FLOOR
+    detail = around - before
     # What is as dark as a feature stays as much darker in proportion: a black brow stays black.
-    share = np.clip((_RELIEF - luma / before) / (_RELIEF - _FEATURE_DARK), 0, 1)
-    detail *= gain + (np.maximum(ratio, gain) - gain) * share
-    return np.asarray(_shaded(theirs, detail, after) + color * gain[..., None], np.float32)
+    share = np.clip((_RELIEF - around / before) / (_RELIEF - _FEATURE_DARK), 0, 1)
+    moved = detail * (gain + more * share)
+    # The color of the detail: what is left of the pixels without their own light and its relief.
+    lit = times(swapped, gain)
+    lit -= times(enlarged(ours, width, height), gain * (1 + np.minimum(detail, 0) / before))
+    lit += times(enlarged(theirs, width, height), 1 + np.minimum(moved, 0) / after)
+    return plus(lit, np.maximum(moved, 0) - gain * np.maximum(detail, 0))
 
 
-def _shaded(light: FloatArray, detail: FloatArray, luma: FloatArray) -> FloatArray:
-    """A light (h x w x 3, its luma h x w) with detail of luma (h x w) in it: what is darker keeps
-    the light's hue, what is brighter is a highlight without one."""
-    darker, brighter = np.minimum(detail, 0), np.maximum(detail, 0)
-    return np.asarray(light * (1 + darker / luma)[..., None] + brighter[..., None], np.float32)
+def enlarged(picture: FloatArray, width: int, height: int) -> FloatArray:
+    """A small picture, or a plane, laid smoothly over a larger size."""
+    wide = cv2.resize(
+        np.asarray(picture, np.float32), (width, height), interpolation=cv2.INTER_LINEAR
+    )
+    return np.asarray(wide, np.float32)
 
 
 def in_range(pixels: FloatArray) -> FloatArray:
     """RGB of any range, h x w x 3, in 0..1: what leaves it loses color, not one channel's share."""
-    outside = np.asarray(cv2.inRange(pixels, np.zeros(3), np.ones(3))) == 0
-    if not outside.any():
+    inside = np.asarray(cv2.inRange(pixels, np.zeros(3), np.ones(3)))
+    outside = np.flatnonzero(inside.ravel() == 0)
+    if not len(outside):
         return pixels
-    beyond = pixels[outside]
-    luma = np.clip(beyond @ LUMA, 0, 1)[:, None]
-    color = beyond - luma
-    room = np.where(color > 0, 1 - luma, luma) / np.maximum(np.abs(color), 1e-6)
+    beyond = pixels.reshape(-1, 3).take(outside, axis=0)
+    gray = np.clip(beyond @ LUMA, 0, 1)[:, None]
+    color = beyond - gray
+    room = np.where(color > 0, 1 - gray, gray) / np.maximum(np.abs(color), 1e-6)
+    least = np.minimum(np.minimum(room[:, :1], room[:, 1:2]), np.minimum(room[:, 2:], 1))
     held: FloatArray = pixels.copy()
-    held[outside] = luma + color * np.minimum(room.min(1, keepdims=True), 1)
+    held.reshape(-1, 3)[outside] = gray + color * least
     return held
 
 
@@ -288,24 +294,34 @@ def _local_light(picture: FloatArray, weight: FloatArray, sigma_px: float) -> Fl
     """
     height, width, channels = picture.shape
     mean = (picture * weight[..., None]).sum((0, 1)) / max(float(weight.sum()), 1e-6)
-    signal = np.dstack([weight, (picture - mean) * weight[..., None]]).astype(np.float32)
+    # Channels come before columns here: so that each sum over a row is one product of matrices, and
+    # planes are multiplied by long rows.
+    signal = np.empty((height, channels + 1, width), np.float32)
+    signal[:, 0] = weight
+    np.multiply(np.swapaxes(picture - mean, 1, 2), weight[:, None], out=signal[:, 1:])
     over_x, over_y = _moment_kernels(width, sigma_px), _moment_kernels(height, sigma_px)
     # Sums around each pixel of the weight and the weighted picture times 1, y and y^2; then x.
-    by_y = (over_y @ signal.reshape(height, -1)).reshape(3, height, width, channels + 1)
-    total, first_x, first_y = over_x[0] @ by_y[0], over_x[1] @ by_y[0], over_x[0] @ by_y[1]
-    count = total[..., :1] + np.float32(_FAR)
+    by_y = (over_y @ signal.reshape(height, -1)).reshape(3, *signal.shape)
+
+    def summed(x_power: int, of: FloatArray) -> FloatArray:
+        rows = np.ascontiguousarray(of).reshape(-1, width)
+        return np.asarray((rows @ over_x[x_power].T).reshape(of.shape), np.float32)
+
+    total, first_x, first_y = summed(0, by_y[0]), summed(1, by_y[0]), summed(0, by_y[1])
+    count = total[:, :1] + np.float32(_FAR)
     total, first_x, first_y = total / count, first_x / count, first_y / count
-    x, y = first_x[..., :1], first_y[..., :1]
+    x, y = first_x[:, :1], first_y[:, :1]
     # Covariances about the weight's own center: of the place, and of place and picture.
-    xx = over_x[2] @ by_y[0, ..., :1] / count - x * x + _RIDGE
-    yy = over_x[0] @ by_y[2, ..., :1] / count - y * y + _RIDGE
-    xy = over_x[1] @ by_y[1, ..., :1] / count - x * y
-    level = total[..., 1:]
-    slope_x, slope_y = first_x[..., 1:] - x * level, first_y[..., 1:] - y * level
+    xx = summed(2, by_y[0, :, :1]) / count - x * x + _RIDGE
+    yy = summed(0, by_y[2, :, :1]) / count - y * y + _RIDGE
+    xy = summed(1, by_y[1, :, :1]) / count - x * y
+    level = total[:, 1:]
+    slope_x, slope_y = first_x[:, 1:] - x * level, first_y[:, 1:] - y * level
     # From the center back to the pixel itself.
     back_x, back_y = yy * x - xy * y, xx * y - xy * x
-    at_pixel = level - (slope_x * back_x + slope_y * back_y) / (xx * yy - xy * xy)
-    return np.asarray(mean + at_pixel, np.float32)
+    determinant = xx * yy - xy * xy
+    at_pixel = level - slope_x * (back_x / determinant) - slope_y * (back_y / determinant)
+    return np.ascontiguousarray(np.swapaxes(at_pixel, 1, 2) + mean, np.float32)
 
 
 def _moment_kernels(size: int, sigma_px: float) -> FloatArray:

@@ -10,6 +10,7 @@ import numpy as np
 from sosie.blending import blend, color_transfer, glass, paste
 from sosie.blending.color_transfer import meet_edges, transfer_light
 from sosie.blending.mask import face_mask, face_size_px
+from sosie.blending.pixel_math import mixed
 from sosie.blending.skin_texture import match_sharpness, match_texture
 from sosie.blending.tint import Tint
 from sosie.geometry.alignment import scale_of
@@ -103,5 +104,4 @@ def _lit(
         lit = transfer_light(swapped.pixels, target, weight, face_size_px(crop))
     else:
         lit = color_transfer.match_moments(swapped.pixels, target, weight)
-    own = swapped.own[..., None]
-    return np.asarray(lit * (1 - own) + swapped.pixels * own, np.float32)
+    return mixed(lit, swapped.pixels, swapped.own)

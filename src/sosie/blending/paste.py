@@ -45,8 +45,10 @@ def as_patch(
     x0, y0, x1, y1 = box
     top = 255 if frame.dtype == np.uint8 else 65535
     touched = mask > 0
-    rounded = np.rint(np.clip(composed, 0, 1) * top).astype(frame.dtype)
-    pixels = np.where(touched[..., None], rounded, frame[y0:y1, x0:x1])
+    rounded = np.clip(composed, 0, 1)
+    rounded *= np.float32(top)
+    pixels = frame[y0:y1, x0:x1].copy()
+    _copy_where(touched, np.rint(rounded, out=rounded).astype(frame.dtype), pixels)
     return Patch(x0, y0, pixels, touched, mask)
 
 
@@ -99,7 +101,13 @@ def paste(frame: Pixels, patch: Patch) -> None:
     """Write a patch into a frame, in place, where its mask is set."""
     height, width = patch.mask.shape
     part = frame[patch.y : patch.y + height, patch.x : patch.x + width]
-    np.copyto(part, patch.pixels, where=patch.mask[..., None])
+    _copy_where(patch.mask, patch.pixels, part)
+
+
+def _copy_where(mask: NDArray[np.bool_], pixels: Pixels, onto: Pixels) -> None:
+    """Write pixels (h x w x 3) onto others, where a mask (h x w) is set. NumPy does it pixel by
+    pixel, channel by channel."""
+    cv2.copyTo(pixels, mask.view(np.uint8), onto)
 
 
 def spare(patch: Patch, frame: Pixels, face: Face) -> Patch:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sosie.blending.color_transfer import LUMA, in_range
+from sosie.blending.color_transfer import in_range
 from sosie.blending.mask import feature_mask
+from sosie.blending.pixel_math import luma, plus
 from sosie.geometry import alignment, mesh
 from sosie.types import FloatArray
 
@@ -56,17 +57,17 @@ def match_sharpness(
     total = float(told.sum())
     if total < _LEAST_PX:
         return swapped
-    left, there = swapped @ LUMA, target @ LUMA
+    left, there = luma(swapped), luma(target)
     added = np.zeros_like(left)
     for of_face, least_px in zip(_SHARP, _LEAST_SHARP_PX, strict=True):
         sigma_px = max(least_px, of_face * size_px)
-        ours, theirs = (_fine(luma, sigma_px) for luma in (left, there))
+        ours, theirs = (_fine(plane, sigma_px) for plane in (left, there))
         has, wanted = (float((band * band * told).sum()) / total for band in (ours, theirs))
         gain = np.sqrt((wanted + _SLIGHT) / (has + _SLIGHT))
         added += np.float32(np.clip(gain, 1, _MOST_SHARP) - 1) * ours
         left, there = left - ours, there - theirs
     where = mask * (_SHARP_SKIN + (1 - _SHARP_SKIN) * features) * (1 - _SHARP_OWN * share)
-    return in_range(np.asarray(swapped + (added * where)[..., None], np.float32))
+    return in_range(plus(swapped, added * where))
 
 
 def match_texture(
@@ -94,7 +95,7 @@ def match_texture(
     around_px = max(1.0, _AROUND * size_px * shrink)
     small = cv2.resize(skin, size, interpolation=cv2.INTER_AREA)
     total = cv2.GaussianBlur(small, (0, 0), around_px) + np.float32(1e-3)
-    ours, theirs = (_fine(pixels @ LUMA, _FINE * size_px) for pixels in (swapped, target))
+    ours, theirs = (_fine(luma(pixels), _FINE * size_px) for pixels in (swapped, target))
     power = [cv2.resize(b * b * skin, size, interpolation=cv2.INTER_AREA) for b in (ours, theirs)]
     has, there = (cv2.GaussianBlur(p, (0, 0), around_px) / total for p in power)
     usual = float(np.median(there[small > 0.5])) if (small > 0.5).any() else 0.0
@@ -106,9 +107,9 @@ def match_texture(
         for a in (np.minimum(taken, _MOST_TAKEN), limit)
     )
     added = share * bound * np.tanh(theirs / bound)
-    return np.asarray(np.clip(swapped + (added * skin)[..., None], 0, 1), np.float32)
+    return np.clip(plus(swapped, added * skin), 0, 1)
 
 
-def _fine(luma: FloatArray, sigma_px: float) -> FloatArray:
-    """What is left of luma (h x w) without its blurred self."""
-    return np.asarray(luma - cv2.GaussianBlur(luma, (0, 0), sigma_px), np.float32)
+def _fine(plane: FloatArray, sigma_px: float) -> FloatArray:
+    """What is left of a plane without its blurred self."""
+    return np.asarray(plane - cv2.GaussianBlur(plane, (0, 0), sigma_px), np.float32)

@@ -33,20 +33,36 @@ class Raster:
     weights: NDArray[np.float64]
 
     def interpolate(self, values: FloatArray) -> FloatArray:
-        """One value a vertex, at each pixel: float32, h x w, 0 where no triangle is.
+        """Values of the vertices, N or N x K, at each pixel: float32, h x w (x K), 0 where no
+        triangle is.
 
         Affine inside a triangle and continuous over its edges; never beyond its corners' values.
         """
+        index = self.index.astype(np.intp)
+        buffers = np.empty((5, *index.shape), np.float32)
+        if values.ndim == 1:
+            return self._spread(values, index, buffers)
+        spread = [self._spread(column, index, buffers) for column in values.T]
+        return np.asarray(cv2.merge(spread), np.float32)
+
+    def _spread(
+        self, values: FloatArray, index: NDArray[np.intp], buffers: FloatArray
+    ) -> FloatArray:
+        """buffers: room for five planes: what is worked in again stays in the processor's cache."""
         corners = values[self.triangles].astype(np.float64)  # T x 3
         planes = np.einsum("tji,tj->ti", self.weights, corners)
         # Pixels at an edge have their centers outside, where a sliver's plane leaves all bounds.
         table = np.column_stack([planes, corners.min(1), corners.max(1)]).astype(np.float32)
         table = np.concatenate([table, np.zeros((1, 5), np.float32)])  # index -1: nothing
-        height, width = self.index.shape
-        x = np.arange(width, dtype=np.float32)[None, :]
-        y = np.arange(height, dtype=np.float32)[:, None]
-        a, b, c, low, high = (column.take(self.index, mode="wrap") for column in table.T)
-        return np.asarray(np.clip(a * x + b * y + c, low, high), np.float32)
+        for column, plane in zip(table.T, buffers, strict=True):
+            column.take(index, mode="wrap", out=plane)
+        a, b, c, low, high = buffers
+        a *= np.arange(index.shape[1], dtype=np.float32)[None, :]
+        b *= np.arange(index.shape[0], dtype=np.float32)[:, None]
+        a += b
+        a += c
+        np.maximum(a, low, out=a)
+        return np.asarray(np.minimum(a, high), np.float32)
 
 
 def rasterize(points: FloatArray, triangles: IntArray, width: int, height: int) -> Raster:

@@ -36,7 +36,5 @@ def uv_pass(landmarks: FloatArray, width: int, height: int) -> FloatArray:
     mouth where these are open.
     """
     raster = rasterize(landmarks, face_shape().triangles, width, height)
-    uv = texture_coordinates()
     on_face = (raster.index >= 0).astype(np.float32)
-    channels = [raster.interpolate(np.ascontiguousarray(uv[:, k])) for k in (0, 1)]
-    return np.stack([*channels, on_face], axis=-1)
+    return np.dstack([raster.interpolate(texture_coordinates()), on_face])

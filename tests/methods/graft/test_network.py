@@ -8,8 +8,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
 
 from sosie.blending.color_transfer import in_range  # noqa: E402
+from sosie.geometry.morphable_model import face_shape  # noqa: E402
 from sosie.methods.graft import view  # noqa: E402
 from sosie.methods.graft.network import ExportedGraft, GraftNetwork, applied  # noqa: E402
+from sosie.methods.graft.warp import Field  # noqa: E402
 from sosie.models.session import create_session  # noqa: E402
 from sosie.training.export import to_onnx  # noqa: E402
 
@@ -49,7 +51,8 @@ def test_training_applies_an_answer_as_the_run_time_does():
     detail = rng.normal(0, 0.02, (side, side, 3)).astype(np.float32)
     base = view.as_unit(pixels[0, ..., :3])
     none = base[..., 0]
-    made = view.Draft(base, none, none, none, base, np.zeros((478, 3), np.float32))
+    field = Field(face_shape().mean.astype(np.float32) * 60 + 128, side, side)
+    made = view.Draft(base, none, none, none, base, field)
     corrected = view.corrected(made, light, detail, np.eye(2, 3))
     at_run_time = in_range(view.in_base_color(made, corrected))
     parts = [torch.from_numpy(a).permute(2, 0, 1)[None] for a in (light, detail)]

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from sosie.blending.color_transfer import LUMA
+from sosie.blending.pixel_math import LUMA
 from sosie.geometry import mesh
 from sosie.geometry.alignment import warp
 from sosie.methods.base import Source
 from sosie.methods.graft import view
 from sosie.methods.graft.source_texture import prepare_photo
+from sosie.methods.graft.warp import Field
 from sosie.types import Face
 
 SEEN = np.ones((256, 256), np.float32)
@@ -109,7 +110,7 @@ def test_an_answer_is_applied_at_the_crops_own_size(face, picture, side):
     grown = warp(picture, np.array([[side / 256, 0, 0], [0, side / 256, 0]]), side, side)
     large = np.random.default_rng(1).uniform(0.2, 0.6, (side, side, 3)).astype(np.float32)
     nothing = np.zeros((side, side), np.float32)
-    made = view.Draft(large, nothing, nothing, nothing, large, face.landmarks)
+    made = view.Draft(large, nothing, nothing, nothing, large, Field(face.landmarks, side, side))
     matrix = view.square(face.landmarks * np.float32(side / 256))
     light = np.zeros((view.LIGHT_PX, view.LIGHT_PX, 6), np.float32)
     detail = np.zeros((view.SIDE_PX, view.SIDE_PX, 3), np.float32)
@@ -130,7 +131,8 @@ def test_an_answer_lies_where_the_network_saw_it(face):
     detail = np.repeat(spot[..., None], 3, 2).astype(np.float32) * 0.5
     light = np.zeros((view.LIGHT_PX, view.LIGHT_PX, 6), np.float32)
     blank = np.zeros((512, 512, 3), np.float32)
-    made = view.Draft(blank, blank[..., 0], blank[..., 0], blank[..., 0], blank, face.landmarks)
+    field = Field(face.landmarks, 512, 512)
+    made = view.Draft(blank, blank[..., 0], blank[..., 0], blank[..., 0], blank, field)
     found = view.corrected(made, light, detail, matrix)[..., 0]
     rows, columns = np.indices(found.shape)
     assert (columns * found).sum() / found.sum() == pytest.approx(x, abs=0.1)
@@ -181,7 +183,7 @@ def test_color_is_the_bases_and_luma_the_networks(face):
     answered = base * np.float32(0.8)
     answered[20:30] += np.array([0.0, 0.0, 0.12], np.float32)
     none = base[..., 0]
-    made = view.Draft(base, none, none, none, base, face.landmarks)
+    made = view.Draft(base, none, none, none, base, Field(face.landmarks, *none.shape[::-1]))
     found = view.in_base_color(made, answered)
     assert np.abs(found @ LUMA - answered @ LUMA).max() < 1e-5
     assert np.ptp(found[25, 25]) < 0.02

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.analyzer import make_face
+from sosie.blending.pixel_math import planes
 from sosie.geometry import mesh
 from sosie.geometry.alignment import fill_polygon
 from sosie.geometry.morphable_model import Points, canonicalize, face_shape, silhouette, smoothstep
@@ -88,7 +89,7 @@ def _lamp(landmarks: FloatArray, width: int, height: int, rng: np.random.Generat
 def _facing(landmarks: FloatArray, width: int, height: int) -> tuple[FloatArray, ...]:
     """The mesh's unit normals at each pixel: x, y and z, h x w each; beside the face 0, 0, -1."""
     field = Field(landmarks, width, height)
-    x, y = (field.spread(column.astype(np.float32)) for column in normals(landmarks)[:, :2].T)
+    x, y = planes(field.spread(normals(landmarks)[:, :2].astype(np.float32)))
     return x, y, -np.sqrt(np.clip(1 - x * x - y * y, 0, 1))
 
 
@@ -129,7 +130,7 @@ def turned_head(
     )
     middle = landmarks.mean(0)
     points = np.asarray((landmarks - middle) @ (about_x @ about_y) + middle, np.float32)
-    color, known = textured(photo, points, width, height)
+    color, known = textured(photo, Field(points, width, height))
     inside = silhouette(points, width, height)
     edge = cv2.GaussianBlur(inside, (0, 0), 1.0)[..., None].astype(np.float32) / 255
     behind = np.roll(pixels, width // 2, axis=1)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.parser import MARGIN, SIDE_PX, FaceParts, square_matrix
-from sosie.blending.color_transfer import LUMA
+from sosie.blending.pixel_math import LUMA, planes
 from sosie.geometry import alignment, head_pose, mesh
 from sosie.geometry.morphable_model import silhouette
 from sosie.methods.base import Source
@@ -276,7 +276,7 @@ def _joint(source: Source, own: _Seen, fill: FloatArray, trust: FloatArray) -> F
     """
     field = Field(own.points, SIDE_PX, SIDE_PX)
     places = unwrap.places()
-    x, y = (field.spread(places[:, k]) for k in (0, 1))
+    x, y = planes(field.spread(places))
     drawn = cv2.remap(fill, (x + 0.5) * TIMES - 0.5, (y + 0.5) * TIMES - 0.5, cv2.INTER_LINEAR)
     fits = cv2.remap(trust, x, y, cv2.INTER_LINEAR)
     clear = np.asarray(1 - cv2.dilate(own.hidden, _disc(_GUARD)), np.float32)
@@ -312,7 +312,7 @@ def _filled(
     inside = cv2.dilate(outline, np.ones((2 * reach_px + 1, 2 * reach_px + 1), np.uint8))
     hidden = np.asarray(placed(np.asarray(soft, np.float32)) * inside, np.float32)
     places = unwrap.places()
-    x, y = (field.spread((places[:, k] + 0.5) * TIMES - 0.5) for k in (0, 1))
+    x, y = planes(field.spread((places + 0.5) * TIMES - 0.5))
     drawn = cv2.remap(fill, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     photo = np.asarray(pixels * np.float32(1 / top), np.float32)
     made = drawn + placed(offset) + _grain(photo, hidden, inside)[..., None]

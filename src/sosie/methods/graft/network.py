@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sosie.blending.color_transfer import LUMA
+from sosie.blending.pixel_math import LUMA
 from sosie.methods.graft.view import CHANNELS, FINE, FINE_GAIN, FLOOR, MARGIN, MOST_COLOR
 from sosie.nn.blocks import PatchDiscriminator, relu_unit
 from sosie.nn.unet import ReluUNet

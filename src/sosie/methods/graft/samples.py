@@ -159,7 +159,7 @@ def _assembled(kind: int, made: view.Draft, seen: Pixels, there: Target) -> dict
     five = head_pose.five_points(there.landmarks)
     onto = alignment.align_matrix(five, embedder.TEMPLATE, embedder.SIDE_PX)
     looks = landmarker.square_matrix(head_pose.region_of(there.landmarks))
-    moved = alignment.transform_points(made.points, looks)
+    moved = alignment.transform_points(made.field.points, looks)
     moved = moved - alignment.transform_points(there.landmarks, looks)
     return {
         "shown": view.shown_to_network(made, seen, np.eye(2, 3)),

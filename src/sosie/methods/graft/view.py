@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.blending.color_transfer import LUMA, transfer_light
+from sosie.blending.color_transfer import transfer_light
+from sosie.blending.pixel_math import blurred, luma, mixed, planes, plus, times
 from sosie.geometry import alignment, head_pose
 from sosie.geometry.morphable_model import Points, face_shape, silhouette
 from sosie.methods.graft.source_texture import PreparedPhoto
@@ -64,7 +65,7 @@ class Draft:
     shown: where the face is seen in the target: inside its outline, with nothing in front.
     light: RGB, h x w x 3: the target's pixels where the face is shown, blurred until they tell
         nobody's features.
-    points: the swapped face's landmarks, 478 x 3, in pixels of the crop.
+    field: the swapped face's mesh, in pixels of the crop.
     """
 
     base: FloatArray
@@ -72,7 +73,7 @@ class Draft:
     own: FloatArray
     shown: FloatArray
     light: FloatArray
-    points: FloatArray
+    field: Field
 
 
 def draft(
@@ -89,7 +90,8 @@ def draft(
     or the colors of their rims would spread over the face."""
     height, width = pixels.shape[:2]
     target = as_unit(pixels)
-    texture, known = textured(photo, points, width, height)
+    field = Field(points, width, height)
+    texture, known = textured(photo, field)
     own, moved = own_parts(pixels, landmarks, points)
     inside = silhouette(landmarks, width, height) * np.float32(1 / 255)
     shown = np.asarray(inside * visible, np.float32)
@@ -98,18 +100,8 @@ def draft(
     known = _kept_off_gaps(known, size_px)
     lit = transfer_light(texture, target, skin * known, size_px)
     light = _blurred(target, skin, size_px)
-    share = known[..., None]
-    base = lit * share + light * (1 - share)
-    share = own[..., None]
-    base = base * (1 - share) + moved * share
-    return Draft(
-        np.asarray(base, np.float32),
-        np.asarray(np.maximum(known, own), np.float32),
-        own,
-        shown,
-        light,
-        points,
-    )
+    base = mixed(mixed(light, lit, known), moved, own)
+    return Draft(base, np.maximum(known, own), own, shown, light, field)
 
 
 def square(landmarks: FloatArray) -> alignment.Matrix:
@@ -125,12 +117,15 @@ def shown_to_network(made: Draft, pixels: Pixels, matrix: alignment.Matrix) -> N
     shown, and where it is the target's own; the mesh's normals (128 for 0) and each pixel's place
     on the mean face, which tell from where light comes and what part of a face is to be there.
     """
-    share = made.shown[..., None]
-    around = as_unit(pixels) * (1 - share) + made.light * share
-    stacked = [made.base, made.known, around, made.shown, made.own]
-    layers = [_laid(_as_bytes(layer), matrix) for layer in stacked]
-    surface = _as_bytes(_surface(alignment.transform_points(made.points, matrix)))
-    return np.asarray(np.dstack([*layers, surface]), np.uint8)
+    around = mixed(as_unit(pixels), made.light, made.shown)
+    layers = (*planes(made.base), made.known, *planes(around), made.shown, made.own)
+    # By four channels, which is the most that is warped in one go.
+    laid = [
+        _laid(_as_bytes(np.asarray(cv2.merge(layers[k : k + 4]), np.float32)), matrix)
+        for k in range(0, len(layers), 4)
+    ]
+    surface = _as_bytes(_surface(made.field, matrix))
+    return np.asarray(np.dstack([*laid, surface]), np.uint8)
 
 
 def corrected(
@@ -145,18 +140,17 @@ def corrected(
     height, width = made.base.shape[:2]
     gain, offset = (_enlarged(light[..., k : k + 3], matrix, width, height) for k in (0, 3))
     sigma_px = max(0.5, FINE * SIDE_PX / MARGIN / alignment.scale_of(matrix))
-    slow = np.asarray(cv2.GaussianBlur(made.base, (0, 0), sigma_px), np.float32)
+    slow = blurred(made.base, sigma_px)
     fine = made.base - slow
     # In place: these are pictures of the crop's own size.
     gain += 1
-    common = gain.mean(2)
+    common = _mean(gain)
     lit = np.multiply(gain, slow, out=gain)
     lit += offset
     # By its offset the network can take the light without the contrast, but not the reverse: fine
     # detail follows the light, and no channel of it more than another.
-    kept = np.clip((lit.mean(2) + FLOOR) / (slow.mean(2) + FLOOR), 0, FINE_GAIN)
-    fine *= np.maximum(kept, common)[..., None]
-    lit += fine
+    kept = np.clip((_mean(lit) + FLOOR) / (_mean(slow) + FLOOR), 0, FINE_GAIN)
+    lit += times(fine, np.maximum(kept, common))
     lit += _enlarged(detail, matrix, width, height)
     return lit
 
@@ -168,10 +162,9 @@ def in_base_color(made: Draft, pixels: FloatArray) -> FloatArray:
     The network is right about light and shade. Of color it is unsure where it is dark: lashes and
     the folds of lids came out violet, which people see before all else.
     """
-    before, after = made.base @ LUMA, np.clip(pixels @ LUMA, 0, 1)
-    times = np.minimum((after + FLOOR) / (before + FLOOR), MOST_COLOR)
-    color = made.base - before[..., None]
-    return np.asarray(after[..., None] + color * times[..., None], np.float32)
+    before, after = luma(made.base), np.clip(luma(pixels), 0, 1)
+    gain = np.minimum((after + FLOOR) / (before + FLOOR), MOST_COLOR)
+    return plus(times(made.base, gain), after - before * gain)
 
 
 def as_unit(pixels: Pixels) -> FloatArray:
@@ -219,24 +212,28 @@ def _blurred(target: FloatArray, weight: FloatArray, size_px: float) -> FloatArr
     shrink = min(1.0, _BLURRED_PX / max(size_px, 1.0))
     height, width = weight.shape
     size = (max(2, round(width * shrink)), max(2, round(height * shrink)))
-    weighted = cv2.resize(target * weight[..., None], size, interpolation=cv2.INTER_AREA)
+    weighted = cv2.resize(times(target, weight), size, interpolation=cv2.INTER_AREA)
     total = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
     mean = weighted.sum((0, 1)) / max(float(total.sum()), 1e-6)
     sigma = _LIGHT_SIGMA * size_px * shrink
     weighted, total = (cv2.GaussianBlur(a, (0, 0), sigma) for a in (weighted, total))
     far = np.float32(1e-3)
-    blurred = (weighted + far * mean) / (total + far)[..., None]
-    return np.asarray(
-        cv2.resize(blurred.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    )
+    local = ((weighted + far * mean) / (total + far)[..., None]).astype(np.float32)
+    wide = cv2.resize(local, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(wide, np.float32)
 
 
-def _surface(points: FloatArray) -> FloatArray:
-    """Normals and places of the mesh in the square, SIDE_PX x SIDE_PX x 4, 0..1."""
-    field = Field(points, SIDE_PX, SIDE_PX)
+def _surface(field: Field, matrix: alignment.Matrix) -> FloatArray:
+    """Normals and places of the mesh in the square, SIDE_PX x SIDE_PX x 4, 0..1. matrix: crop ->
+    square."""
+    points = alignment.transform_points(field.points, matrix)
     values = np.column_stack([normals(points)[:, :2], _places()]).astype(np.float32)
-    spread = [field.spread(column, flat=True) for column in values.T]
-    return np.asarray(np.stack(spread, axis=2) * 0.5 + 0.5, np.float32)
+    return field.spread_onto(values * np.float32(0.5), matrix, SIDE_PX, SIDE_PX) + np.float32(0.5)
+
+
+def _mean(picture: FloatArray) -> FloatArray:
+    """Of the three channels: h x w."""
+    return np.asarray(cv2.transform(picture, np.full((1, 3), 1 / 3, np.float32)), np.float32)
 
 
 def normals(points: NDArray[Any]) -> Points:
@@ -244,11 +241,9 @@ def normals(points: NDArray[Any]) -> Points:
     shape = face_shape()
     corners = np.asarray(points, np.float64)[shape.triangles]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    total = np.zeros((len(points), 3))
-    for corner in shape.triangles.T:
-        np.add.at(total, corner, across)
     # Clockwise triangles in a left-handed frame: the product points away from the camera.
-    total = -total
+    corner, each = shape.triangles.T.ravel(), -np.tile(across, (3, 1))
+    total = np.stack([np.bincount(corner, axis, len(points)) for axis in each.T], axis=1)
     return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9))
 
 

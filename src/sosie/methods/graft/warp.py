@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.geometry import mesh
+from sosie.blending.pixel_math import mixed, planes
+from sosie.geometry import alignment, mesh
 from sosie.geometry.alignment import fill_polygon
 from sosie.geometry.morphable_model import Points, canonicalize, face_shape, silhouette
 from sosie.geometry.rasterizer import rasterize
@@ -31,57 +32,59 @@ def carried(photo: PreparedPhoto, crop: Crop, shape: float) -> SwappedCrop:
     in the source's own light; where that shows nothing, the mask gives the target back."""
     height, width = crop.pixels.shape[:2]
     points = retarget(photo.landmarks, crop.landmarks, crop.aim, shape)
-    texture, known = textured(photo, points, width, height)
+    texture, known = textured(photo, Field(points, width, height))
     mask = known * (silhouette(points, width, height) * np.float32(1 / 255))
     own, moved = own_parts(crop.pixels, crop.landmarks, points)
-    share = own[..., None]
-    pixels = np.asarray(texture * (1 - share) + moved * share, np.float32)
+    pixels = mixed(texture, moved, own)
     return SwappedCrop(pixels, np.asarray(np.maximum(mask, own), np.float32), own)
 
 
-def textured(
-    photo: PreparedPhoto, points: FloatArray, width: int, height: int
-) -> tuple[FloatArray, FloatArray]:
-    """The source's texture on a mesh of `points`: RGB h x w x 3, and h x w how far it is known
+def textured(photo: PreparedPhoto, field: Field) -> tuple[FloatArray, FloatArray]:
+    """The source's texture on the mesh of a field: RGB h x w x 3, and h x w how far it is known
     there, both 0..1. Outside the outline that goes on as at its edge."""
-    scale = canonicalize(points, face_shape()).scale
+    scale = canonicalize(field.points, face_shape()).scale
     level = photo.level_for(scale)
     image, places = photo.levels[level], photo.points_at(level)
-    field = Field(points, width, height)
     # Reduced levels hold more pixels than the target: between those, linear is enough.
     how = cv2.INTER_CUBIC if level == 0 else cv2.INTER_LINEAR
-    color, weight = _layer(image, field, places, photo.direct, how)
-    if photo.has_other:
-        if photo.fills:
-            image, places = _stand_in(photo.fills, scale)
-        else:
-            places = places[face_shape().mirror]
-        other, share = _layer(image, field, places, photo.other, how)
-        total = np.maximum(weight + share, 1e-4)
-        color = color * (weight / total)[..., None] + other * (share / total)[..., None]
-        weight = weight + share
-    return color, np.minimum(weight, 1)
+    if not photo.has_other:
+        color, weight = _layer(image, field.spread(places), how)
+        weight *= field.spread(photo.direct, flat=True)
+        return color, weight
+    direct, other = planes(field.spread(np.column_stack([photo.direct, photo.other]), flat=True))
+    color, weight = _layer(image, field.spread(places), how)
+    weight *= direct
+    if photo.fills:
+        image, places, how = _stand_in(photo.fills, scale)
+    else:
+        places = places[face_shape().mirror]
+    theirs, share = _layer(image, field.spread(places), how)
+    share *= other
+    total = weight + share
+    return mixed(color, theirs, share / np.maximum(total, 1e-4)), np.minimum(total, 1)
 
 
-def _stand_in(fills: tuple[NDArray[Any], ...], scale: float) -> tuple[NDArray[Any], FloatArray]:
+def _stand_in(
+    fills: tuple[NDArray[Any], ...], scale: float
+) -> tuple[NDArray[Any], FloatArray, int]:
     """Of an unwrapped face in several sizes the one for a face with `scale` pixels a canonical
-    unit, and the mesh points' places in it."""
+    unit, the mesh points' places in it, and how it is sampled."""
     times = fills[0].shape[1] / unwrap.WIDTH
     needed = scale / (times * unwrap.unit_px())
     level = int(np.clip(np.floor(-np.log2(max(needed, 1e-6))), 0, len(fills) - 1))
     places = (unwrap.places() + 0.5) * np.float32(times / 2**level) - 0.5
-    return fills[level], np.asarray(places, np.float32)
+    how = cv2.INTER_CUBIC if needed > 1 else cv2.INTER_LINEAR
+    return fills[level], np.asarray(places, np.float32), how
 
 
-def _layer(
-    image: NDArray[Any], field: Field, places: FloatArray, trust: FloatArray, how: int
-) -> tuple[FloatArray, FloatArray]:
-    """`image` (RGB and visible share) sampled at each point's place: color and weight, 0..1."""
-    x, y = field.spread(places[:, 0]), field.spread(places[:, 1])
+def _layer(image: NDArray[Any], places: FloatArray, how: int) -> tuple[FloatArray, FloatArray]:
+    """`image` (RGB and visible share) sampled at each pixel's place in it, h x w x 2: color and
+    visible share, 0..1."""
+    x, y = planes(places)
     sampled = cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REPLICATE)
-    unit = sampled * np.float32(1 / np.iinfo(image.dtype).max)
-    weight = field.spread(trust, flat=True) * unit[..., 3]
-    return unit[..., :3], np.asarray(weight, np.float32)
+    unit = np.float32(1 / np.iinfo(image.dtype).max)
+    color = cv2.cvtColor(sampled, cv2.COLOR_RGBA2RGB) * unit
+    return np.asarray(color, np.float32), np.asarray(sampled[..., 3] * unit, np.float32)
 
 
 class Field:
@@ -89,42 +92,54 @@ class Field:
 
     The mesh is rasterized at no more than _MAP_PX a face and the result enlarged: it is smooth.
     A ring of points outside the outline continues it, so that there are values at the very edge.
+
+    points: of the mesh, 478 x 3, in pixels of the crop.
     """
 
     def __init__(self, points: FloatArray, width: int, height: int) -> None:
+        self.points = points
         face_px = float(np.ptp(points[: mesh.SURFACE_POINTS, :2], axis=0).max())
         shrink = min(1.0, _MAP_PX / face_px)
         ring = _continued(points, _SKIRT)
         # Behind everything, so that it never hides the face itself.
         ring[:, 2] = points[:, 2].max() + 1
         around = np.concatenate([points, ring])
-        shift = np.array([0.5 * shrink - 0.5, 0.5 * shrink - 0.5, 0], np.float32)
-        small = around * np.float32(shrink) + shift
+        small = around * np.float32(shrink) + np.float32(0.5 * shrink - 0.5)
+        small[:, 2] = around[:, 2] * np.float32(shrink)
         self._size = (width, height)
-        self._enlarge = np.array([[shrink, 0, shift[0]], [0, shrink, shift[1]]], np.float64)
-        self._raster = rasterize(
-            small,
-            _skirt_triangles(),
-            int(np.ceil(width * shrink)),
-            int(np.ceil(height * shrink)),
-        )
+        # All of the mesh and its ring, and a pixel more, wherever the crop ends.
+        low = np.floor(small[:, :2].min(0)) - 1
+        across, down = (np.ceil(small[:, :2].max(0)) - low + 2).astype(int)
+        small[:, :2] -= low
+        shift = 0.5 * shrink - 0.5 - low
+        self._to_raster = np.array([[shrink, 0, shift[0]], [0, shrink, shift[1]]], np.float64)
+        self._raster = rasterize(small, _skirt_triangles(), int(across), int(down))
 
     def spread(self, values: FloatArray, flat: bool = False) -> FloatArray:
-        """One value a point, over the crop: float32, h x w.
+        """Values of the points, 478 or 478 x K (K <= 4), over the crop: float32, h x w (x K).
 
         flat: go on outside the outline with the same value instead of with the same slope.
         """
-        ring = _continued(values[:, None], 1.0 if flat else _SKIRT)[:, 0]
+        return self._laid(values, flat, self._to_raster, self._size)
+
+    def spread_onto(
+        self, values: FloatArray, matrix: alignment.Matrix, width: int, height: int
+    ) -> FloatArray:
+        """As `spread`, flat, over a picture of another size. matrix: crop -> picture."""
+        back = alignment.compose(self._to_raster, alignment.invert(matrix))
+        return self._laid(values, True, back, (width, height))
+
+    def _laid(
+        self, values: FloatArray, flat: bool, to_raster: alignment.Matrix, size: tuple[int, int]
+    ) -> FloatArray:
+        ring = _continued(values, 1.0 if flat else _SKIRT)
         field = self._raster.interpolate(np.concatenate([values, ring]))
-        if self._enlarge[0, 0] == 1:
-            return field
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        enlarged = cv2.warpAffine(field, self._enlarge, self._size, flags=flags)
-        return np.asarray(enlarged, np.float32)
+        return np.asarray(cv2.warpAffine(field, to_raster, size, flags=flags), np.float32)
 
 
 def _continued(values: FloatArray, by: float) -> FloatArray:
-    """Values (N x K) of the outline's points, moved away from their mean by a factor."""
+    """Values (N or N x K) of the outline's points, moved away from their mean by a factor."""
     rim = values[list(mesh.OVAL)]
     middle = rim.mean(0)
     return np.asarray(middle + (rim - middle) * np.float32(by), np.float32)
