@@ -155,7 +155,9 @@ def scale_of(matrix: ArrayLike) -> float:
     return float(np.sqrt(abs(np.linalg.det(m[:, :2]))))
 
 
-def prefilter(image: NDArray[Any], scale: float) -> tuple[NDArray[Any], Matrix]:
+def prefilter(
+    image: NDArray[Any], scale: float, by_means: int = _BY_MEANS
+) -> tuple[NDArray[Any], Matrix]:
     """Filter an image that is about to be sampled at `scale` (< 1 shrinks), so that nothing finer
     than the new pixel grid is left to alias.
 
@@ -164,7 +166,7 @@ def prefilter(image: NDArray[Any], scale: float) -> tuple[NDArray[Any], Matrix]:
     stay in the image's own range. With scale >= 1 nothing is done.
     """
     reduced, matrix = image, np.array([[1.0, 0, 0], [0, 1.0, 0]])
-    by = min(int(1 / (_BY_MEANS * max(scale, 1e-9))), *image.shape[:2])
+    by = min(int(1 / (by_means * max(scale, 1e-9))), *image.shape[:2])
     if by >= 2:
         height, width = image.shape[0] // by, image.shape[1] // by
         whole = image[: height * by, : width * by]
@@ -197,11 +199,14 @@ def warp(
     width: int,
     height: int,
     border: int = cv2.BORDER_REPLICATE,
+    by_means: int = _BY_MEANS,
 ) -> NDArray[Any]:
     """Sample `image` through `matrix` (image -> result) into `height` x `width` pixels.
 
     What shrinks is filtered first: `cv2.warpAffine` alone aliases, whatever flag it is given.
     Any dtype and channel count that OpenCV takes; outside the image the border is repeated.
+    by_means: plain means reduce it to this many times the size that it is to have; from there on
+    better filters do.
     """
     m = np.asarray(matrix, np.float64)
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
@@ -212,7 +217,7 @@ def warp(
     x1, y1 = np.ceil(seen.max(0) + margin_px).astype(int) + 1
     x0, y0 = min(x0, image.shape[1] - 1), min(y0, image.shape[0] - 1)
     part = image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-    reduced, shrink = prefilter(part, scale_of(m))
+    reduced, shrink = prefilter(part, scale_of(m), by_means)
     forward = compose(m, compose([[1, 0, x0], [0, 1, y0]], invert(shrink)))
     return cv2.warpAffine(
         np.ascontiguousarray(reduced),

@@ -351,7 +351,9 @@ class Follower:
 def look_of(frame: Pixels, face: Face) -> FloatArray:
     """What an aligned face looks like, blind to brightness and contrast: a unit vector."""
     matrix = alignment.align_matrix(face.points5, "arcface", _LOOK_PX)
-    small = alignment.crop(frame, matrix, _LOOK_PX).astype(np.float32).ravel()
+    # Its own noise is larger than what plain means leave.
+    look = alignment.warp(frame, matrix, _LOOK_PX, _LOOK_PX, by_means=2)
+    small = look.astype(np.float32).ravel()
     small -= small.mean()
     return np.asarray(small / max(float(np.linalg.norm(small)), 1e-6), np.float32)
 
