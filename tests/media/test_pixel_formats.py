@@ -175,6 +175,20 @@ def test_patches_of_any_place_and_size(name: str, x: int, y: int, data: st.DataO
             assert (new[~outside] <= 16 << (8 if dtype == np.uint16 else 0)).all()
 
 
+@pytest.mark.parametrize("size", [(192, 128), (199, 131)])
+@pytest.mark.parametrize("name", PASTED)
+def test_a_part_is_converted_as_the_whole_is(name: str, size: tuple[int, int]) -> None:
+    width, height = size
+    rng = np.random.default_rng(2)
+    rgb = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=name)
+    converter = Converter(Colors.of(frame, "clip"))
+    whole = converter.to_rgb(frame)
+    for x0, y0, x1, y1 in ((0, 0, width, height), (37, 51, 90, 84), (101, 3, width, 77)):
+        part = converter.part_to_rgb(frame, (x0, y0, x1, y1))
+        np.testing.assert_array_equal(part, whole[y0:y1, x0:x1])
+
+
 def test_an_empty_mask_does_nothing() -> None:
     frame = frame_of("yuv420p")
     before = planes(frame)

@@ -269,6 +269,9 @@ def test_frames_are_upright(make_clip: Any, kinds: Any, name: str, turn: int | s
         rgb = frame.to_rgb()
         assert rgb.shape == expected.shape == (frame.height, frame.width, 3)
         assert np.abs(rgb.astype(int) - expected).max() <= 4
+        parts = frame.parts_to_rgb([(10, 21, 47, 66), (60, 0, 64, 8)])
+        for x0, y0, x1, y1 in ((10, 21, 47, 66), (60, 0, 64, 8)):
+            np.testing.assert_array_equal(parts[y0:y1, x0:x1], rgb[y0:y1, x0:x1])
         mask = np.zeros((20, 30), bool)
         mask[2:18, 5:25] = True
         frame.paste(Patch(33, 51, np.full((20, 30, 3), 255, np.uint8), mask))

@@ -287,6 +287,30 @@ def test_a_video_reads_its_results_instead_of_drafts(
     assert corrections[0] == corrections[2] != corrections[3] == corrections[4] > 0
 
 
+def test_a_swap_looks_no_further_than_it_says(
+    astronaut: NDArray[np.uint8], hopper: NDArray[np.uint8]
+) -> None:
+    """A tilted face, whose squares reach furthest."""
+    analyzer = create_analyzer(1)
+    turn = cv2.getRotationMatrix2D((256, 256), 40, 0.6)
+    target = np.asarray(cv2.warpAffine(astronaut, turn, (512, 512)), np.uint8)
+    (face,), (source,) = analyzer.analyze(target), analyzer.analyze(hopper)
+    engine = Engine([[source_of(hopper, source, analyzer)]], SwapOptions(), analyzer)
+    box = engine.looked_at(face, target.shape)
+    assert box is not None
+    x0, y0, x1, y1 = box
+    assert (x1 - x0) * (y1 - y0) < target[..., 0].size / 2
+    part = np.full_like(target, 255)
+    part[y0:y1, x0:x1] = target[y0:y1, x0:x1]
+    made = []
+    for pixels in (target, part):
+        memory = FaceMemory()
+        # The fourth result is read, and the fifth corrected for it.
+        made.append([engine.swap_face(pixels, face, memory, Stopwatch()) for _ in range(5)])
+    for whole, seen in zip(*made, strict=True):
+        np.testing.assert_array_equal(whole.pixels[whole.mask], seen.pixels[seen.mask])
+
+
 def test_a_large_face_is_swapped_in_a_reduced_copy(
     monkeypatch: pytest.MonkeyPatch, astronaut: NDArray[np.uint8], hopper: NDArray[np.uint8]
 ) -> None:

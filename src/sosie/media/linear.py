@@ -12,7 +12,7 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from sosie.media.pixel_formats import Colors, Converter, plane_array
+from sosie.media.pixel_formats import Box, Colors, Converter, plane_array
 from sosie.types import FloatArray, Patch, Pixels
 
 LINEAR_FORMAT = "gbrpf32le"
@@ -57,6 +57,11 @@ class LinearConverter(Converter):
     def to_rgb(self, frame: VideoFrame) -> Pixels:
         """RGB as a screen shows it, h x w x 3, uint16."""
         return to_screen(linear_rgb(frame))
+
+    def part_to_rgb(self, frame: VideoFrame, box: Box) -> Pixels:
+        """As `to_rgb`, of a part of the frame alone."""
+        x0, y0, x1, y1 = box
+        return to_screen(linear_rgb(frame)[y0:y1, x0:x1])
 
     def paste(self, frame: VideoFrame, patch: Patch) -> None:
         """Adds the patch's difference to what the frame shows there, in linear light, under its

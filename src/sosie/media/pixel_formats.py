@@ -45,6 +45,11 @@ _UNTAGGED = (2, 3)
 # swscale has no path for pictures of a few pixels.
 _MIN_PATCH_PX = 16
 _PATCH_MARGIN_PX = 2
+# A part of a frame is converted with so much around it, and begins at a multiple of this.
+_PART_GRID_PX = 16
+
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1, the last two exclusive."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,12 @@ class Converter:
             green, blue, red = (plane_array(planar, i) for i in range(3))
             return np.asarray(cv2.merge([red, green, blue]))
 
+    def part_to_rgb(self, frame: VideoFrame, box: Box) -> Pixels:
+        """As `to_rgb`, of a part of the frame alone, as stored."""
+        x0, y0, x1, y1 = box
+        part, x, y = _part(frame, box)
+        return self.to_rgb(part)[y0 - y : y1 - y, x0 - x : x1 - x]
+
     def paste(self, frame: VideoFrame, patch: Patch) -> None:
         """Writes the pixels under the patch's mask into the frame's planes, in stored coordinates.
         A chroma sample is written where any of its pixels is. All other samples stay as they are.
@@ -148,7 +159,8 @@ class Converter:
             covered = _any_block(mask, step_x, step_y)
             window = target[y // step_y :, x // step_x :][: covered.shape[0], : covered.shape[1]]
             covered = covered[: window.shape[0], : window.shape[1]]
-            window[covered] = source[: window.shape[0], : window.shape[1]][covered]
+            where = covered if window.ndim == 2 else covered[..., None]
+            np.copyto(window, source[: window.shape[0], : window.shape[1]], where=where)
 
     def _scaler(self) -> VideoReformatter:
         scaler = getattr(self._local, "scaler", None)
@@ -196,7 +208,27 @@ def plane_array(frame: VideoFrame, index: int) -> NDArray[Any]:
     return array[..., 0] if count == 1 else array
 
 
-def _mask_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+def _part(frame: VideoFrame, box: Box) -> tuple[VideoFrame, int, int]:
+    """A copy of the part of a frame about a box, some larger, so that swscale sees there what it
+    sees in the whole; and where its top left pixel was."""
+    grid_x, grid_y = chroma_grid(frame)
+    if frame.width % grid_x or frame.height % grid_y:
+        # Chroma is stretched by another factor over all of an odd frame.
+        return frame, 0, 0
+    low = [max(0, side - _PART_GRID_PX) // _PART_GRID_PX * _PART_GRID_PX for side in box[:2]]
+    high = [(side // _PART_GRID_PX + 2) * _PART_GRID_PX for side in box[2:]]
+    x1, y1 = min(high[0], frame.width), min(high[1], frame.height)
+    part = VideoFrame(x1 - low[0], y1 - low[1], frame.format.name)
+    for index in range(len(frame.planes)):
+        whole = plane_array(frame, index)
+        across, down = round(frame.width / whole.shape[1]), round(frame.height / whole.shape[0])
+        plane_array(part, index)[...] = whole[
+            low[1] // down : y1 // down, low[0] // across : x1 // across
+        ]
+    return part, low[0], low[1]
+
+
+def _mask_box(mask: NDArray[np.bool_]) -> Box | None:
     """x0, y0, x1, y1 (exclusive) of what is set, None where nothing is."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     if not len(columns):
@@ -204,9 +236,7 @@ def _mask_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _cut(
-    patch: Patch, box: tuple[int, int, int, int], frame: VideoFrame
-) -> tuple[int, int, Pixels, NDArray[np.bool_]]:
+def _cut(patch: Patch, box: Box, frame: VideoFrame) -> tuple[int, int, Pixels, NDArray[np.bool_]]:
     """The part of a patch that counts, on the grid of the frame's chroma: x, y, RGB and mask.
 
     Around the mask's box it takes some more of the patch, for chroma's filter to see true
@@ -238,6 +268,8 @@ def chroma_grid(frame: VideoFrame) -> tuple[int, int]:
 
 
 def _any_block(mask: NDArray[np.bool_], step_x: int, step_y: int) -> NDArray[np.bool_]:
-    height, width = mask.shape
-    blocks = mask.reshape(height // step_y, step_y, width // step_x, step_x)
-    return np.asarray(blocks.any(axis=(1, 3)))
+    covered = np.zeros((mask.shape[0] // step_y, mask.shape[1] // step_x), bool)
+    for y in range(step_y):
+        for x in range(step_x):
+            covered |= mask[y::step_y, x::step_x]
+    return covered

@@ -10,7 +10,7 @@ A frame stays in the planes that were decoded: only samples under a patch ever c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import chain, islice
@@ -24,6 +24,7 @@ from sosie.files import StrPath
 from sosie.media.base_video import BaseVideo
 from sosie.media.input_info import VideoSource
 from sosie.media.pixel_formats import (
+    Box,
     Colors,
     Converter,
     bit_depth,
@@ -96,6 +97,22 @@ class VideoFrame:
         native = self._spooled.look(*self._stored_size) if self._spooled else self._native
         with decoding(self._video.path):
             return self._video.orientation.upright(self._video.converter.to_rgb(native))
+
+    def parts_to_rgb(self, boxes: Sequence[Box]) -> Pixels:
+        """As `to_rgb`, but black beyond some boxes (of the upright frame, inside it): what nobody
+        looks at is not converted."""
+        native, size = self.native, (self.width, self.height)
+        deep = bit_depth(native) > 8
+        pixels = np.zeros((self.height, self.width, 3), np.uint16 if deep else np.uint8)
+        turn = self._video.orientation
+        for x0, y0, x1, y1 in boxes:
+            width, height = x1 - x0, y1 - y0
+            x, y = turn.stored_corner(x0, y0, (width, height), size)
+            across, down = (height, width) if turn.swap else (width, height)
+            with decoding(self._video.path):
+                part = self._video.converter.part_to_rgb(native, (x, y, x + across, y + down))
+            pixels[y0:y1, x0:x1] = turn.upright(part)
+        return pixels
 
     def paste(self, patch: Patch) -> None:
         """Writes the pixels under the patch's mask into this frame, and nothing else.

@@ -32,6 +32,8 @@ time grow with its pixels; at the swap's edge the frame's own detail comes back.
 # What a reduced copy, or what is kept of a source photo, holds around the face: more than any
 # alignment template shows.
 _CLOSE_UP_MARGIN = 1.5
+# What is around a face for the parser's square, at any tilt, and what filters see beyond that.
+_LOOKED_AT_MARGIN = 1.1
 # What a draft needs there for the landmark network to see the head around the face.
 _DRAFT_MARGIN = 0.5
 # A draft is only read, by a network that looks at 192 px.
@@ -98,6 +100,14 @@ class Engine:
         """Of the networks of the method and the processors that were needed so far, on which
         provider each runs."""
         return {**self._swapper.providers, **self.processing.providers}
+
+    def looked_at(self, face: Face, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+        """x0, y0, x1, y1 of the part of a frame of `shape` (height, width, ...) that the swap of a
+        face looks at; None where that may be all of it."""
+        own = self.processing.acts_on_faces or self.processing.acts_on_frames
+        if own or self._swapper.card.template is not None or face.size_px > LARGE_FACE_PX:
+            return None
+        return alignment.face_window(face.landmarks, _LOOKED_AT_MARGIN, shape)
 
     def swap_face(
         self,

@@ -49,6 +49,15 @@ class FrameSwapper:
         self._scene = 0
         self._memories: dict[tuple[int, int], FaceMemory] = {}
 
+    def looked_at(
+        self, claims: Sequence[Claim], shape: tuple[int, ...]
+    ) -> list[tuple[int, int, int, int]] | None:
+        """x0, y0, x1, y1 of the parts of a frame of `shape` (height, width, ...) that `swap` looks
+        at; None where that may be all of it."""
+        boxes = [self._engine.looked_at(claim.face.face, shape) for claim in claims]
+        known = [box for box in boxes if box is not None]
+        return known if len(known) == len(boxes) else None
+
     def swap(
         self,
         pixels: Pixels,

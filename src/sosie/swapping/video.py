@@ -293,7 +293,10 @@ class VideoJob:
             return frame, start
         assert frame.native is not None, "it is back in memory"
         frame.bring_back()
-        shown = frame.to_rgb()
+        boxes = None
+        if self._layers is None:
+            boxes = self._swapper.looked_at(claims, (frame.height, frame.width))
+        shown = frame.to_rgb() if boxes is None else frame.parts_to_rgb(boxes)
         plate = None if self._layers is None else self._layers.plate_of(frame, shown)
         drawn = self._drawn(frame)
         swapped = self._swapper.swap(shown, claims, faces, self._watch, drawn)
