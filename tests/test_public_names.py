@@ -17,6 +17,8 @@ NAMES = {
     "NoFaceError",
     "OutputError",
     "Pose",
+    "Preview",
+    "PreviewFrame",
     "Progress",
     "SosieError",
     "SwapOptions",
@@ -25,6 +27,7 @@ NAMES = {
     "UnavailableError",
     "UsageError",
     "__version__",
+    "preview",
     "swap_image",
     "swap_video",
 }
@@ -62,7 +65,9 @@ def test_errors_form_one_tree_with_the_exit_codes_of_the_command_line():
     assert all(issubclass(getattr(sosie, name), sosie.SosieError) for name in codes)
 
 
-@pytest.mark.parametrize("name", ["Face", "ImageResult", "Pose", "Progress", "SwapOptions"])
+@pytest.mark.parametrize(
+    "name", ["Face", "ImageResult", "Pose", "Preview", "PreviewFrame", "Progress", "SwapOptions"]
+)
 def test_records_are_frozen(name):
     record = getattr(sosie, name)
     assert dataclasses.is_dataclass(record)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
         UsageError,
     )
     from sosie.options import SwapOptions
-    from sosie.pipeline import FaceSwapper, swap_image, swap_video
+    from sosie.pipeline import FaceSwapper, preview, swap_image, swap_video
     from sosie.swapping.stream import SwapStream
-    from sosie.types import Face, ImageResult, Pose, Progress, SwapReport
+    from sosie.types import Face, ImageResult, Pose, Preview, PreviewFrame, Progress, SwapReport
 
 # The matrices are small and a video's stages have threads of their own. More of them in the linear
 # algebra slow it down, and under load two stages have been seen to spin in OpenBLAS for minutes. It
@@ -45,6 +45,8 @@ __all__ = [
     "NoFaceError",
     "OutputError",
     "Pose",
+    "Preview",
+    "PreviewFrame",
     "Progress",
     "SosieError",
     "SwapOptions",
@@ -53,6 +55,7 @@ __all__ = [
     "UnavailableError",
     "UsageError",
     "__version__",
+    "preview",
     "swap_image",
     "swap_video",
 ]
@@ -66,6 +69,8 @@ _HOME = {
     "NoFaceError": "errors",
     "OutputError": "errors",
     "Pose": "types",
+    "Preview": "types",
+    "PreviewFrame": "types",
     "Progress": "types",
     "SosieError": "errors",
     "SwapOptions": "options",
@@ -73,6 +78,7 @@ _HOME = {
     "SwapStream": "swapping.stream",
     "UnavailableError": "errors",
     "UsageError": "errors",
+    "preview": "pipeline",
     "swap_image": "pipeline",
     "swap_video": "pipeline",
 }

@@ -15,6 +15,7 @@ from sosie.errors import UsageError
 BLENDS = ("multiband", "poisson", "alpha")
 COLORS = ("light", "match", "none")
 TEXTURES = ("match", "none")
+COMPARISONS = ("wipe", "side")
 
 RENAMED = {"colour": "color"}
 """Options of before -> what they are called now."""
@@ -93,6 +94,11 @@ class SwapOptions:
         4444), and in its folder the masks, a UV pass and `tracks.json`.
     masks: folder or pattern of masks by the frames' numbers, such as those of `layers`, corrected:
         white is the swapped face, black the target. A frame without one has its own.
+    compare: write a comparison of target and result too, beside the result (`out.compare.mp4`):
+        `side` shows both side by side, `wipe` parts one picture by a border, which moves in a
+        video.
+    watch: picture (`.jpg`) that shows the last frame of a video that is being swapped, and is
+        renewed every other second.
     codec: video encoder, as FFmpeg names it; `keep` keeps the video's own codec, or takes what
         loses least where it has no encoder or the output's container cannot hold it.
     crf: constant rate factor of the encoder, 0 (best) to 63.
@@ -131,6 +137,8 @@ class SwapOptions:
     sequence: str | None = _option(None)
     layers: str | None = _option(None)
     masks: str | None = _option(None)
+    compare: str | None = _option(None, choices=COMPARISONS)
+    watch: str | None = _option(None)
     codec: str = _option("keep", offers="sosie.media.encoders:offered_codecs")
     crf: int = _option(18, within=(0, 63))
     preset: str = _option("veryfast", offers="sosie.media.deliveries:PRESET_NAMES")
@@ -149,7 +157,7 @@ class SwapOptions:
         object.__setattr__(self, "codec", self.codec or "keep")
         for one in dataclasses.fields(self):
             value, known = getattr(self, one.name), one.metadata
-            if known["choices"]:
+            if known["choices"] and value is not None:
                 _one_of(one.name, value, known["choices"])
             if known["within"] and value is not None:
                 _in_range(one.name, value, *known["within"])
@@ -271,6 +279,8 @@ class OptionKeywords(TypedDict, total=False):
     sequence: str | None
     layers: str | None
     masks: str | None
+    compare: str | None
+    watch: str | None
     codec: str
     crf: int
     preset: str

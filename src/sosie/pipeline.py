@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,15 +15,12 @@ import numpy as np
 
 from sosie import __version__
 from sosie.analysis.analyzer import Analyzer, create_analyzer
-from sosie.analysis.selection import Claim, match_people, select_faces
-from sosie.analysis.tracking.tracks import TrackedFace
-from sosie.errors import NoFaceError, UsageError
-from sosie.media.image_write import photo_format, save_photo
-from sosie.media.input_info import VideoSource
+from sosie.errors import UsageError
+from sosie.media.comparison import compare_photos, comparison_path
+from sosie.media.image_write import save_photo
 from sosie.media.photo import Photo
-from sosie.media.sequence_names import sequence_name
-from sosie.media.targets import open_target, pending_result, result_path, target_sequence
-from sosie.media.writers import check_written
+from sosie.media.targets import open_target, pending_result
+from sosie.media.watch_file import show_once
 from sosie.models import session
 from sosie.options import OptionKeywords, SwapOptions
 from sosie.output import check_output
@@ -37,16 +34,23 @@ from sosie.swapping.assignment import (
     cast,
     load,
     named,
-    nobody_alike,
-    person_reports,
     read_roles,
     read_sources,
 )
 from sosie.swapping.face import Engine
 from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace, faces_of_photo
 from sosie.swapping.identity_file import SUFFIX, save_identity
-from sosie.swapping.layers import LayerWriter, check_layers, open_layers
+from sosie.swapping.outputs import (
+    check_photo,
+    check_video,
+    compare_result,
+    layer_writer,
+    require_paths,
+)
+from sosie.swapping.preview import Previewer, TargetFrames
+from sosie.swapping.preview_sheet import draw_preview
 from sosie.swapping.sameness import sameness
+from sosie.swapping.still import assign_still
 from sosie.swapping.stream import SwapStream
 from sosie.swapping.video import VideoJob
 from sosie.swapping.work import WorkFolder
@@ -54,8 +58,8 @@ from sosie.timing import Stopwatch
 from sosie.types import (
     FaceReport,
     ImageResult,
-    PersonReport,
-    Pixels,
+    Preview,
+    PreviewFrame,
     Progress,
     SwapReport,
 )
@@ -110,10 +114,41 @@ def swap_video(
     that was written.
     """
     options = _options(options, overrides)
-    _require_paths(target=target, output=output)
-    _check_video(target, output, [target], options)
+    require_paths(target=target, output=output)
+    check_video(target, output, [target], options)
     swapper = FaceSwapper(source, options, reference=reference, people=people)
     return swapper.video(target, output, on_progress, cancel, on_notes)
+
+
+def preview(
+    source: Source | None,
+    target: Picture,
+    options: SwapOptions | None = None,
+    *,
+    at_s: Sequence[float] | None = None,
+    frames: int | None = None,
+    crop: str = "face",
+    reference: Picture | None = None,
+    people: People | None = None,
+    **overrides: Unpack[OptionKeywords],
+) -> Preview:
+    """Swap some frames of a video, each by itself, or a photo, to look at them before the work.
+
+    source, target, reference, people: as for `swap_image`; a target may be a video's path too.
+    at_s: times of the frames, seconds since the video's start: of each, the frame that a player
+    shows then. frames: instead, how many, evenly over the part. With neither, it is one from the
+    middle, or from elsewhere where that has nobody to swap. crop: what the sheet shows: `face`,
+    each swapped face in a row of its own, or `frame`, the whole of each frame.
+
+    Nothing is written; options of writing are not looked at. What a video knows of a face from
+    other frames is not known here: landmarks are not smoothed, and whose a face is, is told by this
+    frame alone. Raises the errors of `sosie.errors`; NoFaceError where nobody was swapped in any.
+    """
+    options = _options(options, overrides)
+    with closing(TargetFrames(target, options, at_s, frames)) as reading:
+        swapper = FaceSwapper(source, options, reference=reference, people=people)
+        shown = tuple(swapper.preview_frames(reading))
+    return Preview(draw_preview(shown, crop), shown)
 
 
 class FaceSwapper:
@@ -160,7 +195,7 @@ class FaceSwapper:
         """
         if len(self._sources) != 1:
             raise UsageError("An identity file holds one person; save the sources one by one.")
-        _require_paths(output=path)
+        require_paths(output=path)
         file = Path(path)
         if file.suffix.lower() != SUFFIX:
             raise UsageError(f"An identity file ends in {SUFFIX}: name it {file.stem}{SUFFIX}.")
@@ -182,15 +217,24 @@ class FaceSwapper:
 
     def photo(self, target: StrPath, output: StrPath) -> SwapReport:
         """Swap a photo file into another, which keeps the format's qualities."""
-        _require_paths(output=output)
-        check_output(output, [target, *self._paths()], self.options.overwrite)
-        photo_format(output)
-        if self.options.layers is not None or self.options.masks is not None:
-            raise UsageError("Layers and masks belong to videos and sequences: leave them out.")
+        options = self.options
+        require_paths(target=target, output=output)
+        check_photo(output, [target, *self._paths()], options)
         photo, result = self._photo(target)
-        notes = save_photo(photo, output, overwrite=self.options.overwrite)
+        notes = save_photo(photo, output, overwrite=options.overwrite)
+        if options.watch is not None:
+            show_once(options.watch, photo.pixels)
+        comparison = None
+        if options.compare is not None:
+            comparison = comparison_path(Path(output), is_photo=True)
+            compare_photos(target, output, comparison, options.compare, options.overwrite)
         report = result.report
-        return dataclasses.replace(report, output=str(output), notes=(*report.notes, *notes))
+        return dataclasses.replace(
+            report,
+            output=str(output),
+            notes=(*report.notes, *notes),
+            comparison=None if comparison is None else str(comparison),
+        )
 
     def _photo(self, target: Picture) -> tuple[Photo, ImageResult]:
         name, photo = load(target, "the picture")
@@ -198,7 +242,10 @@ class FaceSwapper:
         with watch("analysis"):
             found = self._analyzer.analyze(photo.pixels)
             faces = faces_of_photo(found, photo.pixels)
-            claims, people = self._assign(name, photo.pixels, faces)
+            roles, spec = self._roles, self.options.faces
+            claims, people = named(
+                name, lambda: assign_still(photo.pixels, faces, roles, spec, self._analyzer)
+            )
         # What was read from a file is nobody else's: a large photo is not held twice.
         of_file = isinstance(target, str | os.PathLike)
         pixels = photo.pixels if of_file else photo.pixels.copy()
@@ -223,25 +270,32 @@ class FaceSwapper:
         chosen = tuple(claim.face.face for claim in claims)
         return dataclasses.replace(photo, pixels=pixels), ImageResult(pixels, chosen, report)
 
-    def _assign(
-        self, name: str, pixels: Pixels, faces: Sequence[TrackedFace]
-    ) -> tuple[list[Claim], tuple[PersonReport, ...]]:
-        """The faces of a photo to swap, and what is to be said of the references' people."""
-        wanted = [role.identity for role in self._roles if role.identity is not None]
-        spec = "all" if wanted else self.options.faces
-        found = [one.face for one in faces]
-        chosen = named(name, lambda: select_faces(found, spec, pixels))
-        of_face = {id(one.face): one for one in faces}
-        if not wanted:
-            return [Claim(of_face[id(face)], 0, None) for face in chosen], ()
-        identities = [self._analyzer.identify(pixels, face) for face in chosen]
-        matches, best = match_people(identities, wanted)
-        matched = [match.person for match in matches]
-        people = person_reports(self._roles, [matched.count(p) for p in range(len(wanted))], best)
-        if not matches:
-            raise NoFaceError(f"{name}: {nobody_alike(people)}")
-        claims = [Claim(of_face[id(chosen[m.face])], m.person, m.similarity) for m in matches]
-        return claims, people
+    def preview(
+        self,
+        target: Picture,
+        *,
+        at_s: Sequence[float] | None = None,
+        frames: int | None = None,
+        crop: str = "face",
+    ) -> Preview:
+        """Swap some frames of a target to look at them; see `sosie.preview`."""
+        shown = tuple(self.preview_frames(target, at_s=at_s, frames=frames))
+        return Preview(draw_preview(shown, crop), shown)
+
+    def preview_frames(
+        self,
+        target: Picture | TargetFrames,
+        *,
+        at_s: Sequence[float] | None = None,
+        frames: int | None = None,
+    ) -> Iterator[PreviewFrame]:
+        """The frames of a preview one by one, so that few are in memory; see `sosie.preview`.
+        target: the frames themselves too, whose reading was begun before."""
+        if not isinstance(target, TargetFrames):
+            target = TargetFrames(target, self.options, at_s, frames)
+        return Previewer(
+            *(self._engine, self._analyzer, self._sources, self._roles, self.options.faces)
+        ).frames(target)
 
     def stream(self, fps: float, lookahead: int = 0) -> SwapStream:
         """Swap frames as they come, from a camera or a program.
@@ -263,8 +317,8 @@ class FaceSwapper:
     ) -> SwapReport:
         """Swap a video file into another; see `swap_video`."""
         options = self.options
-        _require_paths(target=target, output=output)
-        place = _check_video(target, output, [target, *self._paths()], options)
+        require_paths(target=target, output=output)
+        place = check_video(target, output, [target, *self._paths()], options)
         span = (options.start_s, options.end_s)
 
         def open_work() -> WorkFolder:
@@ -275,7 +329,7 @@ class FaceSwapper:
         with open_target(Path(target), *span, options.threads, options.sequence) as video:
             with (
                 pending_result(place, options.overwrite) as pending,
-                _layers(video.source, options) as layers,
+                layer_writer(video.source, options) as layers,
                 closing(
                     VideoJob(
                         *(self._engine, self._analyzer, video, self._roles, options),
@@ -285,10 +339,11 @@ class FaceSwapper:
             ):
                 report = job.run(pending, str(target), str(output))
             job.finish()
-        notes = (*self._notes, *report.notes)
+        comparison, compared = compare_result(Path(target), place, options, on_progress, cancel)
         return dataclasses.replace(
             report,
-            notes=notes,
+            notes=(*self._notes, *report.notes, *compared),
+            comparison=comparison,
             license=self.license,
             networks=self._providers(),
             processors=self._engine.processing.reports,
@@ -318,46 +373,6 @@ class FaceSwapper:
 
     def _paths(self) -> list[StrPath]:
         return [item for item in self._inputs if isinstance(item, str | os.PathLike)]
-
-
-def _check_video(
-    target: StrPath, output: StrPath, inputs: Sequence[StrPath], options: SwapOptions
-) -> Path:
-    """The path of a video's result, checked before any work is done."""
-    place = result_path(Path(target), Path(output))
-    check_written(place, options.codec, options.crf, options.preset, options.overwrite)
-    if options.layers is not None:
-        check_layers(Path(options.layers), options.overwrite)
-    if sequence_name(place) is None:
-        check_output(place, inputs, options.overwrite)
-    elif place.parent.resolve() in {Path(one).resolve() for one in _folders(Path(target))}:
-        raise UsageError(
-            f"The frames of the result would lie among those of the target, in {place.parent}; "
-            f"give another folder."
-        )
-    return place
-
-
-def _layers(
-    source: VideoSource, options: SwapOptions
-) -> AbstractContextManager[LayerWriter | None]:
-    if options.layers is None:
-        return nullcontext()
-    return open_layers(source, Path(options.layers), options.overwrite)
-
-
-def _folders(target: Path) -> tuple[Path, ...]:
-    sequence = target_sequence(target)
-    return () if sequence is None else (sequence.folder,)
-
-
-def _require_paths(**paths: object) -> None:
-    """Raises UsageError on what only a photo in memory may be."""
-    for name, path in paths.items():
-        if not isinstance(path, str | os.PathLike):
-            raise UsageError(
-                f"The {name} must be a path, not a {type(path).__name__}; give the name of a file."
-            )
 
 
 def _absolute(path: Any) -> str | None:

@@ -236,6 +236,7 @@ class SwapReport:
     by number. people: of a swap by identity, one for each reference, in the order given.
     networks: of each network that ran, by name, the provider that ran it.
     processors: those that acted on the faces and the frames, in order.
+    comparison: path of the comparison with the target, where one was written.
     seconds: wall-clock time by stage and in all (`total`). fps: frames over total seconds.
     """
 
@@ -254,17 +255,24 @@ class SwapReport:
     networks: dict[str, str] = field(default_factory=dict)
     license: str = ""
     processors: tuple[ProcessorReport, ...] = ()
+    comparison: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     fps: float = 0.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Handed to `on_progress` after each frame of a video. total is None where unknown."""
+    """Handed to `on_progress` after each frame of a video.
+
+    done, total: frames of the stage; total is None where unknown. fps: frames a second.
+    stage: what is being done: `resuming` (what an earlier run has encoded is written), `swapping`,
+    `finishing` (the rest of the tracks is written) or `comparing` (the comparison is made).
+    """
 
     done: int
     total: int | None
     fps: float
+    stage: str = "swapping"
 
     @property
     def remaining_s(self) -> float | None:
@@ -282,3 +290,36 @@ class ImageResult:
     image: Pixels
     faces: tuple[Face, ...]
     report: SwapReport
+
+
+@dataclass(frozen=True)
+class PreviewFrame:
+    """One frame that was swapped to be looked at.
+
+    time_s: since the video's start; None for a photo.
+    target, result: the whole frame before and after, RGB, h x w x 3, uint8 or uint16.
+    mask: float32, h x w, 0..1: how much of the swapped faces shows.
+    faces: those that were swapped, in pixels of the frame, in order.
+    sources: for each of them a square of the source photo that was taken, RGB, n x n x 3, with the
+    face in its middle.
+    note: why nothing was swapped; None where something was.
+    sample_aspect: width over height of a pixel as it is to be seen.
+    """
+
+    time_s: float | None
+    target: Pixels
+    result: Pixels
+    mask: FloatArray
+    faces: tuple[Face, ...] = ()
+    sources: tuple[Pixels, ...] = ()
+    note: str | None = None
+    sample_aspect: float = 1.0
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What `preview` returns: the sheet (RGB, h x w x 3, uint8) with source, target, result and
+    mask side by side, and the frames on it, in order of time."""
+
+    sheet: Pixels
+    frames: tuple[PreviewFrame, ...]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie.app.input_kinds import expand, files_in, kind_of, require_kind
+from sosie.app.input_kinds import expand, files_in
 from sosie.errors import InputError
+from sosie.media.kinds import kind_of, require_kind
 
 
 @pytest.fixture(scope="module")

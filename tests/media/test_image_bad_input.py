@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from sosie.app.input_kinds import kind_of
 from sosie.errors import InputError, OutputError, UsageError
 from sosie.media.image import Photo, array_photo, load_photo, save_photo
+from sosie.media.kinds import kind_of
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 W, H = 60, 40

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sosie.app.input_kinds import PHOTO_SUFFIXES, VIDEO_SUFFIXES, Kind, kind_of
 from sosie.datasets.extract.inputs import Archives, Input, Member, is_archive
 from sosie.datasets.extract.job import Failure
 from sosie.datasets.markers import is_packed_set, is_set
 from sosie.datasets.store import FaceStore
 from sosie.errors import InputError
+from sosie.media.kinds import PHOTO_SUFFIXES, VIDEO_SUFFIXES, Kind, kind_of
 
 _HEAD_BYTES = 1 << 20
 """So much of a file in an archive tells what its name says already."""

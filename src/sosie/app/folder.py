@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sosie.app.error_messages import describe
-from sosie.app.input_kinds import Kind, files_in, folders_in, kind_of, require_kind
+from sosie.app.input_kinds import files_in, folders_in
 from sosie.app.requests import INTERRUPTED
 from sosie.errors import (
     InputError,
@@ -20,6 +20,7 @@ from sosie.errors import (
     SosieError,
     UsageError,
 )
+from sosie.media.kinds import Kind, kind_of, require_kind
 from sosie.output import make_folder
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a target is: a photo, a video or a folder of them, told by its content."""
+"""What the words of a command line stand for: targets, patterns and folders of them."""
 
 from __future__ import annotations
 
@@ -6,55 +6,10 @@ import glob
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from sosie.errors import InputError
-from sosie.files import require_file
+from sosie.media.kinds import Kind
 from sosie.options import SwapOptions
-
-Kind = Literal["photo", "video"]
-
-PHOTO_SUFFIXES = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-VIDEO_SUFFIXES = {
-    ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ts",
-    ".webm", ".wmv",
-}  # fmt: skip
-
-
-def kind_of(path: Path) -> Kind | None:
-    """`photo` or `video`, and None for a file of another kind.
-
-    The content decides. Only where it says nothing does the name: a broken `.jpg` is a photo, so
-    that loading it says what is wrong with it. Raises InputError where `path` does not exist, or is
-    a folder, a pipe or a device.
-    """
-    from sosie.media.animation import is_animation
-    from sosie.media.image import is_photo
-    from sosie.media.sequence_names import sequence_name
-
-    if sequence_name(path) is not None:
-        return "video"
-    if not path.is_file():
-        require_file(path, "picture or video")
-    if is_photo(path):
-        return "video" if is_animation(path) else "photo"
-    suffix = path.suffix.lower()
-    if suffix in PHOTO_SUFFIXES:
-        return "photo"
-    if suffix in VIDEO_SUFFIXES or _is_video(path):
-        return "video"
-    return None
-
-
-def require_kind(path: Path) -> Kind:
-    """As `kind_of`, with InputError for a file of another kind."""
-    kind = kind_of(path)
-    if kind is None:
-        raise InputError(
-            f"{path} is neither a photo nor a video that can be read; give a picture "
-            "(JPEG, PNG, TIFF, WebP, ...) or a video (MP4, MKV, MOV, WebM, ...)."
-        )
-    return kind
 
 
 def result_of(target: Path, output: Path) -> Path:
@@ -114,14 +69,3 @@ def expand(patterns: Iterable[Path]) -> list[Path]:
 def is_pattern(path: Path) -> bool:
     """Whether a path is to be replaced by all that fit it."""
     return not os.path.lexists(path) and glob.has_magic(str(path))
-
-
-def _is_video(path: Path) -> bool:
-    from sosie.media.probe import opened, video_stream
-
-    try:
-        with opened(path) as container:
-            video_stream(container, path)
-    except InputError:
-        return False
-    return True

@@ -10,13 +10,14 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from sosie.analysis.analyzer import create_analyzer
 from sosie.analysis.occlusion import shares
 from sosie.geometry.morphable_model import silhouette
 from sosie.media.image_write import save_photo
 from sosie.media.photo import array_photo
+from sosie.media.sheet import PAPER, as_bytes, draw_sheet
 from sosie.methods.graft import unwrap
 from sosie.methods.graft.completion import TIMES, Completed, complete
 from sosie.methods.graft.source_texture import cut_out
@@ -25,28 +26,10 @@ from sosie.types import Face, FloatArray, Pixels
 
 SWAP_COLUMNS = ("source", "target", "result")
 SOURCE_COLUMNS = ("photo", "hidden", "made whole", "unwrapped", "trusted")
-_SWAP_TILE_PX, _TILE_PX, _GAP_PX, _LABEL_PX = 420, 320, 16, 44
-_PAPER, _INK = (250, 249, 246), (40, 40, 44)
+_SWAP_TILE_PX, _TILE_PX = 420, 320
 _HIDDEN, _TRUSTED = (214, 60, 50), (40, 160, 90)
 _FACES_WIDE = 2.2
 """Side of the square of a swap that is shown, in sizes of the face."""
-
-
-def _draw_sheet(columns: Sequence[str], rows: Sequence[Sequence[Image.Image]]) -> NDArray[np.uint8]:
-    """RGB uint8: lines of square tiles, all of one size, under a line of labels."""
-    side = rows[0][0].width
-    step = side + _GAP_PX
-    size = (_GAP_PX + step * len(columns), _LABEL_PX + step * len(rows))
-    sheet = Image.new("RGB", size, _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=22)
-    for column, label in enumerate(columns):
-        middle = _GAP_PX + step * column + side / 2
-        draw.text((middle, _LABEL_PX / 2), label, fill=_INK, font=font, anchor="mm")
-    for number, tiles in enumerate(rows):
-        for column, tile in enumerate(tiles):
-            sheet.paste(tile, (_GAP_PX + step * column, _LABEL_PX + step * number))
-    return np.array(sheet)
 
 
 @dataclass(frozen=True)
@@ -73,7 +56,7 @@ def draw_contact_sheet(rows: Sequence[Row]) -> NDArray[np.uint8]:
         ]
         for row in rows
     ]
-    return _draw_sheet(SWAP_COLUMNS, shown)
+    return draw_sheet(SWAP_COLUMNS, shown)
 
 
 def _face_tile(pixels: Pixels, face: Face) -> Image.Image:
@@ -126,11 +109,11 @@ def write_sheet(rows: Sequence[SourceRow], path: Path, overwrite: bool) -> None:
 def draw_source_sheet(rows: Sequence[SourceRow]) -> NDArray[np.uint8]:
     """The sheet, RGB uint8: a line of pictures for each photo under a line of labels."""
     shown = [[_whole_tile(picture) for picture in _pictures(row)] for row in rows]
-    return _draw_sheet(SOURCE_COLUMNS, shown)
+    return draw_sheet(SOURCE_COLUMNS, shown)
 
 
 def _pictures(row: SourceRow) -> list[NDArray[np.uint8]]:
-    photo, made = _as_bytes(row.pixels), row.made
+    photo, made = as_bytes(row.pixels), row.made
     size = (unwrap.HEIGHT * TIMES, unwrap.WIDTH * TIMES, 3)
     fill = np.zeros(size, np.uint8)
     if made.fill is not None:
@@ -139,7 +122,7 @@ def _pictures(row: SourceRow) -> list[NDArray[np.uint8]]:
     return [
         photo,
         _tinted(photo, made.hidden, _HIDDEN),
-        _as_bytes(made.source.pixels),
+        as_bytes(made.source.pixels),
         fill,
         _tinted(fill, np.asarray(trust, np.float32), _TRUSTED),
     ]
@@ -152,16 +135,12 @@ def _tinted(
     return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
 
 
-def _as_bytes(pixels: Pixels) -> NDArray[np.uint8]:
-    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
-
-
 def _whole_tile(picture: NDArray[np.uint8]) -> Image.Image:
     """The picture, whole, in the middle of a square."""
     height, width = picture.shape[:2]
     scale = _TILE_PX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    tile = Image.new("RGB", (_TILE_PX, _TILE_PX), _PAPER)
+    tile = Image.new("RGB", (_TILE_PX, _TILE_PX), PAPER)
     small = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
     tile.paste(small, ((_TILE_PX - size[0]) // 2, (_TILE_PX - size[1]) // 2))
     return tile

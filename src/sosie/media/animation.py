@@ -47,9 +47,10 @@ class AnimationReader:
                 start += length
                 self._has_alpha = self._has_alpha or _is_transparent(picture)
         self.count, self.end_s = len(self._times), start / 1000
+        self.times_s = [Fraction(begin, 1000) for begin, _ in self._times]
         self.fps = Fraction(self.count * 1000, max(start, 1))
 
-    def pictures(self, start_s: float, end_s: float | None) -> Iterator[Picture]:
+    def pictures(self, start_s: float | Fraction, end_s: float | None) -> Iterator[Picture]:
         """The pictures of a part."""
         with _opened(self.path) as image:
             for picture, (start, length) in zip(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sosie.errors import InputError, UsageError
 from sosie.files import StrPath
@@ -17,6 +17,9 @@ from sosie.media.encoders import KEEP
 from sosie.media.input_info import VideoSource
 from sosie.media.probe import MIN_SIDE_PX, VideoInfo
 from sosie.media.writers import open_writer
+
+if TYPE_CHECKING:
+    from sosie.media.video import VideoFrame
 
 
 class BaseVideo(ABC):
@@ -57,6 +60,21 @@ class BaseVideo(ABC):
         """A writer of this video with changed frames, as a video, a sequence or an animation: see
         `sosie.media.video_write.VideoWriter`."""
         return open_writer(self.source, Path(path), codec, crf, preset, threads, shown)
+
+    @abstractmethod
+    def frames_at(self, times_s: Sequence[float], counted: bool = False) -> Iterator[VideoFrame]:
+        """The frames that are shown at some times of the part, each once, in order of time.
+
+        times_s: ascending, seconds since the video's start. counted: whether each has the index
+        that `frames` gives it; a video is then read from the part's start on, else from a key frame
+        before each time, and their indices mean nothing. Raises UsageError where a time is not in
+        the part, and InputError as `frames` does.
+        """
+
+    @abstractmethod
+    def spread_times(self, count: int) -> list[float]:
+        """Times of at most `count` frames, evenly over the part: in the middle of as many equal
+        lengths of it."""
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -103,6 +121,23 @@ class BaseVideo(ABC):
         first, rest = self._pending
         self._pending = None
         return chain([first], rest)
+
+    def _require_in_part(self, times_s: Sequence[float], last_s: float | None = None) -> None:
+        """Raises UsageError where a time is not in the part, or after the end of the video's last
+        frame, where that is known."""
+        start, end = self.span_s[0] or 0.0, self.span_s[1]
+        for time in times_s:
+            if not (math.isfinite(time) and start <= time and (end is None or time < end)):
+                to = "on" if end is None else f"up to {end:g} s"
+                raise UsageError(
+                    f"The time {time:g} s is not in the part of {self.path} from {start:g} s {to}; "
+                    f"give one that is."
+                )
+            if last_s is not None and time >= last_s:
+                raise UsageError(
+                    f"{self.path} ends at {last_s:.2f} s and has no frame at {time:g} s; give an "
+                    f"earlier time."
+                )
 
     def _require_room_for_a_face(self) -> None:
         if min(self.info.width, self.info.height) < MIN_SIDE_PX:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,13 +16,16 @@ from sosie.media.pixel_formats import Colors, Converter, native_format
 from sosie.media.probe import ColorTags, Orientation, VideoInfo, check_frame_size
 from sosie.media.video import VideoFrame
 
+# A time typed with six decimals means the picture that it was read from.
+_SLACK = Fraction(1, 1_000_000)
+
 
 class PictureReader(Protocol):
     """Reads pictures in order.
 
     path: what messages call them. kind, codec: what they are in, and how they are packed. fps: a
-    second, about. count: how many. end_s: when the last one ends. loop, first_number: as in
-    PictureSource.
+    second, about. count: how many. times_s: when each begins. end_s: when the last one ends. loop,
+    first_number: as in PictureSource.
     """
 
     path: Path
@@ -29,11 +33,12 @@ class PictureReader(Protocol):
     codec: str
     fps: Fraction
     count: int
+    times_s: list[Fraction]
     end_s: float
     loop: int | None
     first_number: int | None
 
-    def pictures(self, start_s: float, end_s: float | None) -> Iterator[Picture]: ...
+    def pictures(self, start_s: float | Fraction, end_s: float | None) -> Iterator[Picture]: ...
 
 
 class Pictures(BaseVideo):
@@ -74,23 +79,53 @@ class Pictures(BaseVideo):
 
     def frames(self) -> Iterator[VideoFrame]:
         """The frames in order. Raises InputError where one has another size or format."""
+        for index, picture in enumerate(self._decode_once()):
+            yield self._frame(picture, index)
+
+    def frames_at(
+        self,
+        times_s: Sequence[float],
+        counted: bool = False,  # noqa: ARG002 (all are, since their times are known)
+    ) -> Iterator[VideoFrame]:
+        self._require_in_part(times_s, self._reader.end_s)
+        times = self._times()
+        known: set[int] = set()
+        for time in times_s:
+            index = max(0, bisect_right(times, Fraction(time) + _SLACK) - 1)
+            if index not in known:
+                known.add(index)
+                picture = next(self._reader.pictures(times[index], None))
+                yield self._frame(picture, index)
+
+    def spread_times(self, count: int) -> list[float]:
+        times = self._times()
+        chosen = {len(times) * (2 * number + 1) // (2 * count) for number in range(count)}
+        return [float(times[index]) for index in sorted(chosen)]
+
+    def _times(self) -> list[Fraction]:
+        """When the pictures of the part begin."""
+        start, end = self.span_s
+        low = Fraction(start or 0) - _SLACK
+        high = None if end is None else Fraction(end) - _SLACK
+        return [t for t in self._reader.times_s if t >= low and (high is None or t < high)]
+
+    def _frame(self, picture: Picture, index: int) -> VideoFrame:
         source = self.source
         wanted = (source.first.width, source.first.height, source.first.format.name)
-        for index, picture in enumerate(self._decode_once()):
-            native, name = picture.native, picture.file or self.path
-            found = (native.width, native.height, native.format.name)
-            if found != wanted:
-                raise InputError(
-                    f"{name} has {found[0]} x {found[1]} pixels ({found[2]}), and the frames "
-                    f"before it {wanted[0]} x {wanted[1]} ({wanted[2]}); make them alike first."
-                )
-            if picture.file is not None:
-                source.files[native.pts] = picture.file
-            if picture.photo is not None:
-                source.kept[native.pts] = picture.photo
-            if found[2] != source.native_format:
-                native = source.converter.reformat(native, source.native_format)
-            yield VideoFrame(source, native, index)
+        native, name = picture.native, picture.file or self.path
+        found = (native.width, native.height, native.format.name)
+        if found != wanted:
+            raise InputError(
+                f"{name} has {found[0]} x {found[1]} pixels ({found[2]}), and the frames "
+                f"before it {wanted[0]} x {wanted[1]} ({wanted[2]}); make them alike first."
+            )
+        if picture.file is not None:
+            source.files[native.pts] = picture.file
+        if picture.photo is not None:
+            source.kept[native.pts] = picture.photo
+        if found[2] != source.native_format:
+            native = source.converter.reformat(native, source.native_format)
+        return VideoFrame(source, native, index)
 
     def _decode(self) -> Iterator[Picture]:
         start, end = self.span_s

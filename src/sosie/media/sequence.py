@@ -39,9 +39,10 @@ class SequenceReader:
             )
         self.count, self.first_number = len(self.numbers), first
         self.codec = name.suffix.removeprefix(".")
+        self.times_s = [Fraction(number - first) / fps for number in self.numbers]
         self.end_s = float((last - first + 1) / fps)
 
-    def pictures(self, start_s: float, end_s: float | None) -> Iterator[Picture]:
+    def pictures(self, start_s: float | Fraction, end_s: float | None) -> Iterator[Picture]:
         """The pictures of a part."""
         for number in self.numbers:
             pts = number - self.numbers[0]

@@ -47,6 +47,9 @@ from sosie.media.truncation import (
 from sosie.media.video_decode import VideoDecoder
 from sosie.types import Patch, Pixels
 
+_TIME_SLACK_S = 1e-6
+_DURATION_SLACK_S, _USUAL_FPS = 1.0, 25
+
 
 class VideoFrame:
     """One frame.
@@ -220,6 +223,55 @@ class Video(BaseVideo):
                 f"{self.path} is not as it was when its work was begun; begin anew with --restart."
             )
         yield from chain([first], frames)
+
+    def frames_at(self, times_s: Sequence[float], counted: bool = False) -> Iterator[VideoFrame]:
+        duration = self.info.duration_s
+        # What a container states may be less than there is.
+        self._require_in_part(times_s, None if duration is None else duration + _DURATION_SLACK_S)
+        known: set[int] = set()
+        for frame in self._walked(times_s) if counted else map(self._sought, times_s):
+            if frame.pts not in known:
+                known.add(frame.pts)
+                yield frame
+
+    def spread_times(self, count: int) -> list[float]:
+        start, end = self.span_s[0] or 0.0, self.span_s[1]
+        duration = self.info.duration_s
+        if duration is None:
+            duration = self._decoder.last_s()
+        length = max(0.0, min(duration, end if end is not None else duration) - start)
+        return [start + length * (number + 0.5) / count for number in range(count)]
+
+    def _sought(self, time_s: float) -> VideoFrame:
+        """The frame that is shown at a time, read from a key frame before it."""
+        shown, after = self._decoder.shown_at(Fraction(time_s))
+        if shown is None:
+            raise InputError(f"{self.path} has no frame at {time_s:g} s; export it again.")
+        (frame,) = self._numbered(iter([shown]), 0)
+        if after is None:
+            self._require_before_end(time_s, frame)
+        return frame
+
+    def _walked(self, times_s: Sequence[float]) -> Iterator[VideoFrame]:
+        """The same frames, found by reading all from the part's start on."""
+        left = list(times_s)
+        shown: VideoFrame | None = None
+        for frame in self.frames():
+            while left and shown is not None and frame.time_s > left[0] + _TIME_SLACK_S:
+                left.pop(0)
+                yield shown
+            if not left:
+                return
+            shown = frame
+        for time in left:
+            assert shown is not None, "a video has frames"
+            self._require_before_end(time, shown)
+            yield shown
+
+    def _require_before_end(self, time_s: float, last: VideoFrame) -> None:
+        """Raises UsageError where the last frame is not shown any more at a time."""
+        length = (last.native.duration or 0) * last.time_base or 1 / (self.info.fps or _USUAL_FPS)
+        self._require_in_part([time_s], last.time_s + float(length))
 
     def _decode(self) -> Iterator[Any]:
         return self._decoder.frames()

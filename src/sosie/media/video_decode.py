@@ -52,13 +52,43 @@ class VideoDecoder:
     def frames(self, at_s: Fraction | None = None) -> Iterator[Any]:
         """Decoded frames inside the span, all of one size, in order; from `at_s` on where that is
         given."""
-        start: float | Fraction | None
-        start, end = self._span_s
-        start = start if at_s is None else at_s
-        lowest = None if start is None else self._origin + Fraction(start) - _TIME_SLACK
+        start = self._span_s[0] if at_s is None else at_s
+        return self._from(start, start)
+
+    def shown_at(self, at_s: Fraction) -> tuple[Any, Any]:
+        """The frame of the span that is shown at a time, seconds since the video's start, and the
+        one after it: None where it is the last. Before the first frame that one is shown."""
+        shown: Any = None
+        for frame in self._from(at_s, self._span_s[0]):
+            if shown is not None and frame.pts * frame.time_base > self._highest(at_s):
+                return shown, frame
+            shown = frame
+        return shown, None
+
+    def last_s(self) -> float:
+        """When the last frame begins, seconds since the video's start, by its packets alone."""
+        last = self._origin
+        with opened(self._path) as container:
+            stream = video_stream(container, self._path)
+            for packet in readable(container, stream, lambda _error, _is_tried_further: None):
+                if packet.pts is not None:
+                    last = max(last, packet.pts * packet.time_base)
+        return float(last - self._origin)
+
+    def _highest(self, at_s: Fraction | float) -> Fraction:
+        """The highest timestamp that a frame at a time may have."""
+        return self._origin + Fraction(at_s) + _TIME_SLACK
+
+    def _from(
+        self, begin_s: float | Fraction | None, low_s: float | Fraction | None
+    ) -> Iterator[Any]:
+        """Decoded frames from `low_s` up to the span's end, all of one size, in order, of a
+        decoding that begins at a key frame at or before `begin_s`."""
+        end = self._span_s[1]
+        lowest = None if low_s is None else self._origin + Fraction(low_s) - _TIME_SLACK
         highest = None if end is None else self._origin + Fraction(end) - _TIME_SLACK
         size: tuple[int, int] | None = None
-        for frame in _timed(_in_order(self._decode_from(start), lambda: self.damage)):
+        for frame in _timed(_in_order(self._decode_from(begin_s), lambda: self.damage)):
             time = frame.pts * frame.time_base
             self.damage.frame(time, time + (frame.duration or 0) * frame.time_base)
             if highest is not None and time >= highest:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from sosie.swapping.face import close_up, source_of
 from sosie.swapping.identity_file import SUFFIX, load_identity
 from sosie.types import Face, FloatArray, PersonReport, Pixels
 
+T = TypeVar("T")
 StrPath = str | os.PathLike[str]
 Content = bytes | bytearray | memoryview
 Picture = StrPath | NDArray[Any] | Image.Image | Content | BinaryIO
@@ -245,7 +246,7 @@ def _read(file: BinaryIO, name: str) -> bytes:
     return content
 
 
-def named(name: str, choose: Callable[[], list[Face]]) -> list[Face]:
+def named(name: str, choose: Callable[[], T]) -> T:
     """What `choose` returns; a NoFaceError of it says which picture is meant."""
     try:
         return choose()

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sosie.analysis.parser import FaceParts
 from sosie.analysis.selection import Claim, PeopleSelector, TrackSelector
 from sosie.analysis.tracking.tracks import TrackedFace
@@ -152,6 +154,16 @@ def faces_of_photo(found: Sequence[Face], pixels: Pixels) -> list[TrackedFace]:
         TrackedFace(numbers[k], 0, face, False, area, area)
         for k, (face, area) in enumerate(zip(found, areas, strict=True))
     ]
+
+
+def matte_of(swapped: SwappedFrame | None, width: int, height: int) -> FloatArray:
+    """How much of the swapped faces shows in a frame: float32, height x width, 0..1."""
+    rest = np.ones((height, width), np.float32)
+    for patch in swapped.patches if swapped is not None else ():
+        if patch.matte is not None:
+            rows, columns = patch.matte.shape
+            rest[patch.y : patch.y + rows, patch.x : patch.x + columns] *= 1 - patch.matte
+    return 1 - rest
 
 
 def _in_front(

@@ -33,7 +33,7 @@ from sosie.media.sequence_names import SequenceName, sequence_name
 from sosie.media.video import VideoFrame
 from sosie.media.video_write import VideoWriter
 from sosie.output import check_output
-from sosie.swapping.frame import SwappedFrame
+from sosie.swapping.frame import SwappedFrame, matte_of
 from sosie.types import FloatArray, Pixels
 
 TRACKS_NAME = "tracks.json"
@@ -87,7 +87,7 @@ class LayerWriter:
         plate: as `plate_of` gave it. shown: the result's RGB. Raises OutputError.
         """
         number = frame_number(self._source, frame)
-        matte = _matte(swapped, self._size)
+        matte = matte_of(swapped, *self._size)
         result = linear_rgb(frame.native) if self._is_linear else shown
         face, alpha = face_layer(plate, result, matte)
         uv = np.zeros((*matte.shape, 3), np.float32)
@@ -275,16 +275,6 @@ def _open_video(source: VideoSource, path: Path) -> VideoWriter:
         converter=Converter(Colors.of(first, "")),
     )
     return VideoWriter(layers, path, _ENCODER, 18, "veryfast", None)
-
-
-def _matte(swapped: SwappedFrame | None, size: tuple[int, int]) -> FloatArray:
-    """How much of the swapped faces shows in a frame."""
-    rest = np.ones(size[::-1], np.float32)
-    for patch in swapped.patches if swapped is not None else ():
-        if patch.matte is not None:
-            height, width = patch.matte.shape
-            rest[patch.y : patch.y + height, patch.x : patch.x + width] *= 1 - patch.matte
-    return 1 - rest
 
 
 def _deep(values: FloatArray) -> NDArray[np.uint16]:

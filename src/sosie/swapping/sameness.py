@@ -28,7 +28,7 @@ _PIECES, _PIECE_BYTES = 64, 1 << 16
 _LIBRARIES = ("av", "numpy", "onnxruntime", "opencv-python-headless")
 # What an option names that is a file of its own.
 _FILES = ("model", "weights", "encoder", "converter", "face_model")
-_WHEREABOUTS = ("overwrite", "work", "restart")
+_BESIDE = ("overwrite", "work", "restart", "compare", "watch")
 # What of the package no swap depends on.
 _APART = {"app", "training", "recipes", "datasets", "nn", "evaluation"}
 
@@ -45,7 +45,7 @@ def sameness(
     sources, identities: of the people who are put in, and replaced. sosie: its version. Raises
     InputError where a file cannot be read.
     """
-    known = {k: v for k, v in options.to_dict().items() if k not in _WHEREABOUTS}
+    known = {k: v for k, v in options.to_dict().items() if k not in _BESIDE}
     same = {
         "Sosie's version": sosie,
         "code of Sosie": swap_code(),

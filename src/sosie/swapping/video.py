@@ -26,6 +26,7 @@ from sosie.media.prefetch import Stage, prefetch, staged
 from sosie.media.spool import Spool
 from sosie.media.video import Video, VideoFrame
 from sosie.media.video_write import VideoWriter
+from sosie.media.watch_file import WatchFile
 from sosie.options import SwapOptions
 from sosie.output import PendingOutput
 from sosie.stops import stops_held
@@ -37,7 +38,7 @@ from sosie.swapping.layers import LayerWriter
 from sosie.swapping.tally import SwappedTrack, Tally
 from sosie.swapping.work import WorkFolder
 from sosie.timing import Stopwatch
-from sosie.types import FloatArray, Progress, SwapReport
+from sosie.types import FloatArray, Pixels, Progress, SwapReport
 
 # Frames that may wait between two stages: fewer where they are large.
 _QUEUE_FRAMES, _QUEUE_BYTES = 3, 32 << 20
@@ -98,6 +99,7 @@ class VideoJob:
         self._video, self._options, self._on_progress = video, options, on_progress
         self._on_notes = on_notes
         self._layers = layers
+        self._watched = None if options.watch is None else WatchFile(options.watch)
         self._masks = DrawnMasks(Path(options.masks)) if options.masks is not None else None
         self._assigner = Assigner([role.identity for role in roles], options.faces)
         self._swapper = FrameSwapper(engine)
@@ -154,6 +156,8 @@ class VideoJob:
 
     def close(self) -> None:
         """Leaves what was kept to a later run."""
+        if self._watched is not None:
+            self._watched.close()
         if self._work is not None:
             self._work.close()
 
@@ -165,8 +169,8 @@ class VideoJob:
             # Written in a thread too: Ctrl-C breaks in on the main one, wherever that is, and would
             # lose a packet between the encoder and the file.
             with prefetch(self._written(swapped, writer, pending), 1) as counts:
-                for done in counts:
-                    self._report_progress(done)
+                for stage, done in counts:
+                    self._report_progress(stage, done)
                     if self._cancel.is_set():
                         raise KeyboardInterrupt
         tally = self._tally
@@ -174,7 +178,7 @@ class VideoJob:
             raise NoFaceError(f"{target}: {tally.why_nothing()}")
         seconds = self._watch.report()
         seconds["total"] = round(seconds["total"] + self._earlier_s, 6)
-        people = tally.people()
+        people, watched = tally.people(), self._watched
         return SwapReport(
             target=target,
             output=output,
@@ -186,7 +190,10 @@ class VideoJob:
             followed=tally.tracks(),
             people=people,
             skipped=tuple(tally.skipped),
-            notes=(*self._video.notes, *writer.notes, *absent_notes(people), *self._went_on()),
+            notes=(
+                *(*self._video.notes, *writer.notes, *absent_notes(people)),
+                *(*self._went_on(), *(() if watched is None else watched.notes)),
+            ),
             seconds=seconds,
             fps=writer.frames / max(seconds["total"], 1e-9),
         )
@@ -196,10 +203,10 @@ class VideoJob:
         swapped: Stage[tuple[VideoFrame, _Start | None]],
         writer: Writer,
         pending: _Pending,
-    ) -> Iterator[int]:
-        """Writes the video. Yields how many frames are written, after each."""
+    ) -> Iterator[tuple[str, int]]:
+        """Writes the video. Yields the stage and how many frames are written, after each."""
         with swapped as frames:
-            yield from self._written_before(writer)
+            yield from (("resuming", done) for done in self._written_before(writer))
             for frame, start in frames:
                 with self._watch("encode"):
                     if start is not None and self._work is not None:
@@ -209,7 +216,8 @@ class VideoJob:
                         self._work.end_segment(facts, start.state)
                     writer.write(frame)
                     pending.require()
-                yield writer.frames
+                yield "swapping", writer.frames
+        yield "finishing", writer.frames
         with self._watch("encode"):
             writer.close()
 
@@ -287,6 +295,7 @@ class VideoJob:
         claims = self._assigner.assign(faces)
         if not claims:
             self._tally.skip(frame, faces)
+            self._show(frame.to_rgb)
             if self._layers is not None:
                 shown = frame.to_rgb()
                 self._layers.write(frame, self._layers.plate_of(frame, shown), shown, None, faces)
@@ -304,9 +313,15 @@ class VideoJob:
             frame.paste(patch)
         if self._layers is not None and plate is not None:
             self._layers.write(frame, plate, shown, swapped, faces)
+        self._show(lambda: shown)
         for done in swapped.faces:
             self._tally.swapped(done, frame.time_s)
         return frame, start
+
+    def _show(self, pixels: Callable[[], Pixels]) -> None:
+        """Renews the picture to watch, where it is time to."""
+        if self._watched is not None and self._watched.is_due:
+            self._watched.show(pixels(), float(self._video.info.sample_aspect))
 
     def _drawn(self, frame: VideoFrame) -> FloatArray | None:
         """The mask of a frame that somebody drew."""
@@ -329,11 +344,11 @@ class VideoJob:
         }
         return _Start(self._tally.newly_skipped(), records.pack(state))
 
-    def _report_progress(self, done: int) -> None:
+    def _report_progress(self, stage: str, done: int) -> None:
         if self._on_progress is not None:
             before = 0 if self._began is None else self._began.index
             fps = max(0, done - before) / max(self._watch.elapsed_s, 1e-9)
-            self._on_progress(Progress(done, self._video.expected_frames, fps))
+            self._on_progress(Progress(done, self._video.expected_frames, fps, stage))
 
     def _went_on(self) -> tuple[str, ...]:
         if self._began is None:

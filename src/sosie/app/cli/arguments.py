@@ -23,6 +23,7 @@ _SPACE = "\0"
 
 _SEVERAL = {
     ("swap",): (("-s", "--source"), ("-t", "--target")),
+    ("preview",): (("-s", "--source"), ("-t", "--target")),
     ("jobs", "add"): (("-s", "--source"), ("-t", "--target")),
     ("eval", "run"): (("-m", "--method"),),
 }

@@ -13,10 +13,12 @@ from sosie.app import requests
 from sosie.app.cli import dataset, evaluate, jobs, weights
 from sosie.app.cli.arguments import spread_values
 from sosie.app.cli.bench import bench
+from sosie.app.cli.compare import compare
 from sosie.app.cli.demo import demo
 from sosie.app.cli.doctor import doctor
 from sosie.app.cli.inspect import inspect
 from sosie.app.cli.output import guarded_output, print_json
+from sosie.app.cli.preview import preview
 from sosie.app.cli.resume import resume
 from sosie.app.cli.source import source
 from sosie.app.cli.swap import swap
@@ -37,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (swap, resume, inspect, source, bench, doctor, demo, train):
+for _command in (swap, resume, preview, compare, inspect, source, bench, doctor, demo, train):
     app.command()(_command)
 app.add_typer(jobs.app, name="jobs", help="List swaps first and do them later, one by one.")
 app.add_typer(dataset.app, name="dataset", help="Make sets of faces for training.")

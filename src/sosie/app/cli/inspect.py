@@ -9,8 +9,8 @@ import typer
 
 from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import print_json, video_progress
-from sosie.app.input_kinds import require_kind
 from sosie.errors import NoFaceError, UsageError
+from sosie.media.kinds import require_kind
 
 # A smaller share of the face is not worth a word.
 _TRACE = 0.01

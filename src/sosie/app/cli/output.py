@@ -83,7 +83,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def video_progress(label: str, rate: str = "fps") -> Iterator[OnProgress | None]:
-    """A function that draws the progress of a video on stderr: frames, fps and time left.
+    """A function that draws the progress of a video on stderr: stage, frames, fps and time left.
 
     rate: what is counted a second, where it is not frames. None where stderr is no terminal, so
     that logs stay quiet.
@@ -98,13 +98,14 @@ def video_progress(label: str, rate: str = "fps") -> Iterator[OnProgress | None]
         return
     columns = (
         TextColumn("{task.description}", markup=False),
+        TextColumn("{task.fields[stage]}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(f"{{task.fields[fps]:.1f}} {rate}"),
         TextColumn("{task.fields[left]}"),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(label, total=None, fps=0.0, left="")
+        task = bar.add_task(label, total=None, fps=0.0, left="", stage="")
 
         def show(progress: Progress) -> None:
             bar.update(
@@ -112,6 +113,7 @@ def video_progress(label: str, rate: str = "fps") -> Iterator[OnProgress | None]
                 completed=progress.done,
                 total=progress.total,
                 fps=progress.fps,
+                stage=progress.stage,
                 left=_time_left(progress.remaining_s),
             )
 

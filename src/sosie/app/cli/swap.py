@@ -15,7 +15,8 @@ from sosie.app.cli import swap_flags as flags
 from sosie.app.cli.arguments import AsJson, parse_map
 from sosie.app.cli.output import note_progress, print_json, video_progress
 from sosie.app.folder import Failure, collect, folder_exit_code, swap_each
-from sosie.app.input_kinds import Kind, check_result, expand, is_pattern, require_kind, result_of
+from sosie.app.input_kinds import check_result, expand, is_pattern, result_of
+from sosie.media.kinds import Kind, require_kind
 from sosie.options import SwapOptions
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ def _tell_notes(notes: Sequence[str]) -> None:
 
 
 def summary(report: SwapReport) -> str:
-    """What a report says, in one line and a line for its processors, for each person found by a
-    reference and for each of its notes."""
+    """What a report says, in one line and a line for its processors, its comparison, each person
+    found by a reference and each of its notes."""
     total_s = report.seconds.get("total", 0.0)
     if report.frames == 1:
         faces = "1 face" if report.face_count == 1 else f"{report.face_count} faces"
@@ -124,8 +125,9 @@ def summary(report: SwapReport) -> str:
         if person.face_count
     ]
     ran = ", ".join(f"{one.name} (license: {one.license})" for one in report.processors)
-    processed = [f"processed by {ran}"] if ran else []
-    return "\n".join([line, *(f"  {one}" for one in (*processed, *people, *report.notes))])
+    more = [f"processed by {ran}"] if ran else []
+    more += [f"compared in {report.comparison}"] if report.comparison else []
+    return "\n".join([line, *(f"  {one}" for one in (*more, *people, *report.notes))])
 
 
 def _swap_several(

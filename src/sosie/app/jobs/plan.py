@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sosie.app.folder import check_folders, result_name
-from sosie.app.input_kinds import Kind, check_result, expand, files_in, kind_of, require_kind
+from sosie.app.input_kinds import check_result, expand, files_in
 from sosie.app.swap_command import Person, SwapCommand, people_of
 from sosie.errors import InputError, UsageError
+from sosie.media.kinds import Kind, kind_of, require_kind
 from sosie.options import SwapOptions, nearest
 from sosie.output import check_output
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from sosie.app.error_messages import describe
 from sosie.app.folder import Failure
-from sosie.app.input_kinds import Kind, require_kind
 from sosie.app.jobs.store import Job, JobStore
 from sosie.app.requests import INTERRUPTED
 from sosie.app.swap_command import SwapCommand
 from sosie.errors import InterruptedSwapError, SosieError
+from sosie.media.kinds import Kind, require_kind
 from sosie.output import make_folder
 
 if TYPE_CHECKING:
