@@ -18,15 +18,15 @@ def test_progress_is_quiet_where_stderr_is_no_terminal(capfd, monkeypatch):
     assert capfd.readouterr() == ("", "")
 
 
-def test_progress_shows_frames_fps_and_time_left_at_a_terminal(capfd, monkeypatch):
+def test_progress_shows_stage_frames_fps_and_time_left_at_a_terminal(capfd, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     with video_progress("[a] video.mp4") as on_progress:
-        on_progress(Progress(done=250, total=1000, fps=10.0))
+        on_progress(Progress(done=250, total=1000, fps=10.0, stage="comparing"))
     note_progress("1 of 2 done")
     out, err = capfd.readouterr()
     assert out == ""
-    for words in ("[a] video.mp4", "250/1000", "10.0 fps", "1:15 left", "1 of 2 done"):
+    for words in ("[a] video.mp4", "comparing", "250/1000", "10.0 fps", "1:15 left", "1 of 2 done"):
         assert words in err
 
 

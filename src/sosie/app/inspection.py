@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,14 @@ from sosie.analysis.parser import FaceParts
 from sosie.analysis.quality import sharpness
 from sosie.analysis.tracking.shots import split_scenes
 from sosie.analysis.tracking.tracks import track_video
+from sosie.app.thumbnails import (
+    BestSights,
+    Person,
+    check_thumbnails,
+    joined,
+    sight_of,
+    write_thumbnails,
+)
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import region_of
 from sosie.media.image import load_photo
@@ -53,13 +61,17 @@ def inspect_photo(
     threads: int | None = None,
     drawing: Path | None = None,
     overwrite: bool = False,
+    thumbnails: Path | None = None,
 ) -> dict[str, Any]:
     """The faces of a photo from left to right, in pixels of the upright photo.
 
     landmarks: add all 478 landmarks of each face. drawing: file to write, of the photo with the
-    parts of its faces painted over. Raises InputError where the photo cannot be read, and
-    OutputError where the drawing cannot be written or is there without `overwrite`.
+    parts of its faces painted over. thumbnails: folder for a picture of each person. Raises
+    InputError where the photo cannot be read, and OutputError where what is to be written cannot
+    be, or is there without `overwrite`.
     """
+    if thumbnails is not None:
+        check_thumbnails(thumbnails, overwrite)
     photo = load_photo(path)
     analyzer = create_analyzer(threads)
     faces = analyzer.analyze(photo.pixels)
@@ -67,6 +79,12 @@ def inspect_photo(
     if drawing is not None:
         pixels = _painted(to_8_bit(photo.pixels), faces, parts)
         save_photo(array_photo(pixels), drawing, overwrite=overwrite)
+    people: list[Person] = []
+    if thumbnails is not None and faces:
+        for position, face in enumerate(faces):
+            identity = analyzer.identify(photo.pixels, face)
+            people.append(Person([position], sight_of(photo.pixels, face), identity))
+        write_thumbnails(people, thumbnails, analyzer)
     return {
         "path": str(path),
         "kind": "photo",
@@ -77,27 +95,43 @@ def inspect_photo(
             {"position": position, **_face(photo.pixels, face, told, landmarks)}
             for position, (face, told) in enumerate(zip(faces, parts, strict=True))
         ],
+        **({} if thumbnails is None else {"people": _told_people(people, "faces")}),
     }
 
 
 def inspect_video(
-    path: Path, threads: int | None = None, on_progress: Callable[[Progress], None] | None = None
+    path: Path,
+    threads: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    thumbnails: Path | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """The scenes of a video, and its people as tracks: one person in one scene.
 
     Times are seconds since the video's start; a track's last time is that of its last frame.
-    Raises InputError where it cannot be read.
+    thumbnails: folder for a picture of each person, whose tracks are then told too. Raises
+    InputError where the video cannot be read, and OutputError where the pictures cannot be written
+    or are there without `overwrite`.
     """
+    if thumbnails is not None:
+        check_thumbnails(thumbnails, overwrite)
+    analyzer = create_analyzer(threads)
+    sights = BestSights()
     with open_target(path, threads=threads) as video:
         info = video.info
         fps = float(info.fps or _ASSUMED_FPS)
         frames = _Frames(video, on_progress)
         tracks: dict[int, _Track] = {}
-        for frame, faces in track_video(frames, create_analyzer(threads), fps):
+        for frame, faces in track_video(frames, analyzer, fps):
+            if thumbnails is not None and faces:
+                sights.see(frame, faces)
             for found in faces:
                 track = tracks.setdefault(found.track, _Track(found.track, found.scene))
                 track.times_s.append(frame.time_s)
                 track.faces.append(found.face)
+    people = joined(list(sights.people.values()))
+    if thumbnails is not None and people:
+        write_thumbnails(people, thumbnails, analyzer)
     end_s = frames.last_s + 1 / fps
     ends_s = [*frames.scene_starts_s[1:], end_s]
     return {
@@ -113,6 +147,7 @@ def inspect_video(
             for start_s, end_s in zip(frames.scene_starts_s, ends_s, strict=True)
         ],
         "tracks": [tracks[number].summary() for number in sorted(tracks)],
+        **({} if thumbnails is None else {"people": _told_people(people, "tracks")}),
         "notes": list(video.notes),
     }
 
@@ -169,6 +204,20 @@ class _Track:
                 for angle in poses[0]
             },
         }
+
+
+def _told_people(people: Sequence[Person], numbered: str) -> list[dict[str, Any]]:
+    """People with their thumbnails. numbered: what of theirs has the numbers."""
+    return [
+        {
+            "person": number,
+            numbered: one.numbers,
+            "thumbnail": str(one.thumbnail),
+            "time_s": None if one.sight.time_s is None else round(one.sight.time_s, 3),
+            "is_reference": one.is_reference,
+        }
+        for number, one in enumerate(people)
+    ]
 
 
 def _painted(

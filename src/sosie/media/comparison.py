@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -203,8 +202,8 @@ class _Composer:
         if self._layout == "side":
             pixels = np.hstack([there, here])
         else:
-            turn = 2 * math.pi * (pair.after.time_s / self._sweep_s)
-            border = round(self._size[0] * (0.5 + 0.5 * math.cos(turn)))
+            passed = pair.after.time_s / self._sweep_s % 1.0
+            border = round(self._size[0] * abs(1 - 2 * passed))
             pixels = _wiped(there, here, border)
         deep = pixels.dtype == np.uint16
         rgb = NativeVideoFrame.from_ndarray(pixels, "rgb48le" if deep else "rgb24")

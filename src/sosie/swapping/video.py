@@ -178,7 +178,7 @@ class VideoJob:
             raise NoFaceError(f"{target}: {tally.why_nothing()}")
         seconds = self._watch.report()
         seconds["total"] = round(seconds["total"] + self._earlier_s, 6)
-        people, watched = tally.people(), self._watched
+        people = tally.people()
         return SwapReport(
             target=target,
             output=output,
@@ -190,10 +190,7 @@ class VideoJob:
             followed=tally.tracks(),
             people=people,
             skipped=tuple(tally.skipped),
-            notes=(
-                *(*self._video.notes, *writer.notes, *absent_notes(people)),
-                *(*self._went_on(), *(() if watched is None else watched.notes)),
-            ),
+            notes=(*self._video.notes, *writer.notes, *absent_notes(people), *self._own_notes()),
             seconds=seconds,
             fps=writer.frames / max(seconds["total"], 1e-9),
         )
@@ -350,10 +347,11 @@ class VideoJob:
             fps = max(0, done - before) / max(self._watch.elapsed_s, 1e-9)
             self._on_progress(Progress(done, self._video.expected_frames, fps, stage))
 
-    def _went_on(self) -> tuple[str, ...]:
-        if self._began is None:
-            return ()
-        return (f"The first {self._began.index} frames are from an earlier run.",)
+    def _own_notes(self) -> list[str]:
+        notes = [] if self._watched is None else list(self._watched.notes)
+        if self._began is not None:
+            notes.append(f"The first {self._began.index} frames are from an earlier run.")
+        return notes
 
     @property
     def _goes_on(self) -> bool:

@@ -29,6 +29,13 @@ def inspect(
             "over its faces.",
         ),
     ] = None,
+    thumbnails: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for a picture of each person (person-0.png, ...), which --reference and "
+            "--map of `sosie swap` take.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads; left out, all.")
@@ -40,13 +47,13 @@ def inspect(
     from sosie.app.inspection import inspect_photo, inspect_video
 
     if kind == "photo":
-        found = inspect_photo(path, landmarks, threads, drawing, overwrite)
+        found = inspect_photo(path, landmarks, threads, drawing, overwrite, thumbnails)
         lines = photo_lines(found)
     elif drawing is not None:
         raise UsageError(f"--drawing is for photos, and {path} is a video: leave it out.")
     else:
         with video_progress(path.name) as on_progress:
-            found = inspect_video(path, threads, on_progress)
+            found = inspect_video(path, threads, on_progress, thumbnails, overwrite)
         lines = video_lines(found)
     if as_json:
         print_json(found)
@@ -57,16 +64,17 @@ def inspect(
 
 
 def photo_lines(found: dict[str, Any]) -> list[str]:
-    """A line for the photo and one for each face, from left to right."""
+    """A line for the photo, one for each face, from left to right, and one for each thumbnail."""
     size = f"{found['width']} x {found['height']}, {found['bits']} bits"
     return [
         f"{found['path']}: {size}, {_count(found['faces'], 'face')}",
         *map(_face_line, found["faces"]),
+        *map(_person_line, found.get("people", ())),
     ]
 
 
 def video_lines(found: dict[str, Any]) -> list[str]:
-    """A line for the video, one for its scenes and one for each person in a scene."""
+    """A line for the video, one for its scenes, for each person in a scene and each thumbnail."""
     fps = f"{found['fps']:g} fps" if found["fps"] else "no stated rate"
     length = f"{found['frames']} frames, {found['duration_s']:.2f} s"
     starts = ", ".join(f"{scene['start_s']:.2f}" for scene in found["scenes"])
@@ -74,6 +82,7 @@ def video_lines(found: dict[str, Any]) -> list[str]:
         f"{found['path']}: {found['width']} x {found['height']}, {fps}, {length}",
         f"  {_count(found['scenes'], 'scene')} from {starts} s",
         *map(_track_line, found["tracks"]),
+        *map(_person_line, found.get("people", ())),
         *(f"  {note}" for note in found["notes"]),
     ]
 
@@ -101,6 +110,13 @@ def _track_line(track: dict[str, Any]) -> str:
         f"  face {track['number']}: {track['first_s']:.2f} to {track['last_s']:.2f} s, "
         f"{track['frames']} frames, mean {track['mean_size_px']:.0f} px, {pose}"
     )
+
+
+def _person_line(person: dict[str, Any]) -> str:
+    numbers = person.get("faces") or person["tracks"]
+    faces = ("face " if len(numbers) == 1 else "faces ") + ", ".join(map(str, numbers))
+    doubt = "" if person["is_reference"] else " (not clear enough to tell them by)"
+    return f"  person {person['person']}: {faces}, {person['thumbnail']}{doubt}"
 
 
 def _count(things: list[Any], name: str) -> str:
