@@ -262,7 +262,7 @@ class SwapReport:
 
 @dataclass(frozen=True)
 class Progress:
-    """Handed to `on_progress` after each frame of a video.
+    """Handed to `on_progress` after each frame of a video, and once more when its last is done.
 
     done, total: frames of the stage; total is None where unknown. fps: frames a second.
     stage: what is being done: `resuming` (what an earlier run has encoded is written), `swapping`,

@@ -131,16 +131,13 @@ def joined(people: Sequence[Person]) -> list[Person]:
 
 def check_thumbnails(folder: Path, overwrite: bool) -> None:
     """Raises OutputError, before any work, where thumbnails cannot be written into a folder."""
-    if folder.exists():
-        check_folder(folder)
-        if not overwrite and any(folder.glob("person-*.png")):
-            raise OutputError(
-                f"There are pictures of people in {folder} already; give another folder, or "
-                f"--overwrite."
-            )
-    else:
-        make_folder(folder.absolute().parent)
-        check_folder(folder.absolute().parent)
+    whole = folder.absolute()
+    check_folder(next(one for one in (whole, *whole.parents) if one.exists()))
+    if not overwrite and folder.exists() and any(folder.glob("person-*.png")):
+        raise OutputError(
+            f"There are pictures of people in {folder} already; give another folder, or "
+            f"--overwrite."
+        )
 
 
 def write_thumbnails(people: Sequence[Person], folder: Path, analyzer: Analyzer) -> None:
@@ -149,6 +146,7 @@ def write_thumbnails(people: Sequence[Person], folder: Path, analyzer: Analyzer)
     Each is looked at as a reference of a swap is, and shows less of the surroundings where somebody
     else in it would be taken for the person. Raises OutputError.
     """
+    make_folder(folder.absolute().parent)
     with atomic_folder(folder / "person-0.png") as pending:
         for number, person in enumerate(people):
             pixels, person.is_reference = _recognized(person, analyzer)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from sosie.errors import InputError, UsageError
 from sosie.files import StrPath
@@ -17,9 +17,6 @@ from sosie.media.encoders import KEEP
 from sosie.media.input_info import VideoSource
 from sosie.media.probe import MIN_SIDE_PX, VideoInfo
 from sosie.media.writers import open_writer
-
-if TYPE_CHECKING:
-    from sosie.media.video import VideoFrame
 
 
 class BaseVideo(ABC):
@@ -60,21 +57,6 @@ class BaseVideo(ABC):
         """A writer of this video with changed frames, as a video, a sequence or an animation: see
         `sosie.media.video_write.VideoWriter`."""
         return open_writer(self.source, Path(path), codec, crf, preset, threads, shown)
-
-    @abstractmethod
-    def frames_at(self, times_s: Sequence[float], counted: bool = False) -> Iterator[VideoFrame]:
-        """The frames that are shown at some times of the part, each once, in order of time.
-
-        times_s: ascending, seconds since the video's start. counted: whether each has the index
-        that `frames` gives it; a video is then read from the part's start on, else from a key frame
-        before each time, and their indices mean nothing. Raises UsageError where a time is not in
-        the part, and InputError as `frames` does.
-        """
-
-    @abstractmethod
-    def spread_times(self, count: int) -> list[float]:
-        """Times of at most `count` frames, evenly over the part: in the middle of as many equal
-        lengths of it."""
 
     def close(self) -> None:
         """Lets go of the file."""

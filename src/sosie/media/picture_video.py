@@ -87,6 +87,7 @@ class Pictures(BaseVideo):
         times_s: Sequence[float],
         counted: bool = False,  # noqa: ARG002 (all are, since their times are known)
     ) -> Iterator[VideoFrame]:
+        """As `sosie.media.video.Video.frames_at`."""
         self._require_in_part(times_s, self._reader.end_s)
         times = self._times()
         known: set[int] = set()
@@ -98,6 +99,7 @@ class Pictures(BaseVideo):
                 yield self._frame(picture, index)
 
     def spread_times(self, count: int) -> list[float]:
+        """As `sosie.media.video.Video.spread_times`; never one picture twice."""
         times = self._times()
         chosen = {len(times) * (2 * number + 1) // (2 * count) for number in range(count)}
         return [float(times[index]) for index in sorted(chosen)]

@@ -225,6 +225,13 @@ class Video(BaseVideo):
         yield from chain([first], frames)
 
     def frames_at(self, times_s: Sequence[float], counted: bool = False) -> Iterator[VideoFrame]:
+        """The frames that are shown at some times of the part, each once, in order of time.
+
+        times_s: ascending, seconds since the video's start. counted: whether each has the index
+        that `frames` gives it; the video is then read from the part's start on, else from a key
+        frame before each time, and the indices mean nothing. Raises UsageError where a time is not
+        in the part, and InputError as `frames` does.
+        """
         duration = self.info.duration_s
         # What a container states may be less than there is.
         self._require_in_part(times_s, None if duration is None else duration + _DURATION_SLACK_S)
@@ -235,6 +242,7 @@ class Video(BaseVideo):
                 yield frame
 
     def spread_times(self, count: int) -> list[float]:
+        """Times of `count` frames, evenly over the part: the middles of as many equal lengths."""
         start, end = self.span_s[0] or 0.0, self.span_s[1]
         duration = self.info.duration_s
         if duration is None:

@@ -293,5 +293,6 @@ def test_the_function_for_users(
     report = sosie.swap_video(
         hopper_path, swaying, tmp_path / "out.mp4", end_s=0.32, on_progress=told.append
     )
-    assert report.frames == len(told) == len(studio.read(tmp_path / "out.mp4")) == 8
+    assert report.frames == told[-1].done == len(studio.read(tmp_path / "out.mp4")) == 8
+    assert len([progress for progress in told if progress.stage == "swapping"]) == 8
     assert report.swapped_frames == 8

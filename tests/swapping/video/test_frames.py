@@ -47,7 +47,10 @@ def test_every_frame_is_swapped_and_nothing_but_the_face(studio: Any, swayed: An
 
 def test_the_report_of_a_video(swayed: Any) -> None:
     told, report = swayed.told, swayed.report
-    assert [p.done for p in told] == list(range(1, 51))
+    assert [(p.stage, p.done) for p in told] == [
+        *(("swapping", number) for number in range(1, 51)),
+        ("finishing", 50),
+    ]
     assert all(p.fps > 0 and (p.total is None or abs(p.total - 50) <= 1) for p in told)
     assert (report.method, report.tracks, report.face_count) == ("graft", 1, 50)
     assert (report.target, report.output) == (str(swayed.video), str(swayed.output))
