@@ -132,6 +132,35 @@ def test_a_stopped_video_is_gone_on_with_to_the_same_bytes(
     assert len(told) == FRAMES - resumed[-1].done + done[-1] + 1
 
 
+def test_what_is_shown_of_the_work_is_no_part_of_what_must_be_the_same(
+    studio: Any, make_swap: MakeSwap, clip: Path, tmp_path: Path, whole: tuple[bytes, SwapReport]
+) -> None:
+    output = tmp_path / "out.mp4"
+    with pytest.raises(InterruptedSwapError):
+        make_swap(**OPTIONS, compare="wipe").video(clip, output, stop_at(30))
+    assert not (tmp_path / "out.compare.mp4").exists()
+    shown = {"compare": "side", "watch": str(tmp_path / "now.jpg")}
+    report = make_swap(**OPTIONS, **shown).video(clip, output)
+    assert output.read_bytes() == whole[0]
+    assert any("from an earlier run" in note for note in report.notes)
+    assert report.comparison == str(tmp_path / "out.compare.mp4")
+    assert len(studio.read(tmp_path / "out.compare.mp4")) == FRAMES
+    assert (tmp_path / "now.jpg").exists()
+
+
+def test_a_comparison_that_is_stopped_leaves_the_result(
+    make_swap: MakeSwap, clip: Path, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.stage == "comparing":
+            raise KeyboardInterrupt
+
+    output = tmp_path / "out.mp4"
+    with pytest.raises(InterruptedSwapError, match=r"out\.mp4, is whole"):
+        make_swap(**OPTIONS, compare="wipe", end_s=0.2).video(clip, output, stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
 def test_the_state_is_taken_at_cuts_and_after_the_most_frames(
     swapper: FaceSwapper, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
