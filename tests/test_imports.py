@@ -115,7 +115,7 @@ ORDER = (
         "timing",
         "types",
     ),
-    ("media", "models", "nn"),
+    ("cluster", "media", "models", "nn"),
     ("geometry",),
     ("analysis", "blending", "training"),
     ("processors",),
@@ -130,6 +130,8 @@ ORDER = (
 """The packages of `sosie`, the lowest first. A package imports only from lines above its own."""
 
 ONLY_IN = {
+    "dask": ["sosie.cluster"],
+    "distributed": ["sosie.cluster"],
     "mediapipe": ["sosie.recipes.teachers"],
     "ai_edge_litert": ["sosie.recipes.teachers"],
     "onnxruntime": ["sosie.models.session"],

@@ -112,6 +112,10 @@ class SwapOptions:
     work: folder for the work folders of long videos, from which a run that was stopped is resumed;
         left out, they are hidden ones beside the outputs.
     restart: throw away what a stopped run kept of a video, and begin again.
+    workers: so many processes of this machine make the segments of a video, or the photos of a
+        folder, at once; the result is the same. Needs the extra `cluster`.
+    scheduler: address of a Dask scheduler, `tcp://host:8786`, whose workers do that instead, on any
+        number of machines that share a disk.
     """
 
     method: str = _option("graft", offers="sosie.methods:method_names")
@@ -147,6 +151,8 @@ class SwapOptions:
     overwrite: bool = _option(False)
     work: str | None = _option(None)
     restart: bool = _option(False)
+    workers: int | None = _option(None, within=(1, 1024))
+    scheduler: str | None = _option(None)
 
     def __post_init__(self) -> None:
         listed: Any = self.processors
@@ -166,6 +172,8 @@ class SwapOptions:
             raise UsageError(f"start must be 0 seconds or more, not {self.start_s}.")
         if self.end_s is not None and not self.end_s > start:
             raise UsageError(f"end ({self.end_s} s) must come after start ({start} s).")
+        if self.workers is not None and self.scheduler is not None:
+            raise UsageError("A scheduler has its own workers: give either workers or scheduler.")
         self.face_positions()
         self.kept()
         if self.remove:
@@ -289,6 +297,8 @@ class OptionKeywords(TypedDict, total=False):
     overwrite: bool
     work: str | None
     restart: bool
+    workers: int | None
+    scheduler: str | None
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -6,7 +6,8 @@ import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,10 +16,12 @@ import numpy as np
 
 from sosie import __version__
 from sosie.analysis.analyzer import Analyzer, create_analyzer
+from sosie.cluster import has_cluster, open_cluster
 from sosie.errors import UsageError
 from sosie.media.comparison import compare_photos, comparison_path
 from sosie.media.image_write import save_photo
 from sosie.media.photo import Photo
+from sosie.media.sequence_names import sequence_name
 from sosie.media.targets import open_target, pending_result
 from sosie.media.watch_file import show_once
 from sosie.models import session
@@ -50,9 +53,12 @@ from sosie.swapping.outputs import (
 from sosie.swapping.preview import Previewer, TargetFrames
 from sosie.swapping.preview_sheet import draw_preview
 from sosie.swapping.sameness import sameness
+from sosie.swapping.segment_tasks import SwapSpec
+from sosie.swapping.spread import Spread
 from sosie.swapping.still import assign_still
 from sosie.swapping.stream import SwapStream
 from sosie.swapping.video import VideoJob
+from sosie.swapping.video_analysis import is_long
 from sosie.swapping.work import WorkFolder
 from sosie.timing import Stopwatch
 from sosie.types import (
@@ -321,24 +327,27 @@ class FaceSwapper:
         place = check_video(target, output, [target, *self._paths()], options)
         span = (options.start_s, options.end_s)
 
-        def open_work() -> WorkFolder:
-            parent = None if options.work is None else Path(options.work)
-            final = Path(os.path.realpath(place))
-            return WorkFolder(final, parent, self._described(target, final), options.restart)
-
+        cluster = open_cluster(options) if has_cluster(options) else None
+        cancel = cancel or threading.Event()
         with open_target(Path(target), *span, options.threads, options.sequence) as video:
+            work = self._open_work(target, place) if is_long(video) else None
             with (
+                nullcontext() if work is None else work.held(),
                 pending_result(place, options.overwrite) as pending,
-                layer_writer(video.source, options) as layers,
-                closing(
+                layer_writer(video.source, options, work) as layers,
+            ):
+                spread = None
+                if cluster is not None and work is not None:
+                    spec = SwapSpec(Path(target), place, options, self._sources, self._roles)
+                    spread = partial(Spread, cluster, spec, video, work, cancel)
+                with closing(
                     VideoJob(
                         *(self._engine, self._analyzer, video, self._roles, options),
-                        *(on_progress, cancel, open_work, on_notes, layers),
+                        *(on_progress, cancel, work, on_notes, layers),
+                        spread=spread,
                     )
-                ) as job,
-            ):
-                report = job.run(pending, str(target), str(output))
-            job.finish()
+                ) as job:
+                    report = job.run(pending, str(target), str(output))
         comparison, compared = compare_result(Path(target), place, options, on_progress, cancel)
         return dataclasses.replace(
             report,
@@ -349,24 +358,33 @@ class FaceSwapper:
             processors=self._engine.processing.reports,
         )
 
+    def _open_work(self, target: StrPath, place: Path) -> WorkFolder:
+        options = self.options
+        final = Path(os.path.realpath(place.parent)) / place.name
+        if sequence_name(place) is None:
+            final = Path(os.path.realpath(place))
+        parent = None if options.work is None else Path(options.work)
+        return WorkFolder(final, parent, self._described(target, final), options.restart)
+
     def _described(self, target: StrPath, output: Path) -> dict[str, Any]:
         """What the work folder of a video keeps of its swap."""
         identities = [role.identity for role in self._roles]
         same = sameness(Path(target), self._sources, identities, self.options, __version__)
-        command = None
-        if len(self._paths()) == len(self._inputs):
-            command = {
-                "target": _absolute(target),
-                "people": [
-                    {
-                        "reference": _absolute(one.reference),
-                        "sources": [_absolute(source) for source in one.sources],
-                    }
-                    for one in self._castings
-                ],
-                "options": self.options.to_dict(),
+        return {"output": str(output), "command": self.command(target), "same": same}
+
+    def command(self, target: StrPath) -> dict[str, Any] | None:
+        """The swap of a target as JSON keeps it; None where a source or a reference has no path."""
+        if len(self._paths()) < len(self._inputs):
+            return None
+        people = [
+            {
+                "reference": _absolute(one.reference),
+                "sources": [_absolute(source) for source in one.sources],
             }
-        return {"output": str(output), "command": command, "same": same}
+            for one in self._castings
+        ]
+        options = self.options.to_dict()
+        return {"target": _absolute(target), "people": people, "options": options}
 
     def _providers(self) -> dict[str, str]:
         return {**self._analyzer.providers, **self._engine.providers}

@@ -20,6 +20,12 @@ class Stopwatch:
         self._seconds: dict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
 
+    def restart(self) -> None:
+        """Count from now on."""
+        with self._lock:
+            self._started = time.perf_counter()
+            self._seconds.clear()
+
     @property
     def elapsed_s(self) -> float:
         """Since the watch was made."""

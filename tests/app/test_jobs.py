@@ -232,7 +232,7 @@ def test_a_file_of_something_else_is_refused(sosie: Any, small_path: Path) -> No
 def test_work_left_behind_is_listed_resumed_and_removed(
     sosie: Any, jobs: Any, hopper_path: Path, video_path: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    from sosie.swapping import video
+    from sosie.swapping import video_analysis as video
 
     monkeypatch.setattr(video, "_LEAST_S", 0.1)
     monkeypatch.setattr(video, "_MOST_S", 0.2)

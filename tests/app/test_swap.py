@@ -246,3 +246,12 @@ def test_the_extension_decides_the_format(sosie, hopper_path, small_path, tmp_pa
     assert sosie("swap", "-s", hopper_path, "-t", small_path, "-o", output).code == 0
     with Image.open(output) as picture:
         assert picture.format in {".jpg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}[suffix]
+
+
+def test_a_note_that_was_told_before_the_work_is_not_told_again(
+    sosie, hopper_path, video_path, tmp_path
+):
+    result = sosie("swap", "-s", hopper_path, "-t", video_path, "-o", tmp_path / "out.gif")
+    assert result.code == 0
+    assert "note: GIF shows 256 colors" in result.err
+    assert (result.out + result.err).count("GIF shows 256 colors") == 1

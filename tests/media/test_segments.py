@@ -13,8 +13,9 @@ import pytest
 
 from sosie.errors import InputError
 from sosie.media.place import Place
-from sosie.media.segments import SegmentWriter, segment_facts, segment_packets
+from sosie.media.segments import SegmentLog, SegmentWriter, segment_facts, segment_packets
 from sosie.media.video import open_video
+from sosie.media.writers import open_part_writer
 
 MakeClip = Callable[..., Path]
 
@@ -33,20 +34,28 @@ def times_and_frames(path: Path) -> tuple[list[Fraction], list[np.ndarray]]:
 
 
 def write(
-    clip: Path, output: Path, codec: str, ends: tuple[int, ...], keep: Path | None = None
+    clip: Path, output: Path, codec: str, ends: tuple[int, ...], keep: SegmentLog | None = None
 ) -> Path:
-    """The clip anew, in segments. keep: where the first one is kept."""
+    """The clip anew, in segments. keep: where all but the last are kept."""
     with open_video(clip) as video, video.writer(output, codec=codec) as writer:
-        segment = None if keep is None else SegmentWriter(keep)
-        writer.on_packet = None if segment is None else segment.add
+        if keep is not None:
+            writer.begin_segments(keep)
         for frame in video.frames():
             if frame.index in ends:
                 writer.end_segment()
-                if segment is not None:
-                    segment.finish({"frames": writer.frames})
-                    writer.on_packet = segment = None
+                if keep is not None:
+                    keep.end({"frames": writer.frames})
             writer.write(frame)
+    if keep is not None:
+        keep.discard()
     return output
+
+
+def shown_packets(log: SegmentLog, number: int) -> list[Any]:
+    return [
+        (bytes(p), p.pts, p.dts, p.duration, p.time_base, p.is_keyframe)
+        for p in log.packets(number)
+    ]
 
 
 @pytest.mark.parametrize(("codec", "extension"), CODECS)
@@ -56,18 +65,20 @@ def test_a_video_in_segments_is_one_video(
     clip = make_clip("clip.mkv", frames=30, sounds=(kinds.sound(),))
     times, frames = times_and_frames(clip)
     # The uninterrupted one, and one that goes on with the packets of its first segment.
-    kept = tmp_path / "0.segment"
+    kept = SegmentLog(tmp_path, ".segment")
     whole = write(clip, tmp_path / f"whole.{extension}", codec, (13, 26), kept)
-    assert segment_facts(kept) == {"frames": 13}
+    assert kept.facts(0) == {"frames": 13}
     resumed = tmp_path / f"resumed.{extension}"
     with open_video(clip) as video, video.writer(resumed, codec=codec) as writer:
-        writer.go_on(segment_packets(kept), 13)
+        writer.go_on(kept, 0)
         assert writer.frames == 13
+        writer.begin_segments(again := SegmentLog(tmp_path, ".again"))
         for frame in video.frames():
             if frame.index >= 13:
                 if frame.index == 26:
                     writer.end_segment()
                 writer.write(frame)
+    again.discard()
     assert resumed.read_bytes() == whole.read_bytes()
     written, shown = times_and_frames(whole)
     # H.264 in an AVI begins a frame late, in segments or not.
@@ -78,6 +89,18 @@ def test_a_video_in_segments_is_one_video(
         packets = [packet for packet in container.demux(video=0) if packet.size]
     keys = [number for number, packet in enumerate(packets) if packet.is_keyframe]
     assert {0, 13, 26} <= set(keys)
+    # Each segment by itself, as another machine makes it.
+    for number, (start, end) in enumerate(((0, 13), (13, 26))):
+        part = SegmentLog(tmp_path, ".part-of-it", number)
+        with open_video(clip) as video:
+            settings = (codec, 18, "veryfast", None, start == 0)
+            with open_part_writer(video.source, whole, *settings) as writer:
+                writer.begin_segments(part)
+                for frame in video.frames():
+                    if start <= frame.index < end:
+                        writer.write(frame)
+                part.end(writer.end_segment())
+        assert shown_packets(part, number) == shown_packets(kept, number)
 
 
 def test_decoding_times_rise_where_the_frame_rate_changes(
@@ -100,26 +123,28 @@ def test_decoding_times_rise_where_the_frame_rate_changes(
 def test_transparency_comes_back(make_clip: MakeClip, tmp_path: Path) -> None:
     """VP9 keeps it beside the picture's packet."""
     clip = make_clip("clip.mkv", frames=12, codec="ffv1", options={}, pix_fmt="yuva420p")
-    whole = write(clip, tmp_path / "a.webm", "libvpx-vp9", (6,), kept := tmp_path / "0.segment")
+    whole = write(clip, tmp_path / "a.webm", "libvpx-vp9", (6,), kept := SegmentLog(tmp_path, ".s"))
     assert any(
         side.data_type == "matroska_block_additional"
-        for packet in segment_packets(kept)
+        for packet in kept.packets(0)
         for side in packet.iter_sidedata()
     )
     again = tmp_path / "b.webm"
     with open_video(clip) as video, video.writer(again, codec="libvpx-vp9") as writer:
-        writer.go_on(segment_packets(kept), 6)
+        writer.go_on(kept, 0)
+        writer.begin_segments(log := SegmentLog(tmp_path, ".again"))
         for frame in video.frames():
             if frame.index >= 6:
                 writer.write(frame)
+        log.discard()
     assert again.read_bytes() == whole.read_bytes()
 
 
 @pytest.fixture
 def segment(make_clip: MakeClip, tmp_path: Path) -> Path:
     clip = make_clip("clip.mkv", frames=12)
-    write(clip, tmp_path / "out.mkv", "libx264", (6,), path := tmp_path / "0.segment")
-    return path
+    write(clip, tmp_path / "out.mkv", "libx264", (6,), log := SegmentLog(tmp_path, ".segment"))
+    return log.path(0)
 
 
 def test_a_segment_has_its_name_only_when_it_is_whole(segment: Path, tmp_path: Path) -> None:

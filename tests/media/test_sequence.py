@@ -319,7 +319,7 @@ def test_an_error_names_the_output_and_not_the_hidden_file(
 
 def test_an_output_that_is_there_or_no_video(deep: Path, tmp_path: Path) -> None:
     rest = ("keep", 18, "veryfast")
-    with pytest.raises(UsageError, match=r"are frames of .* already"):
+    with pytest.raises(OutputError, match=r"are frames of .* already"):
         check_written(deep / "shot_%04d.png", *rest, False)
     check_written(deep / "shot_%04d.png", *rest, True)
     with pytest.raises(UsageError, match=r"for numbered frames write out\.%04d\.png"):

@@ -38,7 +38,7 @@ def work():
     folder = WorkFolder(output, None, job)
     for number in range(folder.segments, 10_000):
         for packet in packets(number):
-            folder.add(packet)
+            folder.result.add(packet)
         folder.end_segment({"frames": number + 1}, b"state %d" % (number + 1))
 
 counts = [0]
@@ -57,8 +57,8 @@ for _ in range(30):
     assert folder.segments == counts[-1]
     assert folder.state == (b"state %d" % counts[-1] if counts[-1] else None)
     for number in range(folder.segments):
-        assert folder.facts(number) == {"frames": number + 1}
-        assert list(map(shown, folder.packets(number))) == list(map(shown, packets(number)))
+        assert folder.result.facts(number) == {"frames": number + 1}
+        assert list(map(shown, folder.result.packets(number))) == list(map(shown, packets(number)))
     known = {"job.json", "lock"} | {f"{number:06}.segment" for number in range(counts[-1])}
     assert {path.name for path in folder.path.iterdir()} - known <= {f"{counts[-1]:06}.state"}
     folder.close()

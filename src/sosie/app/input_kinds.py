@@ -33,8 +33,10 @@ def check_result(output: Path, kind: Kind, options: SwapOptions) -> None:
         photo_format(output)
     else:
         from sosie.media.writers import check_written
+        from sosie.swapping.work import is_being_placed
 
-        check_written(output, options.codec, options.crf, options.preset, options.overwrite)
+        replaced = options.overwrite or is_being_placed(output, options.work)
+        check_written(output, options.codec, options.crf, options.preset, replaced)
 
 
 def files_in(folder: Path) -> list[Path]:

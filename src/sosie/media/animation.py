@@ -50,8 +50,11 @@ class AnimationReader:
         self.times_s = [Fraction(begin, 1000) for begin, _ in self._times]
         self.fps = Fraction(self.count * 1000, max(start, 1))
 
-    def pictures(self, start_s: float | Fraction, end_s: float | None) -> Iterator[Picture]:
-        """The pictures of a part."""
+    def pictures(
+        self, start_s: float | Fraction, end_s: float | None, skip: int = 0
+    ) -> Iterator[Picture]:
+        """The pictures of a part, but for so many at its start. Each is drawn over those before it,
+        so that all are read."""
         with _opened(self.path) as image:
             for picture, (start, length) in zip(
                 _shown(image, self.path), self._times, strict=False
@@ -59,6 +62,9 @@ class AnimationReader:
                 if end_s is not None and start >= end_s * 1000:
                     return
                 if start < start_s * 1000:
+                    continue
+                if skip:
+                    skip -= 1
                     continue
                 with decoding(self.path):
                     array = np.asarray(picture.convert("RGBA" if self._has_alpha else "RGB"))

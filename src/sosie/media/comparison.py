@@ -153,6 +153,8 @@ class _Pair:
 class _Composed:
     """A frame for a writer of videos."""
 
+    changed = None
+
     def __init__(self, native: Any) -> None:
         self.native = native
 

@@ -42,7 +42,14 @@ class VideoSource:
 
 
 class NativeFrame(Protocol):
-    """A frame with its planes."""
+    """A frame with its planes.
+
+    changed: the rectangle outside of which nothing was changed since it was read, x0, y0, x1, y1 in
+    pixels of the upright frame, the end not included; None where nothing was.
+    """
+
+    @property
+    def changed(self) -> tuple[int, int, int, int] | None: ...
 
     @property
     def native(self) -> Any: ...

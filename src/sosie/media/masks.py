@@ -35,6 +35,11 @@ class DrawnMasks:
         if not self._numbers:
             raise InputError(f"No file fits {self._name.pattern}; check the masks.")
 
+    @property
+    def paths(self) -> dict[int, Path]:
+        """The file of each frame's mask."""
+        return {number: self._name.path(number) for number in self._numbers}
+
     def read(self, number: int, width: int, height: int) -> FloatArray | None:
         """The mask of a frame, float32, height x width, 0..1; None where there is none for it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from sosie.media.base_video import BaseVideo
 from sosie.media.linear import LinearConverter, is_linear
 from sosie.media.picture_source import Picture, PictureSource
 from sosie.media.pixel_formats import Colors, Converter, native_format
+from sosie.media.place import Place, changed_since
 from sosie.media.probe import ColorTags, Orientation, VideoInfo, check_frame_size
 from sosie.media.video import VideoFrame
 
@@ -38,7 +40,10 @@ class PictureReader(Protocol):
     loop: int | None
     first_number: int | None
 
-    def pictures(self, start_s: float | Fraction, end_s: float | None) -> Iterator[Picture]: ...
+    def pictures(
+        self, start_s: float | Fraction, end_s: float | None, skip: int
+    ) -> Iterator[Picture]:
+        """Those of a part, but for so many at its start."""
 
 
 class Pictures(BaseVideo):
@@ -79,7 +84,20 @@ class Pictures(BaseVideo):
 
     def frames(self) -> Iterator[VideoFrame]:
         """The frames in order. Raises InputError where one has another size or format."""
-        for index, picture in enumerate(self._decode_once()):
+        yield from self._numbered(self._decode_once(), 0)
+
+    def frames_from(self, place: Place) -> Iterator[VideoFrame]:
+        """The frames from one on that an earlier run came to, as `frames` gives them. Raises
+        InputError as that does, and where the frame is another one now."""
+        self.close()
+        frames = self._numbered(self._decode(place.index), place.index)
+        first = next(frames, None)
+        if first is None or not place.is_here(first):
+            raise changed_since(self.path)
+        yield from chain([first], frames)
+
+    def _numbered(self, pictures: Iterator[Picture], start: int) -> Iterator[VideoFrame]:
+        for index, picture in enumerate(pictures, start):
             yield self._frame(picture, index)
 
     def frames_at(
@@ -95,7 +113,7 @@ class Pictures(BaseVideo):
             index = max(0, bisect_right(times, Fraction(time) + _SLACK) - 1)
             if index not in known:
                 known.add(index)
-                picture = next(self._reader.pictures(times[index], None))
+                picture = next(self._reader.pictures(times[index], None, 0))
                 yield self._frame(picture, index)
 
     def spread_times(self, count: int) -> list[float]:
@@ -129,9 +147,9 @@ class Pictures(BaseVideo):
             native = source.converter.reformat(native, source.native_format)
         return VideoFrame(source, native, index)
 
-    def _decode(self) -> Iterator[Picture]:
+    def _decode(self, skip: int = 0) -> Iterator[Picture]:
         start, end = self.span_s
-        return self._reader.pictures(start or 0.0, end)
+        return self._reader.pictures(start or 0.0, end, skip)
 
 
 def _info(reader: PictureReader, first: Any) -> VideoInfo:

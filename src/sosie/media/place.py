@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 
+from sosie.errors import InputError
 from sosie.media.pixel_formats import plane_array
 
 
@@ -46,6 +48,13 @@ class Place:
     def is_here(self, frame: HasPlace) -> bool:
         """Whether a frame that nobody has changed is this one."""
         return Place.of(frame, self.whole_way) == self
+
+
+def changed_since(path: Path) -> InputError:
+    """The error for a target whose frame at that place is another one now."""
+    return InputError(
+        f"{path} is not as it was when its work was begun; begin anew with --restart."
+    )
 
 
 def _digest(native: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 from sosie.errors import InputError
@@ -42,15 +43,19 @@ class SequenceReader:
         self.times_s = [Fraction(number - first) / fps for number in self.numbers]
         self.end_s = float((last - first + 1) / fps)
 
-    def pictures(self, start_s: float | Fraction, end_s: float | None) -> Iterator[Picture]:
-        """The pictures of a part."""
+    def pictures(
+        self, start_s: float | Fraction, end_s: float | None, skip: int = 0
+    ) -> Iterator[Picture]:
+        """The pictures of a part, but for so many at its start, which are not read."""
+        for number in islice(self._part(start_s, end_s), skip, None):
+            yield _read(self.name.path(number), number - self.numbers[0], 1 / self.fps)
+
+    def _part(self, start_s: float | Fraction, end_s: float | None) -> Iterator[int]:
+        """The numbers of a part."""
         for number in self.numbers:
-            pts = number - self.numbers[0]
-            time = pts / self.fps + _SLACK
-            if time < Fraction(start_s) or (end_s is not None and time >= Fraction(end_s)):
-                continue
-            path = self.name.path(number)
-            yield _read(path, pts, 1 / self.fps)
+            time = (number - self.numbers[0]) / self.fps + _SLACK
+            if time >= Fraction(start_s) and (end_s is None or time < Fraction(end_s)):
+                yield number
 
 
 def open_sequence(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sosie.errors import OutputError, UsageError
+from sosie.errors import OutputError
 from sosie.files import StrPath
 from sosie.media.base_writer import Writer
 from sosie.media.dpx import write_dpx
 from sosie.media.exr import require_exr, rewrite_exr, write_exr
 from sosie.media.image_write import save_photo
 from sosie.media.input_info import NativeFrame, VideoSource
+from sosie.media.kept_files import KeptFiles, check_files
 from sosie.media.linear import is_linear, linear_rgb, to_linear
 from sosie.media.picture_source import PictureSource, photo_of
+from sosie.media.segments import SegmentLog
 from sosie.media.sequence_names import SequenceName
 from sosie.output import not_written
 
@@ -31,6 +34,7 @@ class SequenceWriter(Writer):
         """name: the sequence that `path` stands for."""
         super().__init__(source, path, shown)
         self._name = name
+        self._written = KeptFiles()
         is_video = not isinstance(source, PictureSource)
         if is_video and source.info.tracks:
             self.add_notes(["A sequence of pictures holds no sound and no other tracks."])
@@ -55,12 +59,33 @@ class SequenceWriter(Writer):
             elif self._name.suffix == ".dpx":
                 write_dpx(path, self._upright(native), same)
             else:
-                self.add_notes(save_photo(photo_of(source, native, like), path))
+                self.add_notes(save_photo(photo_of(source, native, like), path, overwrite=True))
         except OSError as error:
             raise OutputError(not_written(self._shown.with_name(path.name), error)) from error
+        if self._log is not None:
+            self._written.wrote(path)
+
+    def end_segment(self) -> dict[str, Any]:
+        """Waits until the pictures have reached the disk."""
+        try:
+            return {"files": self._written.end()}
+        except OSError as error:
+            raise OutputError(not_written(self._shown, error)) from error
+
+    def go_on(
+        self,
+        log: SegmentLog,
+        number: int,
+        plates: Iterable[NativeFrame] = (),  # noqa: ARG002 (what is kept is whole)
+    ) -> None:
+        """The pictures of an earlier run are there: each must be as it was written."""
+        facts = log.facts(number)
+        check_files(self.path.parent, facts["files"])
+        self._take_facts(facts)
 
     def close(self) -> None:
         """All are written."""
+        self.end_segment()
         self.is_whole = True
 
     def _write_exr(self, path: Path, native: Any, same: Path | None) -> None:
@@ -84,10 +109,11 @@ class SequenceWriter(Writer):
 
 
 def check_sequence(name: SequenceName, overwrite: bool) -> None:
-    """Raises UsageError or OutputError, before any work, where a sequence cannot be written."""
+    """Raises OutputError or UnavailableError, before any work, where a sequence cannot be
+    written."""
     if name.suffix == ".exr":
         require_exr()
     if not overwrite and name.folder.is_dir() and name.numbers():
-        raise UsageError(
+        raise OutputError(
             f"There are frames of {name.pattern} already; give another folder, or --overwrite."
         )

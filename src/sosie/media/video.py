@@ -30,7 +30,7 @@ from sosie.media.pixel_formats import (
     bit_depth,
     native_format,
 )
-from sosie.media.place import Place
+from sosie.media.place import Place, changed_since
 from sosie.media.probe import (
     Orientation,
     opened,
@@ -56,9 +56,10 @@ class VideoFrame:
 
     index: from 0, counted from the first frame that is read. time_s: since the video's start.
     pts, time_base: the frame's own timestamp, in the video's clock. width, height: upright.
+    changed: the rectangle that holds all patches so far, x0, y0, x1, y1; None without any.
     """
 
-    __slots__ = ("_native", "_spooled", "_video", "index", "pts", "time_base", "time_s")
+    __slots__ = ("_native", "_spooled", "_video", "changed", "index", "pts", "time_base", "time_s")
 
     def __init__(self, video: VideoSource, native: Any, index: int) -> None:
         self._video = video
@@ -68,6 +69,7 @@ class VideoFrame:
         self.pts: int = native.pts
         self.time_base: Fraction = native.time_base
         self.time_s = float(self.pts * self.time_base - video.origin)
+        self.changed: tuple[int, int, int, int] | None = None
 
     @property
     def width(self) -> int:
@@ -136,6 +138,9 @@ class VideoFrame:
         x, y = turn.stored_corner(patch.x, patch.y, (width, height), (self.width, self.height))
         stored = Patch(x, y, turn.stored(patch.pixels), turn.stored(patch.mask))
         self._video.converter.paste(self.native, stored)
+        x0, y0, x1, y1 = self.changed or (patch.x, patch.y, patch.x, patch.y)
+        ends = max(x1, patch.x + width), max(y1, patch.y + height)
+        self.changed = (min(x0, patch.x), min(y0, patch.y), *ends)
 
     @property
     def _stored_size(self) -> tuple[int, int]:
@@ -219,9 +224,7 @@ class Video(BaseVideo):
         frames = self._numbered(islice(self._decode(), place.index, None), place.index)
         first = next(frames, None)
         if first is None or not place.is_here(first):
-            raise InputError(
-                f"{self.path} is not as it was when its work was begun; begin anew with --restart."
-            )
+            raise changed_since(self.path)
         yield from chain([first], frames)
 
     def frames_at(self, times_s: Sequence[float], counted: bool = False) -> Iterator[VideoFrame]:

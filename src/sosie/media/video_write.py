@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterable
+from contextlib import nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,16 @@ from av.error import FFmpegError
 
 from sosie.errors import OutputError
 from sosie.files import StrPath
-from sosie.media.base_writer import Writer
 from sosie.media.encoders import container_format
 from sosie.media.encoding import choose_encoding
 from sosie.media.input_info import NativeFrame, VideoSource
 from sosie.media.segment_encoders import RisingTimes
+from sosie.media.segments import SegmentLog
 from sosie.media.tracks import Tracks, moved_chapters
 from sosie.media.video_encoder import VideoEncoder
 from sosie.media.video_file import VideoFile
-from sosie.output import FULL, full_disk, not_written
+from sosie.media.video_part import EncodingWriter
+from sosie.output import full_disk
 
 # Written by the container itself; as words they would be those of the old file.
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER"})
@@ -36,16 +36,11 @@ _MP4_TAGS = frozenset(
         *("gapless_playback", "compilation", "track", "disc", "creation_time", "timecode"),
     )
 )
-# In frames. Containers round timestamps to milliseconds, which is less.
-_AVI_SLACK = Fraction(1, 4)
 # What the index of a video takes at most for a frame, and for the sound and subtitles beside it.
 _INDEX_BYTES = 128
-# Containers whose clock has no start of its own, and the most that a video in another begins late.
-_BROADCAST, _LONGEST_DELAY_S = ("mpegts", "mpeg"), 60
-_OF_THE_SYSTEM = (*FULL, errno.EFBIG, errno.EIO)
 
 
-class VideoWriter(Writer):
+class VideoWriter(EncodingWriter):
     """Writes a video with changed frames.
 
     Every other stream, the chapters, the metadata, the color tags, the rotation and the sample
@@ -59,9 +54,8 @@ class VideoWriter(Writer):
     it cannot reach is the place for them.
 
     `end_segment` ends what was encoded so far: the next frame is a key frame that needs nothing of
-    what is before it. `on_packet` is called with each packet of the video as it is encoded, and
-    what it returns is written; the same up to the end of a segment another writer of the same video
-    takes by `go_on`.
+    what is before it. The packets of segments are kept; the same up to the end of a segment another
+    writer of the same video takes by `go_on`.
 
     Of a disk that becomes full the writer keeps enough to end the file by `close_partial`.
 
@@ -85,16 +79,12 @@ class VideoWriter(Writer):
         encoding = choose_encoding(video, path, codec, crf, preset)
         self.add_notes(encoding.notes)
         self._muxed = 0
-        self.on_packet: Callable[[Any], Any] | None = None
         self._times = RisingTimes()
         # One thread may write while another, after a second Ctrl-C, ends the file.
         self._busy = threading.Lock()
         self._started = self._flushed = self._closed = False
-        self._constant = path.suffix.lower() == ".avi"
-        self._last_position = -1
         self._end_time = Fraction(0)
         start, end = video.span_s
-        self._shift = _clock_start(video) if start is None else video.first_time
         low = None if start is None else video.first_time
         high = None if end is None else video.origin + Fraction(end)
         with self._explained():
@@ -134,11 +124,7 @@ class VideoWriter(Writer):
 
     def write(self, frame: NativeFrame) -> None:
         """Encodes a frame. It must not be changed afterwards."""
-        native = frame.native
-        native.pts -= round(self._shift / native.time_base)
-        if self._constant:
-            self._check_constant(native)
-        native = self._encoder.prepared(native)
+        native = self._prepared(frame)
         self._end_time = (native.pts + (native.duration or 0)) * native.time_base
         with self._busy, self._explained():
             self._start()
@@ -146,23 +132,28 @@ class VideoWriter(Writer):
             self.frames += 1
             self._mux(packets)
 
-    def end_segment(self) -> None:
+    def end_segment(self) -> dict[str, Any]:
         """Writes what the encoder still holds. The next frame begins with an encoder of its own."""
         with self._busy, self._explained():
             self._mux(self._encoder.end())
+        return {}
 
-    def go_on(self, packets: Iterable[Any], frames: int) -> None:
-        """Writes the packets of segments that were ended in an earlier run, `frames` frames. Before
-        any other."""
+    def go_on(
+        self,
+        log: SegmentLog,
+        number: int,
+        plates: Iterable[NativeFrame] = (),  # noqa: ARG002 (what is kept is whole)
+    ) -> None:
+        """Writes the packets of a segment that was ended in an earlier run."""
         with self._busy, self._explained():
             self._start()
             self._encoder.forget()
-            for packet in packets:
+            for packet in log.packets(number):
                 time, length = packet.pts * packet.time_base, packet.duration or 0
                 self._end_time = max(self._end_time, time + length * packet.time_base)
                 self._last_position = max(self._last_position, round(self._position(time)))
                 self._mux([packet])
-            self.frames = frames
+            self._take_facts(log.facts(number))
 
     def close(self) -> None:
         """Writes what the encoder still holds and the rest of all tracks, and ends the file."""
@@ -190,7 +181,7 @@ class VideoWriter(Writer):
             # After Ctrl-C in the middle of `close`, `close_partial` takes up where that was.
             if not self._flushed:
                 self._flushed = True
-                self.on_packet = None
+                self._log = None
                 packets = self._encoder.end()
                 with suppress(OutputError) if partial else nullcontext():
                     self._mux(packets)
@@ -219,8 +210,8 @@ class VideoWriter(Writer):
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
-            if self.on_packet is not None:
-                packet = self.on_packet(packet)
+            if self._log is not None:
+                packet = self._log.add(packet)
             self._times.set_after(packet)
             packet.stream = self._encoder.stream
             self._tracks.write_until(packet.dts * packet.time_base)
@@ -252,38 +243,3 @@ class VideoWriter(Writer):
         )
         output.metadata.update(words)
         return output
-
-    def _position(self, time: Fraction) -> Fraction:
-        """Of a frame on the even clock of an AVI."""
-        return (time - self._video.first_time + self._shift) / self._encoder.clock
-
-    def _check_constant(self, native: Any) -> None:
-        """Refuses frames that are not on the even clock of an AVI."""
-        position = self._position(native.pts * native.time_base)
-        off_beat = abs(position - round(position)) > _AVI_SLACK
-        if off_beat or round(position) <= self._last_position:
-            raise OutputError(
-                f"{self._shown} cannot be written: .avi holds a constant frame rate only, and the "
-                f"video's is variable; write a .mp4 or .mkv."
-            )
-        self._last_position = round(position)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """FFmpeg's and the system's errors while writing as OutputError."""
-        try:
-            yield
-        except (FFmpegError, OSError) as error:
-            if error.errno in _OF_THE_SYSTEM:
-                raise OutputError(not_written(self._shown, OSError(*error.args[:2]))) from error
-            raise OutputError(
-                f"{self._shown} could not be written ({error.strerror}); "
-                f"check the folder, or write another kind of file."
-            ) from error
-
-
-def _clock_start(video: VideoSource) -> Fraction:
-    """Where a video starts by its clock, where that is the recorder's; 0 where it is its own, by
-    which a video may begin a little late on purpose."""
-    is_recorders = video.info.container in _BROADCAST or video.origin > _LONGEST_DELAY_S
-    return video.origin if is_recorders else Fraction(0)

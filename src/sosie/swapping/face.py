@@ -136,6 +136,30 @@ class Engine:
             soft_px = self._compose.feather * there.size_px
             return paste.enlarged(made, small, pixels, matrix, soft_px)
 
+    def follow_face(
+        self,
+        pixels: Pixels,
+        face: Face,
+        memory: FaceMemory,
+        watch: Stopwatch,
+        seen: bool,
+        drawn: FloatArray | None = None,
+    ) -> None:
+        """Update `memory` as `swap_face` does, and swap no more than that needs: every third frame
+        of a face, of which the result is read."""
+        due, first = self._is_due(memory, seen), memory.frames == 0
+        if due and not first:
+            self.swap_face(pixels, face, memory, watch, seen, drawn)
+            return
+        if face.size_px > LARGE_FACE_PX:
+            pixels, face, _ = close_up(pixels, face)
+        self._look(pixels, face, memory, watch)
+        if due:
+            with watch("aim"):
+                self._draft(pixels, face, memory, first)
+        memory.frames += 1
+        self._chosen(pixels, face, memory)
+
     def _swap_face(
         self,
         pixels: Pixels,
@@ -145,17 +169,10 @@ class Engine:
         seen: bool,
         drawn: FloatArray | None,
     ) -> Patch:
-        first = memory.frames == 0
-        due = seen and self._swapper.card.drafts and memory.refinement.is_due(memory.frames)
-        with watch("aim"):
-            if memory.frames % _LOOK_EVERY == 0:
-                parts = self._analyzer.parts(pixels, face.landmarks)
-                memory.parts = occlusion.averaged(memory.parts, parts, memory.frames)
-                memory.visible = occlusion.paintable(memory.parts, face.landmarks)
-                memory.spectacles = occlusion.clear_spectacles(memory.parts)
-                memory.skin_beyond = occlusion.skin_beyond(memory.parts, face.landmarks)
-                memory.tint = _tint(pixels, face, memory)
-            if due and first:
+        self._look(pixels, face, memory, watch)
+        due, first = self._is_due(memory, seen), memory.frames == 0
+        if due and first:
+            with watch("aim"):
                 self._draft(pixels, face, memory, first)
         memory.frames += 1
         with watch("swap"):
@@ -175,13 +192,33 @@ class Engine:
                     self._draft(pixels, face, memory, first)
         return patch
 
+    def _is_due(self, memory: FaceMemory, seen: bool) -> bool:
+        """Whether what is made of this frame is read, to correct the target landmarks."""
+        drafts = self._swapper.card.drafts > 0
+        return seen and drafts and memory.refinement.is_due(memory.frames)
+
+    def _look(self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch) -> None:
+        """What is on the face and before it, in every other frame."""
+        with watch("aim"):
+            if memory.frames % _LOOK_EVERY == 0:
+                parts = self._analyzer.parts(pixels, face.landmarks)
+                memory.parts = occlusion.averaged(memory.parts, parts, memory.frames)
+                memory.visible = occlusion.paintable(memory.parts, face.landmarks)
+                memory.spectacles = occlusion.clear_spectacles(memory.parts)
+                memory.skin_beyond = occlusion.skin_beyond(memory.parts, face.landmarks)
+                memory.tint = _tint(pixels, face, memory)
+
     def _swapped(self, pixels: Pixels, face: Face, memory: FaceMemory) -> tuple[Crop, SwappedCrop]:
-        prepared = self._prepared[memory.person]
+        crop = self._chosen(pixels, face, memory)
+        return crop, self._swapper.swap(self._prepared[memory.person], [crop])[0]
+
+    def _chosen(self, pixels: Pixels, face: Face, memory: FaceMemory) -> Crop:
+        """The crop of a face, and which source photo is taken for it."""
         card = self._swapper.card
         crop = self._crop(pixels, face, memory, card.template, card.size_px)
+        prepared = self._prepared[memory.person]
         memory.source = self._swapper.choose(prepared, crop, memory.source)
-        crop = replace(crop, source=memory.source)
-        return crop, self._swapper.swap(prepared, [crop])[0]
+        return replace(crop, source=memory.source)
 
     def _crop(
         self,

@@ -76,20 +76,10 @@ class FrameSwapper:
         Each face is pasted before the next one is looked at; then the processors act on the frame,
         where one of its faces was swapped.
         """
-        if claims and claims[0].face.scene != self._scene:
-            self._scene, self._memories = claims[0].face.scene, {}
         done, patches = [], []
         for claim in claims:
-            tracked = claim.face
-            key = (tracked.track, claim.person)
-            memory = self._memories.setdefault(key, FaceMemory(claim.person))
-            patch = self._engine.swap_face(
-                pixels, tracked.face, memory, watch, not tracked.bridged, drawn
-            )
-            for other in _in_front(tracked, claims, faces):
-                patch = spare(patch, pixels, other.face)
-            paste(pixels, patch)
-            patches.append(patch)
+            memory = self._memory(claim)
+            patches.append(self._pasted(pixels, claim, memory, claims, faces, watch, drawn))
             done.append(SwappedFace(claim, memory.source or 0))
         if done and self._engine.processing.acts_on_frames:
             with watch("process"):
@@ -97,6 +87,48 @@ class FrameSwapper:
             paste(pixels, whole)
             patches.append(whole)
         return SwappedFrame(tuple(done), tuple(patches))
+
+    def follow(
+        self,
+        pixels: Pixels,
+        claims: Sequence[Claim],
+        faces: Sequence[TrackedFace],
+        watch: Stopwatch,
+        drawn: FloatArray | None = None,
+    ) -> None:
+        """Remember of a frame what `swap` does, without swapping more than that needs: each face is
+        looked at with those before it pasted."""
+        for claim in claims[:-1]:
+            self._pasted(pixels, claim, self._memory(claim), claims, faces, watch, drawn)
+        for claim in claims[-1:]:
+            tracked = claim.face
+            seen = not tracked.bridged
+            memory = self._memory(claim)
+            self._engine.follow_face(pixels, tracked.face, memory, watch, seen, drawn)
+
+    def _memory(self, claim: Claim) -> FaceMemory:
+        """Of a face; those of another shot are forgotten."""
+        if claim.face.scene != self._scene:
+            self._scene, self._memories = claim.face.scene, {}
+        return self._memories.setdefault((claim.face.track, claim.person), FaceMemory(claim.person))
+
+    def _pasted(
+        self,
+        pixels: Pixels,
+        claim: Claim,
+        memory: FaceMemory,
+        claims: Sequence[Claim],
+        faces: Sequence[TrackedFace],
+        watch: Stopwatch,
+        drawn: FloatArray | None,
+    ) -> Patch:
+        tracked = claim.face
+        seen = not tracked.bridged
+        patch = self._engine.swap_face(pixels, tracked.face, memory, watch, seen, drawn)
+        for other in _in_front(tracked, claims, faces):
+            patch = spare(patch, pixels, other.face)
+        paste(pixels, patch)
+        return patch
 
     def state(self) -> dict[str, Any]:
         """All that is remembered of the shot, as a record of `STATE_CLASSES`."""

@@ -17,22 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.analysis.tracking.tracks import TrackedFace
-from sosie.errors import NoFaceError, OutputError, UsageError
+from sosie.errors import InputError, NoFaceError, OutputError, UsageError
 from sosie.geometry.uv import uv_pass
 from sosie.media.exr import require_exr, write_exr
 from sosie.media.image_write import save_photo
 from sosie.media.input_info import VideoSource
+from sosie.media.kept_files import KeptFiles, check_files
 from sosie.media.linear import is_linear, linear_rgb
 from sosie.media.masks import MASK_HEAD, frame_number
-from sosie.media.output_folder import PendingFolder, atomic_folder
+from sosie.media.output_folder import atomic_folder
 from sosie.media.photo import Photo
 from sosie.media.picture_source import PictureSource, native_picture
 from sosie.media.pixel_formats import Colors, Converter
 from sosie.media.probe import Orientation
+from sosie.media.segments import SegmentLog
 from sosie.media.sequence_names import SequenceName, sequence_name
 from sosie.media.video import VideoFrame
+from sosie.media.video_part import EncodingWriter, VideoPartWriter
 from sosie.media.video_write import VideoWriter
-from sosie.output import check_output
+from sosie.output import check_output, not_written
 from sosie.swapping.frame import SwappedFrame, matte_of
 from sosie.types import FloatArray, Pixels
 
@@ -40,35 +43,73 @@ TRACKS_NAME = "tracks.json"
 _VERSION = 1
 _KINDS = (".png", ".exr")
 _UV_HEAD = "uv."
-_ENCODER = "prores_ks"
+# ProRes 4444: the encoder, its quality and its speed, of which it knows none.
+_ENCODING = ("prores_ks", 18, "veryfast")
 _DEEP = 65535
 _USUAL_DIGITS = 6
 
 
 class LayerWriter:
-    """Writes the layers of each frame. Made by `open_layers`.
+    """Writes the layers of each frame. Made by `open_layers`, or for one segment by
+    `open_layer_part`.
 
-    frames: written so far.
+    frames: written so far. As a `sosie.media.base_writer.Writer` does, it keeps segments.
     """
 
-    def __init__(self, source: VideoSource, pending: PendingFolder) -> None:
+    def __init__(
+        self, source: VideoSource, place: Path, video: EncodingWriter | None, tracks: Path | None
+    ) -> None:
+        """place: of the face's layer, with the others in its folder. video: writes the face, where
+        that is no sequence. tracks: the file for these, None where they are only kept."""
         self.frames = 0
-        self._source = source
-        self._folder = pending.path.parent
-        self._face = sequence_name(pending.path)
+        self._source, self._place, self._video = source, place, video
+        self._face = sequence_name(place)
         self._digits = self._face.digits if self._face else _USUAL_DIGITS
         info = source.info
         self._size = (info.width, info.height)
-        self._video = None if self._face else _open_video(source, pending.path)
-        self._tracks = (self._folder / TRACKS_NAME).open("w", encoding="utf-8")
-        head = {
-            "version": _VERSION,
-            "plate": str(source.path),
-            "width": info.width,
-            "height": info.height,
-            "fps": str(info.fps) if info.fps else None,
-        }
-        self._tracks.write(json.dumps(head)[:-1] + ', "frames": [')
+        self._written = KeptFiles()
+        self._log: SegmentLog | None = None
+        self._tracks = None if tracks is None else tracks.open("w", encoding="utf-8")
+        if self._tracks is not None:
+            head = {
+                "version": _VERSION,
+                "plate": str(source.path),
+                "width": info.width,
+                "height": info.height,
+                "fps": str(info.fps) if info.fps else None,
+            }
+            self._tracks.write(json.dumps(head)[:-1] + ', "frames": [')
+
+    def begin_segments(self, log: SegmentLog, folder: Path) -> None:
+        """What is written from now on is kept in `log`, and its pictures in `folder`."""
+        self._log, self._place = log, folder / self._place.name
+        if self._face is not None:
+            self._face = replace(self._face, folder=folder)
+        if self._video is not None:
+            self._video.begin_segments(log)
+
+    def end_segment(self) -> dict[str, Any]:
+        """All that was written is kept. Returns what JSON keeps of the segment. Raises
+        OutputError."""
+        if self._video is not None:
+            self._video.end_segment()
+        try:
+            return {"frames": self.frames, "files": self._written.end()}
+        except OSError as error:
+            raise OutputError(not_written(self._place, error)) from error
+
+    def go_on(self, log: SegmentLog, number: int, folder: Path) -> None:
+        """Takes a segment of an earlier run, whose pictures are in `folder`, before any frame of
+        this one. Raises InputError where what was kept is damaged."""
+        facts = log.facts(number)
+        check_files(folder, facts["files"])
+        for piece in log.pieces(number):
+            self._write_entry(piece.decode())
+            self.frames += 1
+        if self._video is not None:
+            self._video.go_on(log, number)
+        if self.frames != facts["frames"]:
+            raise InputError(f"{log.path(number)} is damaged; begin that work anew with --restart.")
 
     def plate_of(self, frame: VideoFrame, shown: Pixels) -> NDArray[Any]:
         """A frame's samples, to be kept until it is changed. shown: its RGB."""
@@ -104,29 +145,38 @@ class LayerWriter:
             self._save(Photo(_deep(uv)), _UV_HEAD, number)
             layer = Photo(_deep(face), _deep(alpha))
             if self._face is not None:
-                save_photo(layer, self._folder / self._face.path(number).name)
+                self._save_as(layer, self._face.path(number))
             elif self._video is not None:
                 pts, base = frame.pts, frame.time_base
                 self._video.write(_Layer(native_picture(layer, pts, base, 0)))
         except OSError as error:
-            raise OutputError(f"The layers could not be written ({error.strerror}).") from error
+            raise OutputError(not_written(self._place, error)) from error
         finally:
             self.frames += 1
 
     def close(self) -> None:
         """Ends all files."""
-        if not self._tracks.closed:
-            self._tracks.write("\n]}\n")
-            self._tracks.close()
-            if self._video is not None:
-                self._video.close()
+        if self._tracks is not None:
+            tracks, self._tracks = self._tracks, None
+            with tracks:
+                tracks.write("\n]}\n")
+        if self._video is not None:
+            self._video.close()
 
     @property
     def _is_linear(self) -> bool:
         return is_linear(self._source.native_format)
 
     def _save(self, photo: Photo, head: str, number: int) -> None:
-        save_photo(photo, self._folder / f"{head}{number:0{self._digits}d}.png")
+        self._save_as(photo, self._place.with_name(f"{head}{number:0{self._digits}d}.png"))
+
+    def _save_as(self, photo: Photo, path: Path) -> None:
+        save_photo(photo, path, overwrite=True)
+        self._note(path)
+
+    def _note(self, path: Path) -> None:
+        if self._log is not None:
+            self._written.wrote(path)
 
     def _write_exr(
         self, number: int, face: FloatArray, alpha: FloatArray, matte: FloatArray, uv: FloatArray
@@ -137,7 +187,9 @@ class LayerWriter:
         halves = {name: channel.astype(np.float16) for name, channel in channels.items()}
         # Half steps are too wide for places in a texture.
         whole = {name: channels[name].astype(np.float32) for name in ("uv.U", "uv.V")}
-        write_exr(self._folder / self._face.path(number).name, halves | whole)
+        path = self._face.path(number)
+        write_exr(path, halves | whole)
+        self._note(path)
 
     def _write_tracks(
         self,
@@ -165,11 +217,20 @@ class LayerWriter:
                 }
             )
         entry = {"frame": number, "time_s": round(frame.time_s, 6), "faces": told}
-        self._tracks.write(("," if self.frames else "") + "\n" + json.dumps(entry))
+        text = json.dumps(entry)
+        if self._log is not None:
+            self._log.add_piece(text.encode())
+        self._write_entry(text)
+
+    def _write_entry(self, text: str) -> None:
+        if self._tracks is not None:
+            self._tracks.write(("," if self.frames else "") + "\n" + text)
 
 
 class _Layer:
     """A frame for a writer of videos."""
+
+    changed = None
 
     def __init__(self, native: Any) -> None:
         self.native = native
@@ -209,24 +270,50 @@ def face_layer(
 
 
 @contextmanager
-def open_layers(source: VideoSource, place: Path, overwrite: bool) -> Iterator[LayerWriter]:
-    """A writer of layers beside `place`, which is the face's: `face.%04d.png`, `face.%04d.exr` or
-    `face.mov`. What is done when the work is stopped is kept, with a note on the error."""
-    check_layers(place, overwrite)
+def open_layers(source: VideoSource, place: Path, kept: Path | None) -> Iterator[LayerWriter]:
+    """A writer of layers beside `place`, which is the face's and was checked by `check_layers`:
+    `face.%04d.png`, `face.%04d.exr` or `face.mov`. What is done when the work is stopped is kept,
+    with a note on the error.
+
+    kept: the folder where the pictures of segments are, where there are any.
+    """
     with atomic_folder(place) as pending:
-        writer = LayerWriter(source, pending)
+        folder = pending.path.parent
+        video = None
+        if sequence_name(place) is None:
+            layers = _layer_source(source)
+            video = VideoWriter(layers, pending.path, *_ENCODING, threads=None)
+        writer = LayerWriter(source, pending.path, video, folder / TRACKS_NAME)
         try:
             yield writer
             writer.close()
+            if kept is not None:
+                pending.take(kept)
         except NoFaceError:
             writer.close()
             raise
         except BaseException as error:
             writer.close()
+            if kept is not None and kept.is_dir():
+                pending.take(kept)
             partial = pending.keep_partial() if writer.frames else None
             if partial is not None:
                 error.add_note(f"The layers of the first {writer.frames} frames are in {partial}.")
             raise
+
+
+def open_layer_part(
+    source: VideoSource, place: Path, log: SegmentLog, folder: Path, is_first: bool
+) -> LayerWriter:
+    """A writer of the layers of one segment, which are kept in `log` and `folder` alone. is_first:
+    whether the layers begin with it."""
+    video = None
+    if sequence_name(place) is None:
+        layers = _layer_source(source)
+        video = VideoPartWriter(layers, place, *_ENCODING, threads=None, is_first=is_first)
+    writer = LayerWriter(source, place, video, None)
+    writer.begin_segments(log, folder)
+    return writer
 
 
 def check_layers(place: Path, overwrite: bool) -> None:
@@ -254,13 +341,13 @@ def check_layers(place: Path, overwrite: bool) -> None:
         check_output(place, overwrite=overwrite)
 
 
-def _open_video(source: VideoSource, path: Path) -> VideoWriter:
-    """A writer of ProRes 4444 with transparency, with the clock of the plates."""
+def _layer_source(source: VideoSource) -> PictureSource:
+    """What a writer has to know of layers with transparency, with the clock of the plates."""
     width, height = source.info.width, source.info.height
     base = source.first.time_base
     blank = Photo(np.zeros((height, width, 3), np.uint16), np.zeros((height, width), np.uint16))
     first = native_picture(blank, source.first.pts, base, 0)
-    layers = PictureSource(
+    return PictureSource(
         path=source.path,
         info=replace(source.info, container="sequence", codec="png", sample_aspect=Fraction(1)),
         stream_index=0,
@@ -274,7 +361,6 @@ def _open_video(source: VideoSource, path: Path) -> VideoWriter:
         profile=None,
         converter=Converter(Colors.of(first, "")),
     )
-    return VideoWriter(layers, path, _ENCODER, 18, "veryfast", None)
 
 
 def _deep(values: FloatArray) -> NDArray[np.uint16]:

@@ -20,6 +20,7 @@ from sosie.media.writers import check_written
 from sosie.options import SwapOptions
 from sosie.output import check_output
 from sosie.swapping.layers import LayerWriter, check_layers, open_layers
+from sosie.swapping.work import WorkFolder, is_being_placed
 from sosie.types import Progress
 
 
@@ -38,9 +39,10 @@ def check_video(
     """The path of a video's result. Raises an error where that, or what goes with it, cannot be
     written."""
     place = result_path(Path(target), Path(output))
-    check_written(place, options.codec, options.crf, options.preset, options.overwrite)
+    replaced = options.overwrite or is_being_placed(place, options.work)
+    check_written(place, options.codec, options.crf, options.preset, replaced)
     if options.layers is not None:
-        check_layers(Path(options.layers), options.overwrite)
+        check_layers(Path(options.layers), replaced)
     if sequence_name(place) is None:
         check_output(place, inputs, options.overwrite)
     elif place.parent.resolve() in {Path(one).resolve() for one in _folders(Path(target))}:
@@ -94,12 +96,14 @@ def compare_result(
 
 
 def layer_writer(
-    source: VideoSource, options: SwapOptions
+    source: VideoSource, options: SwapOptions, work: WorkFolder | None
 ) -> AbstractContextManager[LayerWriter | None]:
-    """What writes the layers of a video, where any are asked for."""
+    """What writes the layers of a video, where any are asked for. work: where they are kept until
+    all are there."""
     if options.layers is None:
         return nullcontext()
-    return open_layers(source, Path(options.layers), options.overwrite)
+    kept = None if work is None else work.folder_of_layers()
+    return open_layers(source, Path(options.layers), kept)
 
 
 def require_paths(**paths: object) -> None:

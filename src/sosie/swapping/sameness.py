@@ -1,14 +1,15 @@
 """Whether two swaps are the same: what their results depend on, in a form that can be kept.
 
-Photos and weights are told by their content. A target, which may be large, is told by its size and
-by samples of its content; that its frames are the same is checked again where work is resumed.
+Photos, weights and masks are told by their content. A target, which may be large, is told by its
+size and by samples of its content, and so is each picture of a sequence; that its frames are the
+same is checked again where work is resumed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 from sosie import records
 from sosie.files import open_regular
+from sosie.media.masks import DrawnMasks
+from sosie.media.targets import target_sequence
 from sosie.methods.base import Source
 from sosie.models.cards import SHIPPED, read_card
 from sosie.options import SwapOptions
@@ -25,10 +28,12 @@ from sosie.types import FloatArray
 # Files up to this size are read whole; of larger ones so many pieces of this size, evenly spread.
 _WHOLE_BYTES = 64 << 20
 _PIECES, _PIECE_BYTES = 64, 1 << 16
+# Pictures of a sequence that are more than this together are told by samples.
+_WHOLE_SEQUENCE_BYTES, _PIECES_A_PICTURE = 1 << 30, 8
 _LIBRARIES = ("av", "numpy", "onnxruntime", "opencv-python-headless")
 # What an option names that is a file of its own.
 _FILES = ("model", "weights", "encoder", "converter", "face_model")
-_BESIDE = ("overwrite", "work", "restart", "compare", "watch")
+_WHEREABOUTS = ("overwrite", "work", "restart", "compare", "watch", "workers", "scheduler")
 # What of the package no swap depends on.
 _APART = {"app", "training", "recipes", "datasets", "nn", "evaluation"}
 
@@ -45,16 +50,16 @@ def sameness(
     sources, identities: of the people who are put in, and replaced. sosie: its version. Raises
     InputError where a file cannot be read.
     """
-    known = {k: v for k, v in options.to_dict().items() if k not in _BESIDE}
+    known = {k: v for k, v in options.to_dict().items() if k not in _WHEREABOUTS}
     same = {
         "Sosie's version": sosie,
         "code of Sosie": swap_code(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
-        "target": digest_of(target),
+        "target": _digest_of_target(target),
         "sources": hashlib.blake2b(records.pack(list(sources)), digest_size=16).hexdigest(),
         "references": hashlib.blake2b(records.pack(list(identities)), digest_size=16).hexdigest(),
         "weights": _weights(options),
-        "masks": _listed(options.masks),
+        "masks": _digest_of_masks(options.masks),
         "options": known,
     }
     return dict(json.loads(json.dumps(same)))
@@ -92,30 +97,47 @@ def swap_code() -> str:
     return total.hexdigest()
 
 
-def digest_of(path: Path) -> str:
-    """Of a file's content; of a large one, of its size and of pieces of it. Raises InputError."""
+def digest_of(path: Path, whole_bytes: int = _WHOLE_BYTES, pieces: int = _PIECES) -> str:
+    """Of a file's content; of one of more than `whole_bytes`, of its size and of so many pieces of
+    it. Raises InputError."""
     digest = hashlib.blake2b(digest_size=16)
     with open_regular(path) as file:
         size = file.seek(0, 2)
         digest.update(str(size).encode())
-        if size <= _WHOLE_BYTES:
+        if size <= max(whole_bytes, pieces * _PIECE_BYTES):
             file.seek(0)
             while piece := file.read(1 << 20):
                 digest.update(piece)
         else:
-            for number in range(_PIECES):
-                file.seek((size - _PIECE_BYTES) * number // (_PIECES - 1))
+            for number in range(pieces):
+                file.seek((size - _PIECE_BYTES) * number // (pieces - 1))
                 digest.update(file.read(_PIECE_BYTES))
     return digest.hexdigest()
 
 
-def _listed(masks: str | None) -> list[list[Any]]:
-    """What lies beside the masks that somebody drew, with the sizes and dates of the files."""
+def _digest_of_target(target: Path) -> str:
+    """Of a file, or of the pictures of a sequence and their numbers."""
+    sequence = target_sequence(target)
+    if sequence is None:
+        return digest_of(target)
+    paths = {number: sequence.path(number) for number in sequence.numbers()}
+    total = sum(path.stat().st_size for path in paths.values())
+    whole = total if total <= _WHOLE_SEQUENCE_BYTES else 0
+    return _digest_of_pictures(paths, whole, _PIECES_A_PICTURE)
+
+
+def _digest_of_masks(masks: str | None) -> str:
+    """Of the masks that somebody drew: all of their content."""
     if masks is None:
-        return []
-    folder = Path(masks) if Path(masks).is_dir() else Path(masks).parent
-    found = ((path.name, path.stat()) for path in sorted(folder.iterdir()))
-    return [[name, facts.st_size, facts.st_mtime_ns] for name, facts in found]
+        return ""
+    return _digest_of_pictures(DrawnMasks(Path(masks)).paths, _WHOLE_BYTES, _PIECES)
+
+
+def _digest_of_pictures(paths: Mapping[int, Path], whole_bytes: int, pieces: int) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for number, path in sorted(paths.items()):
+        digest.update(f"{number} {digest_of(path, whole_bytes, pieces)} ".encode())
+    return digest.hexdigest()
 
 
 def _weights(options: SwapOptions) -> dict[str, str]:

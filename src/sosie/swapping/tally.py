@@ -88,6 +88,20 @@ class Tally:
         self.skipped = [SkippedFrame(*frame) for frame in skipped]
         self._told = len(self.skipped)
 
+    def add(self, state: dict[str, Any], skipped: Sequence[Sequence[Any]]) -> None:
+        """Counts what another one has counted of the frames that come next: see `state` and
+        `newly_skipped`."""
+        for key, more in state["tracks"].items():
+            track = self._tracks.setdefault(key, SwappedTrack(more.scene, more.first_s))
+            track.last_s = more.last_s
+            track.frames += more.frames
+            track.photos |= more.photos
+            if more.similarity is not None:
+                track.similarity = max(more.similarity, track.similarity or -1.0)
+        self._seen_faces = self._seen_faces or state["seen_faces"]
+        self.skipped += [SkippedFrame(*frame) for frame in skipped]
+        self._told = len(self.skipped)
+
     def why_nothing(self) -> str:
         """The sentence for a video in which nothing was swapped."""
         if not (self._assigner.by_identity and self._seen_faces):

@@ -1,9 +1,9 @@
 """The work folder of a long video: what was done so far, so that nothing of it is ever done twice.
 
-Beside the output, or in a folder of the user's choice, it holds the segments that are encoded
-(`sosie.media.segments`), the state at the end of the last one, and what the swap is
-(`sosie.swapping.sameness`). All are whole or not there, whatever ends the process. A run that finds
-the folder of the same swap goes on at the end of the last segment.
+Beside the output, or in a folder of the user's choice, it holds the segments that are done
+(`sosie.media.segments`) with the pictures that belong to them, the state at the end of the last
+one, and what the swap is (`sosie.swapping.sameness`). All are whole or not there, whatever ends the
+process. A run that finds the folder of the same swap goes on at the end of the last segment.
 """
 
 from __future__ import annotations
@@ -13,32 +13,55 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sosie.errors import InputError, OutputError, UsageError
+from sosie.errors import InputError, NoFaceError, OutputError, UsageError
+from sosie.files import StrPath
 from sosie.foreign import read_json
-from sosie.media.segments import SegmentWriter, segment_facts, segment_packets
+from sosie.media.kept_files import names_of
+from sosie.media.segments import SegmentLog, segment_facts
+from sosie.media.sequence_names import sequence_name
 from sosie.output import locked, not_written, sync, write_whole
 from sosie.swapping.sameness import differences
 
 SUFFIX = ".sosie-work"
 """So ends the name of a work folder."""
 
+SEGMENT, LAYERS = ".segment", ".layers"
+"""So end the names of the files in it that hold segments of the result and of its layers."""
+
+FRAMES_FOLDER, LAYERS_FOLDER = "frames", "layers"
+"""The folders in it where pictures wait for their place."""
+
 _FORM = {"same": {str: object}, "command": ({str: object}, None), "output": str}
-_JOB, _LOCK, _SEGMENT, _STATE = "job.json", "lock", ".segment", ".state"
+_JOB, _LOCK, _STATE = "job.json", "lock", ".state"
+_PLACED = "placed"
 
 
 def work_path(output: Path, parent: Path | None) -> Path:
     """Where the work folder of an output is: hidden beside it, or in `parent`, where outputs of one
-    name in several folders have one each."""
-    output = Path(os.path.realpath(output))
-    if parent is None:
-        return output.with_name(f".{output.name[:200]}{SUFFIX}")
-    place = hashlib.blake2b(os.fsencode(output.parent), digest_size=4).hexdigest()
-    return parent / f"{output.name[:180]}.{place}{SUFFIX}"
+    name in several folders have one each. That of a sequence is beside the folder of its frames,
+    which need not be there yet."""
+    output = Path(os.path.realpath(output.parent)) / output.name
+    if sequence_name(output) is None:
+        output = Path(os.path.realpath(output))
+    if parent is not None:
+        place = hashlib.blake2b(os.fsencode(output.parent), digest_size=4).hexdigest()
+        return parent / f"{output.name[:180]}.{place}{SUFFIX}"
+    if sequence_name(output) is not None:
+        folder = output.parent
+        return folder.with_name(f".{folder.name[:100]}.{output.name[:100]}{SUFFIX}")
+    return output.with_name(f".{output.name[:200]}{SUFFIX}")
+
+
+def is_being_placed(output: Path, parent: StrPath | None) -> bool:
+    """Whether a run was ended while it gave the pictures of this output their place: those that are
+    there are its own."""
+    folder = work_path(output, None if parent is None else Path(parent))
+    return (folder / _PLACED).exists()
 
 
 def read_job(folder: Path) -> dict[str, Any]:
@@ -73,7 +96,8 @@ class WorkFolder:
     """The work folder of one output, held by this process until `close` or `remove`.
 
     path: of the folder. segments: how many are whole. frames: how many frames these have. state:
-    what was saved with the last of them, None where there is none.
+    what was saved with the last of them, None where there is none. result, layers: what is kept of
+    the segments of both.
     """
 
     def __init__(
@@ -88,7 +112,8 @@ class WorkFolder:
         self.state: bytes | None = None
         self.segments = self.frames = 0
         self._output = output
-        self._writer: SegmentWriter | None = None
+        self.result = SegmentLog(self.path, SEGMENT)
+        self.layers = SegmentLog(self.path, LAYERS)
         try:
             self.path.mkdir(exist_ok=True)
             self._lock = self._locked()
@@ -103,45 +128,40 @@ class WorkFolder:
                 self.remove()
             raise
 
-    def packets(self, number: int) -> Iterator[Any]:
-        """Those of a segment. Raises InputError where it is damaged."""
-        return segment_packets(_segment(self.path, number))
+    def folder_of_frames(self) -> Path:
+        """Where the pictures of a sequence wait for their place."""
+        return self._folder(FRAMES_FOLDER)
 
-    def facts(self, number: int) -> dict[str, Any]:
-        """What was kept with a segment. Raises InputError where it is damaged."""
-        return segment_facts(_segment(self.path, number))
-
-    def add(self, packet: Any) -> Any:
-        """Takes a packet of the segment at hand, and returns it as a later run will read it. Raises
-        OutputError."""
-        try:
-            if self._writer is None:
-                self._writer = SegmentWriter(_segment(self.path, self.segments))
-            return self._writer.add(packet)
-        except OSError as error:
-            raise OutputError(not_written(self.path, error)) from error
+    def folder_of_layers(self) -> Path:
+        """Where the pictures of layers wait for theirs."""
+        return self._folder(LAYERS_FOLDER)
 
     def end_segment(self, facts: dict[str, Any], state: bytes) -> None:
-        """The segment at hand is complete. facts: what JSON holds, kept with it; `frames` among it
-        is how many there are up to its end. state: by which a later run goes on after it. Raises
-        OutputError."""
-        assert self._writer is not None, "a segment has packets"
+        """The segment at hand is complete, and so is that of the layers. facts: what JSON holds,
+        kept with it; `frames` is how many there are up to its end. state: by which a later run goes
+        on after it. Raises OutputError."""
+        self.result.end(facts)
+        self.add_state(facts["frames"], state)
+
+    def add_state(self, frames: int, state: bytes) -> None:
+        """All of the next segment is there. See `end_segment`."""
         before = self.segments
         try:
-            self._writer.finish(facts)
-            self._writer = None
             write_whole(_state(self.path, before + 1), state)
-            self.segments, self.frames = before + 1, facts["frames"]
+            self.state, self.segments, self.frames = state, before + 1, frames
             with suppress(FileNotFoundError):
                 _state(self.path, before).unlink()
         except OSError as error:
             raise OutputError(not_written(self.path, error)) from error
 
+    def place(self) -> None:
+        """From now on the pictures get their place. Raises OutputError."""
+        write_whole(self.path / _PLACED, b"")
+
     def abandon(self) -> None:
         """Throws the segment at hand away, which is not complete."""
-        if self._writer is not None:
-            self._writer.discard()
-            self._writer = None
+        self.result.discard()
+        self.layers.discard()
 
     def close(self) -> None:
         """Leaves the folder to a later run; without segments nothing is left."""
@@ -159,6 +179,28 @@ class WorkFolder:
             (self.path / _JOB).unlink()
         shutil.rmtree(self.path, ignore_errors=True)
         self._let_go()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Removes the folder where all was done, and else leaves it to a later run; one in which
+        nobody was found needs none."""
+        try:
+            yield
+        except NoFaceError:
+            self.remove()
+            raise
+        except BaseException:
+            self.close()
+            raise
+        self.remove()
+
+    def _folder(self, name: str) -> Path:
+        folder = self.path / name
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(not_written(folder, error)) from error
+        return folder
 
     def _let_go(self) -> None:
         if self._lock is not None:
@@ -178,6 +220,7 @@ class WorkFolder:
         self._clear(count)
         if count:
             self.segments, self.frames = count, frames_in(self.path)
+            self.result.number = self.layers.number = count
             self.state = _state(self.path, count).read_bytes()
         else:
             write_whole(self.path / _JOB, json.dumps(job, indent=1))
@@ -185,12 +228,19 @@ class WorkFolder:
 
     def _clear(self, count: int) -> None:
         """Removes all that does not belong to the first `count` segments."""
-        kept = {_JOB, _LOCK, _state(self.path, count).name}
-        kept |= {_segment(self.path, number).name for number in range(count)}
+        logs = {FRAMES_FOLDER: self.result, LAYERS_FOLDER: self.layers}
+        kept = {_LOCK}
+        if count:
+            kept |= {_JOB, _PLACED, _state(self.path, count).name}
+        for number in range(count):
+            kept |= {log.path(number).name for log in logs.values()}
         for path in self.path.iterdir():
-            if path.name not in kept or (count == 0 and path.name != _LOCK):
-                with suppress(OSError):
-                    path.unlink()
+            if path.name in logs and path.is_dir():
+                log = logs[path.name]
+                mine = names_of(log.facts(number) for number in range(count))
+                _unlink(one for one in path.iterdir() if one.name not in mine)
+            elif path.name not in kept:
+                _unlink([path])
 
     def _locked(self) -> int | None:
         if sys.platform == "win32":
@@ -228,8 +278,17 @@ def is_at_work(folder: Path) -> bool:
     return False
 
 
+def _unlink(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
 def _segment(folder: Path, number: int) -> Path:
-    return folder / f"{number:06}{_SEGMENT}"
+    return folder / f"{number:06}{SEGMENT}"
 
 
 def _state(folder: Path, segments: int) -> Path:

@@ -19,7 +19,7 @@ from sosie.errors import InputError, InterruptedSwapError, NoFaceError, OutputEr
 from sosie.media.segments import SegmentWriter
 from sosie.pipeline import FaceSwapper
 from sosie.swapping import sameness
-from sosie.swapping import video as video_module
+from sosie.swapping import video_analysis as video_module
 from sosie.swapping.work import SUFFIX, WorkFolder, read_job, work_path
 from sosie.types import Progress, SwapReport
 
@@ -179,7 +179,7 @@ def test_the_state_is_taken_at_cuts_and_after_the_most_frames(
 
 KILLED = """
 import os, signal, sys
-from sosie.swapping import video
+from sosie.swapping import video_analysis as video
 from sosie.swapping.work import WorkFolder
 video._LEAST_S, video._MOST_S = 0.2, 0.48
 import sosie

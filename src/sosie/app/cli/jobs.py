@@ -224,10 +224,11 @@ def _run(store: JobStore, numbers: Sequence[int] | None, as_json: bool) -> int:
         raise UsageError(f"Job {min(odd)} is not queued; `sosie jobs list` shows the jobs.")
     failures: list[tuple[Job, Failure]] = []
     done: list[Any] = []
+    told: set[str] = set()
     count = 0
     for outcome in run_jobs(
         store,
-        lambda job, command, kind: swap_file(job, command.target, kind, command.output),
+        lambda job, command, kind: swap_file(job, command.target, kind, command.output, told),
         numbers,
     ):
         count += 1
@@ -236,7 +237,7 @@ def _run(store: JobStore, numbers: Sequence[int] | None, as_json: bool) -> int:
         else:
             done.append(outcome.job.number)
             if not as_json:
-                said = None if outcome.result is None else summary(outcome.result)
+                said = None if outcome.result is None else summary(outcome.result, told)
                 print(said or f"{outcome.job.command.output}: was done already", flush=True)
         note_progress(f"{count} of {max(count, len(wanted))} jobs, {len(failures)} failed")
     code = folder_exit_code([failure for _, failure in failures])
@@ -265,8 +266,10 @@ def _shown(job: Job) -> dict[str, Any]:
 
 def _work_folders(jobs: Sequence[Job]) -> list[Path]:
     """The folders in which work folders of these jobs may lie."""
+    from sosie.swapping.work import work_path
+
     folders = []
     for job in jobs:
-        work = job.command.options.work
-        folders.append(job.command.output.parent if work is None else Path(work))
+        work, output = job.command.options.work, job.command.output
+        folders.append(work_path(output, None if work is None else Path(work)).parent)
     return folders

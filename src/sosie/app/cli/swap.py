@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import typer
 from sosie.app.cli import swap_flags as flags
 from sosie.app.cli.arguments import AsJson, parse_map
 from sosie.app.cli.output import note_progress, print_json, video_progress
-from sosie.app.folder import Failure, collect, folder_exit_code, swap_each
+from sosie.app.folder import Failure, SwapFile, collect, folder_exit_code, swap_each
 from sosie.app.input_kinds import check_result, expand, is_pattern, result_of
 from sosie.media.kinds import Kind, require_kind
 from sosie.options import SwapOptions
@@ -78,11 +78,12 @@ def _swap_targets(
     job = make_job()
     if not as_json:
         _tell_license(job)
-    report = swap_file(job, targets[0], kind, output)
+    told: set[str] = set()
+    report = swap_file(job, targets[0], kind, output, told)
     if as_json:
         print_json(dataclasses.asdict(report))
     else:
-        print(summary(report))
+        print(summary(report, told))
 
 
 def _tell_license(job: FaceSwapper) -> None:
@@ -92,23 +93,28 @@ def _tell_license(job: FaceSwapper) -> None:
         print(f"license of the weights in {file}: {job.license}", flush=True)
 
 
-def swap_file(job: FaceSwapper, target: Path, kind: Kind, output: Path) -> SwapReport:
-    """Swap one photo or video, with progress on a terminal."""
+def swap_file(
+    job: FaceSwapper, target: Path, kind: Kind, output: Path, told: set[str]
+) -> SwapReport:
+    """Swap one photo or video, with progress on a terminal. told: becomes the notes that the user
+    was told before the work began."""
+    told.clear()
     if kind == "photo":
         return job.photo(target, output)
+
+    def tell(notes: Sequence[str]) -> None:
+        """What cannot be kept of a video, while there is time to stop and choose another way."""
+        told.update(notes)
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr, flush=True)
+
     with video_progress(target.name) as on_progress:
-        return job.video(target, output, on_progress, on_notes=_tell_notes)
+        return job.video(target, output, on_progress, on_notes=tell)
 
 
-def _tell_notes(notes: Sequence[str]) -> None:
-    """What cannot be kept of a video, while there is time to stop and choose another way."""
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr, flush=True)
-
-
-def summary(report: SwapReport) -> str:
+def summary(report: SwapReport, told: Collection[str]) -> str:
     """What a report says, in one line and a line for its processors, its comparison, each person
-    found by a reference and each of its notes."""
+    found by a reference and each of its notes but those that were told already."""
     total_s = report.seconds.get("total", 0.0)
     if report.frames == 1:
         faces = "1 face" if report.face_count == 1 else f"{report.face_count} faces"
@@ -127,7 +133,24 @@ def summary(report: SwapReport) -> str:
     ran = ", ".join(f"{one.name} (license: {one.license})" for one in report.processors)
     more = [f"processed by {ran}"] if ran else []
     more += [f"compared in {report.comparison}"] if report.comparison else []
-    return "\n".join([line, *(f"  {one}" for one in (*more, *people, *report.notes))])
+    notes = [note for note in report.notes if note not in told]
+    return "\n".join([line, *(f"  {one}" for one in (*more, *people, *notes))])
+
+
+def _each_by(
+    job: FaceSwapper, media: Sequence[tuple[Path, Kind]], output: Path, told: set[str]
+) -> SwapFile:
+    """What swaps each of several targets: photos by workers, where the options ask for these."""
+    from sosie.cluster import has_cluster, open_cluster
+
+    here = functools.partial(swap_file, job, told=told)
+    command = job.command(media[0][0]) if has_cluster(job.options) else None
+    if command is None:
+        return here
+    from sosie.app.worker_photos import WorkerPhotos
+
+    photos = WorkerPhotos(open_cluster(job.options), command, media, output)
+    return lambda path, kind, to: photos.swap(path) if kind == "photo" else here(path, kind, to)
 
 
 def _swap_several(
@@ -140,7 +163,8 @@ def _swap_several(
         print("".join(f"{note}\n" for note in batch.notes), end="", flush=True)
     reports: list[SwapReport] = []
     failures: list[Failure] = []
-    outcomes = swap_each(batch.media, output, functools.partial(swap_file, job))
+    told: set[str] = set()
+    outcomes = swap_each(batch.media, output, _each_by(job, batch.media, output, told))
     for number, outcome in enumerate(outcomes, 1):
         if isinstance(outcome, Failure):
             failures.append(outcome)
@@ -148,7 +172,7 @@ def _swap_several(
         else:
             reports.append(outcome)
             if not as_json:
-                print(summary(outcome))
+                print(summary(outcome, told))
         note_progress(f"{number} of {len(batch.media)} done")
     code = folder_exit_code(failures)
     if as_json:

@@ -46,7 +46,7 @@ def remove_leftover(folder: Path) -> None:
 def _leftover(folder: Path) -> Leftover:
     from sosie.swapping.work import frames_in, read_job
 
-    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     try:
         output = Path(read_job(folder)["output"])
     except InputError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sosie.app.error_messages import describe
@@ -11,9 +12,11 @@ from sosie.app.folder import Failure
 from sosie.app.jobs.store import Job, JobStore
 from sosie.app.requests import INTERRUPTED
 from sosie.app.swap_command import SwapCommand
-from sosie.errors import InterruptedSwapError, SosieError
+from sosie.errors import InputError, InterruptedSwapError, SosieError
 from sosie.media.kinds import Kind, require_kind
+from sosie.media.sequence_names import sequence_name
 from sosie.output import make_folder
+from sosie.swapping.work import work_path
 
 if TYPE_CHECKING:
     from sosie.pipeline import FaceSwapper
@@ -75,7 +78,14 @@ def _is_there(job: Job) -> bool:
     appears only when it is whole."""
     if job.started_s is None or job.command.options.overwrite:
         return False
+    output, work = job.command.output, job.command.options.work
+    sequence = sequence_name(output)
     try:
-        return job.command.output.stat().st_mtime >= job.started_s
-    except OSError:
+        if sequence is None:
+            return output.stat().st_mtime >= job.started_s
+        if work_path(output, None if work is None else Path(work)).is_dir():
+            return False
+        times = [sequence.path(number).stat().st_mtime for number in sequence.numbers()]
+        return max(times, default=0.0) >= job.started_s
+    except (OSError, InputError):
         return False
