@@ -15,7 +15,10 @@ from sosie.app.cli.swap import swap
 from sosie.errors import InterruptedSwapError
 from sosie.options import SwapOptions
 
-COMMANDS = ("swap", "resume", "inspect", "source", "bench", "doctor", "demo", "train")
+COMMANDS = (
+    *("swap", "preview", "compare", "resume", "inspect", "source"),
+    *("bench", "doctor", "demo", "train"),
+)
 GROUPS = {
     "dataset": [
         "extract",

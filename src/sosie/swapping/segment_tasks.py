@@ -258,8 +258,8 @@ def _swapped(part: _Part, video: Video | Pictures) -> dict[str, Any]:
             layer_facts = layers.end_segment() | {"frames": end}
             layers.close()
         for name, folder in pictures.items():
-            (part.folder / name).mkdir(exist_ok=True)
             for picture in folder.iterdir():
+                (part.folder / name).mkdir(exist_ok=True)
                 picture.replace(part.folder / name / picture.name)
         if layer_facts is not None:
             layer_log.end(layer_facts)

@@ -145,7 +145,7 @@ def test_photos_of_a_folder_are_handed_out(
     words = ["swap", "-s", str(hopper_path), "-t", str(tmp_path / "in"), "-o"]
     told = []
     for name, more in (("one", []), ("many", ["--workers", "2"])):
-        assert run([*words, str(tmp_path / name), *more]) == 1
+        assert run([*words, str(tmp_path / name), *more]) == 3
         told.append(capsys.readouterr().err)
     assert content(tmp_path / "many") == content(tmp_path / "one")
     assert len(content(tmp_path / "one")) == 3
