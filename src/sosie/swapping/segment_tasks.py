@@ -119,9 +119,7 @@ def follow_segment(folder: str, digest: str, number: int, _after: Any) -> bool:
             frames = part.frames(video, Tally(part.swap.spec.roles, part.assigner), None)
             with prefetch(part.read(video), queue_frames(video)) as decoded:
                 for frame, (faces, claims) in zip(decoded, part.planned, strict=True):
-                    if claims:
-                        drawn = frames.drawn(frame)
-                        frames.swapper.follow(frame.to_rgb(), claims, faces, part.watch, drawn)
+                    frames.follow(frame, faces, claims)
             write_whole(done, records.pack(frames.swapper.state()))
     return True
 

@@ -34,7 +34,7 @@ class VideoFrames:
     ) -> None:
         """tally: counts what is done. layers: gets what a compositor wants of each frame. show: is
         called with what gives the pixels of each frame that is done."""
-        self._show = show
+        self._show, self._options = show, options
         self.swapper = FrameSwapper(engine)
         self._source, self._tally, self._layers, self._watch = source, tally, layers, watch
         self._masks = DrawnMasks(Path(options.masks)) if options.masks is not None else None
@@ -52,13 +52,9 @@ class VideoFrames:
             if self._show is not None:
                 self._show(frame.to_rgb)
             return
-        frame.bring_back()
-        boxes = None
-        if self._layers is None:
-            boxes = self.swapper.looked_at(claims, (frame.height, frame.width))
-        shown = frame.to_rgb() if boxes is None else frame.parts_to_rgb(boxes)
+        shown = self._pixels(frame, claims)
         plate = None if self._layers is None else self._layers.plate_of(frame, shown)
-        swapped = self.swapper.swap(shown, claims, faces, self._watch, self.drawn(frame))
+        swapped = self.swapper.swap(shown, claims, faces, self._watch, self._drawn(frame))
         for patch in swapped.patches:
             frame.paste(patch)
         if self._layers is not None and plate is not None:
@@ -68,7 +64,23 @@ class VideoFrames:
         for done in swapped.faces:
             self._tally.swapped(done, frame.time_s)
 
-    def drawn(self, frame: VideoFrame) -> FloatArray | None:
+    def follow(
+        self, frame: VideoFrame, faces: Sequence[TrackedFace], claims: Sequence[Claim]
+    ) -> None:
+        """Remembers of a frame what `swap` does, and changes nothing."""
+        if claims:
+            pixels = self._pixels(frame, claims)
+            self.swapper.follow(pixels, claims, faces, self._watch, self._drawn(frame))
+
+    def _pixels(self, frame: VideoFrame, claims: Sequence[Claim]) -> Pixels:
+        """What the swap of a frame looks at, or all of it where layers are made."""
+        frame.bring_back()
+        boxes = None
+        if self._options.layers is None:
+            boxes = self.swapper.looked_at(claims, (frame.height, frame.width))
+        return frame.to_rgb() if boxes is None else frame.parts_to_rgb(boxes)
+
+    def _drawn(self, frame: VideoFrame) -> FloatArray | None:
         """The mask of a frame that somebody drew."""
         if self._masks is None:
             return None
