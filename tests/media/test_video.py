@@ -282,6 +282,19 @@ def test_frames_are_upright(make_clip: Any, kinds: Any, name: str, turn: int | s
         assert not changed[~where].any()
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv420p10le"])
+def test_a_part_is_converted_as_the_whole_is(make_clip: Any, pix_fmt: str) -> None:
+    """A decoded frame says where its chroma samples lie, and one that is made does not."""
+    with open_video(make_clip(pix_fmt=pix_fmt, options={"crf": "1"})) as video:
+        frame = next(video.frames())
+        whole, box = frame.to_rgb(), (21, 11, 130, 87)
+        x0, y0, x1, y1 = box
+        part = frame.parts_to_rgb([box])
+        np.testing.assert_array_equal(part[y0:y1, x0:x1], whole[y0:y1, x0:x1])
+        part[y0:y1, x0:x1] = 0
+        assert not part.any()
+
+
 @pytest.mark.parametrize("swap", [False, True])
 @pytest.mark.parametrize("mirror_x", [False, True])
 @pytest.mark.parametrize("mirror_y", [False, True])

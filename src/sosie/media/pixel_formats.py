@@ -134,9 +134,26 @@ class Converter:
 
     def part_to_rgb(self, frame: VideoFrame, box: Box) -> Pixels:
         """As `to_rgb`, of a part of the frame alone, as stored."""
+        grid_x, grid_y = chroma_grid(frame)
         x0, y0, x1, y1 = box
-        part, x, y = _part(frame, box)
-        return self.to_rgb(part)[y0 - y : y1 - y, x0 - x : x1 - x]
+        if frame.width % grid_x or frame.height % grid_y:
+            # Chroma is stretched by another factor over all of an odd frame.
+            return self.to_rgb(frame)[y0:y1, x0:x1]
+        # Some more around it, so that swscale sees there what it sees in the whole.
+        left, top = (
+            max(0, side - _PART_GRID_PX) // _PART_GRID_PX * _PART_GRID_PX for side in box[:2]
+        )
+        ends = [(side // _PART_GRID_PX + 2) * _PART_GRID_PX for side in box[2:]]
+        right, bottom = min(ends[0], frame.width), min(ends[1], frame.height)
+        # A new frame would not know where chroma samples lie between the pixels.
+        part = self.scaled(frame, right - left, bottom - top)
+        for index in range(len(frame.planes)):
+            whole = plane_array(frame, index)
+            across, down = round(frame.width / whole.shape[1]), round(frame.height / whole.shape[0])
+            plane_array(part, index)[...] = whole[
+                top // down : bottom // down, left // across : right // across
+            ]
+        return self.to_rgb(part)[y0 - top : y1 - top, x0 - left : x1 - left]
 
     def paste(self, frame: VideoFrame, patch: Patch) -> None:
         """Writes the pixels under the patch's mask into the frame's planes, in stored coordinates.
@@ -206,26 +223,6 @@ def plane_array(frame: VideoFrame, index: int) -> NDArray[Any]:
     strides = (plane.line_size, dtype.itemsize * count, dtype.itemsize)
     array: NDArray[Any] = np.ndarray(shape, dtype, buffer=memoryview(plane), strides=strides)
     return array[..., 0] if count == 1 else array
-
-
-def _part(frame: VideoFrame, box: Box) -> tuple[VideoFrame, int, int]:
-    """A copy of the part of a frame about a box, some larger, so that swscale sees there what it
-    sees in the whole; and where its top left pixel was."""
-    grid_x, grid_y = chroma_grid(frame)
-    if frame.width % grid_x or frame.height % grid_y:
-        # Chroma is stretched by another factor over all of an odd frame.
-        return frame, 0, 0
-    low = [max(0, side - _PART_GRID_PX) // _PART_GRID_PX * _PART_GRID_PX for side in box[:2]]
-    high = [(side // _PART_GRID_PX + 2) * _PART_GRID_PX for side in box[2:]]
-    x1, y1 = min(high[0], frame.width), min(high[1], frame.height)
-    part = VideoFrame(x1 - low[0], y1 - low[1], frame.format.name)
-    for index in range(len(frame.planes)):
-        whole = plane_array(frame, index)
-        across, down = round(frame.width / whole.shape[1]), round(frame.height / whole.shape[0])
-        plane_array(part, index)[...] = whole[
-            low[1] // down : y1 // down, low[0] // across : x1 // across
-        ]
-    return part, low[0], low[1]
 
 
 def _mask_box(mask: NDArray[np.bool_]) -> Box | None:
