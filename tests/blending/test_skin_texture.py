@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from sosie.blending.mask import feature_mask
 from sosie.blending.skin_texture import match_sharpness, match_texture
 from sosie.geometry import mesh
 from sosie.geometry.morphable_model import silhouette
@@ -24,6 +25,10 @@ def points(model_face: Callable[..., Face]) -> np.ndarray:
 
 def mask_of(points: np.ndarray) -> np.ndarray:
     return np.asarray(silhouette(points, SIDE, SIDE), np.float32) / 255
+
+
+def features_of(points: np.ndarray) -> np.ndarray:
+    return feature_mask(points, (SIDE, SIDE), size_of(points))
 
 
 def size_of(points: np.ndarray) -> float:
@@ -46,7 +51,7 @@ def grain(picture: np.ndarray) -> float:
 
 def test_smooth_skin_gets_the_targets_grain(points: np.ndarray) -> None:
     smooth, target = skin(0.002, 1), skin(0.03, 2)
-    made = match_texture(smooth, target, mask_of(points), points, size_of(points))
+    made = match_texture(smooth, target, mask_of(points), features_of(points), size_of(points))
     place = cheek(points)
     assert grain(smooth[place]) < 0.1 * grain(target[place])
     assert 0.7 < grain(made[place]) / grain(target[place]) < 1.1
@@ -58,7 +63,7 @@ def test_smooth_skin_gets_the_targets_grain(points: np.ndarray) -> None:
 def test_skin_that_has_as_much_stays(points: np.ndarray) -> None:
     rough = skin(0.03, 1)
     for target in (skin(0.03, 2), skin(0.001, 2)):
-        made = match_texture(rough, target, mask_of(points), points, size_of(points))
+        made = match_texture(rough, target, mask_of(points), features_of(points), size_of(points))
         place = cheek(points)
         assert np.abs(made - rough)[place].mean() < 0.006
 
@@ -69,7 +74,7 @@ def test_features_are_not_the_targets(points: np.ndarray) -> None:
     for ring in (mesh.RIGHT_EYE, mesh.RIGHT_BROW, mesh.OUTER_LIPS):
         x, y = points[list(ring), :2].mean(0).astype(int)
         target[y - 2 : y + 2 : 2, x - 6 : x + 6] = 0
-        made = match_texture(smooth, target, mask_of(points), points, size_of(points))
+        made = match_texture(smooth, target, mask_of(points), features_of(points), size_of(points))
         assert np.array_equal(
             made[y - 2 : y + 2, x - 6 : x + 6], smooth[y - 2 : y + 2, x - 6 : x + 6]
         )
@@ -80,7 +85,7 @@ def test_what_stands_out_is_taken_for_no_grain(points: np.ndarray) -> None:
     smooth, target = skin(0.002, 1), skin(0.01, 2)
     rows, columns = cheek(points)
     target[rows, columns.start + 10 : columns.start + 12] = 0
-    made = match_texture(smooth, target, mask_of(points), points, size_of(points))
+    made = match_texture(smooth, target, mask_of(points), features_of(points), size_of(points))
     there = (made - smooth)[rows, columns.start + 10 : columns.start + 12]
     assert np.abs(there).max() < 0.06
 
@@ -104,7 +109,9 @@ def brow(points: np.ndarray) -> tuple[slice, slice]:
 
 def test_soft_features_become_as_sharp_as_the_targets(points: np.ndarray) -> None:
     sharp, soft = featured(points, 0.7), featured(points, 1.0)
-    made = match_sharpness(soft, sharp, mask_of(points), points, size_of(points))
+    made = match_sharpness(
+        soft, sharp, mask_of(points), features_of(points), points, size_of(points)
+    )
     place = brow(points)
     before, after, wanted = (grain(picture[place]) for picture in (soft, made, sharp))
     assert before < 0.75 * wanted
@@ -114,12 +121,16 @@ def test_soft_features_become_as_sharp_as_the_targets(points: np.ndarray) -> Non
 
 def test_sharp_features_are_not_blurred(points: np.ndarray) -> None:
     sharp, soft = featured(points, 0.7), featured(points, 1.4)
-    made = match_sharpness(sharp, soft, mask_of(points), points, size_of(points))
+    made = match_sharpness(
+        sharp, soft, mask_of(points), features_of(points), points, size_of(points)
+    )
     assert np.abs(made - sharp).max() < 1e-6
 
 
 def test_a_face_without_features_in_sight_stays(points: np.ndarray) -> None:
     hidden = np.zeros((SIDE, SIDE), np.float32)
     soft = featured(points, 1.4)
-    made = match_sharpness(soft, featured(points, 0.7), hidden, points, size_of(points))
+    made = match_sharpness(
+        soft, featured(points, 0.7), hidden, features_of(points), points, size_of(points)
+    )
     assert np.array_equal(made, soft)

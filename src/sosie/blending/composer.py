@@ -9,7 +9,7 @@ import numpy as np
 
 from sosie.blending import blend, color_transfer, glass, paste
 from sosie.blending.color_transfer import meet_edges, transfer_light
-from sosie.blending.mask import face_mask, face_size_px
+from sosie.blending.mask import face_mask, face_size_px, feature_mask
 from sosie.blending.pixel_math import mixed
 from sosie.blending.skin_texture import match_sharpness, match_texture
 from sosie.blending.tint import Tint
@@ -68,8 +68,9 @@ def compose(
     if options.texture == "match":
         shown = mask if worn is None else mask * (1 - paste.to_window(crop, box, worn.cover))
         landmarks = crop.face.landmarks[:, :2] - np.array(box[:2], np.float32)
-        ours = match_sharpness(ours, target, shown, landmarks, size_px)
-        ours = match_texture(ours, target, shown, landmarks, size_px)
+        features = feature_mask(landmarks, mask.shape, size_px)
+        ours = match_sharpness(ours, target, shown, features, landmarks, size_px)
+        ours = match_texture(ours, target, shown, features, size_px)
     beside = np.zeros_like(mask)
     if worn is not None and options.bare:
         beside = np.asarray(paste.to_window(crop, box, worn.cover) > 0, np.float32) * (mask < 1)

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from sosie.blending.color_transfer import in_range
-from sosie.blending.mask import feature_mask
 from sosie.blending.pixel_math import luma, plus
 from sosie.geometry import alignment, mesh
 from sosie.types import FloatArray
@@ -39,16 +38,16 @@ def match_sharpness(
     swapped: FloatArray,
     target: FloatArray,
     mask: FloatArray,
+    features: FloatArray,
     landmarks: FloatArray,
     size_px: float,
 ) -> FloatArray:
     """Sharpen `swapped` until its brows, lids and lips are about as sharp as the target's.
 
     Features of a soft source, or of one that was enlarged or reduced, stand out in a sharp picture.
-    Nothing is blurred: a face that is sharper already stays. Arguments and result as for
-    `match_texture`.
+    Nothing is blurred: a face that is sharper already stays. landmarks: 478 x 2 or more, the
+    target's, in pixels. Other arguments and result as for `match_texture`.
     """
-    features = feature_mask(landmarks, mask.shape, size_px)
     own = np.zeros(mask.shape, np.uint8)
     for ring in _OPENINGS:
         own |= alignment.fill_hull(landmarks, ring, mask.shape[1], mask.shape[0])
@@ -74,7 +73,7 @@ def match_texture(
     swapped: FloatArray,
     target: FloatArray,
     mask: FloatArray,
-    landmarks: FloatArray,
+    features: FloatArray,
     size_px: float,
 ) -> FloatArray:
     """Add the target's fine luma to `swapped` where that has less contrast than the target around.
@@ -84,9 +83,10 @@ def match_texture(
     and has the target's light.
 
     swapped, target: RGB float32, h x w x 3, 0..1. mask: h x w, 0..1, where the swapped face shows.
-    landmarks: 478 x 2 or more, the target's, in pixels. Returns new pixels, 0..1.
+    features: h x w, 0..1, where the target's eyes, brows and lips are (`mask.feature_mask`).
+    Returns new pixels, 0..1.
     """
-    skin = mask * (1 - feature_mask(landmarks, mask.shape, size_px))
+    skin = mask * (1 - features)
     # Nothing is finer than a pixel.
     if float(skin.sum()) < _LEAST_PX or _FINE * size_px < _LEAST_SIGMA_PX:
         return swapped
