@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -129,3 +130,18 @@ def test_the_keywords_of_the_functions_are_the_options():
     """A type checker knows the one by the other."""
     assert get_type_hints(OptionKeywords) == get_type_hints(SwapOptions)
     assert OptionKeywords.__required_keys__ == frozenset()
+
+
+def test_paths_can_be_made_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.onnx").touch()
+    processors = ("sharpen:0.5", "onnx:net.onnx,weight=0.8")
+    given = SwapOptions(
+        method="onnx", model="net.onnx", converter="none", watch="a/now.jpg", processors=processors
+    )
+    whole = given.absolute()
+    assert whole.model == str(tmp_path / "net.onnx")
+    assert (whole.converter, whole.encoder) == ("none", None)
+    assert whole.watch == str(tmp_path / "a" / "now.jpg")
+    assert whole.processors == ("sharpen:0.5", f"onnx:{tmp_path / 'net.onnx'},weight=0.8")
+    assert whole.absolute() == whole

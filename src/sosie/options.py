@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypedDict, get_args, get_type_hints
 
 from sosie.errors import UsageError
@@ -23,6 +24,11 @@ KEPT = ("spectacles", "hat", "hair")
 """What of a source may stay on its face."""
 REMOVED = ("spectacles",)
 """What may be taken off a target."""
+MODEL_FILES = ("model", "weights", "encoder", "converter", "face_model")
+"""Options that name a file of weights."""
+_PATHS = (*MODEL_FILES, "layers", "masks", "watch", "work")
+NO_CONVERTER = "none"
+"""In place of a converter, where the encoder is the swapper's own."""
 
 
 def nearest(value: str, known: Iterable[str]) -> str:
@@ -130,7 +136,7 @@ class SwapOptions:
     )
     faces: str = _option("largest", offers=("largest", "all"))
     keep: str = _option("", offers=KEPT)
-    remove: str = _option("", offers=REMOVED)
+    remove: str | None = _option(None, choices=REMOVED)
     shape: float = _option(1.0, within=(0, 1))
     blend: str = _option("multiband", choices=BLENDS)
     color: str = _option("light", choices=COLORS)
@@ -176,8 +182,6 @@ class SwapOptions:
             raise UsageError("A scheduler has its own workers: give either workers or scheduler.")
         self.face_positions()
         self.kept()
-        if self.remove:
-            _one_of("thing to remove", self.remove, REMOVED)
         self._require_files_of_method()
 
     def _require_files_of_method(self) -> None:
@@ -222,6 +226,17 @@ class SwapOptions:
         for name in names:
             _one_of("thing to keep", name, KEPT)
         return names
+
+    def absolute(self) -> SwapOptions:
+        """The same, with paths that are right from any folder."""
+        given = {name: getattr(self, name) for name in _PATHS}
+        known: dict[str, Any] = {
+            name: str(Path(path).absolute())
+            for name, path in given.items()
+            if path is not None and (name, path) != ("converter", NO_CONVERTER)
+        }
+        processors = tuple(map(_with_absolute_file, self.processors))
+        return dataclasses.replace(self, processors=processors, **known)
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON keeps of them, as it gives it back, and `from_dict` takes."""
@@ -276,7 +291,7 @@ class OptionKeywords(TypedDict, total=False):
     processors: tuple[str, ...]
     faces: str
     keep: str
-    remove: str
+    remove: str | None
     shape: float
     blend: str
     color: str
@@ -299,6 +314,15 @@ class OptionKeywords(TypedDict, total=False):
     restart: bool
     workers: int | None
     scheduler: str | None
+
+
+def _with_absolute_file(processor: str) -> str:
+    """What is asked of a processor, `NAME:FILE,setting=value`, with the file's whole path."""
+    name, colon, rest = processor.partition(":")
+    file, comma, settings = rest.partition(",")
+    if not file or not Path(file).is_file():
+        return processor
+    return f"{name}{colon}{Path(file).absolute()}{comma}{settings}"
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

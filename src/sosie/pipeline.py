@@ -61,14 +61,7 @@ from sosie.swapping.video import VideoJob
 from sosie.swapping.video_analysis import is_long
 from sosie.swapping.work import WorkFolder
 from sosie.timing import Stopwatch
-from sosie.types import (
-    FaceReport,
-    ImageResult,
-    Preview,
-    PreviewFrame,
-    Progress,
-    SwapReport,
-)
+from sosie.types import FaceReport, ImageResult, Preview, PreviewFrame, Progress, SwapReport
 
 
 def swap_image(
@@ -184,7 +177,6 @@ class FaceSwapper:
             cv2.setNumThreads(self.options.threads)
         self._analyzer = analyzer or create_analyzer(self.options.threads, self.options.provider)
         self._castings = castings
-        self._inputs = [picture for casting in castings for picture in casting.pictures]
         read = [read_sources(casting, self._analyzer) for casting in castings]
         self._sources = [sources for sources, _ in read]
         self._roles, self._notes = read_roles(
@@ -374,27 +366,18 @@ class FaceSwapper:
 
     def command(self, target: StrPath) -> dict[str, Any] | None:
         """The swap of a target as JSON keeps it; None where a source or a reference has no path."""
-        if len(self._paths()) < len(self._inputs):
+        people = [casting.paths() for casting in self._castings]
+        if None in people:
             return None
-        people = [
-            {
-                "reference": _absolute(one.reference),
-                "sources": [_absolute(source) for source in one.sources],
-            }
-            for one in self._castings
-        ]
-        options = self.options.to_dict()
-        return {"target": _absolute(target), "people": people, "options": options}
+        options = self.options.absolute().to_dict()
+        return {"target": str(Path(target).absolute()), "people": people, "options": options}
 
     def _providers(self) -> dict[str, str]:
         return {**self._analyzer.providers, **self._engine.providers}
 
     def _paths(self) -> list[StrPath]:
-        return [item for item in self._inputs if isinstance(item, str | os.PathLike)]
-
-
-def _absolute(path: Any) -> str | None:
-    return None if path is None else str(Path(path).absolute())
+        given = [picture for casting in self._castings for picture in casting.pictures]
+        return [picture for picture in given if isinstance(picture, str | os.PathLike)]
 
 
 def _options(options: SwapOptions | None, overrides: OptionKeywords) -> SwapOptions:

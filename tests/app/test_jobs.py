@@ -72,6 +72,22 @@ def test_jobs_are_done_and_what_failed_is_done_again_alone(
     assert listed(jobs) == []
 
 
+def test_a_job_keeps_its_files_when_it_is_run_from_another_folder(
+    jobs: Any, small_path: Path, hopper_path: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Sources and targets do, and so do the files that options name."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    added = jobs("add", "-s", hopper_path, "-t", small_path, "-o", "a.png", "--watch", "now.jpg")
+    assert added.code == 0
+    monkeypatch.chdir(there)
+    assert jobs("run").code == 0
+    assert sorted(path.name for path in here.iterdir()) == ["a.png", "now.jpg"]
+    assert not list(there.iterdir())
+
+
 def test_each_source_for_each_target_by_names(
     jobs: Any, targets: Path, hopper_path: Path, astronaut_path: Path, tmp_path: Path
 ) -> None:

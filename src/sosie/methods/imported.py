@@ -19,11 +19,8 @@ from sosie.methods.base import Card, Source, nearest_pose, soft_edge
 from sosie.methods.interfaces import INTERFACES, Scale, View, by_hash, by_name
 from sosie.models.onnx_matrix import last_matrix
 from sosie.models.session import Session, create_session
-from sosie.options import SwapOptions
+from sosie.options import NO_CONVERTER, SwapOptions
 from sosie.types import Crop, FloatArray, Pixels, Pose, SwappedCrop
-
-NO_CONVERTER = "none"
-"""What `--converter` is given where the encoder is the swapper's own."""
 
 CARD = "sosie.card"
 """Under this key `sosie train` and `sosie weights import` write of a network what it is."""

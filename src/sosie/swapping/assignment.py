@@ -63,6 +63,16 @@ class Casting:
         """All of them."""
         return self.sources if self.reference is None else (self.reference, *self.sources)
 
+    def paths(self) -> dict[str, Any] | None:
+        """Where they lie, as JSON keeps it; None where one of them is not a path."""
+        whole = [
+            str(Path(one).absolute()) for one in self.pictures if isinstance(one, str | os.PathLike)
+        ]
+        if len(whole) < len(self.pictures):
+            return None
+        reference = None if self.reference is None else whole.pop(0)
+        return {"reference": reference, "sources": whole}
+
 
 def cast(
     source: Source | None, reference: Picture | None, people: People | None, faces: str

@@ -21,7 +21,7 @@ from sosie.media.masks import DrawnMasks
 from sosie.media.targets import target_sequence
 from sosie.methods.base import Source
 from sosie.models.cards import SHIPPED, read_card
-from sosie.options import SwapOptions
+from sosie.options import MODEL_FILES, SwapOptions
 from sosie.processors.base import Request
 from sosie.types import FloatArray
 
@@ -31,8 +31,6 @@ _PIECES, _PIECE_BYTES = 64, 1 << 16
 # Pictures of a sequence that are more than this together are told by samples.
 _WHOLE_SEQUENCE_BYTES, _PIECES_A_PICTURE = 1 << 30, 8
 _LIBRARIES = ("av", "numpy", "onnxruntime", "opencv-python-headless")
-# What an option names that is a file of its own.
-_FILES = ("model", "weights", "encoder", "converter", "face_model")
 _WHEREABOUTS = ("overwrite", "work", "restart", "compare", "watch", "workers", "scheduler")
 # What of the package no swap depends on.
 _APART = {"app", "training", "recipes", "datasets", "nn", "evaluation"}
@@ -50,6 +48,7 @@ def sameness(
     sources, identities: of the people who are put in, and replaced. sosie: its version. Raises
     InputError where a file cannot be read.
     """
+    options = options.absolute()
     known = {k: v for k, v in options.to_dict().items() if k not in _WHEREABOUTS}
     same = {
         "Sosie's version": sosie,
@@ -144,7 +143,7 @@ def _weights(options: SwapOptions) -> dict[str, str]:
     """Of the networks of the package by their cards, which say what their files are; of the user's
     own by their content."""
     found = {name: read_card(name).sha256 for name in SHIPPED}
-    named = {name: getattr(options, name) for name in _FILES}
+    named = {name: getattr(options, name) for name in MODEL_FILES}
     named |= {text: Request.parsed(text).value for text in options.processors}
     for name, value in named.items():
         if value is not None and Path(value).is_file():

@@ -73,7 +73,7 @@ class SwapSpec:
                 "code": swap_code(),
                 "target": str(self.target.absolute()),
                 "output": str(self.output),
-                "options": self.options.to_dict(),
+                "options": self.options.absolute().to_dict(),
                 "sources": [list(photos) for photos in self.sources],
                 "roles": list(self.roles),
             }

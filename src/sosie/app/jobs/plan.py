@@ -43,6 +43,7 @@ def plan_jobs(
     media = _media(given)
     casts = _casts(sources, reference, maps, "source" in words)
     commands: list[SwapCommand] = []
+    kept = options.absolute()
     for target, kind in media:
         for source, people in casts:
             if is_folder:
@@ -52,7 +53,7 @@ def plan_jobs(
             else:
                 name = whole
             check_result(name, kind, options)
-            commands.append(SwapCommand(target.absolute(), name.absolute(), people, options))
+            commands.append(SwapCommand(target.absolute(), name.absolute(), people, kept))
     _refuse_twins(commands)
     for command in commands:
         paths = [path for person in command.people for path in person.sources]
