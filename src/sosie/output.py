@@ -302,7 +302,7 @@ def _hidden(final: Path, number: int) -> Path:
 
 
 def remove_if_abandoned(path: Path) -> None:
-    """Removes the hidden file of an output, unless a process is writing it or may be."""
+    """Removes the hidden file or folder of an output, unless a process is writing it or may be."""
     if sys.platform == "win32":
         return
     with suppress(OSError):
@@ -310,7 +310,7 @@ def remove_if_abandoned(path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         try:
             if locked(descriptor, wait=False):
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         finally:
             os.close(descriptor)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -125,3 +126,13 @@ def scenery() -> NDArray[np.uint8]:
     """A picture without a face, RGB, 288 x 288 x 3."""
     y, x = np.mgrid[:288, :288]
     return np.stack([x // 2, y // 2, (x + y) // 4], axis=2).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def pair(astronaut, hopper):
+    """The astronaut left, the admiral right, RGB, 220 x 400 x 3."""
+    picture = np.full((220, 400, 3), (130, 140, 150), np.uint8)
+    picture[:, :200] = astronaut[20:240, 130:330]
+    small = cv2.resize(hopper[40:440, 80:440], (180, 200), interpolation=cv2.INTER_AREA)
+    picture[10:210, 210:390] = small
+    return picture

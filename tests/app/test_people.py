@@ -4,7 +4,6 @@ report, and what they refuse."""
 from __future__ import annotations
 
 import av
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,16 +14,6 @@ LEFT, RIGHT = np.s_[:, :200], np.s_[:, 200:]
 @pytest.fixture(autouse=True)
 def _told_apart(by_look):
     """The portraits, whatever the recognition network thinks of them."""
-
-
-@pytest.fixture(scope="session")
-def pair(astronaut, hopper):
-    """The astronaut left, the admiral right, RGB, 220 x 400 x 3."""
-    picture = np.full((220, 400, 3), (130, 140, 150), np.uint8)
-    picture[:, :200] = astronaut[20:240, 130:330]
-    small = cv2.resize(hopper[40:440, 80:440], (180, 200), interpolation=cv2.INTER_AREA)
-    picture[10:210, 210:390] = small
-    return picture
 
 
 @pytest.fixture

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from sosie.analysis.analyzer import create_analyzer
-
-
-@pytest.fixture(scope="module")
-def pair(astronaut, hopper):
-    """The astronaut left, the admiral right, RGB, 220 x 400 x 3."""
-    picture = np.full((220, 400, 3), (130, 140, 150), np.uint8)
-    picture[:, :200] = astronaut[20:240, 130:330]
-    small = cv2.resize(hopper[40:440, 80:440], (180, 200), interpolation=cv2.INTER_AREA)
-    picture[10:210, 210:390] = small
-    return picture
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from sosie.errors import OutputError
-from sosie.output import check_folder, locked, not_written, sync
+from sosie.output import check_folder, locked, not_written, remove_if_abandoned, sync
 from sosie.stops import stops_held
 
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES, errno.ENOSYS)
@@ -34,7 +34,7 @@ class PendingFolder:
         self.final = final
         self._place = final.parent
         for number in range(1, _LIKELY_WRITERS + 1):
-            _remove_if_abandoned(self._named(number))
+            remove_if_abandoned(self._named(number))
         for number in count(1):
             self._hidden = self._named(number)
             try:
@@ -146,16 +146,3 @@ def _lock_of(folder: Path) -> int | None:
     descriptor = os.open(folder, os.O_RDONLY)
     locked(descriptor, wait=True)
     return descriptor
-
-
-def _remove_if_abandoned(folder: Path) -> None:
-    """Removes a hidden folder, unless a process is writing it or may be."""
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
-        try:
-            if locked(descriptor, wait=False):
-                shutil.rmtree(folder)
-        finally:
-            os.close(descriptor)
