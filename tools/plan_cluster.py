@@ -13,9 +13,10 @@ import argparse
 import time
 from dataclasses import dataclass
 
-# Of `studio_1080p.mp4` (25 frames a second, one face) on two cores, by docs/reports/performance.md:
-# the stages of a frame keep so many seconds of a core busy.
-_ANALYSIS_S, _LOOK_S, _SWAP_S, _ENCODE_S, _DECODE_S = 0.053, 0.030, 0.076, 0.040, 0.005
+# Of a video of 1080p with one face, by `sosie bench --video-s 10` on two cores: the stages of a
+# frame keep so many seconds of a core busy. To follow a segment every third frame is swapped.
+_ANALYSIS_S, _LOOK_S, _SWAP_S, _ENCODE_S, _DECODE_S = 0.072, 0.026, 0.172, 0.063, 0.0016
+_SWAPPED_TO_FOLLOW = 1 / 3
 _FPS = 25
 # Shots of films last about this long; a segment has 2 to 6 s, and ends at a cut if it can.
 _SEGMENT_S = 4.5
@@ -53,7 +54,7 @@ def plan(hours: float, workers: int) -> Plan:
     segments = round(seconds / _SEGMENT_S)
     calls = round(segments * (1 + _GOES_ON))
     analysis_s = frames * (_DECODE_S + _ANALYSIS_S)
-    looks_s = frames * _GOES_ON * (_DECODE_S + _LOOK_S)
+    looks_s = frames * _GOES_ON * (_DECODE_S + _LOOK_S + _SWAPPED_TO_FOLLOW * _SWAP_S)
     work_s = frames * (_DECODE_S + _LOOK_S + _SWAP_S + _ENCODE_S) + looks_s
     disk = seconds * _VIDEO_BYTES_S * (3 + _GOES_ON) + frames * _PLAN_BYTES * (2 + _GOES_ON)
     disk += calls * 2 * _MEMORY_BYTES
