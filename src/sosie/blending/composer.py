@@ -23,14 +23,14 @@ _VOUCHED = 0.5
 @dataclass(frozen=True)
 class ComposeOptions:
     """blend: multiband, poisson or alpha. color: light, match or none. texture: match or none.
-    feather: width of the mask's soft edge as a share of the face's size. bare: take the target's
-    spectacles off where their lenses are clear."""
+    feather: width of the mask's soft edge as a share of the face's size. remove_spectacles: take
+    the target's off where their lenses are clear."""
 
     blend: str
     color: str
     texture: str
     feather: float
-    bare: bool = False
+    remove_spectacles: bool = False
 
 
 def compose(
@@ -55,7 +55,7 @@ def compose(
     lit = _lit(crop, swapped, bare, there, options.color)
     if options.color == "light":
         lit = meet_edges(lit, there, mask, bare, face_size_px(crop))
-    if worn is not None and not options.bare:
+    if worn is not None and not options.remove_spectacles:
         lit = glass.seen_through(lit, there, bare, crop, worn)
     box = paste.window(crop, frame.shape)
     x0, y0, x1, y1 = box
@@ -72,7 +72,7 @@ def compose(
         ours = match_sharpness(ours, target, shown, features, landmarks, size_px)
         ours = match_texture(ours, target, shown, features, size_px)
     beside = np.zeros_like(mask)
-    if worn is not None and options.bare:
+    if worn is not None and options.remove_spectacles:
         beside = np.asarray(paste.to_window(crop, box, worn.cover) > 0, np.float32) * (mask < 1)
         # Rims within the face are not to be painted on.
         whole = np.where((mask == 1)[..., None], ours, target)
@@ -85,7 +85,7 @@ def compose(
         joined = blend.alpha(ours, target, mask)
     if tint is not None:
         joined = tint.applied(joined)
-    if worn is not None and options.bare:
+    if worn is not None and options.remove_spectacles:
         mask = np.maximum(mask, beside)
     elif worn is not None and drawn is None:
         share = 1 - paste.to_window(crop, box, worn.cover)

@@ -47,7 +47,9 @@ from sosie.media.truncation import (
 from sosie.media.video_decode import VideoDecoder
 from sosie.types import Patch, Pixels
 
+# Times are given in seconds, and are not quite those of a clock of fractions.
 _TIME_SLACK_S = 1e-6
+# How far a container may be wrong about its length; and what a video has that tells no rate.
 _DURATION_SLACK_S, _USUAL_FPS = 1.0, 25
 
 

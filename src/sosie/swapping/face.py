@@ -85,7 +85,7 @@ class Engine:
             options.color,
             options.texture,
             options.mask_feather,
-            bare=options.remove == "spectacles",
+            remove_spectacles=options.remove == "spectacles",
         )
         self._analyzer = analyzer
         self._prepared = [self._swapper.prepare(photos) for photos in people]
