@@ -255,7 +255,7 @@ class FaceSwapper:
             method=self.options.method,
             frames=1,
             swapped_frames=1,
-            face_count=len(claims),
+            face_count=len(swapped.faces),
             faces=tuple(reports),
             people=people,
             notes=(*self._notes, *photo.notes, *absent_notes(people)),
@@ -265,7 +265,7 @@ class FaceSwapper:
             seconds=watch.report(),
         )
         report = dataclasses.replace(report, fps=1 / max(report.seconds["total"], 1e-9))
-        chosen = tuple(claim.face.face for claim in claims)
+        chosen = tuple(one.claim.face.face for one in swapped.faces)
         return dataclasses.replace(photo, pixels=pixels), ImageResult(pixels, chosen, report)
 
     def preview(

@@ -5,6 +5,8 @@ The two differ in spectacles: a rim hides the face, and yet the face goes on ben
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,8 @@ _SPECTACLES, _WIDER, _GAP = 0.35, 0.012, 0.05
 _INNER, _INSIDE = 0.012, (0.35, 0.65)
 # Whether skin goes on beyond the face's edge is told over this share of the face.
 _BEYOND = 0.025
+# What lies before a face covers this much of it beyond its own outline.
+_EDGE = 0.01
 # What is rim by this share is all rim, so that no pixel of one changes.
 _ALL = 0.95
 # Lenses of a mean opacity up to the first are clear, from the second opaque. Among validation
@@ -121,6 +125,18 @@ def skin_beyond(parts: FaceParts, landmarks: FloatArray) -> FloatArray:
     sigma_px = _BEYOND * _FACE_PX
     there = cv2.GaussianBlur(parts.skin * outside, (0, 0), sigma_px)
     return np.asarray(there / (cv2.GaussianBlur(outside, (0, 0), sigma_px) + 1e-3), np.float32)
+
+
+def covered(landmarks: FloatArray, others: Sequence[FloatArray]) -> FloatArray:
+    """The share of a face over which the surfaces of other faces lie, as a view. others: the
+    landmarks of each (478 x 3), in the same picture."""
+    matrix = square_matrix(region_of(landmarks))
+    view = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    for other in others:
+        view |= silhouette(transform_points(other, matrix), SIDE_PX, SIDE_PX)
+    # Their edges too: a pixel there shows both.
+    wide = cv2.dilate(view, _disc(_EDGE)).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), _SOFT_PX) * np.float32(1 / 255), np.float32)
 
 
 def shares(parts: FaceParts, landmarks: FloatArray) -> dict[str, float]:

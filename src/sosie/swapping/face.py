@@ -52,8 +52,9 @@ class FaceMemory:
     person: whose face it gets: a position among the engine's people. refinement: of its target
     landmarks. parts: what is on the face and before it, over the last looks. visible: what of it
     may be painted over (`occlusion.paintable`). spectacles: what lies over that
-    (`occlusion.clear_spectacles`). skin_beyond: where skin goes on beyond it. source: the
-    source photo that was taken last. frames: swapped so far.
+    (`occlusion.clear_spectacles`). skin_beyond: where skin goes on beyond it. covered: where other
+    faces lie before it in this frame (`occlusion.covered`). source: the source photo that was taken
+    last. frames: swapped so far.
     """
 
     person: int = 0
@@ -62,6 +63,7 @@ class FaceMemory:
     visible: FloatArray = field(default_factory=occlusion.all_visible)
     spectacles: Spectacles | None = None
     skin_beyond: FloatArray | None = None
+    covered: FloatArray | None = None
     tint: Tint = field(default_factory=no_tint)
     source: int | None = None
     frames: int = 0
@@ -117,6 +119,7 @@ class Engine:
         watch: Stopwatch,
         seen: bool = True,
         drawn: FloatArray | None = None,
+        before: Sequence[Face] = (),
     ) -> Patch:
         """The part of a frame (RGB, uint8 or uint16) that the swap of one face changes.
 
@@ -124,8 +127,10 @@ class Engine:
         front of the face, and the refinement), `swap`, `process` where there are processors, and
         `compose`. seen: False where the face's
         landmarks are bridged, so that nothing is learned from them. drawn: a mask of the frame
-        that somebody drew, in place of the face's own; see `blending.composer.compose`.
+        that somebody drew, in place of the face's own; see `blending.composer.compose`. before:
+        other faces of the frame, which lie in front of it where they overlap.
         """
+        memory.covered = _covered(face, before)
         if face.size_px <= LARGE_FACE_PX:
             return self._swap_face(pixels, face, memory, watch, seen, drawn)
         small, there, matrix = close_up(pixels, face)
@@ -144,13 +149,15 @@ class Engine:
         watch: Stopwatch,
         seen: bool,
         drawn: FloatArray | None = None,
+        before: Sequence[Face] = (),
     ) -> None:
         """Update `memory` as `swap_face` does, and swap no more than that needs: every third frame
         of a face, of which the result is read."""
         due, first = self._is_due(memory, seen), memory.frames == 0
         if due and not first:
-            self.swap_face(pixels, face, memory, watch, seen, drawn)
+            self.swap_face(pixels, face, memory, watch, seen, drawn, before)
             return
+        memory.covered = _covered(face, before)
         if face.size_px > LARGE_FACE_PX:
             pixels, face, _ = close_up(pixels, face)
         self._look(pixels, face, memory, watch)
@@ -238,7 +245,8 @@ class Engine:
             part = alignment.crop(pixels, matrix, size_px)
         landmarks = transform_points(face.landmarks, matrix)
         height, width = part.shape[:2]
-        shown = occlusion.place_view(memory.visible, landmarks, width, height)
+        seen = memory.visible if memory.covered is None else memory.visible * (1 - memory.covered)
+        shown = occlusion.place_view(seen, landmarks, width, height)
         worn = memory.spectacles
         if worn is not None:
             worn = Spectacles(
@@ -293,6 +301,13 @@ def source_of(pixels: Pixels, face: Face, analyzer: Analyzer) -> Source:
     view = occlusion.visible(parts, face.landmarks)
     visible = occlusion.place_view(view, face.landmarks, pixels.shape[1], pixels.shape[0])
     return Source(pixels, face, visible, parts)
+
+
+def _covered(face: Face, before: Sequence[Face]) -> FloatArray | None:
+    """Where other faces lie before a face; None where there are none."""
+    if not before:
+        return None
+    return occlusion.covered(face.landmarks, [other.landmarks for other in before])
 
 
 def _tint(pixels: Pixels, face: Face, memory: FaceMemory) -> Tint:

@@ -13,6 +13,7 @@ from sosie.analysis.selection import Claim, PeopleSelector, TrackSelector
 from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.blending.paste import paste, spare
 from sosie.blending.tint import Tint
+from sosie.swapping.crossing import Crossings, hidden_behind
 from sosie.swapping.face import Engine, FaceMemory
 from sosie.swapping.refinement import Refinement
 from sosie.timing import Stopwatch
@@ -23,6 +24,11 @@ STATE_CLASSES = (
     *(Spectacles, Tint, TrackedFace),
 )
 """What the states of this module are made of, besides numbers and arrays."""
+
+
+def blank_state() -> dict[str, Any]:
+    """What a `FrameSwapper` remembers before its first frame, as `FrameSwapper.state`."""
+    return {"scene": 0, "memories": {}, "crossings": Crossings().state()}
 
 
 @dataclass(frozen=True)
@@ -50,13 +56,14 @@ class FrameSwapper:
         self._engine = engine
         self._scene = 0
         self._memories: dict[tuple[int, int], FaceMemory] = {}
+        self._crossings = Crossings()
 
     def looked_at(
-        self, claims: Sequence[Claim], shape: tuple[int, ...]
+        self, faces: Sequence[TrackedFace], shape: tuple[int, ...]
     ) -> list[tuple[int, int, int, int]] | None:
         """x0, y0, x1, y1 of the parts of a frame of `shape` (height, width, ...) that `swap` looks
-        at; None where that may be all of it."""
-        boxes = [self._engine.looked_at(claim.face.face, shape) for claim in claims]
+        at; None where that may be all of it. faces: all of the frame."""
+        boxes = [self._engine.looked_at(tracked.face, shape) for tracked in faces]
         known = [box for box in boxes if box is not None]
         return known if len(known) == len(boxes) else None
 
@@ -74,16 +81,17 @@ class FrameSwapper:
         drawn: a mask of the frame that somebody drew, float32, h x w, 0..1, in place of the faces'
         own.
         Each face is pasted before the next one is looked at; then the processors act on the frame,
-        where one of its faces was swapped.
+        where one of its faces was swapped. A face that is hidden behind others is left out.
         """
         done, patches = [], []
-        for claim in claims:
+        for claim, before in self._in_sight(pixels, claims, faces, watch):
             memory = self._memory(claim)
-            patches.append(self._pasted(pixels, claim, memory, claims, faces, watch, drawn))
+            patches.append(self._pasted(pixels, claim, memory, before, watch, drawn))
             done.append(SwappedFace(claim, memory.source or 0))
         if done and self._engine.processing.acts_on_frames:
             with watch("process"):
-                whole = self._engine.processing.frame(pixels, [c.face.face for c in claims])
+                shown = [one.claim.face.face for one in done]
+                whole = self._engine.processing.frame(pixels, shown)
             paste(pixels, whole)
             patches.append(whole)
         return SwappedFrame(tuple(done), tuple(patches))
@@ -98,13 +106,39 @@ class FrameSwapper:
     ) -> None:
         """Remember of a frame what `swap` does, without swapping more than that needs: each face is
         looked at with those before it pasted."""
-        for claim in claims[:-1]:
-            self._pasted(pixels, claim, self._memory(claim), claims, faces, watch, drawn)
-        for claim in claims[-1:]:
+        shown = self._in_sight(pixels, claims, faces, watch)
+        for claim, before in shown[:-1]:
+            self._pasted(pixels, claim, self._memory(claim), before, watch, drawn)
+        for claim, before in shown[-1:]:
             tracked = claim.face
             seen = not tracked.bridged
             memory = self._memory(claim)
-            self._engine.follow_face(pixels, tracked.face, memory, watch, seen, drawn)
+            self._engine.follow_face(pixels, tracked.face, memory, watch, seen, drawn, before)
+
+    def _in_sight(
+        self,
+        pixels: Pixels,
+        claims: Sequence[Claim],
+        faces: Sequence[TrackedFace],
+        watch: Stopwatch,
+    ) -> list[tuple[Claim, list[Face]]]:
+        """The claims whose faces are not hidden behind others, with the faces in front of each."""
+        with watch("aim"):
+            self._crossings.see(pixels, faces)
+            known = [(claim, self._before(claim.face, claims, faces)) for claim in claims]
+            return [(c, before) for c, before in known if not hidden_behind(c.face.face, before)]
+
+    def _before(
+        self, face: TrackedFace, claims: Sequence[Claim], faces: Sequence[TrackedFace]
+    ) -> list[Face]:
+        """The other faces of a frame that lie before one, as far as they overlap."""
+        likely = {other.track for other in _in_front(face, claims, faces)}
+        before = []
+        for other in faces:
+            told = self._crossings.is_in_front(other, face)
+            if other.track != face.track and (other.track in likely if told is None else told):
+                before.append(other.face)
+        return before
 
     def _memory(self, claim: Claim) -> FaceMemory:
         """Of a face; those of another shot are forgotten."""
@@ -117,26 +151,27 @@ class FrameSwapper:
         pixels: Pixels,
         claim: Claim,
         memory: FaceMemory,
-        claims: Sequence[Claim],
-        faces: Sequence[TrackedFace],
+        before: Sequence[Face],
         watch: Stopwatch,
         drawn: FloatArray | None,
     ) -> Patch:
         tracked = claim.face
         seen = not tracked.bridged
-        patch = self._engine.swap_face(pixels, tracked.face, memory, watch, seen, drawn)
-        for other in _in_front(tracked, claims, faces):
-            patch = spare(patch, pixels, other.face)
+        patch = self._engine.swap_face(pixels, tracked.face, memory, watch, seen, drawn, before)
+        for other in before:
+            patch = spare(patch, pixels, other)
         paste(pixels, patch)
         return patch
 
     def state(self) -> dict[str, Any]:
         """All that is remembered of the shot, as a record of `STATE_CLASSES`."""
-        return {"scene": self._scene, "memories": self._memories}
+        crossings = self._crossings.state()
+        return {"scene": self._scene, "memories": self._memories, "crossings": crossings}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Remember what `state` gave, in another run."""
         self._scene, self._memories = state["scene"], state["memories"]
+        self._crossings.restore(state["crossings"])
 
 
 class Assigner:
@@ -201,7 +236,7 @@ def matte_of(swapped: SwappedFrame | None, width: int, height: int) -> FloatArra
 def _in_front(
     face: TrackedFace, claims: Sequence[Claim], faces: Sequence[TrackedFace]
 ) -> list[TrackedFace]:
-    """The other faces of a frame that the swap of one must not paint over where both overlap.
+    """The other faces of a frame that most likely lie before one, where nothing better is known.
 
     Of two, the one that is out of sight, or does not look like itself, is behind. Where that does
     not tell, a face that is not to be swapped is spared, and of two that are, the one whose track

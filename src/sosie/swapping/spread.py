@@ -152,7 +152,7 @@ class Spread:
         """Waits for the oldest segment, and adds it to those that are whole."""
         one, work = handed[0], self._work
         made = self._cluster.result(one.result, self._look)
-        remembered: dict[str, Any] = {"scene": 0, "memories": {}}
+        remembered = frames_module.blank_state()
         if one.memory is not None:
             self._cluster.result(one.memory, self._look)
             kept = memory_path(work.path, one.plan.number + 1).read_bytes()

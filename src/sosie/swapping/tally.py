@@ -60,6 +60,11 @@ class Tally:
             reason = "nobody whom a reference shows is in sight"
         self.skipped.append(SkippedFrame(frame.index, round(frame.time_s, 3), reason))
 
+    def hide(self, frame: VideoFrame) -> None:
+        """Counts a frame in which all who were to be swapped are hidden behind other faces."""
+        reason = "the face to swap is hidden behind another one"
+        self.skipped.append(SkippedFrame(frame.index, round(frame.time_s, 3), reason))
+
     def swapped(self, done: SwappedFace, time_s: float) -> None:
         """Counts a face that was swapped."""
         claim, tracked = done.claim, done.claim.face

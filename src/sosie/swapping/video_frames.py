@@ -52,9 +52,11 @@ class VideoFrames:
             if self._show is not None:
                 self._show(frame.to_rgb)
             return
-        shown = self._pixels(frame, claims)
+        shown = self._pixels(frame, faces)
         plate = None if self._layers is None else self._layers.plate_of(frame, shown)
         swapped = self.swapper.swap(shown, claims, faces, self._watch, self._drawn(frame))
+        if not swapped.faces:
+            self._tally.hide(frame)
         for patch in swapped.patches:
             frame.paste(patch)
         if self._layers is not None and plate is not None:
@@ -69,15 +71,15 @@ class VideoFrames:
     ) -> None:
         """Remembers of a frame what `swap` does, and changes nothing."""
         if claims:
-            pixels = self._pixels(frame, claims)
+            pixels = self._pixels(frame, faces)
             self.swapper.follow(pixels, claims, faces, self._watch, self._drawn(frame))
 
-    def _pixels(self, frame: VideoFrame, claims: Sequence[Claim]) -> Pixels:
+    def _pixels(self, frame: VideoFrame, faces: Sequence[TrackedFace]) -> Pixels:
         """What the swap of a frame looks at, or all of it where layers are made."""
         frame.bring_back()
         boxes = None
         if self._options.layers is None:
-            boxes = self.swapper.looked_at(claims, (frame.height, frame.width))
+            boxes = self.swapper.looked_at(faces, (frame.height, frame.width))
         return frame.to_rgb() if boxes is None else frame.parts_to_rgb(boxes)
 
     def _drawn(self, frame: VideoFrame) -> FloatArray | None:

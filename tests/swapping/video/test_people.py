@@ -143,7 +143,10 @@ def test_of_two_who_cross_only_the_reference_is_swapped(
             assert np.array_equal(old[theirs], new[theirs]), number
             assert lean(new, stage.face(*places[0], grow=0.6)) == "green", number
     assert report.face_count == report.swapped_frames
-    assert {skip.reason for skip in report.skipped} <= {"nobody whom a reference shows is in sight"}
+    assert {skip.reason for skip in report.skipped} <= {
+        "nobody whom a reference shows is in sight",
+        "the face to swap is hidden behind another one",
+    }
     # Both people before and after: a network's look a few times each, and not each frame.
     assert by_look.identified < 40
 
@@ -178,6 +181,33 @@ def test_of_two_who_cross_each_gets_their_own_source(
     assert report.tracks == len({track.track for track in report.followed})
     assert all(track.similarity > 0.9 for track in report.followed)
     assert report.notes == ()
+
+
+def test_whoever_is_in_front_stays_in_front(
+    studio: Any, stage: Stage, swap: Callable[..., FaceSwapper], dyed: np.ndarray, tmp_path: Path
+) -> None:
+    """Of two who cross, both swapped, the astronaut is in front here, whose track is the older."""
+    places = [[(name, x, 120.0) for name, x, _ in ways[::-1]] for ways in crossing(33)]
+    video = stage.video(tmp_path / "video.mkv", ((0, ways) for ways in places))
+    swapped = FaceSwapper(dyed, SwapOptions(color="none", codec="ffv1", faces="all"))
+    report = swapped.video(video, tmp_path / "out.mkv")
+    alone = tmp_path / "alone.mkv"
+    stage.video(alone, ((0, ways[1:]) for ways in places))
+    report_alone = swapped.video(alone, tmp_path / "alone-out.mkv")
+    assert report_alone.face_count == len(places)
+    rows = zip(
+        places,
+        studio.read(tmp_path / "out.mkv"),
+        studio.read(tmp_path / "alone-out.mkv"),
+        strict=True,
+    )
+    for number, (ways, new, wanted) in enumerate(rows):
+        front = stage.face(*ways[1], grow=0.6)
+        assert lean(new, front) == "green", number
+        # Nothing of the other one is seen on it.
+        assert np.abs(new[front].astype(int) - wanted[front]).mean() < 6, number
+    # Where the other one's eyes, nose and mouth are hidden, it is not swapped.
+    assert len(places) < report.face_count < 2 * len(places)
 
 
 # Cuts and absences.
