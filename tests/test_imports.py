@@ -274,6 +274,7 @@ def test_run_time_code_does_without_the_workshop():
     commands = (
         *(f"sosie.app.cli.{name}" for name in ("train", "eval", "dataset", "weights", "bench")),
         "sosie.app.dataset_inputs",
+        "sosie.app.dataset_imports",
     )
     run_time = {
         name: used

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sosie import foreign
+from sosie.app.cli import dataset_import
 from sosie.app.cli.dataset_classify import classify
 from sosie.app.cli.dataset_clean import clean
 from sosie.app.cli.dataset_cluster import cluster
@@ -87,3 +88,4 @@ for _command in (
     classify,
 ):
     app.command()(_command)
+app.add_typer(dataset_import.app, name="import", help="Turn the sets of other tools into sets.")
