@@ -31,13 +31,12 @@ from sosie.methods.deepfacelab.layers import (
     residual_leaky,
     start_weights,
 )
+from sosie.recipes.two_people.network import FULL_MORPH, Merging, Pictured, TwoPeople
+
+__all__ = ["OPTIONS", "Amp", "Autoencoder", "Df", "Form", "Kind", "Liae", "Merging", "build"]
 
 Kind = Literal["df", "liae", "amp"]
-Pictured = tuple[torch.Tensor, torch.Tensor]
-"""A face and its mask."""
-
 OPTIONS = "udtc"
-FULL_MORPH = 1.0
 
 
 @dataclass(frozen=True)
@@ -209,8 +208,8 @@ class Decoder(nn.Module):
         return torch.sigmoid(face), torch.sigmoid(self.out_convm(mask))
 
 
-class TwoPeople(nn.Module, abc.ABC):
-    """An autoencoder of two people, which `of_source`, `of_target` and `swapped` read each way.
+class Autoencoder(TwoPeople, abc.ABC):
+    """What the three kinds have in common.
 
     form: what it was built by. inner: names of the children between encoder and decoders.
     """
@@ -223,33 +222,8 @@ class TwoPeople(nn.Module, abc.ABC):
         self.form = form
         self.encoder = Encoder(form)
 
-    @abc.abstractmethod
-    def of_source(self, pictures: torch.Tensor) -> Pictured:
-        """The source's own faces again."""
 
-    @abc.abstractmethod
-    def of_target(self, pictures: torch.Tensor) -> Pictured:
-        """The target's own faces again."""
-
-    @abc.abstractmethod
-    def swapped(self, pictures: torch.Tensor, morph: float | torch.Tensor = FULL_MORPH) -> Pictured:
-        """The source's face as each picture of the target has it. morph: of AMP, how much of the
-        source, 0..1; the others take no notice."""
-
-    @abc.abstractmethod
-    def swapped_back(self, pictures: torch.Tensor) -> Pictured:
-        """The target's face as each picture of the source has it, where the network can."""
-
-    @abc.abstractmethod
-    def codes(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Maps of what the pictures show, without whose face it is, N x C x h x h."""
-
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Swapped face and mask, then the target's own face and mask."""
-        return (*self.swapped(pictures), *self.of_target(pictures))
-
-
-class Df(TwoPeople):
+class Df(Autoencoder):
     """One inner network and two decoders."""
 
     inner = ("inter",)
@@ -262,6 +236,7 @@ class Df(TwoPeople):
         start_weights(self)
 
     def codes(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Maps of what pictures show, without whose face it is, N x ae x h x h."""
         code: torch.Tensor = self.inter(self.encoder(pictures))
         return code
 
@@ -277,11 +252,8 @@ class Df(TwoPeople):
         del morph
         return self.of_source(pictures)
 
-    def swapped_back(self, pictures: torch.Tensor) -> Pictured:
-        return self.of_target(pictures)
 
-
-class Liae(TwoPeople):
+class Liae(Autoencoder):
     """Two inner networks, `inter_AB` of both people and `inter_B` of the target's, one decoder."""
 
     inner = ("inter_AB", "inter_B")
@@ -293,12 +265,8 @@ class Liae(TwoPeople):
         self.decoder = Decoder(form, 4 * form.ae)
         start_weights(self)
 
-    def codes(self, pictures: torch.Tensor) -> torch.Tensor:
-        code: torch.Tensor = self.inter_AB(self.encoder(pictures))
-        return code
-
     def of_source(self, pictures: torch.Tensor) -> Pictured:
-        both = self.codes(pictures)
+        both = self.inter_AB(self.encoder(pictures))
         found: Pictured = self.decoder(torch.cat([both, both], 1))
         return found
 
@@ -311,11 +279,8 @@ class Liae(TwoPeople):
         del morph
         return self.of_source(pictures)
 
-    def swapped_back(self, pictures: torch.Tensor) -> Pictured:
-        return self.of_target(pictures)
 
-
-class Amp(TwoPeople):
+class Amp(Autoencoder):
     """Two inner networks whose channels are mixed, one decoder."""
 
     inner = ("inter_src", "inter_dst")
@@ -325,10 +290,6 @@ class Amp(TwoPeople):
         self.inter_src, self.inter_dst = AmpInter(form), AmpInter(form)
         self.decoder = Decoder(form, form.inter)
         start_weights(self)
-
-    def codes(self, pictures: torch.Tensor) -> torch.Tensor:
-        code: torch.Tensor = self.inter_dst(self.encoder(pictures))
-        return code
 
     def mixed(self, pictures: torch.Tensor, of_source: torch.Tensor) -> Pictured:
         """A face of mixed channels. of_source: 1 where a channel is the source's, of a shape that
@@ -345,7 +306,7 @@ class Amp(TwoPeople):
         return self.mixed(pictures, (ranks < self.form.inter // 2)[:, :, None, None])
 
     def of_target(self, pictures: torch.Tensor) -> Pictured:
-        found: Pictured = self.decoder(self.codes(pictures))
+        found: Pictured = self.decoder(self.inter_dst(self.encoder(pictures)))
         return found
 
     def swapped(self, pictures: torch.Tensor, morph: float | torch.Tensor = FULL_MORPH) -> Pictured:
@@ -356,43 +317,12 @@ class Amp(TwoPeople):
             first = torch.full((1, 1, 1, 1), int(self.form.inter * morph), device=pictures.device)
         return self.mixed(pictures, places[None, :, None, None] < first)
 
-    def swapped_back(self, pictures: torch.Tensor) -> Pictured:
-        return self.of_target(pictures)
+
+_KINDS: dict[str, type[Autoencoder]] = {"df": Df, "liae": Liae, "amp": Amp}
 
 
-_KINDS: dict[str, type[TwoPeople]] = {"df": Df, "liae": Liae, "amp": Amp}
-
-
-def build(form: Form) -> TwoPeople:
+def build(form: Form) -> Autoencoder:
     """An untrained network. Raises UsageError where the form makes no sense."""
     if form.kind not in _KINDS:
         raise UsageError(f"Unknown kind {form.kind!r}: choose one of {', '.join(_KINDS)}.")
     return _KINDS[form.kind](form)
-
-
-class Merging(nn.Module):
-    """A trained network as it swaps, in the layout of DFM files.
-
-    in_face: N x S x S x 3, BGR, 0..1; morph_value: of AMP alone, 1 number, 0..1. Returns the
-    target's mask N x S x S x 1, the swapped face N x S x S x 3, and the source's mask, all 0..1.
-    back: put the target's face onto the source's pictures instead.
-    """
-
-    def __init__(self, network: TwoPeople, back: bool = False) -> None:
-        super().__init__()
-        self.network = network
-        self._back = back
-
-    def forward(
-        self, in_face: torch.Tensor, morph_value: torch.Tensor | float = FULL_MORPH
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        pictures = in_face.permute(0, 3, 1, 2)
-        there = self.network.swapped(pictures, morph_value)
-        own = self.network.of_target(pictures)
-        (face, mask), (_, own_mask) = (own, there) if self._back else (there, own)
-        return _last(own_mask), _last(face), _last(mask)
-
-
-def _last(pictures: torch.Tensor) -> torch.Tensor:
-    """N x C x H x W -> N x H x W x C."""
-    return pictures.permute(0, 2, 3, 1)

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from sosie.methods.deepfacelab.discriminators import CodeDiscriminator, PatchDiscriminator
-from sosie.methods.deepfacelab.network import Form, Pictured, TwoPeople, build
+from sosie.methods.deepfacelab.network import Form, build
 from sosie.methods.deepfacelab.xseg import SIZE_PX, XSeg
 from sosie.recipes.published.networks import Published
+from sosie.recipes.two_people.network import Pictured
 
 _PAPER = (
     "Perov et al. 2020, DeepFaceLab: Integrated, flexible and extensible face-swapping framework"
@@ -33,8 +34,7 @@ class _BothDecoders(nn.Module):
         self.network = build(form)
 
     def forward(self, x: torch.Tensor) -> tuple[Pictured, Pictured]:
-        network: TwoPeople = self.network
-        return network.swapped(x, _KIT_MORPH), network.of_target(x)
+        return self.network.swapped(x, _KIT_MORPH), self.network.of_target(x)
 
 
 def _slashed(name: str, before: str, prefix: str = "") -> str:

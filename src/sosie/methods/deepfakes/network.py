@@ -1,7 +1,8 @@
 """The network that gave face swapping its name: one encoder, and a decoder for each of two people.
 
-There is no paper. Facts from the public program faceswap, whose model "original" it is. Pictures
-are N x 3 x S x S, BGR, 0..1; masks N x 1 x S x S.
+There is no paper. Facts from the public program faceswap, whose model "original" it is. As in its
+"phaze-a", the dense layers may be a person's own and the decoder common. Pictures are
+N x 3 x S x S, BGR, 0..1; masks N x 1 x S x S.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from torch.nn import functional
 
 from sosie.errors import UsageError
 from sosie.methods.deepfacelab.layers import depth_to_space, leaky, start_weights
+from sosie.options import nearest
+from sosie.recipes.two_people.network import FULL_MORPH, Pictured, TwoPeople
 
-Pictured = tuple[torch.Tensor, torch.Tensor]
+SPLITS = ("decoders", "dense")
 _HALVINGS = 4
 
 
@@ -25,12 +28,14 @@ class Form:
     """What distinguishes the networks; the defaults are the published ones.
 
     size_px: a multiple of 16. width: channels behind the first convolution; they double with each
-    of the four. ae: numbers of the code.
+    of the four. ae: numbers of the code. split: what each person has alone, of SPLITS: a decoder,
+    or the dense layers before a common one.
     """
 
     size_px: int = 64
     width: int = 128
     ae: int = 1024
+    split: str = "decoders"
 
     def require_sense(self) -> None:
         """Raises UsageError where no network can be built so."""
@@ -42,6 +47,8 @@ class Form:
                 f"width must be even and 2 or more, and ae 1 or more, not {self.width} and "
                 f"{self.ae}."
             )
+        if self.split not in SPLITS:
+            raise UsageError(f"Unknown split {self.split!r}: {nearest(self.split, SPLITS)}.")
 
 
 class Upscale(nn.Module):
@@ -56,22 +63,32 @@ class Upscale(nn.Module):
 
 
 class Encoder(nn.Module):
-    """N x 3 x S x S -> N x 4 width x S/8 x S/8."""
+    """N x 3 x S x S -> N x 8 width x S/16 x S/16."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
         widths = [3, *(form.width * 2**step for step in range(_HALVINGS))]
         self.down = nn.ModuleList(nn.Conv2d(a, b, 5, 2) for a, b in pairwise(widths))
-        self._low = form.size_px // 2**_HALVINGS
-        numbers = self._low**2 * widths[-1]
-        self.squeeze = nn.Linear(numbers, form.ae)
-        self.widen = nn.Linear(form.ae, numbers)
-        self.up = Upscale(widths[-1], widths[-1] // 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for down in self.down:
             # TensorFlow's "same": an even map gets one row before and two behind.
             x = leaky(down(functional.pad(x, (1, 2, 1, 2))))
+        return x
+
+
+class Dense(nn.Module):
+    """Through few numbers and back: N x 8 width x h x h -> N x 4 width x 2h x 2h."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        channels, self._low = form.width * 2 ** (_HALVINGS - 1), form.size_px // 2**_HALVINGS
+        numbers = self._low**2 * channels
+        self.squeeze = nn.Linear(numbers, form.ae)
+        self.widen = nn.Linear(form.ae, numbers)
+        self.up = Upscale(channels, channels // 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         # The published dense layers count place by place, all channels of each.
         code = self.squeeze(x.permute(0, 2, 3, 1).flatten(1))
         x = self.widen(code).reshape(len(x), self._low, self._low, -1).permute(0, 3, 1, 2)
@@ -80,7 +97,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder's map -> a face and its mask, by two branches alike."""
+    """N x 4 width x S/8 x S/8 -> a face and its mask, by two branches alike."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
@@ -99,20 +116,37 @@ class Decoder(nn.Module):
         return torch.sigmoid(self.face_out(face)), torch.sigmoid(self.mask_out(mask))
 
 
-class Original(nn.Module):
-    """One encoder, `decoder_a` of the source and `decoder_b` of the target.
-
-    A picture -> the source's face and mask as the picture has it, then the target's own.
-    """
+class Original(TwoPeople):
+    """One encoder, and for each person a decoder (`decoder_a` of the source, `decoder_b` of the
+    target) or dense layers of their own (`dense_a`, `dense_b`)."""
 
     def __init__(self, form: Form | None = None) -> None:
         super().__init__()
         self.form = form or Form()
         self.form.require_sense()
         self.encoder = Encoder(self.form)
-        self.decoder_a, self.decoder_b = Decoder(self.form), Decoder(self.form)
+        if self.form.split == "dense":
+            self.dense_a, self.dense_b = Dense(self.form), Dense(self.form)
+            self.decoder = Decoder(self.form)
+        else:
+            self.dense = Dense(self.form)
+            self.decoder_a, self.decoder_b = Decoder(self.form), Decoder(self.form)
         start_weights(self)
 
-    def forward(self, x: torch.Tensor) -> tuple[Pictured, Pictured]:
-        code = self.encoder(x)
-        return self.decoder_a(code), self.decoder_b(code)
+    def of_source(self, pictures: torch.Tensor) -> Pictured:
+        return self._made(pictures, "a")
+
+    def of_target(self, pictures: torch.Tensor) -> Pictured:
+        return self._made(pictures, "b")
+
+    def swapped(self, pictures: torch.Tensor, morph: float | torch.Tensor = FULL_MORPH) -> Pictured:
+        del morph
+        return self._made(pictures, "a")
+
+    def _made(self, pictures: torch.Tensor, whose: str) -> Pictured:
+        x = self.encoder(pictures)
+        if self.form.split == "dense":
+            found: Pictured = self.decoder(self.get_submodule(f"dense_{whose}")(x))
+        else:
+            found = self.get_submodule(f"decoder_{whose}")(self.dense(x))
+        return found

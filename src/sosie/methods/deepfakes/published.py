@@ -20,10 +20,8 @@ def original_name(name: str) -> str:
     name = re.sub(
         r"^encoder\.down\.(\d)", lambda m: f"encoder/conv_{_WIDTHS[int(m[1])]}_0_conv2d", name
     )
-    name = name.replace("encoder.squeeze", "encoder/dense").replace(
-        "encoder.widen", "encoder/dense_1"
-    )
-    name = name.replace("encoder.up.conv", "encoder/upscale_512_0_conv2d_conv2d")
+    name = name.replace("dense.squeeze", "encoder/dense").replace("dense.widen", "encoder/dense_1")
+    name = name.replace("dense.up.conv", "encoder/upscale_512_0_conv2d_conv2d")
     name = re.sub(r"^decoder_(.)\.(face|mask)_out", r"decoder_\1/\2_out_\1_0_conv2d", name)
     return re.sub(
         r"^decoder_(.)\.(face|mask)\.(\d)\.conv",
