@@ -16,6 +16,10 @@ from sosie.errors import UsageError
 BLENDS = ("multiband", "poisson", "alpha")
 COLORS = ("light", "match", "none")
 TEXTURES = ("match", "none")
+FACE_TYPES = ("half", "mid-full", "full", "whole", "head")
+"""What a network of one person sees of a face: `sosie.geometry.face_types` has their crops."""
+LEARNED_MASKS = ("both", "target", "source")
+"""Which of the masks that such a network gives counts: `both` is their product."""
 COMPARISONS = ("wipe", "side")
 
 RENAMED = {"colour": "color"}
@@ -62,10 +66,10 @@ class SwapOptions:
     """Every option of `sosie swap`. One that is declared here is a flag of the command, a keyword
     of the functions, and a key of saved JSON; these words are its help.
 
-    method: what makes the new face: `graft`, `mesh`, `onnx`, one that was trained (`simswap`,
-        `faceshifter`, `ghost`), or one whose published weights were imported (these, `hififace`,
-        `blendswap`, `infoswap`, `inswapper`).
-    model: file of the swapper, for the method `onnx`.
+    method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person), one
+        that was trained (`simswap`, `faceshifter`, `ghost`), or one whose published weights were
+        imported (these, `hififace`, `blendswap`, `infoswap`, `inswapper`).
+    model: file of the swapper, for the methods `onnx` and `dfm`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
         of.
     interface: how a published swapper is called, where it is not known by its file.
@@ -73,6 +77,12 @@ class SwapOptions:
     converter: ONNX file that turns embeddings of arcface into those of the swapper's own encoder;
         `none` where the encoder is its own.
     face_model: ONNX file of the network that reads a 3D face model's coefficients, for `hififace`.
+    face_type: how much around the face a network of one person was trained to see, where its file
+        does not say: `half`, `mid-full`, `full`, `whole` or `head`, as DeepFaceLab calls them.
+    morph: how much of its person a network that has a morph factor (AMP) shows, 0..1; less keeps
+        more of the target's expression.
+    learned_mask: where such a network's face shows: where the mask that it learned of the `target`
+        says so, that of the `source`, or `both`.
     processors: what acts on the swapped face before it is blended, or on the frame after, in this
         order: `sharpen`, `onnx:FILE` for a published restoration network; settings follow, as in
         `sharpen:0.5` or `onnx:gfpgan.onnx,weight=0.8`.
@@ -131,6 +141,9 @@ class SwapOptions:
     encoder: str | None = _option(None)
     converter: str | None = _option(None)
     face_model: str | None = _option(None)
+    face_type: str | None = _option(None, choices=FACE_TYPES)
+    morph: float = _option(1.0, within=(0, 1))
+    learned_mask: str = _option("both", choices=LEARNED_MASKS)
     processors: tuple[str, ...] = _option(
         (), offers="sosie.processors:processor_names", flag="processor"
     )
@@ -187,19 +200,24 @@ class SwapOptions:
     def _require_files_of_method(self) -> None:
         """Raises UsageError where a file or its interface is given to a method that has no use for
         it."""
-        if self.weights is not None and self.method in ("graft", "mesh", "onnx"):
+        if self.weights is not None and self.method in ("graft", "mesh", "onnx", "dfm"):
             raise UsageError(
                 f"weights belong to a trained method or to one with imported weights (simswap, "
                 f"blendswap, ...), not to {self.method}: choose the one that they are of with "
                 f"--method, or leave them out."
             )
-        if self.model is not None and self.method != "onnx":
+        if self.model is not None and self.method not in ("onnx", "dfm"):
             raise UsageError(
-                f"model belongs to the method onnx, not to {self.method}: choose that method, or "
-                f"leave model out."
+                f"model belongs to the methods onnx and dfm, not to {self.method}: choose one of "
+                f"them, or leave model out."
+            )
+        if self.face_type is not None and self.method != "dfm":
+            raise UsageError(
+                f"face_type belongs to the method dfm, not to {self.method}: choose that method, "
+                f"or leave face_type out."
             )
         for name in ("interface", "encoder", "converter", "face_model"):
-            if getattr(self, name) is not None and self.method in ("graft", "mesh"):
+            if getattr(self, name) is not None and self.method in ("graft", "mesh", "dfm"):
                 raise UsageError(
                     f"{name} belongs to the method onnx or to one with imported weights, not to "
                     f"{self.method}: choose that method, or leave {name} out."
@@ -288,6 +306,9 @@ class OptionKeywords(TypedDict, total=False):
     encoder: str | None
     converter: str | None
     face_model: str | None
+    face_type: str | None
+    morph: float
+    learned_mask: str
     processors: tuple[str, ...]
     faces: str
     keep: str

@@ -20,6 +20,7 @@ TABLE = {
     "graft": "sosie.methods.graft:METHOD",
     "mesh": "sosie.methods.graft.geometric:MeshSwapper",
     "onnx": "sosie.methods.onnx:METHOD",
+    "dfm": "sosie.methods.dfm:METHOD",
     "simswap": "sosie.methods.simswap:METHOD",
     "faceshifter": "sosie.methods.faceshifter:METHOD",
     "ghost": "sosie.methods.ghost:METHOD",
