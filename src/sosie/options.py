@@ -14,7 +14,7 @@ from typing import Any, TypedDict, get_args, get_type_hints
 from sosie.errors import UsageError
 
 BLENDS = ("multiband", "poisson", "alpha")
-COLORS = ("light", "match", "none")
+COLORS = ("light", "match", "none", "rct", "lct", "mkl", "idt", "sot")
 TEXTURES = ("match", "none")
 FACE_TYPES = ("half", "mid-full", "full", "whole", "head")
 """What a network of one person sees of a face: `sosie.geometry.face_types` has their crops."""
@@ -97,11 +97,14 @@ class SwapOptions:
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.
     color: `light` moves the target's low-frequency light onto the face, `match` its mean and
-        deviation, `none` keeps the source's colors. The method `graft` learned the light: with
-        another choice it is geometry alone, as `mesh` is.
+        deviation, `none` keeps the source's colors; the rest are the color transfers that
+        DeepFaceLab has: `rct` (Reinhard, in Lab), `lct` (covariance), `mkl` (Monge-Kantorovich),
+        `idt` (iterative distribution transfer), `sot` (sliced optimal transport). The method
+        `graft` learned the light: with another choice it is geometry alone, as `mesh` is.
     texture: `match` makes features as sharp as the target's, and gives smooth skin its pores and
         grain, where the target has more; `none` leaves both as the source has them.
     mask_feather: width of the mask's soft edge as a share of the face's size, 0..0.5.
+    mask_erode: by how much the mask is made smaller first, as a share of the face's size, 0..0.3.
     start_s, end_s: part of a video to swap and write, in seconds.
     sequence: frame rate at which numbered images, by a pattern (`shot.%04d.png`) or their folder,
         are frames of one video: `24`, `23.976`, `24000/1001`; a pattern without it has 24.
@@ -155,6 +158,7 @@ class SwapOptions:
     color: str = _option("light", choices=COLORS)
     texture: str = _option("match", choices=TEXTURES)
     mask_feather: float = _option(0.012, within=(0, 0.5))
+    mask_erode: float = _option(0.0, within=(0, 0.3))
     start_s: float | None = _option(None)
     end_s: float | None = _option(None)
     sequence: str | None = _option(None)
@@ -318,6 +322,7 @@ class OptionKeywords(TypedDict, total=False):
     color: str
     texture: str
     mask_feather: float
+    mask_erode: float
     start_s: float | None
     end_s: float | None
     sequence: str | None

@@ -87,6 +87,7 @@ class Engine:
             options.texture,
             options.mask_feather,
             remove_spectacles=options.remove == "spectacles",
+            erode=options.mask_erode,
         )
         self._analyzer = analyzer
         self._prepared = [self._swapper.prepare(photos) for photos in people]
