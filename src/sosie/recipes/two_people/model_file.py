@@ -1,0 +1,106 @@
+"""The files that a training of two people ends with: ONNX to swap with, both ways, and the network
+itself again from a snapshot."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sosie.errors import InputError, SosieError
+from sosie.models.session import create_session
+from sosie.output import atomic_output
+from sosie.recipes.swapper.model_file import LICENSE
+from sosie.recipes.two_people.network import Merging, TwoPeople
+from sosie.training.checkpoint import fitting, load_tensors
+from sosie.training.export import add_card, trace
+
+FACE, MORPH = "in_face", "morph_value"
+OUTPUTS = ("out_face_mask", "out_celeb_face", "out_celeb_face_mask")
+"""Names of the inputs and outputs, which are those of DFM files."""
+
+BACK = "_back"
+"""So ends the name of the file that puts the target's face onto the source."""
+
+_TOLERANCE = 2e-3
+"""ONNX Runtime may differ from torch by this much, of a picture's range of 1."""
+
+
+@dataclass(frozen=True)
+class PeopleCard:
+    """How the file is to be called. template, size_px: of the crops. morph: whether it can mix.
+
+    direction: `forward` puts the source's face onto the target, `back` the target's onto the
+    source.
+    """
+
+    method: str
+    template: str
+    size_px: int
+    morph: bool
+    paper: str
+    direction: str = "forward"
+    license: str = LICENSE
+
+
+def export_both_ways(network: TwoPeople, card: PeopleCard, file: Path) -> None:
+    """Write `file`, and the way back beside it. Raises SosieError where ONNX Runtime computes
+    something else than torch; there is no file then."""
+    network = network.cpu().float().eval()
+    back = file.with_name(f"{file.stem}{BACK}{file.suffix}")
+    _export(Merging(network), card, file)
+    _export(Merging(network, back=True), dataclasses.replace(card, direction="back"), back)
+
+
+def _export(merging: Merging, card: PeopleCard, file: Path) -> None:
+    rng = np.random.default_rng(0)
+    given = {FACE: rng.random((2, card.size_px, card.size_px, 3), dtype=np.float32)}
+    free = (0,)
+    if card.morph and card.direction == "forward":
+        # A number for all pictures: that axis is not free.
+        given[MORPH] = np.array([0.5], np.float32)
+    inputs = {name: torch.from_numpy(values) for name, values in given.items()}
+    with atomic_output(file, overwrite=True) as pending:
+        trace(merging.eval(), inputs, OUTPUTS, pending.path, free)
+        add_card(pending.path, json.dumps(dataclasses.asdict(card)))
+        with torch.no_grad():
+            expected = merging(*inputs.values())
+        found = create_session(pending.path, threads=1).run(given)
+        apart = max(
+            float(np.abs(found[name] - values.numpy()).max())
+            for name, values in zip(OUTPUTS, expected, strict=True)
+        )
+        if not apart <= _TOLERANCE:
+            raise SosieError(
+                f"ONNX Runtime computes something else than torch for this {card.method} (by "
+                f"{apart:.2g}): please report it."
+            )
+
+
+def trained_network(snapshot: Path) -> tuple[TwoPeople, PeopleCard]:
+    """The network of a `snapshot.safetensors` of a training of two people, on the processor, and
+    how it is called. Raises InputError on another file."""
+    # Recipes are named by a table, so that methods stay above recipes.
+    from sosie.recipes import TABLE, load_recipe
+    from sosie.recipes.two_people.recipe import TwoPeopleRecipe
+    from sosie.training.recipe import Materials
+
+    tensors, facts = load_tensors(snapshot)
+    kind = load_recipe(facts["name"]) if facts.get("name") in TABLE else None
+    if kind is None or not issubclass(kind, TwoPeopleRecipe) or "plan" not in facts:
+        raise InputError(
+            f"{snapshot} is no snapshot of a network of two people: name the snapshot.safetensors "
+            f"that `sosie train deepfacelab` or `deepfakes` wrote."
+        )
+    with fitting(snapshot):
+        plan = dataclasses.replace(kind.plan, **facts["plan"])
+        recipe = kind(Materials(snapshot, snapshot, snapshot, 0), plan)
+        learner = recipe.network()
+        learner.load_state_dict(tensors)
+    network = learner.network
+    assert isinstance(network, TwoPeople)
+    return network.requires_grad_(False).eval(), recipe.people_card()
