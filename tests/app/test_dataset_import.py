@@ -185,6 +185,16 @@ def test_a_picture_without_data_is_told_where_to_go(refused, found, tmp_path) ->
         assert f"holds no data of {called}: extract its face with `sosie dataset extract`" in told
 
 
+def test_words_that_cannot_be_meant_are_refused(refused, tmp_path) -> None:
+    arguments = (tmp_path, "-o", tmp_path / "set")
+    told = refused(2, "dataset", "import", "faceswp", *arguments)
+    assert "choose one of dfl, faceswap (did you mean 'faceswap'?)" in told
+    told = refused(2, "dataset", "import", "dfl", *arguments, "--person", "a/b")
+    assert "try 'a_b'" in told
+    told = refused(1, "dataset", "import", "dfl", tmp_path / "absent", "-o", tmp_path / "set")
+    assert "absent does not exist" in told
+
+
 def test_landmarks_of_nothing_add_no_face(sosie, found, tmp_path) -> None:
     folder = tmp_path / "aligned"
     folder.mkdir()

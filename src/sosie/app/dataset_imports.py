@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import Failure
@@ -56,10 +55,6 @@ def of_faceswap(folder: Path, person: str = "") -> Gathered:
         raise InputError(failures[0].error if failures else str(error)) from error
     ignored = [path for path in ignored if path.suffix.lower() != _ALIGNMENTS]
     return inputs, [*failures, *refused], ignored
-
-
-TOOLS = MappingProxyType({"dfl": of_deepfacelab, "faceswap": of_faceswap})
-"""By the names that `sosie dataset import` takes."""
 
 
 def _is_file(folder: Path, name: str) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sosie import foreign
-from sosie.app.cli import dataset_import
 from sosie.app.cli.dataset_classify import classify
 from sosie.app.cli.dataset_clean import clean
 from sosie.app.cli.dataset_cluster import cluster
 from sosie.app.cli.dataset_extract import extract
+from sosie.app.cli.dataset_import import import_
 from sosie.app.cli.dataset_pack import merge, pack, split, unpack, verify
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets import dataset_packages
@@ -88,4 +88,4 @@ for _command in (
     classify,
 ):
     app.command()(_command)
-app.add_typer(dataset_import.app, name="import", help="Turn the sets of other tools into sets.")
+app.command("import")(import_)

@@ -9,80 +9,53 @@ from typing import Annotated
 
 import typer
 
-from sosie.app.cli.arguments import AsJson
+from sosie.app.cli.arguments import AsJson, offering
 from sosie.app.cli.dataset_extract import summary
 from sosie.app.cli.output import note_progress, print_json, video_progress
 from sosie.datasets import dataset_packages
 from sosie.datasets.extract.options import ExtractOptions, template_name
 from sosie.errors import NoFaceError, SosieError, UsageError
+from sosie.options import nearest
 
-Folder = Annotated[
-    Path, typer.Argument(help="Folder of the pictures; those in it count.", show_default=False)
-]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the set; it may exist.")]
-Person = Annotated[
-    str | None,
-    typer.Option(help="Whose all these faces are: their folder in the set. Left out, unsorted."),
-]
-Align = Annotated[str, typer.Option(help="Alignment template of the set's pictures.")]
-Size = Annotated[int, typer.Option(help="Side of the set's pictures, 112 to 1024.")]
-Format = Annotated[str, typer.Option("--format", help="Of the pictures: png, jpg or webp.")]
-
-_ALIGN, _SIZE, _FORMAT = "dfl-whole-face", 512, "png"
-
-app = typer.Typer(no_args_is_help=True)
+_TOOLS = ("dfl", "faceswap")
 
 
-@app.command()
-def dfl(
+def import_(
+    tool: Annotated[
+        str,
+        typer.Argument(
+            help="Whose they are: dfl (DeepFaceLab's aligned JPEG and PNG) or faceswap (extracted "
+            "PNG, or frames with their alignments.fsa).",
+            autocompletion=offering(lambda: _TOOLS),
+        ),
+    ],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the pictures; those in it count.", show_default=False)
+    ],
     *,
-    folder: Folder,
-    out: Out,
-    person: Person = None,
-    align: Align = _ALIGN,
-    size: Size = _SIZE,
-    picture: Format = _FORMAT,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the set; it may exist.")],
+    person: Annotated[
+        str | None,
+        typer.Option(help="Whose all these faces are: their folder in the set."),
+    ] = None,
+    align: Annotated[
+        str, typer.Option(help="Alignment template of the set's pictures.")
+    ] = "dfl-whole-face",
+    size: Annotated[int, typer.Option(help="Side of the set's pictures, 112 to 1024.")] = 512,
+    picture: Annotated[
+        str, typer.Option("--format", help="Of the set's pictures: png, jpg or webp.")
+    ] = "png",
     as_json: AsJson = False,
 ) -> None:
-    """Turn DeepFaceLab's aligned faces (JPEG, PNG) into a set.
+    """Turn the faces of DeepFaceLab or faceswap into a set.
 
-    Nothing in them is run. The faces are found again by the landmarks that they hold, and measured
-    anew; masks are not kept.
+    Nothing in their files is run. The faces are found again by the landmarks that these hold, and
+    measured anew; masks are not kept.
     """
-    _run("dfl", folder, out, person, align, size, picture, as_json)
-
-
-@app.command(name="faceswap")
-def of_faceswap(
-    *,
-    folder: Folder,
-    out: Out,
-    person: Person = None,
-    align: Align = _ALIGN,
-    size: Size = _SIZE,
-    picture: Format = _FORMAT,
-    as_json: AsJson = False,
-) -> None:
-    """Turn faceswap's extracted faces (PNG), or frames with their alignments.fsa, into a set.
-
-    Nothing in them is run. The faces are found again, in frames by the landmarks of the alignment
-    file, and measured anew; masks are not kept.
-    """
-    _run("faceswap", folder, out, person, align, size, picture, as_json)
-
-
-def _run(
-    tool: str,
-    folder: Path,
-    out: Path,
-    person: str | None,
-    align: str,
-    size: int,
-    picture: str,
-    as_json: bool,
-) -> None:
+    if tool not in _TOOLS:
+        raise UsageError(f"Unknown tool {tool!r}: {nearest(tool, _TOOLS)}.")
     with dataset_packages():
-        from sosie.app.dataset_imports import TOOLS
+        from sosie.app.dataset_imports import of_deepfacelab, of_faceswap
         from sosie.datasets.extract.job import extract
         from sosie.datasets.extract.writer import safe_name
 
@@ -90,6 +63,7 @@ def _run(
         raise UsageError(
             f"{person!r} cannot be the name of a person's folder: try {safe_name(person)!r}."
         )
+    # Somebody has chosen these faces already.
     options = ExtractOptions(
         align=template_name(align),
         size_px=size,
@@ -102,7 +76,8 @@ def _run(
         max_turn_deg=None,
     )
     note_progress(f"Reading what the pictures in {folder} hold ...")
-    inputs, refused, ignored = TOOLS[tool](folder, person or "")
+    gather = of_deepfacelab if tool == "dfl" else of_faceswap
+    inputs, refused, ignored = gather(folder, person or "")
     report = extract(inputs, out, options, video_progress)
     report = dataclasses.replace(report, failures=(*refused, *report.failures))
     for failure in report.failures:
