@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sosie import foreign
 from sosie.datasets.extract.inputs import Input
 from sosie.datasets.extract.job import Failure
 from sosie.datasets.hints import Hint
@@ -58,8 +59,8 @@ def of_faceswap(folder: Path, person: str = "") -> Gathered:
 
 
 def _is_file(folder: Path, name: str) -> bool:
-    """Whether a name that a file gave is that of a picture beside it."""
-    return "/" not in name and "\\" not in name and "\0" not in name and (folder / name).is_file()
+    """Whether a name that a file gave is that of a file beside it."""
+    return "/" not in name and foreign.is_inside(name) and (folder / name).is_file()
 
 
 def _absent(path: Path, absent: int, all_: int) -> str:

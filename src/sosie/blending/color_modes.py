@@ -27,7 +27,9 @@ Matrix = NDArray[np.float64]
 # else noise would be stretched into color.
 _THIN = 1 / 255
 # So many pixels tell how a face's colors lie, at so many levels of each axis.
-_TOLD_BY, _LEVELS = 20_000, 128
+_TOLD_BY, _LEVELS = 8_000, 128
+# What becomes of colors is worked out for a table of so many along each axis, and mixed between.
+_SIDE = 20
 _ROTATIONS, _SLICES, _STEPS = 12, 6, 10
 _LAB_RANGE = 100.0
 
@@ -155,19 +157,41 @@ def _transported(
         return swapped
     told = _sample(weight)
     shares = weight.ravel()[told].astype(np.float64)
-    colors = swapped.reshape(-1, 3).astype(np.float64)
-    theirs = target.reshape(-1, 3)[told].astype(np.float64)
+    ours, theirs = (one.reshape(-1, 3)[told].astype(np.float64) for one in (swapped, target))
+    low, high = ours.min(0), ours.max(0) + _THIN
+    lattice = low + _lattice() * (high - low)
+    moved = np.concatenate([ours, lattice])
     for directions, share in steps:
-        along = colors @ directions.T
-        wanted = theirs @ directions.T
+        along, wanted = moved @ directions.T, theirs @ directions.T
         for k in range(len(directions)):
-            own = _quantiles(along[told, k], shares)
+            own = _quantiles(along[: len(ours), k], shares)
             change = _quantiles(wanted[:, k], shares) - own
             # Levels need to differ for `interp`; a plain color has one.
             own += np.arange(_LEVELS) * 1e-12
-            moved = np.interp(along[:, k], own, change)
-            colors += share * moved[:, None] * directions[k]
-    return _held(colors.reshape(swapped.shape))
+            asked = np.interp(along[:, k], own, change)
+            moved += share * asked[:, None] * directions[k]
+    table = np.asarray(moved[len(ours) :] - lattice, np.float32)
+    return _held(swapped + _looked_up(table, (swapped - low) / (high - low)))
+
+
+def _lattice() -> NDArray[np.float64]:
+    """The places of a table of colors, _SIDE ** 3 x 3, 0..1, the last axis fastest."""
+    steps = np.linspace(0, 1, _SIDE)
+    return np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
+
+
+def _looked_up(table: FloatArray, places: NDArray[Any]) -> FloatArray:
+    """What a table (of `_lattice`) has for colors, h x w x 3, mixed linearly along each axis."""
+    at = np.clip(places, 0, 1).astype(np.float32).reshape(-1, 3) * np.float32(_SIDE - 1)
+    below = np.minimum(at.astype(np.intp), _SIDE - 2)
+    part = at - below.astype(np.float32)
+    first = (below[:, 0] * _SIDE + below[:, 1]) * _SIDE + below[:, 2]
+    found = np.zeros_like(at)
+    for corner in np.ndindex(2, 2, 2):
+        step = (corner[0] * _SIDE + corner[1]) * _SIDE + corner[2]
+        shares = [part[:, k] if corner[k] else 1 - part[:, k] for k in range(3)]
+        found += table[first + step] * (shares[0] * shares[1] * shares[2])[:, None]
+    return found.reshape(places.shape)
 
 
 def _held(pixels: NDArray[Any]) -> FloatArray:

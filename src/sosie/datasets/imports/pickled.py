@@ -17,6 +17,7 @@ from sosie.errors import InputError
 from sosie.training.inert_pickle import Budget, DamagedError, Named, Record, Table, load
 
 _KNOWN = ("numpy.", "_codecs.encode", "builtins.bytearray", "__builtin__.bytes")
+_MOST_TEXT = 255
 _TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 
 
@@ -60,8 +61,9 @@ def entry(value: Any, key: str) -> Any:
 
 
 def text(value: Any) -> str:
-    """A text, "" where it is none."""
-    return value if isinstance(value, str) else ""
+    """A text that can be written into a table, "" where it is none; its end, where it is long."""
+    whole = value[-_MOST_TEXT:] if isinstance(value, str) else ""
+    return whole.encode(errors="replace").decode()
 
 
 def numbers(value: Any, shape: tuple[int, int]) -> NDArray[np.float64] | None:
