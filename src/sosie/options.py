@@ -20,6 +20,7 @@ FACE_TYPES = ("half", "mid-full", "full", "whole", "head")
 """What a network of one person sees of a face: `sosie.geometry.face_types` has their crops."""
 LEARNED_MASKS = ("both", "target", "source")
 """Which of the masks that such a network gives counts: `both` is their product."""
+DIRECTIONS = ("forward", "back")
 COMPARISONS = ("wipe", "side")
 
 RENAMED = {"colour": "color"}
@@ -30,6 +31,7 @@ REMOVED = ("spectacles",)
 """What may be taken off a target."""
 MODEL_FILES = ("model", "weights", "encoder", "converter", "face_model")
 """Options that name a file of weights."""
+_OF_TWO_PEOPLE = ("deepfacelab", "deepfakes")
 _PATHS = (*MODEL_FILES, "layers", "masks", "watch", "work")
 NO_CONVERTER = "none"
 """In place of a converter, where the encoder is the swapper's own."""
@@ -67,8 +69,9 @@ class SwapOptions:
     of the functions, and a key of saved JSON; these words are its help.
 
     method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person), one
-        that was trained (`simswap`, `faceshifter`, `ghost`), or one whose published weights were
-        imported (these, `hififace`, `blendswap`, `infoswap`, `inswapper`).
+        that was trained (`simswap`, `faceshifter`, `ghost`) or trained of two people
+        (`deepfacelab`, `deepfakes`), or one whose published weights were imported (`simswap` and
+        its like, `hififace`, `blendswap`, `infoswap`, `inswapper`).
     model: file of the swapper, for the methods `onnx` and `dfm`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
         of.
@@ -83,6 +86,8 @@ class SwapOptions:
         more of the target's expression.
     learned_mask: where such a network's face shows: where the mask that it learned of the `target`
         says so, that of the `source`, or `both`.
+    direction: of a network that was trained of two people, `forward` puts the source's face onto
+        the target, `back` the target's onto the source.
     processors: what acts on the swapped face before it is blended, or on the frame after, in this
         order: `sharpen`, `onnx:FILE` for a published restoration network; settings follow, as in
         `sharpen:0.5` or `onnx:gfpgan.onnx,weight=0.8`.
@@ -147,6 +152,7 @@ class SwapOptions:
     face_type: str | None = _option(None, choices=FACE_TYPES)
     morph: float = _option(1.0, within=(0, 1))
     learned_mask: str = _option("both", choices=LEARNED_MASKS)
+    direction: str = _option("forward", choices=DIRECTIONS)
     processors: tuple[str, ...] = _option(
         (), offers="sosie.processors:processor_names", flag="processor"
     )
@@ -220,8 +226,14 @@ class SwapOptions:
                 f"face_type belongs to the method dfm, not to {self.method}: choose that method, "
                 f"or leave face_type out."
             )
+        if self.direction != "forward" and self.method not in _OF_TWO_PEOPLE:
+            raise UsageError(
+                f"direction belongs to the methods {' and '.join(_OF_TWO_PEOPLE)}, not to "
+                f"{self.method}: choose one of them, or leave direction out."
+            )
         for name in ("interface", "encoder", "converter", "face_model"):
-            if getattr(self, name) is not None and self.method in ("graft", "mesh", "dfm"):
+            others = ("graft", "mesh", "dfm", *_OF_TWO_PEOPLE)
+            if getattr(self, name) is not None and self.method in others:
                 raise UsageError(
                     f"{name} belongs to the method onnx or to one with imported weights, not to "
                     f"{self.method}: choose that method, or leave {name} out."
@@ -313,6 +325,7 @@ class OptionKeywords(TypedDict, total=False):
     face_type: str | None
     morph: float
     learned_mask: str
+    direction: str
     processors: tuple[str, ...]
     faces: str
     keep: str

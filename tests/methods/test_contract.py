@@ -29,7 +29,7 @@ IMPORTED = {
     "inswapper": "inswapper_reswapper_128",
 }
 """Whose weights users import, and what of them is tried; here they know a mean color alone."""
-PERSONAL = ("dfm",)
+PERSONAL = ("dfm", "deepfacelab", "deepfakes")
 """Who is put in is in their weights, and no photo of the source counts."""
 LIT = ("graft",)
 """Whose faces are given the target's light before they are composed."""
@@ -50,7 +50,7 @@ def options(request: pytest.FixtureRequest) -> SwapOptions:
     if request.param == "dfm":
         model = request.getfixturevalue("make_dfm")()
         return SwapOptions(method="dfm", model=str(model), face_type="whole")
-    if request.param in TRAINED:
+    if request.param in (*TRAINED, "deepfacelab", "deepfakes"):
         weights = request.getfixturevalue("untrained")(request.param)
         return SwapOptions(method=request.param, weights=str(weights))
     if request.param in IMPORTED:

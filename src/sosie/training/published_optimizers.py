@@ -39,7 +39,9 @@ class StepDropout(torch.optim.Optimizer):
                     rate *= (1 + math.cos(2 * math.pi * count / group["period"])) / 2
                 change = self.change(parameter, parameter.grad, state)
                 if group["kept"] < 1:
-                    change = change * torch.empty_like(change).bernoulli_(group["kept"])
+                    # In the parameter's layout, which a resumed run has as well: that of the state
+                    # may be another, and the draw goes through the memory.
+                    change = change * torch.empty_like(parameter).bernoulli_(group["kept"])
                 parameter.sub_(change, alpha=rate)
 
     def change(

@@ -82,7 +82,7 @@ _SMALL = replace(
     _SAEHD,
     kind="df",
     size_px=64,
-    template="dfl_full",
+    face_type="full",
     ae=96,
     e=24,
     d=16,
@@ -155,7 +155,7 @@ class DeepFaceLabRecipe(TwoPeopleRecipe):
 
     def people_card(self) -> PeopleCard:
         plan = self.own
-        return PeopleCard(self.name, plan.template, plan.size_px, plan.kind == "amp", self.paper)
+        return PeopleCard(self.name, plan.face_type, plan.size_px, plan.kind == "amp", self.paper)
 
     def further_phases(self) -> tuple[Phase, ...]:
         found = []

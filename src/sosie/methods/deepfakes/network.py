@@ -83,6 +83,7 @@ class Dense(nn.Module):
     def __init__(self, form: Form) -> None:
         super().__init__()
         channels, self._low = form.width * 2 ** (_HALVINGS - 1), form.size_px // 2**_HALVINGS
+        self._channels = channels
         numbers = self._low**2 * channels
         self.squeeze = nn.Linear(numbers, form.ae)
         self.widen = nn.Linear(form.ae, numbers)
@@ -91,8 +92,8 @@ class Dense(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         # The published dense layers count place by place, all channels of each.
         code = self.squeeze(x.permute(0, 2, 3, 1).flatten(1))
-        x = self.widen(code).reshape(len(x), self._low, self._low, -1).permute(0, 3, 1, 2)
-        grown: torch.Tensor = self.up(x)
+        x = self.widen(code).reshape(-1, self._low, self._low, self._channels)
+        grown: torch.Tensor = self.up(x.permute(0, 3, 1, 2))
         return grown
 
 

@@ -37,7 +37,7 @@ class DeepFakesPlan(TwoPeoplePlan):
 
 _PUBLISHED = DeepFakesPlan(
     size_px=64,
-    template="dfl_full",
+    face_type="full",
     optimizer="adam",
     flip_source=1,
     scale=0.05,
@@ -83,7 +83,7 @@ class DeepFakesRecipe(TwoPeopleRecipe):
 
     def people_card(self) -> PeopleCard:
         plan = self.settings
-        return PeopleCard(self.name, plan.template, plan.size_px, False, self.paper)
+        return PeopleCard(self.name, plan.face_type, plan.size_px, False, self.paper)
 
     def terms(self, network: nn.Module, batch: Batch, progress: float) -> Batch:
         del progress

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from sosie.errors import SosieError
 from sosie.models.session import create_session
@@ -30,14 +31,14 @@ _TOLERANCE = 2e-3
 
 @dataclass(frozen=True)
 class PeopleCard:
-    """How the file is to be called. template, size_px: of the crops. morph: whether it can mix.
+    """How the file is to be called. face_type, size_px: of the crops. morph: whether it can mix.
 
     direction: `forward` puts the source's face onto the target, `back` the target's onto the
     source.
     """
 
     method: str
-    template: str
+    face_type: str
     size_px: int
     morph: bool
     paper: str
@@ -54,19 +55,32 @@ def export_both_ways(network: TwoPeople, card: PeopleCard, file: Path) -> None:
     _export(Merging(network, back=True), dataclasses.replace(card, direction="back"), back)
 
 
+class _Whole(nn.Module):
+    """A network without the choice of a morph factor, which the exporter would make an input."""
+
+    def __init__(self, merging: Merging) -> None:
+        super().__init__()
+        self.merging = merging
+
+    def forward(self, in_face: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        made: tuple[torch.Tensor, ...] = self.merging(in_face)
+        return made
+
+
 def _export(merging: Merging, card: PeopleCard, file: Path) -> None:
     rng = np.random.default_rng(0)
     given = {FACE: rng.random((2, card.size_px, card.size_px, 3), dtype=np.float32)}
-    free = (0,)
+    network: nn.Module = merging if card.morph and card.direction == "forward" else _Whole(merging)
     if card.morph and card.direction == "forward":
-        # A number for all pictures: that axis is not free.
         given[MORPH] = np.array([0.5], np.float32)
     inputs = {name: torch.from_numpy(values) for name, values in given.items()}
     with atomic_output(file, overwrite=True) as pending:
-        trace(merging.eval(), inputs, OUTPUTS, pending.path, free)
+        trace(network.eval(), inputs, OUTPUTS, pending.path)
         add_card(pending.path, json.dumps(dataclasses.asdict(card)))
+        # Of another batch than that of the trace, which may have kept its size.
+        given[FACE] = given[FACE][:1]
         with torch.no_grad():
-            expected = merging(*inputs.values())
+            expected = network(*(torch.from_numpy(values) for values in given.values()))
         found = create_session(pending.path, threads=1).run(given)
         apart = max(
             float(np.abs(found[name] - values.numpy()).max())

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sosie.errors import UsageError
-from sosie.geometry.alignment import TEMPLATES
-from sosie.geometry.face_types import TEMPLATES_OF_TYPES
+from sosie.geometry.face_types import FACE_TYPES
 from sosie.options import nearest
 from sosie.training.recipe import Plan, require
 
@@ -22,9 +21,10 @@ _SWITCHES = (
 class TwoPeoplePlan(Plan):
     """A plan with what all trainings of two people decide. Switches are 0 or 1.
 
-    size_px: side of the crops; template: how they are aligned. optimizer: of OPTIMIZERS. steady:
-    the rate stays, instead of falling as a cosine. kept: share of the weights that take part in a
-    step (learning-rate dropout); period: steps of a cosine of the rate, 0 for none.
+    size_px: side of the crops; face_type: of `FACE_TYPES`, how much is about the face. optimizer:
+    of OPTIMIZERS. steady: the rate stays, instead of falling as a cosine. kept: share of the
+    weights that take part in a step (learning-rate dropout). period: steps of a cosine of the rate,
+    0 for none.
     pretrain: both sides are one mixed set of many people, without bending. own_masks: masks are the
     user's. masked: what is beside the face is not learned.
     random_warp: bend what the network sees. uniform_yaw: each direction of looking comes up alike.
@@ -45,7 +45,7 @@ class TwoPeoplePlan(Plan):
     clip: float = 1e9
     validate_every: int = 20_000
     size_px: int = 128
-    template: str = "dfl_whole"
+    face_type: str = "whole"
     optimizer: str = "adabelief"
     steady: int = 1
     kept: float = 1.0
@@ -75,8 +75,7 @@ class TwoPeoplePlan(Plan):
         require(self, ("gan_base",), least=1)
         require(self, ("scale", "hue"), least=0, most=0.5)
         require(self, ("kept",), least=0.01, most=1)
-        templates = (*TEMPLATES, *TEMPLATES_OF_TYPES)
-        for name, known in (("optimizer", OPTIMIZERS), ("template", templates)):
+        for name, known in (("optimizer", OPTIMIZERS), ("face_type", tuple(FACE_TYPES))):
             value = getattr(self, name)
             if value not in known:
                 raise UsageError(f"Unknown {name} {value!r}: {nearest(value, known)}.")

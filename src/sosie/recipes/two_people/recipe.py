@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from sosie.analysis.embedder import SIDE_PX
 from sosie.errors import UsageError
+from sosie.geometry.face_types import template_of
 from sosie.models.cards import read_embedded
 from sosie.nn.blocks import fast_precision, lay_channels_last
 from sosie.recipes.identity.network import FrozenIdentity
@@ -270,7 +271,7 @@ class TwoPeopleRecipe(Recipe):
     @cached_property
     def _people(self) -> dict[str, PersonFaces]:
         plan, materials = self.settings, self.materials
-        given = (plan.template, plan.size_px, bool(plan.own_masks), materials.workers)
+        given = (template_of(plan.face_type), plan.size_px, bool(plan.own_masks), materials.workers)
         if materials.pair is None:
             mixed = open_mixed(materials.data, materials.cache, *given)
             return dict.fromkeys(SIDES, mixed)

@@ -78,13 +78,13 @@ def _bent_grid(
     """Where each pixel of the bent picture is taken from, float32, S x S each."""
     cell = size // int(rng.choice(_CELLS))
     count = size // cell + 1
-    nodes = np.linspace(0, size - 1, count)
+    nodes = np.linspace(-0.5, size - 0.5, count)
     maps = []
     for axis in (1, 0):
         grid = np.broadcast_to(nodes if axis else nodes[:, None], (count, count)).copy()
         drawn = np.clip(rng.standard_normal((count - 2, count - 2)), -_CUT, _CUT) / _CUT
         grid[1:-1, 1:-1] += drawn * cell * _MOVED
-        # Half a cell more on each side, so that the outermost nodes lie on the outermost pixels.
+        # Half a cell more on each side, so that the outermost nodes lie on the picture's edges.
         wide = cv2.resize(grid.astype(np.float32), (size + cell, size + cell))
         half = cell // 2
         maps.append(np.asarray(wide[half : half + size, half : half + size], np.float32))
