@@ -177,7 +177,8 @@ def _transported(
 def _lattice() -> NDArray[np.float64]:
     """The places of a table of colors, _SIDE ** 3 x 3, 0..1, the last axis fastest."""
     steps = np.linspace(0, 1, _SIDE)
-    return np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
+    places = np.meshgrid(steps, steps, steps, indexing="ij")
+    return np.column_stack([one.ravel() for one in places])
 
 
 def _looked_up(table: FloatArray, places: NDArray[Any]) -> FloatArray:
