@@ -117,5 +117,17 @@ def test_what_says_nothing_is_no_reason_to_fail(name):
     assert np.array_equal(MODES[name](noise, plain, nowhere), noise)
 
 
+@pytest.mark.parametrize("name", ["idt", "sot"])
+def test_what_is_blown_out_gets_the_mean_of_where_it_belongs(name):
+    """A third of the face is as bright as can be in one channel, the target's varies there."""
+    theirs = cloud(4, (0.6, 0.5, 0.5), 0.04)
+    ours = theirs.copy()
+    ours[..., 0] = np.minimum(theirs[..., 0] + 0.3, 0.9)
+    flat = (ours[..., 0] == np.float32(0.9)) & (WEIGHT == 1)
+    assert 0.2 < flat.sum() / (WEIGHT == 1).sum() < 0.8
+    made = MODES[name](ours, theirs, WEIGHT)
+    assert made[flat][:, 0].mean() == pytest.approx(theirs[flat][:, 0].mean(), abs=0.012)
+
+
 def test_every_mode_is_a_choice():
     assert set(MODES) == set(COLORS) - {"light", "match", "none"}

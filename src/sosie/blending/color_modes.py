@@ -165,10 +165,10 @@ def _transported(
         along, wanted = moved @ directions.T, theirs @ directions.T
         for k in range(len(directions)):
             own = _quantiles(along[: len(ours), k], shares)
-            change = _quantiles(wanted[:, k], shares) - own
-            # Levels need to differ for `interp`; a plain color has one.
-            own += np.arange(_LEVELS) * 1e-12
-            asked = np.interp(along[:, k], own, change)
+            levels, place, count = np.unique(own, return_inverse=True, return_counts=True)
+            # Pixels of one value, as those that are blown out, go where they go on average.
+            change = np.bincount(place, _quantiles(wanted[:, k], shares) - own) / count
+            asked = np.interp(along[:, k], levels, change)
             moved += share * asked[:, None] * directions[k]
     table = np.asarray(moved[len(ours) :] - lattice, np.float32)
     return _held(swapped + _looked_up(table, (swapped - low) / (high - low)))
