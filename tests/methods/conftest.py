@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,35 +46,3 @@ def color_swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("onnx") / "blendswap_256.onnx"
     file.write_bytes(model.SerializeToString())
     return file
-
-
-TINY = {
-    "deepfacelab": {"ae": "8", "e": "2", "d": "2", "dm": "1"},
-    "deepfakes": {"ae": "8", "width": "2"},
-}
-"""What makes a network tiny, where it is not that of a one-shot swapper."""
-
-
-@pytest.fixture(scope="session")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`untrained(method)`: the file of a tiny network of a method, as its training writes it."""
-    torch = pytest.importorskip("torch", exc_type=ImportError)
-    from sosie.recipes import load_recipe
-    from sosie.training.recipe import Materials
-
-    def make(name: str) -> Path:
-        folder = tmp_path_factory.mktemp(name)
-        torch.manual_seed(0)
-        kind = load_recipe(name)
-        tiny = TINY.get(name, {"width": "4", "depth": "1", "critic": "4"})
-        plan = kind.presets["small"].changed(tiny)
-        recipe = kind(Materials(folder, folder, folder, 0), plan)
-        network = recipe.network().eval()
-        for key, value in network.named_parameters():
-            # A mask that was learned is all face here.
-            if key.endswith(("out_convm.bias", "mask_out.bias")):
-                torch.nn.init.constant_(value, 9)
-        recipe.export(network, folder / "snapshot.onnx")
-        return folder / "snapshot.onnx"
-
-    return make
