@@ -54,7 +54,7 @@ def linear(swapped: FloatArray, target: FloatArray, weight: FloatArray) -> Float
     """`lct`: the linear map that turns one covariance into the other by their square roots.
 
     Gatys, Bethge, Hertzmann and Shechtman, "Preserving color in neural artistic style transfer",
-    2016, section 4.1 (the variant of image analogies).
+    2016: the map that they name after image analogies.
     """
 
     def between(ours: Matrix, theirs: Matrix) -> Matrix:
@@ -67,7 +67,7 @@ def monge_kantorovich(swapped: FloatArray, target: FloatArray, weight: FloatArra
     """`mkl`: of all such linear maps the one that moves colors least.
 
     Pitie and Kokaram, "The linear Monge-Kantorovitch linear colour mapping for example-based colour
-    transfer", 2007, eq. 9.
+    transfer", 2007.
     """
 
     def between(ours: Matrix, theirs: Matrix) -> Matrix:
@@ -85,7 +85,7 @@ def iterative_distribution(
     becomes the target's.
 
     Pitie, Kokaram and Dahyot, "N-dimensional probability density function transfer and its
-    application to colour transfer", 2005, section 3. The rotations are the same in every run.
+    application to colour transfer", 2005. The rotations are the same in every run.
     """
     axes = [_rotation(number) for number in range(_ROTATIONS)]
     return _transported(swapped, target, weight, [(one, 1.0) for one in axes])
@@ -95,7 +95,7 @@ def sliced_transport(swapped: FloatArray, target: FloatArray, weight: FloatArray
     """`sot`: colors go along several directions at once, by the mean of what each asks for.
 
     Sliced optimal transport: Bonneel, Rabin, Peyre and Pfister, "Sliced and Radon Wasserstein
-    barycenters of measures", 2015, section 3. The directions are the same in every run.
+    barycenters of measures", 2015. The directions are the same in every run.
     """
     steps = []
     for number in range(_STEPS):
