@@ -20,6 +20,7 @@ from PIL import Image
 from sosie.analysis.analyzer import Analyzer, create_analyzer, make_face
 from sosie.app.samples import sample_portraits
 from sosie.geometry import alignment
+from sosie.geometry.face_types import face_matrix
 from sosie.geometry.morphable_model import face_shape
 from sosie.methods.base import Card, Source
 from sosie.stops import STOP_SIGNALS
@@ -32,7 +33,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-pytest_plugins = ["tests.fixtures.published", "tests.fixtures.training"]
+pytest_plugins = ["tests.fixtures.dfm", "tests.fixtures.published", "tests.fixtures.training"]
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +189,7 @@ def crop_for() -> Callable[..., Crop]:
         if card is None or card.template is None or card.size_px is None:
             matrix, pixels = np.eye(2, 3), frame
         else:
-            matrix = alignment.align_matrix(face.points5, card.template, card.size_px)
+            matrix = face_matrix(face, card.template, card.size_px)
             pixels = alignment.warp(frame, matrix, card.size_px, card.size_px)
         landmarks = alignment.transform_points(face.landmarks, matrix)
         visible = np.ones(pixels.shape[:2], np.float32)

@@ -14,8 +14,13 @@ from typing import Any, TypedDict, get_args, get_type_hints
 from sosie.errors import UsageError
 
 BLENDS = ("multiband", "poisson", "alpha")
-COLORS = ("light", "match", "none")
+COLORS = ("light", "match", "none", "rct", "lct", "mkl", "idt", "sot")
 TEXTURES = ("match", "none")
+FACE_TYPES = ("half", "mid-full", "full", "whole", "head")
+"""What a network of one person sees of a face: `sosie.geometry.face_types` has their crops."""
+LEARNED_MASKS = ("both", "target", "source")
+"""Which of the masks that such a network gives counts: `both` is their product."""
+DIRECTIONS = ("forward", "back")
 COMPARISONS = ("wipe", "side")
 
 RENAMED = {"colour": "color"}
@@ -26,6 +31,7 @@ REMOVED = ("spectacles",)
 """What may be taken off a target."""
 MODEL_FILES = ("model", "weights", "encoder", "converter", "face_model")
 """Options that name a file of weights."""
+_OF_TWO_PEOPLE = ("deepfacelab", "deepfakes")
 _PATHS = (*MODEL_FILES, "layers", "masks", "watch", "work")
 NO_CONVERTER = "none"
 """In place of a converter, where the encoder is the swapper's own."""
@@ -62,10 +68,11 @@ class SwapOptions:
     """Every option of `sosie swap`. One that is declared here is a flag of the command, a keyword
     of the functions, and a key of saved JSON; these words are its help.
 
-    method: what makes the new face: `graft`, `mesh`, `onnx`, one that was trained (`simswap`,
-        `faceshifter`, `ghost`), or one whose published weights were imported (these, `hififace`,
-        `blendswap`, `infoswap`, `inswapper`).
-    model: file of the swapper, for the method `onnx`.
+    method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person), one
+        that was trained (`simswap`, `faceshifter`, `ghost`) or trained of two people
+        (`deepfacelab`, `deepfakes`), or one whose published weights were imported (`simswap` and
+        its like, `hififace`, `blendswap`, `infoswap`, `inswapper`).
+    model: file of the swapper, for the methods `onnx` and `dfm`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
         of.
     interface: how a published swapper is called, where it is not known by its file.
@@ -73,6 +80,14 @@ class SwapOptions:
     converter: ONNX file that turns embeddings of arcface into those of the swapper's own encoder;
         `none` where the encoder is its own.
     face_model: ONNX file of the network that reads a 3D face model's coefficients, for `hififace`.
+    face_type: how much around the face a network of one person was trained to see, where its file
+        does not say: `half`, `mid-full`, `full`, `whole` or `head`, as DeepFaceLab calls them.
+    morph: how much of its person a network that has a morph factor (AMP) shows, 0..1; less keeps
+        more of the target's expression.
+    learned_mask: where such a network's face shows: where the mask that it learned of the `target`
+        says so, that of the `source`, or `both`.
+    direction: of a network that was trained of two people, `forward` puts the source's face onto
+        the target, `back` the target's onto the source.
     processors: what acts on the swapped face before it is blended, or on the frame after, in this
         order: `sharpen`, `onnx:FILE` for a published restoration network; settings follow, as in
         `sharpen:0.5` or `onnx:gfpgan.onnx,weight=0.8`.
@@ -87,11 +102,14 @@ class SwapOptions:
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.
     color: `light` moves the target's low-frequency light onto the face, `match` its mean and
-        deviation, `none` keeps the source's colors. The method `graft` learned the light: with
-        another choice it is geometry alone, as `mesh` is.
+        deviation, `none` keeps the source's colors; the rest are the color transfers that
+        DeepFaceLab has: `rct` (Reinhard, in Lab), `lct` (covariance), `mkl` (Monge-Kantorovich),
+        `idt` (iterative distribution transfer), `sot` (sliced optimal transport). The method
+        `graft` learned the light: with another choice it is geometry alone, as `mesh` is.
     texture: `match` makes features as sharp as the target's, and gives smooth skin its pores and
         grain, where the target has more; `none` leaves both as the source has them.
     mask_feather: width of the mask's soft edge as a share of the face's size, 0..0.5.
+    mask_erode: by how much the mask is made smaller first, as a share of the face's size, 0..0.3.
     start_s, end_s: part of a video to swap and write, in seconds.
     sequence: frame rate at which numbered images, by a pattern (`shot.%04d.png`) or their folder,
         are frames of one video: `24`, `23.976`, `24000/1001`; a pattern without it has 24.
@@ -131,6 +149,10 @@ class SwapOptions:
     encoder: str | None = _option(None)
     converter: str | None = _option(None)
     face_model: str | None = _option(None)
+    face_type: str | None = _option(None, choices=FACE_TYPES)
+    morph: float = _option(1.0, within=(0, 1))
+    learned_mask: str = _option("both", choices=LEARNED_MASKS)
+    direction: str = _option("forward", choices=DIRECTIONS)
     processors: tuple[str, ...] = _option(
         (), offers="sosie.processors:processor_names", flag="processor"
     )
@@ -142,6 +164,7 @@ class SwapOptions:
     color: str = _option("light", choices=COLORS)
     texture: str = _option("match", choices=TEXTURES)
     mask_feather: float = _option(0.012, within=(0, 0.5))
+    mask_erode: float = _option(0.0, within=(0, 0.3))
     start_s: float | None = _option(None)
     end_s: float | None = _option(None)
     sequence: str | None = _option(None)
@@ -187,19 +210,30 @@ class SwapOptions:
     def _require_files_of_method(self) -> None:
         """Raises UsageError where a file or its interface is given to a method that has no use for
         it."""
-        if self.weights is not None and self.method in ("graft", "mesh", "onnx"):
+        if self.weights is not None and self.method in ("graft", "mesh", "onnx", "dfm"):
             raise UsageError(
                 f"weights belong to a trained method or to one with imported weights (simswap, "
                 f"blendswap, ...), not to {self.method}: choose the one that they are of with "
                 f"--method, or leave them out."
             )
-        if self.model is not None and self.method != "onnx":
+        if self.model is not None and self.method not in ("onnx", "dfm"):
             raise UsageError(
-                f"model belongs to the method onnx, not to {self.method}: choose that method, or "
-                f"leave model out."
+                f"model belongs to the methods onnx and dfm, not to {self.method}: choose one of "
+                f"them, or leave model out."
+            )
+        if self.face_type is not None and self.method != "dfm":
+            raise UsageError(
+                f"face_type belongs to the method dfm, not to {self.method}: choose that method, "
+                f"or leave face_type out."
+            )
+        if self.direction != "forward" and self.method not in _OF_TWO_PEOPLE:
+            raise UsageError(
+                f"direction belongs to the methods {' and '.join(_OF_TWO_PEOPLE)}, not to "
+                f"{self.method}: choose one of them, or leave direction out."
             )
         for name in ("interface", "encoder", "converter", "face_model"):
-            if getattr(self, name) is not None and self.method in ("graft", "mesh"):
+            others = ("graft", "mesh", "dfm", *_OF_TWO_PEOPLE)
+            if getattr(self, name) is not None and self.method in others:
                 raise UsageError(
                     f"{name} belongs to the method onnx or to one with imported weights, not to "
                     f"{self.method}: choose that method, or leave {name} out."
@@ -288,6 +322,10 @@ class OptionKeywords(TypedDict, total=False):
     encoder: str | None
     converter: str | None
     face_model: str | None
+    face_type: str | None
+    morph: float
+    learned_mask: str
+    direction: str
     processors: tuple[str, ...]
     faces: str
     keep: str
@@ -297,6 +335,7 @@ class OptionKeywords(TypedDict, total=False):
     color: str
     texture: str
     mask_feather: float
+    mask_erode: float
     start_s: float | None
     end_s: float | None
     sequence: str | None

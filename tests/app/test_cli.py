@@ -17,7 +17,7 @@ from sosie.options import SwapOptions
 
 COMMANDS = (
     *("swap", "preview", "compare", "resume", "inspect", "source"),
-    *("bench", "doctor", "demo", "train"),
+    *("bench", "doctor", "demo", "train", "export"),
 )
 GROUPS = {
     "dataset": [
@@ -31,6 +31,7 @@ GROUPS = {
         "verify",
         "merge",
         "split",
+        "import",
     ],
     "eval": ["analysis", "pair", "run", "score", "video", "compare", "protocol"],
     "jobs": ["add", "list", "run", "retry", "remove", "export", "import"],

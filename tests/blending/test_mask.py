@@ -165,3 +165,16 @@ def test_the_edge_is_wide_where_skin_goes_on_and_narrow_beside_hair_and_hands(
     assert (mask[hand == 0] == 0).all()
     apart = round(feather_px + 2)
     assert mask[127, 111 - apart] == 1
+
+
+@pytest.mark.parametrize("erode", [0.03, 0.1])
+def test_an_eroded_mask_begins_that_far_within_the_edge(
+    model_face: Callable[..., Face], crop_of: CropOf, swapped_with: SwappedWith, erode: float
+) -> None:
+    crop = crop_of(FRAME, model_face(unit_px=50, center=(120, 125)))
+    swapped = swapped_with(crop, (0, 0, 0))
+    mask, whole = (face_mask(crop, swapped, 0.03, one) for one in (erode, 0.0))
+    depth, size_px = depth_in_outline(crop), face_size_px(crop)
+    assert (mask <= whole).all()
+    assert (mask[depth < erode * size_px - 2] == 0).all()
+    assert (mask[depth > (erode + 0.03) * size_px + 2] == 1).all()

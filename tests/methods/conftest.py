@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,23 +46,3 @@ def color_swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("onnx") / "blendswap_256.onnx"
     file.write_bytes(model.SerializeToString())
     return file
-
-
-@pytest.fixture(scope="session")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`untrained(method)`: the file of a tiny network of a method, as its training writes it."""
-    torch = pytest.importorskip("torch", exc_type=ImportError)
-    from sosie.recipes import load_recipe
-    from sosie.training.recipe import Materials
-
-    def make(name: str) -> Path:
-        folder = tmp_path_factory.mktemp(name)
-        torch.manual_seed(0)
-        kind = load_recipe(name)
-        tiny = {"width": "4", "depth": "1", "critic": "4"}
-        plan = kind.presets["small"].changed(tiny)
-        recipe = kind(Materials(folder, folder, folder, 0), plan)
-        recipe.export(recipe.network().eval(), folder / "snapshot.onnx")
-        return folder / "snapshot.onnx"
-
-    return make

@@ -14,6 +14,7 @@ import pytest
 from sosie import methods
 from sosie.errors import UsageError
 from sosie.geometry.alignment import TEMPLATES
+from sosie.geometry.face_types import TEMPLATES_OF_TYPES
 from sosie.methods import TABLE, load_method
 from sosie.methods.base import Source, Swapper
 from sosie.options import SwapOptions
@@ -28,6 +29,8 @@ IMPORTED = {
     "inswapper": "inswapper_reswapper_128",
 }
 """Whose weights users import, and what of them is tried; here they know a mean color alone."""
+PERSONAL = ("dfm", "deepfacelab", "deepfakes")
+"""Who is put in is in their weights, and no photo of the source counts."""
 LIT = ("graft",)
 """Whose faces are given the target's light before they are composed."""
 FEATURED = ("mesh", "graft")
@@ -44,7 +47,10 @@ def options(request: pytest.FixtureRequest) -> SwapOptions:
     if request.param == "onnx":
         model = request.getfixturevalue("color_swapper")
         return SwapOptions(method="onnx", model=str(model), interface="blendswap_256")
-    if request.param in TRAINED:
+    if request.param == "dfm":
+        model = request.getfixturevalue("make_dfm")()
+        return SwapOptions(method="dfm", model=str(model), face_type="whole")
+    if request.param in (*TRAINED, "deepfacelab", "deepfakes"):
         weights = request.getfixturevalue("untrained")(request.param)
         return SwapOptions(method=request.param, weights=str(weights))
     if request.param in IMPORTED:
@@ -127,7 +133,7 @@ def test_the_card_states_what_is_to_be_known(swapper: Swapper, options: SwapOpti
         assert text.strip() == text != ""
     assert (card.template is None) == (card.size_px is None)
     if card.template is not None:
-        assert card.template in TEMPLATES
+        assert card.template in {*TEMPLATES, *TEMPLATES_OF_TYPES}
         assert card.size_px is not None
         assert 16 <= card.size_px <= 4096
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -178,6 +184,11 @@ def test_the_face_of_the_source_is_what_comes_out(
         assert (first.mask > 0.99).mean() > 0.15
         assert not same(first, second)
         assert same(first, again)
+        return
+    if swapper.card.name in PERSONAL:
+        one, two, target = (paint(face, color) for color in COLORS)
+        assert same(swapped(target, one), swapped(target, two))
+        assert not same(swapped(target, one), swapped(two, one))
         return
     if swapper.card.name not in LIT:
         one, two, target = COLORS
@@ -274,7 +285,7 @@ def test_the_choice_of_a_source_is_one_of_them_and_is_kept_to(
         swapper.swap(prepared, [dataclasses.replace(crops[0], source=number)])[0]
         for number in range(len(sources))
     ]
-    assert not same(others[0], others[1])
+    assert same(others[0], others[1]) == (swapper.card.name in PERSONAL)
 
 
 def test_every_folder_is_a_name() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sosie.blending import blend, color_transfer, glass, paste
+from sosie.blending import blend, color_modes, color_transfer, glass, paste
 from sosie.blending.color_transfer import meet_edges, transfer_light
 from sosie.blending.mask import face_mask, face_size_px, feature_mask
 from sosie.blending.pixel_math import mixed
@@ -22,15 +22,17 @@ _VOUCHED = 0.5
 
 @dataclass(frozen=True)
 class ComposeOptions:
-    """blend: multiband, poisson or alpha. color: light, match or none. texture: match or none.
-    feather: width of the mask's soft edge as a share of the face's size. remove_spectacles: take
-    the target's off where their lenses are clear."""
+    """blend: multiband, poisson or alpha. color: light, match, none or one of `color_modes.MODES`.
+    texture: match or none. feather: width of the mask's soft edge as a share of the face's size;
+    erode: by how much the mask is smaller, as such a share. remove_spectacles: take the target's
+    off where their lenses are clear."""
 
     blend: str
     color: str
     texture: str
     feather: float
     remove_spectacles: bool = False
+    erode: float = 0.0
 
 
 def compose(
@@ -47,7 +49,7 @@ def compose(
     of the frame that somebody drew, float32, h x w, 0..1: the face shows so, as far as the method
     vouches for its pixels there.
     """
-    mask = face_mask(crop, swapped, options.feather)
+    mask = face_mask(crop, swapped, options.feather, options.erode)
     top = np.float32(255 if frame.dtype == np.uint8 else 65535)
     there = crop.pixels.astype(np.float32) / top
     worn = crop.spectacles
@@ -103,6 +105,8 @@ def _lit(
     weight = mask * (1 - swapped.own)
     if how == "light":
         lit = transfer_light(swapped.pixels, target, weight, face_size_px(crop))
+    elif how in color_modes.MODES:
+        lit = color_modes.MODES[how](swapped.pixels, target, weight)
     else:
         lit = color_transfer.match_moments(swapped.pixels, target, weight)
     return mixed(lit, swapped.pixels, swapped.own)

@@ -23,11 +23,12 @@ _NEAR_FEATURES, _SOFT = 0.025, 0.015
 _FEATURES = (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.OUTER_LIPS, mesh.RIGHT_BROW, mesh.LEFT_BROW)
 
 
-def face_mask(crop: Crop, swapped: SwappedCrop, feather: float) -> FloatArray:
+def face_mask(crop: Crop, swapped: SwappedCrop, feather: float, erode: float = 0.0) -> FloatArray:
     """Soft mask of the visible face, float32, h x w, 0..1, exactly 0 outside the face's outline.
 
     The outline of the target's landmarks, where the method vouches for its pixels and nothing
-    lies in front of the face; it rises from 0 at the edge to 1 over `feather` of the face's size.
+    lies in front of the face; it rises from 0 at the edge to 1 over `feather` of the face's size,
+    or from `erode` of that size within the edge.
     """
     height, width = crop.pixels.shape[:2]
     outline = silhouette(crop.landmarks, width, height)
@@ -35,22 +36,28 @@ def face_mask(crop: Crop, swapped: SwappedCrop, feather: float) -> FloatArray:
     trusted = np.minimum(swapped.mask, crop.visible)
     hidden = trusted < 0.5
     feather_px = max(1.0, feather * face_size_px(crop))
-    rise = 1.0 if crop.skin_beyond is None else _rise(outline, feather_px, crop.skin_beyond)
+    erode_px = erode * face_size_px(crop)
+    rise: FloatArray | float = 1.0
+    if crop.skin_beyond is not None:
+        rise = _rise(outline, feather_px, erode_px, crop.skin_beyond)
     if crop.skin_beyond is None or hidden.any():
         outline[hidden] = 0
-        rise = np.minimum(rise, _rise(outline, feather_px))
+        rise = np.minimum(rise, _rise(outline, feather_px, erode_px))
     mask = rise * rise * (3 - 2 * rise) * trusted
     mask[mask < _NOTHING] = 0
     return np.asarray(mask, np.float32)
 
 
 def _rise(
-    inside: NDArray[np.uint8], feather_px: float, wide: FloatArray | None = None
+    inside: NDArray[np.uint8],
+    feather_px: float,
+    erode_px: float = 0.0,
+    wide: FloatArray | None = None,
 ) -> FloatArray:
-    """0 at the edge of a mask (not 0 inside, h x w), and 1 from so many pixels inwards, or up to
-    _WIDER times as many where `wide` is 1."""
+    """0 at the edge of a mask (not 0 inside, h x w) and so many pixels within it, and 1 from
+    `feather_px` further inwards, or up to _WIDER times as many where `wide` is 1."""
     # A border of zeros makes the frame's own edge no edge of the face.
-    depth_px = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+    depth_px = cv2.distanceTransform(inside, cv2.DIST_L2, 3) - np.float32(erode_px)
     if wide is not None:
         depth_px = depth_px / (1 + (_WIDER - 1) * wide)
     return np.asarray(np.clip(depth_px / feather_px, 0, 1), np.float32)

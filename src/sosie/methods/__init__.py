@@ -20,6 +20,9 @@ TABLE = {
     "graft": "sosie.methods.graft:METHOD",
     "mesh": "sosie.methods.graft.geometric:MeshSwapper",
     "onnx": "sosie.methods.onnx:METHOD",
+    "dfm": "sosie.methods.dfm:METHOD",
+    "deepfacelab": "sosie.methods.deepfacelab:METHOD",
+    "deepfakes": "sosie.methods.deepfakes:METHOD",
     "simswap": "sosie.methods.simswap:METHOD",
     "faceshifter": "sosie.methods.faceshifter:METHOD",
     "ghost": "sosie.methods.ghost:METHOD",
@@ -28,6 +31,9 @@ TABLE = {
     "infoswap": "sosie.methods.infoswap:METHOD",
     "inswapper": "sosie.methods.inswapper:METHOD",
 }
+
+PERSONAL = ("dfm", "deepfacelab", "deepfakes")
+"""Those whose weights hold the person who is put in: they need no photo of the source."""
 
 
 def load_method(name: str) -> Callable[[SwapOptions], Swapper]:

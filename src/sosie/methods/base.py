@@ -34,8 +34,9 @@ class Source:
 class Card:
     """What is to be known of a method.
 
-    template: alignment template of its crops (a name in `sosie.geometry.alignment.TEMPLATES`), or
-        None for an axis-aligned window of the frame at the frame's own resolution.
+    template: alignment template of its crops (a name in `sosie.geometry.alignment.TEMPLATES` or
+        `sosie.geometry.face_types.TEMPLATES_OF_TYPES`), or None for an axis-aligned window of the
+        frame at the frame's own resolution.
     size_px: side of the square crop; with template None it has no meaning and is None.
     drafts: how many drafts of a face are read and aimed again at first; 0 for a method that does
         not go where `Crop.aim` says. Each brings expression and pose nearer to the target's, and

@@ -107,7 +107,7 @@ class PublishedSwapper:
         picture, *others = results.values()
         if picture.shape != (1, 3, view.size_px, view.size_px):
             raise InputError(
-                f"{self._model} gives {_text(picture.shape)} numbers instead of a picture of "
+                f"{self._model} gives {shape_text(picture.shape)} numbers instead of a picture of "
                 f"{view.size_px} px: name its interface with --interface."
             )
         mask = soft_edge(view.size_px, _EDGE)
@@ -128,7 +128,7 @@ class PublishedSwapper:
             embedding = _only(self._converter, embedding)
         if embedding.shape != (1, _EMBEDDING):
             raise InputError(
-                f"The encoder {self._options.encoder} gives {_text(embedding.shape)} numbers "
+                f"The encoder {self._options.encoder} gives {shape_text(embedding.shape)} numbers "
                 f"instead of 1 x {_EMBEDDING}: name the one that the swapper was made with."
             )
         if self._map is not None:
@@ -164,8 +164,8 @@ class PublishedSwapper:
         found = _only(session, _values(pixels, view))
         if found.shape != (1, _COEFFICIENTS):
             raise InputError(
-                f"The face model {self._options.face_model} gives {_text(found.shape)} numbers "
-                f"instead of 1 x {_COEFFICIENTS}: name a network of Deep3DFaceRecon."
+                f"The face model {self._options.face_model} gives {shape_text(found.shape)} "
+                f"numbers instead of 1 x {_COEFFICIENTS}: name a network of Deep3DFaceRecon."
             )
         return found
 
@@ -258,8 +258,8 @@ def _checked_inputs(file: Path, session: Session, view: View, name: str) -> tupl
     free = len(shape) == 4 and all(a in (None, b) for a, b in zip(shape, wanted, strict=True))
     if not free:
         raise InputError(
-            f"{file} is no {name}: it takes targets of {_text(shape)} instead of {_text(wanted)}; "
-            f"name its interface with --interface."
+            f"{file} is no {name}: it takes targets of {shape_text(shape)} instead of "
+            f"{shape_text(wanted)}; name its interface with --interface."
         )
     return found[0], found[1]
 
@@ -305,5 +305,6 @@ def _only(session: Session, values: FloatArray) -> FloatArray:
     return np.asarray(result, np.float32)
 
 
-def _text(shape: Sequence[int | None]) -> str:
+def shape_text(shape: Sequence[int | None]) -> str:
+    """Sizes as a message shows them, `any` for free ones."""
     return " x ".join("any" if size is None else str(size) for size in shape)

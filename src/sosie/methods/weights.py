@@ -62,10 +62,10 @@ def _open(name: str, how: str, interface: str | None, options: SwapOptions) -> S
     """The swapper of the file that the options name, by whoever wrote it."""
     if options.weights is None:
         raise UsageError(f"The method {name} has no weights of its own: {how}.")
-    file = _onnx_beside(Path(options.weights))
+    file = onnx_beside(Path(options.weights))
     session = create_session(file, options.provider, options.threads)
     card = card_in(session)
-    _require_method(file, name, card.get("method"))
+    require_method(file, name, card.get("method"))
     if "network" not in card and card:
         refuse(
             f"A {name} that was trained with Sosie",
@@ -74,7 +74,7 @@ def _open(name: str, how: str, interface: str | None, options: SwapOptions) -> S
         )
         return TrainedSwapper(name, file, session, options)
     network = interface_name(file, session, options.interface or (None if card else interface))
-    _require_method(file, name, INTERFACES[network].method if network in INTERFACES else None)
+    require_method(file, name, INTERFACES[network].method if network in INTERFACES else None)
     return PublishedSwapper(name, file, session, network, options)
 
 
@@ -148,7 +148,8 @@ class TrainedSwapper:
         return np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32)
 
 
-def _onnx_beside(weights: Path) -> Path:
+def onnx_beside(weights: Path) -> Path:
+    """What is run of a snapshot. Raises InputError where either is not there."""
     file = weights.with_suffix(".onnx")
     if not weights.is_file():
         raise InputError(f"There is no {weights}: name the snapshot of a training with --weights.")
@@ -161,7 +162,7 @@ def _onnx_beside(weights: Path) -> Path:
     return file
 
 
-def _require_method(file: Path, name: str, method: object) -> None:
+def require_method(file: Path, name: str, method: object) -> None:
     """Raises InputError on a file that is another method's. method: whose it is, where told."""
     if method is not None and method != name:
         raise InputError(f"{file} is a {method}, not a {name}: give --method {method}.")

@@ -22,6 +22,8 @@ TABLE = {
     "faceshifter": "sosie.methods.faceshifter.recipe:FaceShifterRecipe",
     "faceshifter_hear": "sosie.methods.faceshifter.recipe:HearRecipe",
     "ghost": "sosie.methods.ghost.recipe:GhostRecipe",
+    "deepfacelab": "sosie.methods.deepfacelab.recipe:DeepFaceLabRecipe",
+    "deepfakes": "sosie.methods.deepfakes.recipe:DeepFakesRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files, or of methods."""
 

@@ -49,11 +49,12 @@ TEACHERS = {
     "lpips": ("lpips_squeeze_lin_v0_1.safetensors (LPIPS)", "BSD-2-Clause"),
     "sosie": ("identity.onnx (Sosie)", "Apache-2.0"),
     "sosie_landmarks": ("landmarks.onnx (Sosie)", "Apache-2.0"),
+    "sosie_parser": ("parser.onnx (Sosie)", "Apache-2.0"),
     "fsanet": ("fsanet-1x1 and fsanet-var (FSA-Net)", "MIT"),
 }
 """Key of a teacher -> its name and license."""
 
-_CARRIED = {"sosie", "sosie_landmarks"}
+_CARRIED = {"sosie", "sosie_landmarks", "sosie_parser"}
 """Teachers that the package carries itself."""
 
 LICENSE = "Apache-2.0"
@@ -81,14 +82,17 @@ def remake_command(
     preset: str | None = None,
     finetune: bool = False,
     uses: Mapping[str, str] | None = None,
+    pair: bool = False,
 ) -> str:
     """The command that makes the network again, with no path of this machine in it.
 
     settings: what was set beside the recipe's plan. start: name of the file of weights that
     training began with, if any; finetune: whether it was fine-tuned. preset: of the recipe. uses:
-    what was learned from, as `origins` takes it; left out, what the network always needs.
+    what was learned from, as `origins` takes it; left out, what the network always needs. pair:
+    whether it learned from two people's faces.
     """
-    parts = ["sosie", "train", name, "--data", "DATA_FOLDER"]
+    given = ("--source", "SOURCE", "--target", "TARGET") if pair else ("--data", "DATA_FOLDER")
+    parts = ["sosie", "train", name, *given]
     if name in NEED_TEACHERS or (set(uses or ()) & set(TEACHERS)) - _CARRIED:
         parts += ["--teachers", "TEACHERS_FOLDER"]
     parts += ["--run", "RUN_FOLDER"]

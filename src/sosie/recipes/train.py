@@ -157,6 +157,7 @@ def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Mad
             begun["preset"],
             begun["finetune"],
             uses=recipe.uses(),
+            pair=recipe.materials.pair is not None,
         ),
     )
     card.write_card(made, file.with_suffix(".json"))
@@ -256,7 +257,7 @@ def _weights(recipe: Recipe, file: Path) -> dict[str, torch.Tensor]:
         published, facts = load_snapshot(file)
         return recipe.weights_of_published(facts.network, published.state_dict())
     if file.suffix != ".onnx":
-        return load_tensors(file)[0]
+        return recipe.starting_weights(*load_tensors(file))
     if not file.is_file():
         raise InputError(f"There is no {file}: name a weight file or a snapshot to start from.")
     return recipe.weights_from(file)

@@ -15,7 +15,8 @@ from sosie.blending import paste
 from sosie.blending.composer import ComposeOptions, compose
 from sosie.blending.tint import Tint, measure_tint, no_tint
 from sosie.geometry import alignment
-from sosie.geometry.alignment import align_matrix, transform_points, warp
+from sosie.geometry.alignment import transform_points, warp
+from sosie.geometry.face_types import face_matrix
 from sosie.geometry.head_pose import region_of
 from sosie.methods import load_method
 from sosie.methods.base import WINDOW_MARGIN, Source
@@ -88,6 +89,7 @@ class Engine:
             options.texture,
             options.mask_feather,
             remove_spectacles=options.remove == "spectacles",
+            erode=options.mask_erode,
         )
         self._analyzer = analyzer
         self._prepared = [self._swapper.prepare(photos) for photos in people]
@@ -241,7 +243,7 @@ class Engine:
             matrix = np.array([[1.0, 0, -x0], [0, 1.0, -y0]])
             part = pixels[y0:y1, x0:x1]
         else:
-            matrix = align_matrix(face.points5, template, size_px)
+            matrix = face_matrix(face, template, size_px)
             part = alignment.crop(pixels, matrix, size_px)
         landmarks = transform_points(face.landmarks, matrix)
         height, width = part.shape[:2]

@@ -124,6 +124,8 @@ def _set_learning(parameters: Sequence[nn.Parameter], learning: bool) -> None:
 
 def _optimizer(own: Sequence[nn.Parameter], phase: Phase, plan: Plan) -> torch.optim.Optimizer:
     rate = plan.lr * phase.rate
+    if phase.optimizer is not None:
+        return phase.optimizer(own, rate)
     if not phase.decoupled:
         return torch.optim.Adam(own, rate, phase.betas, weight_decay=plan.weight_decay)
     groups = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,13 +29,15 @@ class Materials:
     """Where a recipe finds what it learns from.
 
     data, teachers: folders. cache: folder for what is made once and used again. workers: processes
-    that prepare data.
+    that prepare data. pair: of a network of two people, where the source's faces are and where the
+    target's; data then is the source's.
     """
 
     data: Path
     teachers: Path
     cache: Path
     workers: int
+    pair: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,16 @@ class Plan:
     accumulate: int = 1
 
     def changed(self, values: dict[str, str]) -> Plan:
-        """The plan with some fields given as text. Raises UsageError on an unknown one or a text
-        that is no number."""
+        """The plan with some fields given as text. Raises UsageError on an unknown one, or a text
+        that is no number where one is wanted."""
         types = {field.name: type(getattr(self, field.name)) for field in dataclasses.fields(self)}
         changes: dict[str, Any] = {}
         for name, text in values.items():
             if name not in types:
                 raise UsageError(f"Unknown setting {name!r}: {nearest(name, types)}.")
+            if types[name] is str:
+                changes[name] = text
+                continue
             try:
                 value = float(text)
             except ValueError:
@@ -114,6 +119,7 @@ class Phase:
     rate: share of the plan's learning rate. betas: of Adam. steady: the rate stays what it is
     (published GANs) instead of rising and falling as the plan says. decoupled: weight decay as of
     AdamW; otherwise it is part of the gradient, of every parameter, as of the older Adam.
+    optimizer: makes another one of the parameters and the rate; betas and decay then have no use.
     """
 
     name: str
@@ -123,6 +129,7 @@ class Phase:
     betas: tuple[float, float] = (0.9, 0.99)
     steady: bool = False
     decoupled: bool = True
+    optimizer: Callable[[Sequence[nn.Parameter], float], torch.optim.Optimizer] | None = None
 
 
 class Recipe(abc.ABC):
@@ -133,7 +140,8 @@ class Recipe(abc.ABC):
     plan: what is trained by where nothing else is chosen. presets: other plans, by name.
     weight_file: name of the result; None takes that of the network. keeps_snapshot: whether all
     networks, those that only training needs among them, are kept beside it, to be fine-tuned.
-    license: of the weights. finetuned: set where the networks are trained already.
+    license: of the weights. takes_two: whether it learns from the faces of two people
+    (`Materials.pair`). finetuned: set where the networks are trained already.
     """
 
     name: ClassVar[str]
@@ -144,6 +152,7 @@ class Recipe(abc.ABC):
     weight_file: ClassVar[str | None] = None
     keeps_snapshot: ClassVar[bool] = False
     license: ClassVar[str] = "Apache-2.0"
+    takes_two: ClassVar[bool] = False
     finetuned = False
 
     @classmethod
@@ -202,6 +211,15 @@ class Recipe(abc.ABC):
         from sosie.training.export import weights_of
 
         return weights_of(file)
+
+    def starting_weights(
+        self,
+        weights: dict[str, torch.Tensor],
+        facts: Mapping[str, Any],  # noqa: ARG002 - the contract
+    ) -> dict[str, torch.Tensor]:
+        """Of the weights in a snapshot those that a training begins with. facts: of the snapshot,
+        its `plan` among them."""
+        return weights
 
     def weights_of_published(
         self,

@@ -12,6 +12,7 @@ from sosie.app.cli.dataset_classify import classify
 from sosie.app.cli.dataset_clean import clean
 from sosie.app.cli.dataset_cluster import cluster
 from sosie.app.cli.dataset_extract import extract
+from sosie.app.cli.dataset_import import import_
 from sosie.app.cli.dataset_pack import merge, pack, split, unpack, verify
 from sosie.app.cli.output import note_progress, print_json
 from sosie.datasets import dataset_packages
@@ -87,3 +88,4 @@ for _command in (
     classify,
 ):
     app.command()(_command)
+app.command("import")(import_)

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from sosie.analysis.analyzer import Analyzer, to_8_bit, without_doubles
 from sosie.analysis.quality import sharpness
+from sosie.datasets import hints
 from sosie.datasets.extract import measurements
 from sosie.datasets.extract.measurements import Light
 from sosie.datasets.extract.options import ExtractOptions
+from sosie.datasets.hints import Hint
 from sosie.geometry import alignment, head_pose
 from sosie.geometry.morphable_model import face_shape
 from sosie.types import Face, FloatArray, Pixels
@@ -126,23 +128,54 @@ class Found:
 
 @dataclass(frozen=True)
 class Look:
-    """What a frame shows. too_small: how many faces were left out for their size."""
+    """What a frame shows. too_small: how many faces were left out for their size. unconfirmed: how
+    many another tool told of that were not found."""
 
     faces: tuple[Found, ...]
     too_small: int
+    unconfirmed: int = 0
 
 
-def look(pixels: Pixels, analyzer: Analyzer, options: ExtractOptions) -> Look:
-    """The faces of a frame (RGB, H x W x 3, uint8 or uint16), from left to right."""
+def look(
+    pixels: Pixels, analyzer: Analyzer, options: ExtractOptions, hint: Hint | None = None
+) -> Look:
+    """The faces of a frame (RGB, H x W x 3, uint8 or uint16), from left to right; those alone that
+    another tool knew of, where there is a hint."""
     frame = to_8_bit(pixels)
-    faces = _faces(frame, analyzer, options)
+    unconfirmed = 0
+    if hint is None:
+        faces = _faces(frame, analyzer, options)
+    else:
+        faces = _hinted(frame, analyzer, options, hint)
+        unconfirmed = (1 if hint.faces is None else len(hint.faces)) - len(faces)
     large = [
         (position, face)
         for position, face in enumerate(faces)
         if _side_in_frame(face, options) >= options.min_face_px
     ]
     found = tuple(_found(frame, face, position, analyzer, options) for position, face in large)
-    return Look(found, len(faces) - len(large))
+    return Look(found, len(faces) - len(large), unconfirmed)
+
+
+def _hinted(
+    frame: NDArray[np.uint8], analyzer: Analyzer, options: ExtractOptions, hint: Hint
+) -> list[Face]:
+    """The faces that another tool knew of, as far as they are found, from left to right."""
+    if hint.faces is None:
+        middle = np.array(frame.shape[1::-1]) / 2
+        near = sorted(
+            _faces(frame, analyzer, options),
+            key=lambda face: float(np.linalg.norm(face.center - middle)),
+        )
+        return near[:1]
+    found = []
+    for points in hint.faces:
+        region = hints.region_of(points)
+        # Points that all coincide are no face's.
+        face = analyzer.confirm(frame, region) if region.size_px >= 1 else None
+        if face is not None and hints.agrees(face, points):
+            found.append(face)
+    return sorted(found, key=lambda face: face.center)
 
 
 def _faces(frame: NDArray[np.uint8], analyzer: Analyzer, options: ExtractOptions) -> list[Face]:

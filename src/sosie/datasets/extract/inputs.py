@@ -21,6 +21,7 @@ from typing import Any, Literal, Self
 
 from sosie import foreign
 from sosie.datasets.extract.writer import safe_name
+from sosie.datasets.hints import Hint
 from sosie.datasets.markers import FACES
 from sosie.datasets.store import FaceStore
 from sosie.datasets.transactions import LOCK, held
@@ -190,12 +191,15 @@ class Input:
     """A video or a photo to extract from.
 
     name: what it is called, in the set and in messages: its path, or that of its archive and its
-    own in there. member: of an archive, where it is in one.
+    own in there. member: of an archive, where it is in one. hint: what another tool knew of it.
+    person: whose faces these are, "" where unknown.
     """
 
     name: Path
     kind: Literal["photo", "video"]
     member: Member | None = None
+    hint: Hint | None = None
+    person: str = ""
 
     @contextmanager
     def opened(self) -> Iterator[Path]:
@@ -250,7 +254,7 @@ class Ledger:
                 "sha256": sha256,
                 "path": str(path),
                 "kind": one.kind,
-                "folder": self._folder_for(path, one.kind),
+                "folder": self._folder_for(path, one.kind, one.person),
                 "size_bytes": facts[0],
                 "mtime_ns": facts[1],
                 "state": PARTIAL,
@@ -263,20 +267,26 @@ class Ledger:
         self._entries[entry["sha256"]] = {**kept, **facts}
         return self._entries[entry["sha256"]]
 
-    def _folder_for(self, path: Path, kind: str) -> str:
+    def _folder_for(self, path: Path, kind: str, person: str) -> str:
         """A video's own name, or that of the folder in which a photo lies, which all its photos
-        share. A name that is taken gets a number."""
+        share. A name that is taken, be it by a person of the input, gets a number. Raises
+        InputError where another input has the person's name."""
+        if person.casefold() in {folder.casefold() for folder in self._folders.values()}:
+            raise InputError(
+                f"{person!r} is the name of an input's folder in the set {self._store.folder}: "
+                f"give the person another."
+            )
         origin, name = (path.parent, path.parent.name) if kind == "photo" else (path, path.stem)
         key = str(origin)
         if key not in self._folders:
-            self._folders[key] = self._free(safe_name(name))
+            self._folders[key] = self._free(safe_name(name), person)
             # Before any picture is in it, which a later run would take for somebody else's.
             self._store.save_settings()
         return self._folders[key]
 
-    def _free(self, name: str) -> str:
+    def _free(self, name: str, person: str) -> str:
         # Folders that are no input's are a person's.
-        taken = {folder.casefold() for folder in self._folders.values()}
+        taken = {folder.casefold() for folder in (*self._folders.values(), person)}
         people = self._store.folder / FACES
         if people.is_dir():
             taken |= {folder.name.casefold() for folder in people.iterdir()}

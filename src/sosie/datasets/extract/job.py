@@ -60,7 +60,7 @@ def extract_photos(
                     pixels = load_photo(path).pixels
                 except InputError as error:
                     return InputError(str(error).replace(str(path), str(job.photo.name)))
-            return look(pixels, analyzer, options)
+            return look(pixels, analyzer, options, job.photo.hint)
         except InputError as error:
             return error
 
@@ -86,6 +86,8 @@ def extract_photos(
 
 def _counts(one: Look) -> dict[str, int]:
     counts = {"looked_at": 1, "found": len(one.faces), "too_small": one.too_small}
+    if one.unconfirmed:
+        counts["unconfirmed"] = one.unconfirmed
     for found in one.faces:
         reason = found.rejected or "kept"
         counts[reason] = counts.get(reason, 0) + 1
@@ -110,9 +112,10 @@ class ExtractReport:
 
     folder: of the set. inputs: how many were read by this run; skipped: done by an earlier one, or
     of the same content as another. frames: of videos, that this run passed. faces, rejected: that
-    were stored by this run, and by reason; thinned, too_small: that were left out. total: faces in
-    the set now, rejected ones too. synced: what was found moved by hand before. seconds: wall-clock
-    time; fps: frames over it.
+    were stored by this run, and by reason; thinned, too_small, unconfirmed: that were left out, the
+    last since another tool told of them and they were not found. total: faces in the set now,
+    rejected ones too. synced: what was found moved by hand before. seconds: wall-clock time; fps:
+    frames over it.
     """
 
     folder: str
@@ -129,6 +132,7 @@ class ExtractReport:
     synced: Synced
     seconds: float
     fps: float
+    unconfirmed: int = 0
 
 
 def extract(
@@ -223,7 +227,8 @@ class _Run:
         for one, entry in [(one, entry) for one in inputs if (entry := self._take(one))]:
             if one.kind == "photo":
                 stem = safe_name(one.name.stem)
-                source = Source(one.name.name, entry["sha256"], entry["folder"], stem)
+                name = one.hint.source if one.hint and one.hint.source else one.name.name
+                source = Source(name, entry["sha256"], entry["folder"], stem, one.person)
                 photos.append((PhotoJob(one, source), entry))
                 continue
             self._read_photos(photos)
@@ -248,6 +253,7 @@ class _Run:
             synced=synced,
             seconds=round(seconds, 3),
             fps=round(self.frames / max(seconds, 1e-9), 2),
+            unconfirmed=self.counts["unconfirmed"],
         )
 
     def _take(self, one: Input) -> dict[str, Any] | None:

@@ -43,13 +43,15 @@ class Source:
     """An input, as its faces are stored.
 
     name: as it was given. sha256: of its content. folder: of its pictures. stem: what a photo's
-    pictures are named by; "" for a video, where the frame's number does.
+    pictures are named by; "" for a video, where the frame's number does. person: whose all its
+    faces are, which lie in the person's folder; "" where unknown.
     """
 
     name: str
     sha256: str
     folder: str
     stem: str = ""
+    person: str = ""
 
 
 class FaceWriter:
@@ -70,7 +72,8 @@ class FaceWriter:
         face_id = _face_id(source.sha256, at.index, found.position)
         stem = source.stem or f"{at.index:07}"
         folders = (REJECTED, found.rejected) if found.rejected else (FACES,)
-        file = "/".join([*folders, source.folder, f"{stem}-{face_id}.{self._options.picture}"])
+        folder = source.folder if found.rejected else source.person or source.folder
+        file = "/".join([*folders, folder, f"{stem}-{face_id}.{self._options.picture}"])
         while len(self._writes) >= _WAITING_PICTURES:
             self._writes.popleft().result()
         path = self._store.place(file)
@@ -82,6 +85,7 @@ class FaceWriter:
                 file=file,
                 input=source.name,
                 input_sha256=source.sha256,
+                person="" if found.rejected else source.person,
             )
         )
 

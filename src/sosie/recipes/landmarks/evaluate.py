@@ -30,6 +30,7 @@ from sosie.analysis.landmarker import Landmarker, cut_square
 from sosie.errors import InputError
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import head_pose, region_of
+from sosie.geometry.mesh import ANNOTATED
 from sosie.models.cards import read_embedded
 from sosie.models.session import create_session
 from sosie.recipes.augmentation import compressed
@@ -119,17 +120,6 @@ def _jitter(points: FloatArray, shifts: NDArray[np.float64]) -> float:
     wandered = np.sqrt(((still - still.mean(0)) ** 2).sum(2).mean())
     return float(wandered / eye_distances(points[:1])[0])
 
-
-# fmt: off
-ANNOTATED = (
-    127, 234, 177, 215, 172, 136, 150, 176, 152, 400, 379, 365, 397, 435, 401, 454, 356, 70, 63,
-    105, 66, 107, 336, 296, 334, 293, 300, 168, 197, 5, 1, 240, 97, 2, 326, 460, 33, 160, 158, 173,
-    153, 144, 398, 385, 387, 263, 373, 380, 61, 74, 37, 0, 267, 304, 291, 405, 314, 17, 84, 181, 76,
-    82, 13, 312, 306, 316, 14, 86,
-)
-# fmt: on
-"""The mesh point for each of the 68 annotated ones: symmetric, and the nearest to them on average
-over the frames of the training people, by the teacher's points."""
 
 # The annotations count pixels from one: over all points they lie that much right of and below the
 # teacher's.

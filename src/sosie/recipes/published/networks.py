@@ -26,6 +26,7 @@ State = Mapping[str, NDArray[Any]]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+_DEEPFACELAB = "sosie.methods.deepfacelab.published"
 _FACESHIFTER = "sosie.methods.faceshifter.published"
 _GHOST = "sosie.methods.ghost.published"
 _HIFIFACE = "sosie.methods.hififace.published"
@@ -63,6 +64,19 @@ TABLE = {
     "hififace_maum_generator": _HIFIFACE,
     "hififace_xuehy_generator": _HIFIFACE,
     "infoswap_backbone128_irse50": "sosie.methods.infoswap.published",
+    "dfl_df": _DEEPFACELAB,
+    "dfl_df_u": _DEEPFACELAB,
+    "dfl_df_udt": _DEEPFACELAB,
+    "dfl_df_udtc": _DEEPFACELAB,
+    "dfl_liae": _DEEPFACELAB,
+    "dfl_liae_ud": _DEEPFACELAB,
+    "dfl_liae_udt": _DEEPFACELAB,
+    "dfl_quick96": _DEEPFACELAB,
+    "dfl_amp": _DEEPFACELAB,
+    "dfl_code_discriminator": _DEEPFACELAB,
+    "dfl_unet_patch_discriminator": _DEEPFACELAB,
+    "dfl_xseg": _DEEPFACELAB,
+    "faceswap_original": "sosie.methods.deepfakes.published",
 }
 """Name of a published network -> the module whose PUBLISHED has it. To add one, add its line."""
 

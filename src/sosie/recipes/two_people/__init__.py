@@ -1,0 +1,1 @@
+"""What the recipes of networks of two people share: faces, samples, losses, files."""
