@@ -14,10 +14,10 @@ from sosie.methods.deepfacelab.discriminators import (  # noqa: E402
     PatchDiscriminator,
     strides_for,
 )
-from sosie.methods.deepfacelab.layers import depth_to_space  # noqa: E402
 from sosie.methods.deepfacelab.network import OPTIONS, Form, Merging, build  # noqa: E402
 from sosie.methods.deepfakes.network import Form as FirstForm  # noqa: E402
 from sosie.methods.deepfakes.network import Original  # noqa: E402
+from sosie.nn.depth_blocks import depth_to_space  # noqa: E402
 
 TINY = {"size_px": 64, "ae": 8, "e": 2, "d": 2, "dm": 1, "inter": 12}
 EVERY = ["".join(k) for n in range(5) for k in itertools.combinations(OPTIONS, n)]

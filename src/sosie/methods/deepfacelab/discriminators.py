@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sosie.methods.deepfacelab.layers import Grow, leaky, residual_leaky, start_weights
+from sosie.nn.depth_blocks import Grow, leaky, residual_leaky, start_weights
 
 _MOST_LAYERS = 9
 _MOST_WIDTH = 512

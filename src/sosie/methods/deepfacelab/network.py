@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from sosie.errors import UsageError
-from sosie.methods.deepfacelab.layers import (
+from sosie.nn.depth_blocks import (
     Activation,
     Downscale,
     Downscales,

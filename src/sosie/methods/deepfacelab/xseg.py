@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sosie.methods.deepfacelab.layers import Grow, start_weights
+from sosie.nn.depth_blocks import Grow, start_weights
 
 SIZE_PX = 256
 _WIDTHS = (32, 64, 128, 256, 256, 256)

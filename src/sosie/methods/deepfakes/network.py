@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from sosie.errors import UsageError
-from sosie.methods.deepfacelab.layers import depth_to_space, leaky, start_weights
+from sosie.nn.depth_blocks import depth_to_space, leaky, start_weights
 from sosie.options import nearest
 from sosie.recipes.two_people.network import FULL_MORPH, Pictured, TwoPeople
 

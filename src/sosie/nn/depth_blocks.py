@@ -1,4 +1,4 @@
-"""The blocks of DeepFaceLab's networks, under the names of its checkpoints.
+"""The blocks of the networks of DeepFaceLab and of the first DeepFakes, by their published names.
 
 Attributes are named so that a parameter's own name, with slashes for dots, is the published one.
 """
