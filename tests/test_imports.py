@@ -149,6 +149,7 @@ ONLY_IN = {
 }
 """External package -> the modules that may import it."""
 
+_WORKSHOP_COMMANDS = ("train", "export", "eval", "dataset", "weights", "bench")
 WORKSHOP = ["sosie.nn", "sosie.training", "sosie.recipes", "sosie.datasets", "sosie.evaluation"]
 """What makes and measures the networks: it may import torch, and what runs them does without it."""
 
@@ -272,7 +273,7 @@ def test_run_time_code_does_without_the_workshop():
     """Only its commands, and a method's own training, know how networks are made and measured."""
     # Those of evaluation and datasets are several: evaluate and eval_*, dataset and dataset_*.
     commands = (
-        *(f"sosie.app.cli.{name}" for name in ("train", "eval", "dataset", "weights", "bench")),
+        *(f"sosie.app.cli.{name}" for name in _WORKSHOP_COMMANDS),
         "sosie.app.dataset_inputs",
     )
     run_time = {

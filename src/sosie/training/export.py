@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -57,13 +57,16 @@ def trace(
     outputs: Sequence[str],
     file: Path,
     free_axes: tuple[int, ...] = (0,),
+    fixed: Collection[str] = (),
+    opset: int = _OPSET,
 ) -> None:
     """Write the graph that a network makes of its inputs as ONNX, float32, as it is.
 
-    inputs: by name, in order. free_axes: axes of inputs and outputs that may have any size.
+    inputs: by name, in order. free_axes: axes of inputs and outputs that may have any size, but for
+    those that are named in `fixed`. opset: the version of ONNX's operators.
     """
     free = {axis: f"axis{axis}" if axis else "batch" for axis in free_axes}
-    axes = dict.fromkeys((*inputs, *outputs), free)
+    axes = {name: free for name in (*inputs, *outputs) if name not in fixed}
     with torch.no_grad(), warnings.catch_warnings():
         # The exporter of traced graphs warns that it is the older one; it alone folds batch norm
         # and needs no further package.
@@ -75,7 +78,7 @@ def trace(
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes=axes,
-            opset_version=_OPSET,
+            opset_version=opset,
             dynamo=False,
         )
 

@@ -16,6 +16,7 @@ from sosie.app.cli.bench import bench
 from sosie.app.cli.compare import compare
 from sosie.app.cli.demo import demo
 from sosie.app.cli.doctor import doctor
+from sosie.app.cli.export import export
 from sosie.app.cli.inspect import inspect
 from sosie.app.cli.output import guarded_output, print_json
 from sosie.app.cli.preview import preview
@@ -39,7 +40,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (swap, resume, preview, compare, inspect, source, bench, doctor, demo, train):
+for _command in (
+    swap,
+    resume,
+    preview,
+    compare,
+    inspect,
+    source,
+    bench,
+    doctor,
+    demo,
+    train,
+    export,
+):
     app.command()(_command)
 app.add_typer(jobs.app, name="jobs", help="List swaps first and do them later, one by one.")
 app.add_typer(dataset.app, name="dataset", help="Make sets of faces for training.")

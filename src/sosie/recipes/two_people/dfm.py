@@ -1,0 +1,105 @@
+"""A trained network of two people as a DFM, which DeepFaceLive and FaceFusion read as well."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from sosie.errors import SosieError, UsageError
+from sosie.geometry.face_types import FACE_TYPES, template_of
+from sosie.models.session import create_session
+from sosie.output import atomic_output
+from sosie.recipes.two_people.model_file import FACE, MORPH, OUTPUTS, PeopleCard
+from sosie.recipes.two_people.network import Merging, TwoPeople
+from sosie.training.export import add_card, trace
+
+SUFFIX = ".dfm"
+
+# What the programs that read DFM files were made for: TensorFlow's names, and old versions.
+_NUMBERED = ":0"
+_OPSET, _IR_VERSION = 12, 7
+# ONNX Runtime may differ from torch by this much, of a picture's range of 1.
+_TOLERANCE = 1e-3
+_TRIED = (1, 3)
+"""Pictures at once in the trial runs."""
+
+
+def write_dfm(
+    network: TwoPeople, card: PeopleCard, file: Path, back: bool = False, overwrite: bool = False
+) -> None:
+    """Write a network as it swaps: BGR, N x S x S x 3, 0..1, in and out.
+
+    back: put the target's face onto the source instead. The format has no place for the face type:
+    it stands in the file's metadata, where `--method dfm` finds it, and other programs are to be
+    told. Raises UsageError where `file` has another ending, or the network sees crops that are no
+    face type's; OutputError where it cannot be written; SosieError where ONNX Runtime computes
+    something else than torch. There is no file then.
+    """
+    if file.suffix.lower() != SUFFIX:
+        raise UsageError(f"{file} does not end with {SUFFIX}: name it so, as person{SUFFIX}.")
+    about = {
+        "method": "dfm",
+        "face_type": face_type_of(card),
+        "license": card.license,
+        "paper": card.paper,
+    }
+    merging = Merging(network.cpu().float().eval(), back).eval()
+    given = _inputs(card, 1)
+    with atomic_output(file, overwrite=overwrite) as pending:
+        tensors = {name: torch.from_numpy(values) for name, values in given.items()}
+        names = tuple(name + _NUMBERED for name in OUTPUTS)
+        fixed = (MORPH + _NUMBERED,)
+        trace(merging, tensors, names, pending.path, fixed=fixed, opset=_OPSET)
+        model = onnx.load(str(pending.path))
+        model.ir_version = _IR_VERSION
+        onnx.checker.check_model(model)
+        pending.path.write_bytes(model.SerializeToString())
+        add_card(pending.path, json.dumps(about))
+        for count in _TRIED:
+            _require_same(merging, pending.path, _inputs(card, count))
+
+
+def face_type_of(card: PeopleCard) -> str:
+    """The face type of the crops that a network was trained on. Raises UsageError where these are
+    of another template."""
+    for name in FACE_TYPES:
+        if template_of(name) == card.template:
+            return name
+    raise UsageError(
+        f"The network was trained on crops of the template {card.template}, which is no face type "
+        f"of DeepFaceLab: no program that reads DFM files could place its faces. Train it with "
+        f"--set template=dfl_whole."
+    )
+
+
+def _inputs(card: PeopleCard, count: int) -> dict[str, NDArray[np.float32]]:
+    """Inputs to trace and to try the network with, by their names in the file."""
+    rng = np.random.default_rng(count)
+    shape = (count, card.size_px, card.size_px, 3)
+    given = {FACE + _NUMBERED: rng.random(shape, dtype=np.float32)}
+    if card.morph:
+        given[MORPH + _NUMBERED] = rng.random(1, dtype=np.float32)
+    return given
+
+
+def _require_same(merging: Merging, file: Path, given: Mapping[str, NDArray[Any]]) -> None:
+    """Raises SosieError where ONNX Runtime does not give what torch does."""
+    with torch.no_grad():
+        expected = merging(*(torch.from_numpy(values) for values in given.values()))
+    found = create_session(file, threads=1).run(given)
+    apart = max(
+        float(np.abs(found[name + _NUMBERED] - values.numpy()).max())
+        for name, values in zip(OUTPUTS, expected, strict=True)
+    )
+    if not apart <= _TOLERANCE:
+        raise SosieError(
+            f"ONNX Runtime computes something else than torch for this network (by {apart:.2g}): "
+            f"please report it."
+        )
