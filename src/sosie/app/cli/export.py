@@ -35,8 +35,7 @@ def export(
     The format does not say which crop it takes: give others the face type that is printed.
     """
     with extra_packages():
-        from sosie.recipes.two_people.dfm import face_type_of, write_dfm
-        from sosie.recipes.two_people.model_file import trained_network
+        from sosie.recipes.two_people.dfm import face_type_of, trained_network, write_dfm
 
     check_output(dfm, overwrite=overwrite)
     network, card = trained_network(snapshot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +13,17 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from sosie.errors import SosieError, UsageError
+from sosie.errors import InputError, SosieError, UsageError
 from sosie.geometry.face_types import FACE_TYPES, template_of
 from sosie.models.session import create_session
 from sosie.output import atomic_output
+from sosie.recipes import TABLE, load_recipe
 from sosie.recipes.two_people.model_file import FACE, MORPH, OUTPUTS, PeopleCard
 from sosie.recipes.two_people.network import Merging, TwoPeople
+from sosie.recipes.two_people.recipe import TwoPeopleRecipe
+from sosie.training.checkpoint import fitting, load_tensors
 from sosie.training.export import add_card, trace
+from sosie.training.recipe import Materials
 
 SUFFIX = ".dfm"
 
@@ -103,3 +108,23 @@ def _require_same(merging: Merging, file: Path, given: Mapping[str, NDArray[Any]
             f"ONNX Runtime computes something else than torch for this network (by {apart:.2g}): "
             f"please report it."
         )
+
+
+def trained_network(snapshot: Path) -> tuple[TwoPeople, PeopleCard]:
+    """The network of a `snapshot.safetensors` of a training of two people, on the processor, and
+    how it is called. Raises InputError on another file."""
+    tensors, facts = load_tensors(snapshot)
+    kind = load_recipe(facts["name"]) if facts.get("name") in TABLE else None
+    if kind is None or not issubclass(kind, TwoPeopleRecipe) or "plan" not in facts:
+        raise InputError(
+            f"{snapshot} is no snapshot of a network of two people: name the snapshot.safetensors "
+            f"that `sosie train deepfacelab` or `deepfakes` wrote."
+        )
+    with fitting(snapshot):
+        plan = dataclasses.replace(kind.plan, **facts["plan"])
+        recipe = kind(Materials(snapshot, snapshot, snapshot, 0), plan)
+        learner = recipe.network()
+        learner.load_state_dict(tensors)
+    network = learner.network
+    assert isinstance(network, TwoPeople)
+    return network.requires_grad_(False).eval(), recipe.people_card()

@@ -1,5 +1,4 @@
-"""The files that a training of two people ends with: ONNX to swap with, both ways, and the network
-itself again from a snapshot."""
+"""The files that a training of two people ends with: ONNX to swap with, both ways."""
 
 from __future__ import annotations
 
@@ -12,12 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from sosie.errors import InputError, SosieError
+from sosie.errors import SosieError
 from sosie.models.session import create_session
 from sosie.output import atomic_output
 from sosie.recipes.swapper.model_file import LICENSE
 from sosie.recipes.two_people.network import Merging, TwoPeople
-from sosie.training.checkpoint import fitting, load_tensors
 from sosie.training.export import add_card, trace
 
 FACE, MORPH = "in_face", "morph_value"
@@ -93,28 +91,3 @@ def _export(merging: Merging, card: PeopleCard, file: Path) -> None:
                 f"ONNX Runtime computes something else than torch for this {card.method} (by "
                 f"{apart:.2g}): please report it."
             )
-
-
-def trained_network(snapshot: Path) -> tuple[TwoPeople, PeopleCard]:
-    """The network of a `snapshot.safetensors` of a training of two people, on the processor, and
-    how it is called. Raises InputError on another file."""
-    # Recipes are named by a table, so that methods stay above recipes.
-    from sosie.recipes import TABLE, load_recipe
-    from sosie.recipes.two_people.recipe import TwoPeopleRecipe
-    from sosie.training.recipe import Materials
-
-    tensors, facts = load_tensors(snapshot)
-    kind = load_recipe(facts["name"]) if facts.get("name") in TABLE else None
-    if kind is None or not issubclass(kind, TwoPeopleRecipe) or "plan" not in facts:
-        raise InputError(
-            f"{snapshot} is no snapshot of a network of two people: name the snapshot.safetensors "
-            f"that `sosie train deepfacelab` or `deepfakes` wrote."
-        )
-    with fitting(snapshot):
-        plan = dataclasses.replace(kind.plan, **facts["plan"])
-        recipe = kind(Materials(snapshot, snapshot, snapshot, 0), plan)
-        learner = recipe.network()
-        learner.load_state_dict(tensors)
-    network = learner.network
-    assert isinstance(network, TwoPeople)
-    return network.requires_grad_(False).eval(), recipe.people_card()
