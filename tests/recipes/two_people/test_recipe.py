@@ -21,7 +21,8 @@ from sosie.models.session import create_session  # noqa: E402
 from sosie.recipes import load_recipe  # noqa: E402
 from sosie.recipes.train import Order, make  # noqa: E402
 from sosie.recipes.two_people import recipe as shared  # noqa: E402
-from sosie.recipes.two_people.model_file import FACE, MORPH, trained_network  # noqa: E402
+from sosie.recipes.two_people.dfm import trained_network  # noqa: E402
+from sosie.recipes.two_people.model_file import FACE, MORPH  # noqa: E402
 from sosie.training.checkpoint import load_tensors  # noqa: E402
 from sosie.training.loop import STATE  # noqa: E402
 from sosie.training.optimizer_steps import Steps  # noqa: E402
