@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ def network() -> Callable[[str], tuple[TwoPeople, PeopleCard]]:
     def make(name: str) -> tuple[TwoPeople, PeopleCard]:
         torch.manual_seed(3)
         form = FORMS[name]
-        card = PeopleCard("deepfacelab", "dfl_full", SIDE, form.kind == "amp", "none")
+        card = PeopleCard("deepfacelab", "full", SIDE, form.kind == "amp", "none")
         return build(form).eval(), card
 
     return make
@@ -134,8 +133,6 @@ def test_nothing_is_written_where_it_cannot_be_used(
     own, card = network("df")
     with pytest.raises(UsageError, match=r"does not end with \.dfm"):
         write_dfm(own, card, tmp_path / "a.onnx")
-    with pytest.raises(UsageError, match=r"template ffhq, which is no face type.*dfl_whole"):
-        write_dfm(own, replace(card, template="ffhq"), tmp_path / "a.dfm")
     monkeypatch.setattr(dfm, "_TOLERANCE", -1.0)
     with pytest.raises(SosieError, match="computes something else than torch"):
         write_dfm(own, card, tmp_path / "a.dfm")

@@ -35,12 +35,12 @@ def export(
     The format does not say which crop it takes: give others the face type that is printed.
     """
     with extra_packages():
-        from sosie.recipes.two_people.dfm import face_type_of, trained_network, write_dfm
+        from sosie.recipes.two_people.dfm import trained_network, write_dfm
 
     check_output(dfm, overwrite=overwrite)
     network, card = trained_network(snapshot)
     write_dfm(network, card, dfm, back, overwrite)
-    face_type, size_mb = face_type_of(card), dfm.stat().st_size / 1e6
+    face_type, size_mb = card.face_type, dfm.stat().st_size / 1e6
     if as_json:
         facts = {"face_type": face_type, "size_px": card.size_px, "morph": card.morph}
         print_json({"file": str(dfm), **facts, "license": card.license})

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from sosie.errors import InputError, SosieError, UsageError
-from sosie.geometry.face_types import FACE_TYPES, template_of
 from sosie.models.session import create_session
 from sosie.output import atomic_output
 from sosie.recipes import TABLE, load_recipe
@@ -43,15 +42,14 @@ def write_dfm(
 
     back: put the target's face onto the source instead. The format has no place for the face type:
     it stands in the file's metadata, where `--method dfm` finds it, and other programs are to be
-    told. Raises UsageError where `file` has another ending, or the network sees crops that are no
-    face type's; OutputError where it cannot be written; SosieError where ONNX Runtime computes
-    something else than torch. There is no file then.
+    told. Raises UsageError where `file` has another ending, OutputError where it cannot be written,
+    SosieError where ONNX Runtime computes something else than torch. There is no file then.
     """
     if file.suffix.lower() != SUFFIX:
         raise UsageError(f"{file} does not end with {SUFFIX}: name it so, as person{SUFFIX}.")
     about = {
         "method": "dfm",
-        "face_type": face_type_of(card),
+        "face_type": card.face_type,
         "license": card.license,
         "paper": card.paper,
     }
@@ -69,19 +67,6 @@ def write_dfm(
         add_card(pending.path, json.dumps(about))
         for count in _TRIED:
             _require_same(merging, pending.path, _inputs(card, count))
-
-
-def face_type_of(card: PeopleCard) -> str:
-    """The face type of the crops that a network was trained on. Raises UsageError where these are
-    of another template."""
-    for name in FACE_TYPES:
-        if template_of(name) == card.template:
-            return name
-    raise UsageError(
-        f"The network was trained on crops of the template {card.template}, which is no face type "
-        f"of DeepFaceLab: no program that reads DFM files could place its faces. Train it with "
-        f"--set template=dfl_whole."
-    )
 
 
 def _inputs(card: PeopleCard, count: int) -> dict[str, NDArray[np.float32]]:
