@@ -81,14 +81,17 @@ def remake_command(
     preset: str | None = None,
     finetune: bool = False,
     uses: Mapping[str, str] | None = None,
+    pair: bool = False,
 ) -> str:
     """The command that makes the network again, with no path of this machine in it.
 
     settings: what was set beside the recipe's plan. start: name of the file of weights that
     training began with, if any; finetune: whether it was fine-tuned. preset: of the recipe. uses:
-    what was learned from, as `origins` takes it; left out, what the network always needs.
+    what was learned from, as `origins` takes it; left out, what the network always needs. pair:
+    whether it learned from two people's faces.
     """
-    parts = ["sosie", "train", name, "--data", "DATA_FOLDER"]
+    given = ("--source", "SOURCE", "--target", "TARGET") if pair else ("--data", "DATA_FOLDER")
+    parts = ["sosie", "train", name, *given]
     if name in NEED_TEACHERS or (set(uses or ()) & set(TEACHERS)) - _CARRIED:
         parts += ["--teachers", "TEACHERS_FOLDER"]
     parts += ["--run", "RUN_FOLDER"]

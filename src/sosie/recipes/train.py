@@ -157,6 +157,7 @@ def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Mad
             begun["preset"],
             begun["finetune"],
             uses=recipe.uses(),
+            pair=recipe.materials.pair is not None,
         ),
     )
     card.write_card(made, file.with_suffix(".json"))

@@ -29,13 +29,15 @@ class Materials:
     """Where a recipe finds what it learns from.
 
     data, teachers: folders. cache: folder for what is made once and used again. workers: processes
-    that prepare data.
+    that prepare data. pair: of a network of two people, where the source's faces are and where the
+    target's; data then is the source's.
     """
 
     data: Path
     teachers: Path
     cache: Path
     workers: int
+    pair: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ class Recipe(abc.ABC):
     plan: what is trained by where nothing else is chosen. presets: other plans, by name.
     weight_file: name of the result; None takes that of the network. keeps_snapshot: whether all
     networks, those that only training needs among them, are kept beside it, to be fine-tuned.
-    license: of the weights. finetuned: set where the networks are trained already.
+    license: of the weights. takes_two: whether it learns from the faces of two people
+    (`Materials.pair`). finetuned: set where the networks are trained already.
     """
 
     name: ClassVar[str]
@@ -144,6 +147,7 @@ class Recipe(abc.ABC):
     weight_file: ClassVar[str | None] = None
     keeps_snapshot: ClassVar[bool] = False
     license: ClassVar[str] = "Apache-2.0"
+    takes_two: ClassVar[bool] = False
     finetuned = False
 
     @classmethod

@@ -35,10 +35,21 @@ Name = Annotated[
     ),
 ]
 Data = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         help="Folder or .zip of pictures; for a swapper, one folder for each person is best."
     ),
+]
+OfSource = Annotated[
+    Path | None,
+    typer.Option(
+        "--source",
+        help="Of a network of two people: folder of photos, set of faces, or video of the one who "
+        "is put in.",
+    ),
+]
+OfTarget = Annotated[
+    Path | None, typer.Option("--target", help="The same of the one whose face is replaced.")
 ]
 Run = Annotated[Path, typer.Option(help="Folder for the run: state, log, result.")]
 Teachers = Annotated[Path | None, typer.Option(help="Folder of the teachers; swappers need none.")]
@@ -72,8 +83,10 @@ Workers = Annotated[
 
 def train(
     name: Name,
-    data: Data,
     run: Run,
+    data: Data = None,
+    source: OfSource = None,
+    target: OfTarget = None,
     teachers: Teachers = None,
     preset: Preset = None,
     cache: Cache = None,
@@ -87,21 +100,29 @@ def train(
 ) -> None:
     """Make a network from pictures and teachers: NAME.onnx and its card NAME.json."""
     chosen = dict(map(_setting, settings or ()))
-    load_recipe(name)
+    recipe = load_recipe(name)
     with extra_packages():
         from sosie.recipes.train import Order, make
         from sosie.training.recipe import Materials
 
     if finetune is not None and start is not None:
         raise UsageError("--finetune and --from both name weights to begin with: give one of them.")
-    _require_pictures(name, data, teachers)
+    pair = _pair(name, recipe.takes_two, source, target)
+    pictures = data if pair is None else pair[0]
+    if pictures is None:
+        what = "--data, or with --source and --target" if recipe.takes_two else "--data"
+        raise UsageError(f"{name} learns from pictures: name them with {what}.")
+    if pair is not None and data is not None:
+        raise UsageError("--data names one set, --source and --target name two: give either.")
+    _require_pictures(name, pictures, teachers, may_be_video=pair is not None)
     order = Order(
         name=name,
         materials=Materials(
-            data=data,
-            teachers=teachers or data,
+            data=pictures,
+            teachers=teachers or pictures,
             cache=cache or run.parent / "cache",
             workers=max(1, (os.cpu_count() or 1) - 1) if workers is None else workers,
+            pair=pair,
         ),
         run=run,
         settings=chosen,
@@ -120,8 +141,30 @@ def train(
         print(_summary(made))
 
 
-def _require_pictures(name: str, data: Path, teachers: Path | None) -> None:
-    if not data.is_file():
+def _pair(
+    name: str, takes_two: bool, source: Path | None, target: Path | None
+) -> tuple[Path, Path] | None:
+    """The places of two people's faces, where they are given. Raises UsageError where one is given
+    alone, or to what learns from no two people; InputError where both are one place."""
+    if source is None and target is None:
+        return None
+    if not takes_two:
+        raise UsageError(f"{name} learns from one place with many people: name it with --data.")
+    if source is None or target is None:
+        missing = "--source" if source is None else "--target"
+        raise UsageError(f"{name} learns from two people: name the other one with {missing}.")
+    for place in (source, target):
+        if not place.exists():
+            raise InputError(f"There is no {place}: name a folder of photos, a set, or a video.")
+    if source.samefile(target):
+        raise InputError(
+            f"{source} is both source and target, and a swap takes two people: name another's."
+        )
+    return source, target
+
+
+def _require_pictures(name: str, data: Path, teachers: Path | None, may_be_video: bool) -> None:
+    if not data.is_file() and not may_be_video:
         require_folder(data, "--data")
     if teachers is not None:
         require_folder(teachers, "--teachers")
