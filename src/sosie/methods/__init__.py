@@ -27,6 +27,8 @@ TABLE = {
     "blendswap": "sosie.methods.blendswap:METHOD",
     "infoswap": "sosie.methods.infoswap:METHOD",
     "inswapper": "sosie.methods.inswapper:METHOD",
+    "vae": "sosie.methods.vae:METHOD",
+    "korshunova": "sosie.methods.korshunova:METHOD",
 }
 
 

@@ -62,10 +62,10 @@ def _open(name: str, how: str, interface: str | None, options: SwapOptions) -> S
     """The swapper of the file that the options name, by whoever wrote it."""
     if options.weights is None:
         raise UsageError(f"The method {name} has no weights of its own: {how}.")
-    file = _onnx_beside(Path(options.weights))
+    file = onnx_beside(Path(options.weights))
     session = create_session(file, options.provider, options.threads)
     card = card_in(session)
-    _require_method(file, name, card.get("method"))
+    require_method(file, name, card.get("method"))
     if "network" not in card and card:
         refuse(
             f"A {name} that was trained with Sosie",
@@ -74,7 +74,7 @@ def _open(name: str, how: str, interface: str | None, options: SwapOptions) -> S
         )
         return TrainedSwapper(name, file, session, options)
     network = interface_name(file, session, options.interface or (None if card else interface))
-    _require_method(file, name, INTERFACES[network].method if network in INTERFACES else None)
+    require_method(file, name, INTERFACES[network].method if network in INTERFACES else None)
     return PublishedSwapper(name, file, session, network, options)
 
 
@@ -95,7 +95,7 @@ class TrainedSwapper:
     def __init__(self, name: str, file: Path, session: Session, options: SwapOptions) -> None:
         """file: the ONNX file of a snapshot; session: the same, opened."""
         self._session = session
-        facts = _facts(file, session)
+        facts = trained_facts(file, session)
         self._size_px, self._low = facts["size_px"], facts["low"]
         identity = open_network("identity", options.provider, 1)
         self._embedder = Embedder(identity)
@@ -148,7 +148,28 @@ class TrainedSwapper:
         return np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32)
 
 
-def _onnx_beside(weights: Path) -> Path:
+def trained_file(name: str, how: str, options: SwapOptions) -> tuple[Path, Session, str]:
+    """The ONNX file of a training, opened, and the text of the card in it; for a method that has no
+    published weights, and who is put in is in its own.
+
+    how: as of `method_with_weights`. Raises UsageError where the options name no weights, or what
+    belongs to published ones; InputError where they are not of the method.
+    """
+    if options.weights is None:
+        raise UsageError(f"The method {name} has no weights of its own: {how}.")
+    refuse(
+        f"A {name}",
+        **{key: getattr(options, key) for key in ("encoder", "converter", "face_model")},
+        interface=options.interface,
+    )
+    file = onnx_beside(Path(options.weights))
+    session = create_session(file, options.provider, options.threads)
+    require_method(file, name, card_in(session).get("method"))
+    return file, session, session.metadata.get(CARD, "")
+
+
+def onnx_beside(weights: Path) -> Path:
+    """What is run of a snapshot. Raises InputError where either is not there."""
     file = weights.with_suffix(".onnx")
     if not weights.is_file():
         raise InputError(f"There is no {weights}: name the snapshot of a training with --weights.")
@@ -161,13 +182,15 @@ def _onnx_beside(weights: Path) -> Path:
     return file
 
 
-def _require_method(file: Path, name: str, method: object) -> None:
+def require_method(file: Path, name: str, method: object) -> None:
     """Raises InputError on a file that is another method's. method: whose it is, where told."""
     if method is not None and method != name:
         raise InputError(f"{file} is a {method}, not a {name}: give --method {method}.")
 
 
-def _facts(file: Path, session: Session) -> dict[str, Any]:
+def trained_facts(file: Path, session: Session) -> dict[str, Any]:
+    """What a file of `sosie train` says of itself: template, license and paper, size_px, and low,
+    the value of black. Raises InputError where it is none, or is damaged."""
     try:
         told = with_license(json.loads(session.metadata.get(CARD, "{}")))
         texts = {key: str(told[key]) for key in ("template", "license", "paper")}

@@ -22,6 +22,9 @@ TABLE = {
     "faceshifter": "sosie.methods.faceshifter.recipe:FaceShifterRecipe",
     "faceshifter_hear": "sosie.methods.faceshifter.recipe:HearRecipe",
     "ghost": "sosie.methods.ghost.recipe:GhostRecipe",
+    "vae": "sosie.methods.vae.recipe:VaeRecipe",
+    "korshunova": "sosie.methods.korshunova.recipe:KorshunovaRecipe",
+    "dcgan": "sosie.methods.vae.gan_recipe:GanRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files, or of methods."""
 
@@ -32,6 +35,7 @@ NEED_TEACHERS = (
     "parser",
     "swap",
     "faceshifter_hear",
+    "korshunova",
 )
 """Those that learn from teachers (FaceShifter's second stage from its first); the others need
 pictures alone."""
