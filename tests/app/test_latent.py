@@ -100,12 +100,15 @@ def test_a_walk_is_a_straight_line_and_a_direction_goes_both_ways():
         directions={"brightness": np.float32([0.1, 0.1, 0.1])},
         decode=lambda latents: latents[:, None, None],
     )
-    first, second = latent.walk(space, ["red", "green", "gray"], 5)
+    ways = latent.walk(space, ["red", "green", "gray"], 5)
+    first, second = ways.rows
+    assert ways.columns == ["0%", "25%", "50%", "75%", "100%"]
     assert (first[0], second[0]) == ("red to green", "green to gray")
     assert np.allclose(first[1][2, 0, 0], [0.5, 0.5, 0])
     assert np.allclose([first[1][-1], second[1][0]], np.float32([0, 1, 0]))
-    ((label, pictures),) = latent.varied(space, "gray", (), 3)
-    assert label == "brightness"
+    ways = latent.varied(space, "gray", (), 3)
+    ((label, pictures),) = ways.rows
+    assert (label, ways.columns) == ("brightness", ["-3.0", "+0.0", "+3.0"])
     assert np.allclose(pictures[:, 0, 0, 0], [0.2, 0.5, 0.8])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,12 +26,20 @@ from sosie.types import FloatArray
 
 FPS = 24
 _TILE_PX, _LOOP_PX = 112, 256
+_LETTERS = 9
+"""Of a photo's name so many letters, the last, stand above its picture."""
 _COLUMNS = 8
 _FARTHEST = 3.0
 """So far is gone along a direction, in standard deviations of what the photos have."""
 
-Rows = Sequence[tuple[str, FloatArray]]
-"""Lines of a sheet: a label, and pictures, N x S x S x 3, 0..1."""
+
+@dataclass(frozen=True)
+class Ways:
+    """What is to be shown. rows: a label, and pictures, N x S x S x 3, 0..1, of one number each.
+    columns: what stands above the pictures, N."""
+
+    rows: list[tuple[str, FloatArray]]
+    columns: list[str]
 
 
 class Places:
@@ -68,14 +77,15 @@ class Places:
 _TOLD = 20
 
 
-def reconstructed(space: LatentSpace, photos: Sequence[Path]) -> Rows:
+def reconstructed(space: LatentSpace, photos: Sequence[Path]) -> Ways:
     """Each photo's face as the space sees it, and made again of its latent."""
     places = Places(space)
     crops = np.stack([places.crop(photo) for photo in photos])
-    return [("photos", crops), ("made again", space.decode(space.encode(crops)))]
+    rows = [("photos", crops), ("made again", space.decode(space.encode(crops)))]
+    return Ways(rows, [photo.stem[-_LETTERS:] for photo in photos])
 
 
-def walk(space: LatentSpace, names: Sequence[str], steps: int) -> Rows:
+def walk(space: LatentSpace, names: Sequence[str], steps: int) -> Ways:
     """The straight way from each place to the next: `steps` pictures each. Raises UsageError where
     there are fewer than two places."""
     if len(names) < 2:
@@ -83,13 +93,14 @@ def walk(space: LatentSpace, names: Sequence[str], steps: int) -> Rows:
     places = Places(space)
     found = [places.find(name) for name in names]
     share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    return [
+    rows = [
         (f"{Path(a[0]).stem} to {Path(b[0]).stem}", space.decode(a[1] * (1 - share) + b[1] * share))
         for a, b in pairwise(zip(names, found, strict=True))
     ]
+    return Ways(rows, [f"{one:.0%}" for one in share[:, 0].tolist()])
 
 
-def varied(space: LatentSpace, name: str, along: Sequence[str], steps: int) -> Rows:
+def varied(space: LatentSpace, name: str, along: Sequence[str], steps: int) -> Ways:
     """A place moved along directions, 3 standard deviations each way: `steps` pictures each.
 
     along: names of attributes; none takes all. Raises UsageError on one that the space lacks.
@@ -102,7 +113,8 @@ def varied(space: LatentSpace, name: str, along: Sequence[str], steps: int) -> R
             raise UsageError(f"Unknown attribute {one!r}: {nearest(one, known)}.")
     start = Places(space).find(name)
     far = np.linspace(-_FARTHEST, _FARTHEST, steps, dtype=np.float32)[:, None]
-    return [(one, space.decode(start + far * known[one])) for one in along or known]
+    rows = [(one, space.decode(start + far * known[one])) for one in along or known]
+    return Ways(rows, [f"{one:+.1f}" for one in far[:, 0].tolist()])
 
 
 def steps_for(output: Path) -> int:
@@ -118,20 +130,17 @@ def is_moving(output: Path) -> bool:
     return False
 
 
-def draw(rows: Rows, output: Path, overwrite: bool) -> None:
+def draw(ways: Ways, output: Path, overwrite: bool) -> None:
     """Write the ways. A sheet has a line for each; what moves goes there and back.
 
     Raises OutputError where the file cannot be written.
     """
     if is_moving(output):
-        way = [_large(one) for _, pictures in rows for one in pictures]
+        way = [_large(one) for _, pictures in ways.rows for one in pictures]
         write_loop([*way, *way[-2:0:-1]], output, FPS, overwrite)
         return
-    shown = [[_tile(one) for one in pictures] for _, pictures in rows]
-    width = max(map(len, shown))
-    blank = Image.new("RGB", (_TILE_PX, _TILE_PX), (255, 255, 255))
-    full = [row + [blank] * (width - len(row)) for row in shown]
-    sheet = draw_sheet([""] * width, full, [label for label, _ in rows])
+    shown = [[_tile(one) for one in pictures] for _, pictures in ways.rows]
+    sheet = draw_sheet(ways.columns, shown, [label for label, _ in ways.rows])
     save_photo(array_photo(sheet), output, overwrite=overwrite)
 
 

@@ -12,7 +12,7 @@ from sosie.app.cli.output import print_json
 from sosie.output import check_output
 
 if TYPE_CHECKING:
-    from sosie.app.latent import Rows
+    from sosie.app.latent import Ways
     from sosie.methods.vae.latent import LatentSpace
 
 app = typer.Typer(no_args_is_help=True)
@@ -88,8 +88,8 @@ def vary(
     from sosie.app import latent
 
     space = _opened(weights, output, overwrite, [Path(place)])
-    rows = latent.varied(space, place, along or (), latent.steps_for(output))
-    _finish(rows, output, overwrite, as_json)
+    ways = latent.varied(space, place, along or (), latent.steps_for(output))
+    _finish(ways, output, overwrite, as_json)
 
 
 def _opened(weights: Path, output: Path, overwrite: bool, given: list[Path]) -> LatentSpace:
@@ -102,13 +102,13 @@ def _opened(weights: Path, output: Path, overwrite: bool, given: list[Path]) -> 
     return open_space(weights)
 
 
-def _finish(rows: Rows, output: Path, overwrite: bool, as_json: bool) -> None:
+def _finish(ways: Ways, output: Path, overwrite: bool, as_json: bool) -> None:
     from sosie.app.latent import draw
 
-    draw(rows, output, overwrite)
-    count = sum(len(pictures) for _, pictures in rows)
+    draw(ways, output, overwrite)
+    count = sum(len(pictures) for _, pictures in ways.rows)
     if as_json:
-        labels = [label for label, _ in rows]
+        labels = [label for label, _ in ways.rows]
         print_json({"output": str(output), "rows": labels, "pictures": count})
     else:
         print(f"{output}: {count} pictures")
