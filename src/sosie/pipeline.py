@@ -24,6 +24,7 @@ from sosie.media.photo import Photo
 from sosie.media.sequence_names import sequence_name
 from sosie.media.targets import open_target, pending_result
 from sosie.media.watch_file import show_once
+from sosie.methods import PERSONAL
 from sosie.models import session
 from sosie.options import OptionKeywords, SwapOptions
 from sosie.output import check_output
@@ -75,7 +76,8 @@ def swap_image(
 ) -> ImageResult:
     """Put the source's face into a photo.
 
-    source: one photo, or several of one person: the one nearest in pose is taken. A photo is a
+    source: one photo, or several of one person: the one nearest in pose is taken; None where the
+    person is in the method's weights (`deepfacelab`, `deepfakes`, `dfm`). A photo is a
     path, an array (h x w, h x w x 3 or x 4, uint8 or uint16, RGB), a picture of Pillow's, or the
     content of a picture's file: bytes, or a file open in binary mode. overrides: single options.
     reference: a photo of the person who is to be replaced, told by identity; its largest face
@@ -171,7 +173,8 @@ class FaceSwapper:
         networks are loaded once; None makes one. Raises the errors of `sosie.errors`; UsageError
         also where two references show one person."""
         self.options = _options(options, overrides)
-        castings = cast(source, reference, people, self.options.faces)
+        needs_source = self.options.method not in PERSONAL
+        castings = cast(source, reference, people, self.options.faces, needs_source)
         session.require_provider(self.options.provider)
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
@@ -179,9 +182,12 @@ class FaceSwapper:
         self._castings = castings
         read = [read_sources(casting, self._analyzer) for casting in castings]
         self._sources = [sources for sources, _ in read]
+        file = str(self.options.weights or self.options.model)
         self._roles, self._notes = read_roles(
-            castings, [names for _, names in read], self._analyzer
+            castings, [names or (file,) for _, names in read], self._analyzer
         )
+        if not needs_source and any(self._sources):
+            self._notes.append(f"Who is put in is in {file}: the photos of a source do not count.")
         self._engine = Engine(self._sources, self.options, self._analyzer)
 
     def save(self, path: StrPath) -> None:
@@ -191,7 +197,7 @@ class FaceSwapper:
         Raises UsageError for several people or another ending, OutputError where it cannot be
         written.
         """
-        if len(self._sources) != 1:
+        if len(self._sources) != 1 or not self._sources[0]:
             raise UsageError("An identity file holds one person; save the sources one by one.")
         require_paths(output=path)
         file = Path(path)

@@ -300,7 +300,8 @@ class PreviewFrame:
     target, result: the whole frame before and after, RGB, h x w x 3, uint8 or uint16.
     mask: float32, h x w, 0..1: how much of the swapped faces shows.
     faces: those that were swapped, in pixels of the frame, in order.
-    sources: for each of them a square of the source photo that was taken, RGB, n x n x 3, with the
+    sources: for each of them a square of the source photo that was taken (none where the person is
+    in the method's weights), RGB, n x n x 3, with the
     face in its middle.
     note: why nothing was swapped; None where something was.
     sample_aspect: width over height of a pixel as it is to be seen.

@@ -55,6 +55,9 @@ def test_one_person_twice(folder, capfd):
     assert "is both source and target, and a swap takes two people" in capfd.readouterr().err
     assert train(folder, "anna", "again") == 1
     assert "show one person" in capfd.readouterr().err
+    (folder / "film.mp4").write_bytes(b"any")
+    assert train(folder, "anna", "film.mp4") == 1
+    assert "with `sosie dataset extract` first" in capfd.readouterr().err
 
 
 def test_what_to_learn_from_is_asked_for(folder, capfd):
@@ -70,6 +73,17 @@ def test_what_to_learn_from_is_asked_for(folder, capfd):
         assert run(["train", *words, "--run", str(folder / "none")]) == 2
         assert told in capfd.readouterr().err
         assert not (folder / "none" / "state.safetensors").exists()
+
+
+def test_a_swap_needs_no_photo_of_the_source(sosie, folder, weights, tmp_path):
+    target, out = folder / "ben" / "03.png", tmp_path / "out.png"
+    told = sosie("swap", "--method", "vae", "--weights", weights, "-t", target, "-o", out, "--json")
+    assert told.code == 0, told.err
+    assert told.json["face_count"] == 1
+    before, after = (np.asarray(Image.open(one)).astype(int) for one in (target, out))
+    assert 0.02 < (np.abs(before - after).max(-1) > 2).mean() < 0.6
+    other = sosie("swap", "-t", target, "-o", tmp_path / "none.png")
+    assert (other.code, "No source was given" in other.err) == (2, True)
 
 
 def test_a_sheet_of_photos_made_again(sosie, folder, weights, tmp_path):

@@ -21,8 +21,8 @@ from sosie.types import Crop, Face, SwappedCrop
 
 TRAINED = ("simswap", "faceshifter", "ghost")
 """Whose networks users train: here they are tiny, and know nothing."""
-OF_ONE_PERSON = ("vae", "korshunova")
-"""Whose weights, which users train, hold who is put in: source photos change nothing."""
+PERSONAL = ("vae", "korshunova")
+"""Who is put in is in their weights, and no photo of the source counts."""
 IMPORTED = {
     "hififace": "hififace_maum_generator",
     "blendswap": "blendswap",
@@ -49,7 +49,7 @@ def options(request: pytest.FixtureRequest) -> SwapOptions:
     if request.param in TRAINED:
         weights = request.getfixturevalue("untrained")(request.param)
         return SwapOptions(method=request.param, weights=str(weights))
-    if request.param in OF_ONE_PERSON:
+    if request.param in PERSONAL:
         weights = request.getfixturevalue("of_one_person")(request.param)
         return SwapOptions(method=request.param, weights=str(weights))
     if request.param in IMPORTED:
@@ -177,11 +177,11 @@ def test_the_face_of_the_source_is_what_comes_out(
         crop = crop_for(target, face, swapper.card)
         return swapper.swap(swapper.prepare([source_of(photo, face)]), [crop])[0]
 
-    if swapper.card.name in (*TRAINED, *IMPORTED, *OF_ONE_PERSON):
+    if swapper.card.name in (*TRAINED, *IMPORTED, *PERSONAL):
         one, two, target = (paint(face, color) for color in COLORS)
         first, second, again = (swapped(target, photo) for photo in (one, two, one))
         assert (first.mask > 0.99).mean() > 0.15
-        assert same(first, second) == (swapper.card.name in OF_ONE_PERSON)
+        assert same(first, second) == (swapper.card.name in PERSONAL)
         assert same(first, again)
         assert not same(first, swapped(one, one))
         return
@@ -280,7 +280,7 @@ def test_the_choice_of_a_source_is_one_of_them_and_is_kept_to(
         swapper.swap(prepared, [dataclasses.replace(crops[0], source=number)])[0]
         for number in range(len(sources))
     ]
-    assert same(others[0], others[1]) == (swapper.card.name in OF_ONE_PERSON)
+    assert same(others[0], others[1]) == (swapper.card.name in PERSONAL)
 
 
 def test_every_folder_is_a_name() -> None:
@@ -288,10 +288,10 @@ def test_every_folder_is_a_name() -> None:
     assert {folder.parent.name for folder in folders} <= set(TABLE)
 
 
-@pytest.mark.parametrize("name", [*TRAINED, *IMPORTED, *OF_ONE_PERSON])
+@pytest.mark.parametrize("name", [*TRAINED, *IMPORTED, *PERSONAL])
 def test_a_method_without_its_weights_says_how_to_get_them(name: str) -> None:
     how = rf"{name} has no weights of its own.*--weights"
-    if name in OF_ONE_PERSON:
+    if name in PERSONAL:
         how = rf"has no weights.*`sosie train {name} --source FOLDER.*--weights"
     elif name != "infoswap":
         how = rf"has no weights.*`sosie weights import {name} FILE`.*--weights"

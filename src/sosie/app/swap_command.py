@@ -68,8 +68,9 @@ class SwapCommand:
         """What does it: the sources are read. Raises the errors of `FaceSwapper`."""
         from sosie.pipeline import FaceSwapper
 
-        if self.people[0].reference is None:
-            return FaceSwapper(list(self.people[0].sources), self.options)
+        if len(self.people) == 1:
+            one = self.people[0]
+            return FaceSwapper(list(one.sources), self.options, reference=one.reference)
         pairs = [(str(one.reference), list(one.sources)) for one in self.people]
         return FaceSwapper(None, self.options, people=pairs)
 

@@ -31,6 +31,9 @@ TABLE = {
     "korshunova": "sosie.methods.korshunova:METHOD",
 }
 
+PERSONAL = ("vae", "korshunova")
+"""Those whose weights hold the person who is put in: they need no photo of the source."""
+
 
 def load_method(name: str) -> Callable[[SwapOptions], Swapper]:
     """The factory of the method `name`: call it with the options for a Swapper.

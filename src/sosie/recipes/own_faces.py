@@ -87,6 +87,11 @@ def _joined(
     cut_px, before = max(size_px, LEAST_CUT_PX), 0
     parts, people, train, held = [], [], [], []
     for name, place in places:
+        if place.is_file() and place.suffix != ".zip":
+            raise InputError(
+                f"{place} is no folder of photos, no set of faces and no .zip: take the frames of "
+                f"a video with `sosie dataset extract` first."
+            )
         found = open_people(place, materials.cache, TEMPLATE, cut_px, materials.workers)
         usable = np.flatnonzero(found.splits != "test")
         _require_enough(len(usable), least, place)

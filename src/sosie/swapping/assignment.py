@@ -41,7 +41,8 @@ People = Mapping[StrPath, Source] | Sequence[tuple[Picture, Source]]
 class Role:
     """One person of the target, and who is put in for them.
 
-    source_photos: names of the photos of the one put in. reference, identity: name of the photo
+    source_photos: names of the photos of the one put in, or the file whose weights hold them.
+    reference, identity: name of the photo
     that shows who is replaced, and their identity, float32, 512, unit length; None where
     `SwapOptions.faces` says which faces are replaced.
     """
@@ -75,11 +76,16 @@ class Casting:
 
 
 def cast(
-    source: Source | None, reference: Picture | None, people: People | None, faces: str
+    source: Source | None,
+    reference: Picture | None,
+    people: People | None,
+    faces: str,
+    needs_source: bool = True,
 ) -> list[Casting]:
     """The pictures of each role, before any is read.
 
-    faces: as `SwapOptions.faces`. Raises UsageError where these cannot be meant together.
+    faces: as `SwapOptions.faces`. needs_source: False where the person is in the method's weights.
+    Raises UsageError where these cannot be meant together.
     """
     if people is not None:
         if source is not None:
@@ -100,13 +106,15 @@ def cast(
                 "People must be pairs of a reference and a source, as ('person.jpg', 'source.jpg')."
             )
         castings = [Casting(whom, _pictures(by)) for whom, by in pairs]
+    elif source is None and not needs_source:
+        castings = [Casting(reference, ())]
     elif source is None:
         raise UsageError("No source was given; name at least one photo, or a map of people.")
     else:
         castings = [Casting(reference, _pictures(source))]
     if not castings:
         raise UsageError("The map is empty; give it at least one person, as person.jpg=source.jpg.")
-    if not all(casting.sources for casting in castings):
+    if needs_source and not all(casting.sources for casting in castings):
         raise UsageError("No source was given; name at least one photo.")
     if castings[0].reference is not None and faces != SwapOptions.faces:
         raise UsageError(

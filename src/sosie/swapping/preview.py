@@ -130,7 +130,11 @@ class Previewer:
         claims, _ = assign_still(target, faces, self.roles, self.faces, self.analyzer)
         result = target.copy()
         swapped = FrameSwapper(self.engine).swap(result, claims, faces, Stopwatch(), read.drawn)
-        taken = [self.sources[one.claim.person][one.source] for one in swapped.faces]
+        taken = [
+            self.sources[one.claim.person][one.source]
+            for one in swapped.faces
+            if self.sources[one.claim.person]
+        ]
         return PreviewFrame(
             time_s=read.time_s,
             target=target,

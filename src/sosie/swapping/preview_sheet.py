@@ -56,7 +56,12 @@ def _face_row(frame: PreviewFrame, number: int) -> _Row:
         for pixels in (frame.target, frame.result, _gray(frame))
     ]
     which = f"face {number + 1} of {len(frame.faces)}" if len(frame.faces) > 1 else ""
-    source = tile_of(frame.sources[number], _FACE_PX, _FACE_PX)
+    # Of a method whose weights hold the person there is no photo to show.
+    source = (
+        tile_of(frame.sources[number], _FACE_PX, _FACE_PX)
+        if frame.sources
+        else Image.new("RGB", (_FACE_PX, _FACE_PX), PAPER)
+    )
     return _Row(_label(frame, which), (source, *shown))
 
 

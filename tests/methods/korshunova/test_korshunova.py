@@ -138,6 +138,8 @@ def test_a_run_ends_with_a_network_that_swaps(order, model_face, paint, source_o
     frame = paint(face, (120, 90, 80))
     crop = crop_for(frame, face, swapper.card)
     result = swapper.swap(swapper.prepare([source_of(frame, face)]), [crop])[0]
+    # Who is put in is in the weights: no photo is needed.
+    assert np.array_equal(swapper.swap(swapper.prepare([]), [crop])[0].pixels, result.pixels)
     assert result.pixels.shape == (64, 64, 3)
     with pytest.raises(InputError, match="is a korshunova, not a vae"):
         load_method("vae")(SwapOptions(method="vae", weights=weights))

@@ -12,6 +12,7 @@ from sosie.app.input_kinds import check_result, expand, files_in
 from sosie.app.swap_command import Person, SwapCommand, people_of
 from sosie.errors import InputError, UsageError
 from sosie.media.kinds import Kind, kind_of, require_kind
+from sosie.methods import PERSONAL
 from sosie.options import SwapOptions, nearest
 from sosie.output import check_output
 
@@ -41,7 +42,8 @@ def plan_jobs(
     if is_folder:
         check_folders(given, whole)
     media = _media(given)
-    casts = _casts(sources, reference, maps, "source" in words)
+    needs_source = options.method not in PERSONAL
+    casts = _casts(sources, reference, maps, "source" in words, needs_source)
     commands: list[SwapCommand] = []
     kept = options.absolute()
     for target, kind in media:
@@ -103,10 +105,15 @@ def _casts(
     reference: Path | None,
     maps: Sequence[tuple[Path, Sequence[Path]]],
     each: bool,
+    needs_source: bool,
 ) -> list[tuple[str, tuple[Person, ...]]]:
     """Who is put in, with a name for it: all sources as one person, or each as one."""
     if maps and sources:
         raise UsageError("A map names a source for each person; give either a map or sources.")
+    if not maps and not sources and not needs_source:
+        if each:
+            raise UsageError("Without a source there is no {source} to name an output by.")
+        return [("", people_of(None, reference, ()))]
     if not maps and not sources:
         raise UsageError("No source was given; name at least one photo, or a map of people.")
     if maps:

@@ -113,6 +113,8 @@ class KorshunovaRecipe(PlainRecipe):
     def __init__(self, materials: Materials, chosen: Plan | None = None) -> None:
         super().__init__(materials, chosen)
         self._settings = cast(PaintPlan, self.chosen)
+        # The features of the styles, where the network is.
+        self._kept: tuple[torch.Tensor, ...] | None = None
 
     def prepare(self) -> None:
         if self.materials.pair is None:
@@ -131,8 +133,7 @@ class KorshunovaRecipe(PlainRecipe):
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:  # noqa: ARG002
         """face: uint8, S x S x 3, the target's. nearest: which styles suit it, K."""
-        rows = self._own.of(TARGET, self._own.train)
-        return self._content(int(rng.choice(rows)))
+        return self._content(int(rng.choice(self._target_rows)))
 
     def _content(self, row: int) -> dict[str, NDArray[Any]]:
         face = self._own.pictures(np.array([row]), self._settings.size_px)[0]
@@ -157,10 +158,12 @@ class KorshunovaRecipe(PlainRecipe):
         ours = features(made.clamp(0, 1))
         with torch.no_grad():
             theirs = features(target)
+        if self._kept is None or self._kept[0].device != made.device:
+            self._kept = tuple(layer.to(made.device) for layer in self._styles)
         styles = torch.stack(
             [
-                style_loss(ours[layer], kept.to(made.device)[nearest].float())
-                for layer, kept in zip(_STYLE_LAYERS, self._styles, strict=True)
+                style_loss(ours[layer], kept[nearest].float())
+                for layer, kept in zip(_STYLE_LAYERS, self._kept, strict=True)
             ]
         )
         outside = (made - made.clamp(0, 1)).square().mean()
@@ -234,6 +237,11 @@ class KorshunovaRecipe(PlainRecipe):
     @cached_property
     def _own(self) -> OwnFaces:
         return open_own(self.materials, self._settings.size_px, _LEAST_FACES)
+
+    @cached_property
+    def _target_rows(self) -> NDArray[np.intp]:
+        """The target's faces that are learned from."""
+        return self._own.of(TARGET, self._own.train)
 
     @cached_property
     def _style_rows(self) -> NDArray[np.intp]:
