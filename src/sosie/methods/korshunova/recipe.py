@@ -63,7 +63,7 @@ class PaintPlan(Plan):
     size_px: int = 128
     width: int = 32
     content: float = 1.0
-    style: float = 1.5
+    style: float = 8.0
     light: float = 10.0
     variation: float = 0.3
 
