@@ -63,8 +63,9 @@ class SwapOptions:
     of the functions, and a key of saved JSON; these words are its help.
 
     method: what makes the new face: `graft`, `mesh`, `onnx`, one that was trained (`simswap`,
-        `faceshifter`, `ghost`), or one whose published weights were imported (these, `hififace`,
-        `blendswap`, `infoswap`, `inswapper`).
+        `faceshifter`, `ghost`) or trained of your own people (`vae`, `korshunova`), or one whose
+        published weights were imported (`simswap` and its like, `hififace`, `blendswap`,
+        `infoswap`, `inswapper`).
     model: file of the swapper, for the method `onnx`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
         of.
