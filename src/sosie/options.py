@@ -69,9 +69,10 @@ class SwapOptions:
     of the functions, and a key of saved JSON; these words are its help.
 
     method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person), one
-        that was trained (`simswap`, `faceshifter`, `ghost`) or trained of two people
-        (`deepfacelab`, `deepfakes`), or one whose published weights were imported (`simswap` and
-        its like, `hififace`, `blendswap`, `infoswap`, `inswapper`).
+        that was trained (`simswap`, `faceshifter`, `ghost`), trained of two people
+        (`deepfacelab`, `deepfakes`) or of your own (`vae`, `korshunova`), or one whose published
+        weights were imported (`simswap` and its like, `hififace`, `blendswap`, `infoswap`,
+        `inswapper`).
     model: file of the swapper, for the methods `onnx` and `dfm`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
         of.

@@ -36,6 +36,7 @@ GROUPS = {
     "eval": ["analysis", "pair", "run", "score", "video", "compare", "protocol"],
     "jobs": ["add", "list", "run", "retry", "remove", "export", "import"],
     "weights": ["list", "verify", "import"],
+    "latent": ["reconstruct", "walk", "vary"],
 }
 
 

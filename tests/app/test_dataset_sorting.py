@@ -13,6 +13,7 @@ from PIL import Image
 
 from sosie.analysis.analyzer import create_analyzer
 from sosie.datasets.face_rows import FaceRow
+from sosie.datasets.samples import samples_of_set
 from sosie.datasets.store import FaceStore
 from sosie.geometry import alignment
 
@@ -95,6 +96,27 @@ def test_from_a_heap_to_a_packed_set(sosie, folder, tmp_path, astronaut_path):
     assert sosie("dataset", "verify", tmp_path / "again").code == 0
     told = sosie("dataset", "merge", folder, tmp_path / "again", "--out", tmp_path / "m", "--json")
     assert (told.json["faces"], told.json["twice"]) == (2 * EACH, 2 * EACH)
+
+
+def test_an_encoder_is_shown_each_face_of_a_set_where_it_stands(folder):
+    """Also in a picture that was made smaller since."""
+    store = FaceStore.open(folder)
+    store.update({"person": dict.fromkeys(store.read(("id",))["id"].tolist(), "somebody")})
+    small = next((folder / "faces/photos").iterdir())
+    Image.open(small).resize((SIDE_PX // 2,) * 2).save(small)
+    seen = []
+
+    def describe(pixels, points):
+        seen.append((pixels.shape[0], points))
+        return np.float32([1, 2])
+
+    found = samples_of_set(store, describe)
+    assert found.identities.shape == (2 * EACH, 512 + 2)
+    assert sorted(side for side, _ in seen) == [SIDE_PX // 2] + [SIDE_PX] * (2 * EACH - 1)
+    for side, points in seen:
+        # The template is met as nearly as a face has its proportions.
+        apart = points - alignment.template_points("ffhq", side)
+        assert np.abs(apart).max() < 0.05 * side
 
 
 def test_a_dry_run_moves_nothing(sosie, folder):

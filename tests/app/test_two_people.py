@@ -124,11 +124,11 @@ def test_the_weights_of_one_are_not_those_of_the_other(sosie, untrained, small_p
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "name them with --source and --target"),
+        ([], "name them with --data, or with --source and --target"),
         (["--source", "{a}"], "name the other one with --target"),
         (["--source", "{a}", "--target", "{a}"], "is both source and target"),
         (["--source", "{a}", "--target", "{b}/none"], "There is no"),
-        (["--source", "{a}", "--target", "{b}", "--data", "{a}"], "mixed set for pretraining"),
+        (["--source", "{a}", "--target", "{b}", "--data", "{a}"], "give either"),
         (["--data", "{a}"], "--source and --target, or pretrain"),
     ],
 )

@@ -29,7 +29,8 @@ IMPORTED = {
     "inswapper": "inswapper_reswapper_128",
 }
 """Whose weights users import, and what of them is tried; here they know a mean color alone."""
-PERSONAL = ("dfm", "deepfacelab", "deepfakes")
+OWN = ("deepfacelab", "deepfakes", "vae", "korshunova")
+PERSONAL = ("dfm", *OWN)
 """Who is put in is in their weights, and no photo of the source counts."""
 LIT = ("graft",)
 """Whose faces are given the target's light before they are composed."""
@@ -52,6 +53,9 @@ def options(request: pytest.FixtureRequest) -> SwapOptions:
         return SwapOptions(method="dfm", model=str(model), face_type="whole")
     if request.param in (*TRAINED, "deepfacelab", "deepfakes"):
         weights = request.getfixturevalue("untrained")(request.param)
+        return SwapOptions(method=request.param, weights=str(weights))
+    if request.param in PERSONAL:
+        weights = request.getfixturevalue("of_one_person")(request.param)
         return SwapOptions(method=request.param, weights=str(weights))
     if request.param in IMPORTED:
         files = request.getfixturevalue("imported")(IMPORTED[request.param])
@@ -293,10 +297,12 @@ def test_every_folder_is_a_name() -> None:
     assert {folder.parent.name for folder in folders} <= set(TABLE)
 
 
-@pytest.mark.parametrize("name", [*TRAINED, *IMPORTED])
+@pytest.mark.parametrize("name", [*TRAINED, *IMPORTED, *OWN])
 def test_a_method_without_its_weights_says_how_to_get_them(name: str) -> None:
     how = rf"{name} has no weights of its own.*--weights"
-    if name != "infoswap":
+    if name in OWN:
+        how = rf"has no weights.*`sosie train {name} --source .*--weights"
+    elif name != "infoswap":
         how = rf"has no weights.*`sosie weights import {name} FILE`.*--weights"
     with pytest.raises(UsageError, match=how):
         load_method(name)(SwapOptions(method=name))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sosie.analysis.analyzer import Analyzer
+from sosie.analysis.embedder import NUMBERS
 from sosie.analysis.selection import select_faces
 from sosie.datasets.classify import Samples
 from sosie.datasets.markers import PICTURES
 from sosie.datasets.store import FaceStore
 from sosie.errors import InputError, NoFaceError
+from sosie.geometry import alignment
 from sosie.media.image import load_photo
-from sosie.types import FloatArray
+from sosie.types import FloatArray, Pixels
 
 
 def read_references(
@@ -45,9 +48,17 @@ SUFFIXES = {*PICTURES, ".jpeg", ".bmp", ".tif", ".tiff", ".avif", ".gif"}
 """Of the files of a folder that are taken for photos."""
 
 
-def samples_of_set(store: FaceStore) -> Samples:
-    """The faces of a set that are somebody's and not rejected."""
-    table = store.read(("id", "input_sha256", "track", "person", "rejected", "identity"))
+Describe = Callable[[Pixels, FloatArray], FloatArray]
+"""Tells of a face in a picture, by its five points, what an encoder sees in it: D numbers."""
+
+
+def samples_of_set(store: FaceStore, describe: Describe | None = None) -> Samples:
+    """The faces of a set that are somebody's and not rejected.
+
+    describe: what is told of them beside the identity, behind it in `Samples.identities`. Raises
+    InputError where a picture of the set cannot be read for it.
+    """
+    table = store.read(("id", "input_sha256", "track", "person", "rejected", "identity", *_PLACES))
     rows = np.flatnonzero((table["rejected"] == "") & (table["person"] != ""))
     groups = [
         f"{table['input_sha256'][k]}/{table['track'][k]}"
@@ -55,16 +66,36 @@ def samples_of_set(store: FaceStore) -> Samples:
         else str(table["id"][k])
         for k in rows
     ]
-    return Samples(table["identity"][rows], table["person"][rows].tolist(), groups)
+    identities = table["identity"][rows]
+    if describe is not None:
+        told = [_told_of(store, {n: table[n][k] for n in _PLACES}, describe) for k in rows]
+        identities = np.column_stack([identities, np.array(told, np.float32)])
+    return Samples(identities, table["person"][rows].tolist(), groups)
+
+
+_PLACES = ("file", "size_px", "matrix", "points5")
+
+
+def _told_of(store: FaceStore, row: Mapping[str, Any], describe: Describe) -> FloatArray:
+    """What is told of one face of a set."""
+    pixels = load_photo(store.place(str(row["file"]))).pixels
+    points = alignment.transform_points(row["points5"], row["matrix"])
+    # The picture may have been made smaller or larger since.
+    points = (points + 0.5) * (pixels.shape[1] / int(row["size_px"])) - 0.5
+    return describe(pixels, np.asarray(points, np.float32))
 
 
 def samples_of_folders(
-    folder: Path, analyzer: Analyzer, on_photo: Callable[[int], None] | None = None
+    folder: Path,
+    analyzer: Analyzer,
+    on_photo: Callable[[int], None] | None = None,
+    describe: Describe | None = None,
 ) -> tuple[Samples, list[str]]:
     """The largest face of every photo in the folders inside `folder`, each named for a person; and
     a sentence on every photo that could not be used.
 
-    on_photo: called with how many photos are done. Raises InputError where there is no such folder.
+    on_photo: called with how many photos are done. describe: as of `samples_of_set`. Raises
+    InputError where there is no such folder.
     """
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}; check the name.")
@@ -78,7 +109,7 @@ def samples_of_folders(
     for person in people:
         for path in photos_in(person):
             try:
-                identity = identity_in(path, analyzer)
+                identity = identity_in(path, analyzer, describe)
             except InputError as error:
                 notes.append(str(error))
                 continue
@@ -90,7 +121,8 @@ def samples_of_folders(
             groups.append(path.relative_to(folder).as_posix())
             if on_photo:
                 on_photo(len(names))
-    return Samples(np.array(identities, np.float32).reshape(-1, 512), names, groups), notes
+    found = np.array(identities, np.float32) if identities else np.zeros((0, NUMBERS), np.float32)
+    return Samples(found, names, groups), notes
 
 
 def photos_in(folder: Path) -> list[Path]:
@@ -103,10 +135,17 @@ def photos_in(folder: Path) -> list[Path]:
     return found
 
 
-def identity_in(path: Path, analyzer: Analyzer) -> FloatArray | None:
-    """Whose the largest face of a photo is: float32, 512; None where it shows none."""
+def identity_in(
+    path: Path, analyzer: Analyzer, describe: Describe | None = None
+) -> FloatArray | None:
+    """Whose the largest face of a photo is: float32, 512, and behind it what `describe` tells; None
+    where it shows none."""
     pixels = load_photo(path).pixels
     faces = analyzer.analyze(pixels)
     if not faces:
         return None
-    return analyzer.identify(pixels, max(faces, key=lambda face: face.size_px))
+    face = max(faces, key=lambda one: one.size_px)
+    identity = analyzer.identify(pixels, face)
+    if describe is None:
+        return identity
+    return np.concatenate([identity, describe(pixels, face.points5)])

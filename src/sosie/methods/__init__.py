@@ -30,9 +30,11 @@ TABLE = {
     "blendswap": "sosie.methods.blendswap:METHOD",
     "infoswap": "sosie.methods.infoswap:METHOD",
     "inswapper": "sosie.methods.inswapper:METHOD",
+    "vae": "sosie.methods.vae:METHOD",
+    "korshunova": "sosie.methods.korshunova:METHOD",
 }
 
-PERSONAL = ("dfm", "deepfacelab", "deepfakes")
+PERSONAL = ("dfm", "deepfacelab", "deepfakes", "vae", "korshunova")
 """Those whose weights hold the person who is put in: they need no photo of the source."""
 
 

@@ -95,7 +95,7 @@ class TrainedSwapper:
     def __init__(self, name: str, file: Path, session: Session, options: SwapOptions) -> None:
         """file: the ONNX file of a snapshot; session: the same, opened."""
         self._session = session
-        facts = _facts(file, session)
+        facts = trained_facts(file, session)
         self._size_px, self._low = facts["size_px"], facts["low"]
         identity = open_network("identity", options.provider, 1)
         self._embedder = Embedder(identity)
@@ -148,6 +148,26 @@ class TrainedSwapper:
         return np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32)
 
 
+def trained_file(name: str, how: str, options: SwapOptions) -> tuple[Path, Session, str]:
+    """The ONNX file of a training, opened, and the text of the card in it; for a method that has no
+    published weights, and who is put in is in its own.
+
+    how: as of `method_with_weights`. Raises UsageError where the options name no weights, or what
+    belongs to published ones; InputError where they are not of the method.
+    """
+    if options.weights is None:
+        raise UsageError(f"The method {name} has no weights of its own: {how}.")
+    refuse(
+        f"A {name}",
+        **{key: getattr(options, key) for key in ("encoder", "converter", "face_model")},
+        interface=options.interface,
+    )
+    file = onnx_beside(Path(options.weights))
+    session = create_session(file, options.provider, options.threads)
+    require_method(file, name, card_in(session).get("method"))
+    return file, session, session.metadata.get(CARD, "")
+
+
 def onnx_beside(weights: Path) -> Path:
     """What is run of a snapshot. Raises InputError where either is not there."""
     file = weights.with_suffix(".onnx")
@@ -168,7 +188,9 @@ def require_method(file: Path, name: str, method: object) -> None:
         raise InputError(f"{file} is a {method}, not a {name}: give --method {method}.")
 
 
-def _facts(file: Path, session: Session) -> dict[str, Any]:
+def trained_facts(file: Path, session: Session) -> dict[str, Any]:
+    """What a file of `sosie train` says of itself: template, license and paper, size_px, and low,
+    the value of black. Raises InputError where it is none, or is damaged."""
     try:
         told = with_license(json.loads(session.metadata.get(CARD, "{}")))
         texts = {key: str(told[key]) for key in ("template", "license", "paper")}

@@ -120,6 +120,17 @@ class Lpips(nn.Module):
 
         Raises InputError where they are not those of this network.
         """
+        self.load_backbone(backbone)
+        try:
+            if len(linear) != len(self.weights):
+                raise ValueError(f"{len(linear)} linear weights for {len(self.weights)} layers")
+            for number, weight in enumerate(self.weights):
+                weight.copy_(linear[f"lin{number}.model.1.weight"].reshape(weight.shape))
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise InputError(f"These are not the weights of this LPIPS network: {error}") from error
+
+    def load_backbone(self, backbone: Mapping[str, Tensor]) -> None:
+        """Take the features' weights alone, as `load` does."""
         named = _torchvision_names(backbone) if self.caffe else backbone
         own = {
             name.removeprefix("features."): value
@@ -128,11 +139,7 @@ class Lpips(nn.Module):
         }
         try:
             self.features.load_state_dict(own)
-            if len(linear) != len(self.weights):
-                raise ValueError(f"{len(linear)} linear weights for {len(self.weights)} layers")
-            for number, weight in enumerate(self.weights):
-                weight.copy_(linear[f"lin{number}.model.1.weight"].reshape(weight.shape))
-        except (KeyError, RuntimeError, ValueError) as error:
+        except RuntimeError as error:
             raise InputError(f"These are not the weights of this LPIPS network: {error}") from error
 
     def forward(self, pictures: Tensor) -> list[Tensor]:

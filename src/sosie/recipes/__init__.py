@@ -24,6 +24,9 @@ TABLE = {
     "ghost": "sosie.methods.ghost.recipe:GhostRecipe",
     "deepfacelab": "sosie.methods.deepfacelab.recipe:DeepFaceLabRecipe",
     "deepfakes": "sosie.methods.deepfakes.recipe:DeepFakesRecipe",
+    "vae": "sosie.methods.vae.recipe:VaeRecipe",
+    "korshunova": "sosie.methods.korshunova.recipe:KorshunovaRecipe",
+    "dcgan": "sosie.methods.vae.gan_recipe:GanRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files, or of methods."""
 
@@ -34,6 +37,7 @@ NEED_TEACHERS = (
     "parser",
     "swap",
     "faceshifter_hear",
+    "korshunova",
 )
 """Those that learn from teachers (FaceShifter's second stage from its first); the others need
 pictures alone."""

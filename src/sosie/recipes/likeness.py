@@ -50,6 +50,23 @@ class PerceptualDistance(nn.Module):
         return self._network.distances(pictures, answers)
 
 
+class PictureFeatures(nn.Module):
+    """SqueezeNet's features of pictures, N x 3 x H x W, RGB 0..1: after conv1, fire3, fire5, fire6
+    to fire9, N x C x h x w each, of unit length over channels. Gradients flow to the pictures.
+
+    Raises InputError where the file is not among the teachers, or is another network's.
+    """
+
+    def __init__(self, teachers: Path) -> None:
+        super().__init__()
+        self._network = Lpips("squeeze", caffe=True)
+        self._network.load_backbone(load_file(teacher_file(teachers, FEATURES_FILE)))
+
+    def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        found: list[torch.Tensor] = self._network(pictures)
+        return found
+
+
 _AT_ONCE = 32
 # How far a face is moved, turned and scaled at random before it is looked at: pixels of the crop,
 # radians, share.

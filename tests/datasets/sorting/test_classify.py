@@ -67,7 +67,7 @@ def test_saved_and_read(samples, tmp_path):
     path = tmp_path / "mine.npz"
     classifier.save(path)
     with np.load(path, allow_pickle=False) as file:
-        assert set(file) == {"names", "weights", "bias", "means", "encoder"}
+        assert set(file) == {"names", "weights", "bias", "means", "encoder", "least"}
     again = Classifier.load(path)
     assert again.names == classifier.names
     assert again.guess(samples.identities) == classifier.guess(samples.identities)

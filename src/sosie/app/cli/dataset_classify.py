@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +18,7 @@ from sosie.output import check_output
 
 if TYPE_CHECKING:
     from sosie.datasets.classify import Samples, Trial
+    from sosie.methods.vae.latent import LatentSpace
 
 _EVERY = 25
 _WIDEST = 12
@@ -34,6 +37,13 @@ def classify(
         Path | None,
         typer.Option(help="A classifier: name the faces of SOURCE, a photo or a folder of photos."),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Snapshot of `sosie train vae`: tell people apart by what it makes of faces, "
+            "instead of Sosie's identity network."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier one.")] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads; left out, all.")
@@ -45,19 +55,60 @@ def classify(
         if model is not None:
             if out is not None:
                 raise UsageError("--out writes a classifier and --model uses one; give either.")
-            _name(source, model, threads, as_json)
+            _name(source, model, weights, threads, as_json)
             return
-        from sosie.datasets.classify import fit
+        from sosie.datasets.classify import ANYBODY, fit
 
         beside = foreign.inside(source, "classifier.npz", f"The folder {source}")
         path = check_output(out or beside, overwrite=overwrite)
-        samples, notes = _samples(source, threads)
-        classifier, trial = fit(samples, test)
+        space = _opened(weights)
+        samples, notes = _samples(source, threads, space)
+        usual = None
+        if space is None:
+            classifier, trial = fit(samples, test)
+        else:
+            own, others = _parted(samples)
+            _, usual = fit(others, test)
+            classifier, trial = fit(own, test, _hash_of(space), ANYBODY)
         classifier.save(path, overwrite)
     if as_json:
-        print_json(_report(trial, path, notes))
+        print_json(_report(trial, path, notes, usual))
     else:
-        print("\n".join([*notes, *lines(trial), f"{path}: {len(trial.names)} people"]))
+        told = [*notes, *lines(trial), *_baseline_lines(trial, usual)]
+        print("\n".join([*told, f"{path}: {len(trial.names)} people"]))
+
+
+def _opened(weights: Path | None) -> LatentSpace | None:
+    """The encoder of the user's own, where one is named."""
+    from sosie.methods.vae import open_space
+
+    return None if weights is None else open_space(weights)
+
+
+def _hash_of(space: LatentSpace) -> str:
+    return hashlib.sha256(space.file.read_bytes()).hexdigest()
+
+
+def _parted(samples: Samples) -> tuple[Samples, Samples]:
+    """By the user's encoder, and by the identity network."""
+    from sosie.analysis.embedder import NUMBERS
+
+    both = samples.identities
+    own, others = both[:, NUMBERS:], both[:, :NUMBERS]
+    return replace(samples, identities=own), replace(samples, identities=others)
+
+
+def _baseline_lines(trial: Trial, usual: Trial | None) -> list[str]:
+    """What else the same faces could be told apart by."""
+    if usual is None or not trial.test:
+        return []
+    by_identity, by_number = 100 * usual.accuracy, 100 * _most_frequent(trial)
+    line = f"  for comparison: {by_identity:.1f} % by Sosie's identity network; {by_number:.1f} %"
+    return [f"{line} by always saying the most frequent name"]
+
+
+def _most_frequent(trial: Trial) -> float:
+    return float(trial.confusion.sum(1).max()) / trial.test
 
 
 def lines(trial: Trial) -> list[str]:
@@ -83,8 +134,17 @@ def lines(trial: Trial) -> list[str]:
     return text
 
 
-def _report(trial: Trial, path: Path, notes: list[str]) -> dict[str, Any]:
+def _report(
+    trial: Trial, path: Path, notes: list[str], usual: Trial | None = None
+) -> dict[str, Any]:
+    compared = {}
+    if usual is not None and trial.test:
+        compared = {
+            "identity_accuracy": round(usual.accuracy, 4),
+            "most_frequent": round(_most_frequent(trial), 4),
+        }
     return {
+        **compared,
         "file": str(path),
         "train": trial.train,
         "test": trial.test,
@@ -95,15 +155,19 @@ def _report(trial: Trial, path: Path, notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _samples(source: Path, threads: int | None) -> tuple[Samples, list[str]]:
+def _samples(
+    source: Path, threads: int | None, space: LatentSpace | None
+) -> tuple[Samples, list[str]]:
     from sosie.datasets.store import FaceStore
+
+    describe = None if space is None else space.features
 
     if FaceStore.is_set(source):
         from sosie.datasets.samples import samples_of_set
         from sosie.datasets.transactions import hold_set
 
         with hold_set(source, change=False) as store:
-            return samples_of_set(store), []
+            return samples_of_set(store, describe), []
     from sosie.analysis.analyzer import create_analyzer
     from sosie.datasets.samples import samples_of_folders
 
@@ -111,15 +175,19 @@ def _samples(source: Path, threads: int | None) -> tuple[Samples, list[str]]:
         if number % _EVERY == 0:
             note_progress(f"{number} photos read ...")
 
-    return samples_of_folders(source, create_analyzer(threads), show)
+    return samples_of_folders(source, create_analyzer(threads), show, describe)
 
 
-def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None:
+def _name(
+    source: Path, model: Path, weights: Path | None, threads: int | None, as_json: bool
+) -> None:
     from sosie.analysis.analyzer import create_analyzer
+    from sosie.analysis.embedder import NUMBERS
     from sosie.datasets.classify import Classifier
     from sosie.datasets.samples import identity_in, photos_in
 
-    classifier = Classifier.load(model)
+    space = _opened(weights)
+    classifier = Classifier.load(model, None if space is None else _hash_of(space))
     if not source.exists():
         raise InputError(f"{source} does not exist; check the name.")
     paths = photos_in(source) if source.is_dir() else [source]
@@ -130,7 +198,7 @@ def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None
     faceless = False
     for path in paths:
         try:
-            identity = identity_in(path, analyzer)
+            identity = identity_in(path, analyzer, None if space is None else space.features)
         except InputError as error:
             found.append({"photo": str(path), "error": str(error)})
             continue
@@ -138,7 +206,7 @@ def _name(source: Path, model: Path, threads: int | None, as_json: bool) -> None
             faceless = True
             found.append({"photo": str(path), "error": f"{path} shows no face."})
             continue
-        guess = classifier.guess(identity[None])[0]
+        guess = classifier.guess(identity[None, 0 if space is None else NUMBERS :])[0]
         figures = {"probability": guess.probability, "similarity": guess.similarity}
         rounded = {name: round(value, 4) for name, value in figures.items()}
         found.append({"photo": str(path), "name": guess.name, **rounded})

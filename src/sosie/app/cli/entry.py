@@ -10,7 +10,7 @@ import typer
 
 import sosie
 from sosie.app import requests
-from sosie.app.cli import dataset, evaluate, jobs, weights
+from sosie.app.cli import dataset, evaluate, jobs, latent, weights
 from sosie.app.cli.arguments import spread_values
 from sosie.app.cli.bench import bench
 from sosie.app.cli.compare import compare
@@ -56,6 +56,7 @@ for _command in (
     app.command()(_command)
 app.add_typer(jobs.app, name="jobs", help="List swaps first and do them later, one by one.")
 app.add_typer(dataset.app, name="dataset", help="Make sets of faces for training.")
+app.add_typer(latent.app, name="latent", help="Walk in a trained space of one's own faces.")
 app.add_typer(evaluate.app, name="eval", help="Measure swaps, and the models.")
 app.add_typer(weights.app, name="weights", help="List and check models; import published ones.")
 

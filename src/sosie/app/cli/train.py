@@ -110,10 +110,10 @@ def train(
     pair = _pair(name, recipe.takes_two, source, target)
     pictures = data if pair is None else pair[0]
     if pictures is None:
-        what = "--source and --target" if recipe.takes_two else "--data"
+        what = "--data, or with --source and --target" if recipe.takes_two else "--data"
         raise UsageError(f"{name} learns from pictures: name them with {what}.")
     if pair is not None and data is not None:
-        raise UsageError("--data is a mixed set for pretraining: give it without --source.")
+        raise UsageError("--data names one set, --source and --target name two: give either.")
     _require_pictures(name, pictures, teachers, may_be_video=pair is not None)
     order = Order(
         name=name,

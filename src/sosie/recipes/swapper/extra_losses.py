@@ -54,13 +54,17 @@ class FurtherLosses:
         return eye_loss(self.pupils(made), wanted, landmarker.SIDE_PX)
 
     def pupils(self, pictures: torch.Tensor) -> torch.Tensor:
-        """The centers of the irises, the subject's right one first: N x 2 x 2, in pixels of the
-        landmark network's square, with gradients."""
+        """The centers of the irises, the subject's right one first: N x 2 x 2, as `points`."""
+        return self.points(pictures)[:, list(_PUPILS)]
+
+    def points(self, pictures: torch.Tensor) -> torch.Tensor:
+        """All landmarks: N x 478 x 2, in pixels of the landmark network's square, with
+        gradients."""
         squares = cut(pictures * 2 - 1, self.square(int(pictures.shape[-1])), landmarker.SIDE_PX)
         network = self._landmarks.to(pictures.device)
         with fast_precision(pictures.device):
             points: torch.Tensor = network(squares)
-        return points[:, list(_PUPILS), :2]
+        return points[..., :2]
 
     def square(self, size_px: int) -> NDArray[np.float64]:
         """Aligned face of `size_px` -> the square that the landmark network sees: that of its mean

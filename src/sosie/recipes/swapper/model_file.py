@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from sosie.errors import SosieError
 from sosie.models.session import create_session
 from sosie.output import atomic_output
 from sosie.training.export import add_card, trace
+from sosie.types import FloatArray
 
 _TOLERANCE = 2e-3
 """ONNX Runtime may differ from torch by this much, of a picture's range of 1."""
@@ -44,26 +47,45 @@ class SwapperCard:
 def export_swapper(generator: nn.Module, card: SwapperCard, file: Path) -> float:
     """Write a generator (target, identity -> picture) as ONNX; the batch may have any size.
 
-    Returns the largest difference between ONNX Runtime and torch on made-up inputs. Raises
-    SosieError where that is too much; there is no file then.
+    Returns and raises as `export_checked`.
     """
     rng = np.random.default_rng(0)
     target = rng.uniform(card.low, 1, (2, 3, card.size_px, card.size_px)).astype(np.float32)
     identity = rng.normal(0, 1, (2, NUMBERS)).astype(np.float32)
     identity /= np.linalg.norm(identity, axis=1, keepdims=True)
-    generator = generator.cpu().float().eval()
-    inputs = {"target": torch.from_numpy(target), "identity": torch.from_numpy(identity)}
+    inputs = {"target": target, "identity": identity}
+    return export_checked(generator, inputs, ("swapped",), dataclasses.asdict(card), file)
+
+
+def export_checked(
+    network: nn.Module,
+    inputs: Mapping[str, FloatArray],
+    outputs: Sequence[str],
+    card: Mapping[str, Any],
+    file: Path,
+) -> float:
+    """Write a network as ONNX with its card inside; the batch may have any size.
+
+    inputs: made-up ones, by name, in order. Returns the largest difference between ONNX Runtime and
+    torch on them. Raises SosieError where that is too much; there is no file then.
+    """
+    network = network.cpu().float().eval()
+    given = {name: torch.from_numpy(values) for name, values in inputs.items()}
     with atomic_output(file, overwrite=True) as pending:
-        trace(generator, inputs, ("swapped",), pending.path)
-        add_card(pending.path, json.dumps(dataclasses.asdict(card)))
+        trace(network, given, outputs, pending.path)
+        add_card(pending.path, json.dumps(card))
         with torch.no_grad():
-            expected = generator(*inputs.values()).numpy()
+            answer = network(*given.values())
+        expected = [answer] if isinstance(answer, torch.Tensor) else answer
         session = create_session(pending.path, threads=1)
-        found = session.run({"target": target, "identity": identity})
-        apart = float(np.abs(found["swapped"] - expected).max())
+        found = session.run(dict(inputs))
+        apart = max(
+            float(np.abs(found[name] - wanted.numpy()).max())
+            for name, wanted in zip(outputs, expected, strict=True)
+        )
         if not apart <= _TOLERANCE:
             raise SosieError(
-                f"ONNX Runtime computes something else than torch for this {card.method} (by "
+                f"ONNX Runtime computes something else than torch for this {card['method']} (by "
                 f"{apart:.2g}): please report it."
             )
     return apart
