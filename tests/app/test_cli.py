@@ -17,7 +17,7 @@ from sosie.options import SwapOptions
 
 COMMANDS = (
     *("swap", "preview", "compare", "resume", "inspect", "source"),
-    *("bench", "doctor", "demo", "train"),
+    *("bench", "doctor", "demo", "train", "export"),
 )
 GROUPS = {
     "dataset": [
