@@ -103,8 +103,8 @@ def test_a_stop_at_any_moment_of_the_start_leaves_nothing(hopper_path, long_vide
         wait_until_listening(process)
         time.sleep(moment)
         process.send_signal(signal.SIGTERM if number % 2 else signal.SIGINT)
-    for process, folder in running:
-        _, err = process.communicate(timeout=60)
+    ended = [(process, folder, process.communicate(timeout=60)[1]) for process, folder in running]
+    for process, folder, err in ended:
         assert process.returncode == 4, err
         assert re.fullmatch(r"sosie: (Interrupted|Stopped)[^\n]*\n", err), err
         # On a fast machine the last ones come when frames are written already: those are kept.
@@ -188,6 +188,32 @@ for name in ("del", "import"):
             env={**os.environ, "PYTHONPATH": str(SOURCE)},
         )
     assert (done.stdout, done.stderr) == ("del\nimport\n", "")
+
+
+def test_a_request_while_a_string_is_evaluated_leaves_the_exit_code(tmp_path):
+    """Typer evaluates annotations; of a KeyboardInterrupt out of one `python -m` would die."""
+    (tmp_path / "program.py").write_text("""
+import signal, sys
+from sosie.app import requests
+
+requests.listen()
+try:
+    with requests.interruptible():
+        eval("signal.raise_signal(signal.SIGINT)")
+        while True:
+            pass
+except KeyboardInterrupt:
+    requests.ignore()
+    sys.exit(4)
+""")
+    done = subprocess.run(
+        [sys.executable, "-m", "program"],
+        cwd=tmp_path,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+    )
+    assert done.returncode == 4
 
 
 def test_a_video_is_finished_though_nobody_reads_what_is_said(hopper_path, video_path, tmp_path):

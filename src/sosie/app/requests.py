@@ -102,12 +102,18 @@ def _write(descriptor: int, text: str) -> None:
 
 def _is_delicate(frame: FrameType | None) -> bool:
     """Whether an exception here could do harm: a module that is half loaded may take it for a
-    fault of its own, and a lock that was just taken would never be given back."""
+    fault of its own, a lock that was just taken would never be given back, and after one out of a
+    string that is evaluated `python -m` ends by a signal at its end, whoever caught it."""
     code = None if frame is None else frame.f_code
     if code is not None and code.co_filename == threading.__file__ and code.co_name in _TAKING:
         return True
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        code = frame.f_code
+        if code.co_filename.startswith("<frozen importlib"):
+            return True
+        # Without one before it, it is the program of `python -c`.
+        is_string = (code.co_filename, code.co_name) == ("<string>", "<module>")
+        if is_string and frame.f_back is not None:
             return True
         frame = frame.f_back
     return False
