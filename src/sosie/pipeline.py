@@ -31,7 +31,6 @@ from sosie.output import check_output
 from sosie.swapping.assignment import (
     People,
     Picture,
-    Role,
     Source,
     StrPath,
     absent_notes,
@@ -42,7 +41,7 @@ from sosie.swapping.assignment import (
     read_sources,
 )
 from sosie.swapping.face import Engine
-from sosie.swapping.frame import Assigner, FrameSwapper, SwappedFace, faces_of_photo
+from sosie.swapping.frame import Assigner, FrameSwapper, faces_of_photo
 from sosie.swapping.identity_file import SUFFIX, save_identity
 from sosie.swapping.outputs import (
     check_photo,
@@ -56,13 +55,13 @@ from sosie.swapping.preview_sheet import draw_preview
 from sosie.swapping.sameness import sameness
 from sosie.swapping.segment_tasks import SwapSpec
 from sosie.swapping.spread import Spread
-from sosie.swapping.still import assign_still
+from sosie.swapping.still import assign_still, face_report
 from sosie.swapping.stream import SwapStream
 from sosie.swapping.video import VideoJob
 from sosie.swapping.video_analysis import is_long
 from sosie.swapping.work import WorkFolder
 from sosie.timing import Stopwatch
-from sosie.types import FaceReport, ImageResult, Preview, PreviewFrame, Progress, SwapReport
+from sosie.types import ImageResult, Preview, PreviewFrame, Progress, SwapReport
 
 
 def swap_image(
@@ -254,7 +253,7 @@ class FaceSwapper:
         of_file = isinstance(target, str | os.PathLike)
         pixels = photo.pixels if of_file else photo.pixels.copy()
         swapped = FrameSwapper(self._engine).swap(pixels, claims, faces, watch)
-        reports = [_face_report(one, self._roles[one.claim.person]) for one in swapped.faces]
+        reports = [face_report(one, self._roles[one.claim.person]) for one in swapped.faces]
         report = SwapReport(
             target=name,
             output="",
@@ -389,17 +388,3 @@ class FaceSwapper:
 def _options(options: SwapOptions | None, overrides: OptionKeywords) -> SwapOptions:
     known: dict[str, Any] = dataclasses.asdict(options or SwapOptions())
     return SwapOptions.from_dict(known | dict(overrides))
-
-
-def _face_report(done: SwappedFace, role: Role) -> FaceReport:
-    face, similarity = done.claim.face.face, done.claim.similarity
-    x0, y0, x1, y1 = (round(float(v), 2) for v in face.box)
-    return FaceReport(
-        box=(x0, y0, x1, y1),
-        score=face.score,
-        pose=face.pose,
-        source=done.source,
-        source_photo=role.source_photos[done.source],
-        reference=role.reference,
-        similarity=None if similarity is None else round(similarity, 4),
-    )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from sosie import records
+from sosie.analysis.selection import Claim
 from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.geometry.morphable_model import silhouette
 from sosie.swapping.crossing import Crossings, hidden_behind
-from sosie.types import Face
+from sosie.swapping.frame import FrameSwapper
+from sosie.timing import Stopwatch
+from sosie.types import Face, Patch
 
 WIDTH, HEIGHT = 400, 240
 COLORS = ((200, 150, 130), (120, 80, 60))
@@ -99,6 +104,37 @@ def test_a_resumed_video_goes_on_with_what_was_known(
             one.see(drawn(people(step), 1, 4), faces)
         assert records.pack(ran.state()) == records.pack(resumed.state())
         assert ran.is_in_front(*faces) == resumed.is_in_front(*faces)
+
+
+class Recorder:
+    """In place of the engine: notes whom it is asked to swap, and changes nothing."""
+
+    processing = SimpleNamespace(acts_on_frames=False)
+
+    def __init__(self) -> None:
+        self.swapped: list[float] = []
+
+    def swap_face(self, pixels: np.ndarray, face: Face, *_: object) -> Patch:
+        self.swapped.append(face.size_px)
+        return Patch(0, 0, pixels[:1, :1], np.zeros((1, 1), bool))
+
+
+@pytest.mark.parametrize(("bridged", "count"), [(False, 2), (True, 1)])
+def test_a_face_that_is_seen_is_not_taken_for_hidden_on_a_guess(
+    model_face: Callable[..., Face], bridged: bool, count: int
+) -> None:
+    """The larger one is guessed to be in front. It may be a poster."""
+    large, small = (model_face(unit_px=px, center=(200, 120)) for px in (60, 20))
+    faces = [
+        TrackedFace(0, 0, large, False, 2.0, 2.0),
+        TrackedFace(1, 0, small, bridged, 1.0, 1.0),
+    ]
+    engine = Recorder()
+    claims = [Claim(face, 0, None) for face in faces]
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    done = FrameSwapper(cast(Any, engine)).swap(frame, claims, faces, Stopwatch())
+    assert engine.swapped == [large.size_px, small.size_px][:count]
+    assert len(done.faces) == count
 
 
 def test_a_face_is_hidden_where_eyes_nose_and_mouth_are(

@@ -99,10 +99,15 @@ def hidden_behind(face: Face, before: Sequence[Face]) -> bool:
     return float(seen.mean()) < _LEAST_SEEN
 
 
+def are_near(one: Face, other: Face) -> bool:
+    """Whether the boxes of two faces overlap."""
+    low, high = np.maximum(one.box[:2], other.box[:2]), np.minimum(one.box[2:], other.box[2:])
+    return bool((high > low).all())
+
+
 def _overlap(one: Face, other: Face) -> bool:
     """Whether the surfaces of two faces do."""
-    low, high = np.maximum(one.box[:2], other.box[:2]), np.minimum(one.box[2:], other.box[2:])
-    if not (high > low).all():
+    if not are_near(one, other):
         return False
     small, large = (one, other) if one.size_px < other.size_px else (other, one)
     own = _surface(small, small)

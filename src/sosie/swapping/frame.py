@@ -13,7 +13,7 @@ from sosie.analysis.selection import Claim, PeopleSelector, TrackSelector
 from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.blending.paste import paste, spare
 from sosie.blending.tint import Tint
-from sosie.swapping.crossing import Crossings, hidden_behind
+from sosie.swapping.crossing import Crossings, are_near, hidden_behind
 from sosie.swapping.face import Engine, FaceMemory
 from sosie.swapping.refinement import Refinement
 from sosie.timing import Stopwatch
@@ -125,19 +125,31 @@ class FrameSwapper:
         """The claims whose faces are not hidden behind others, with the faces in front of each."""
         with watch("aim"):
             self._crossings.see(pixels, faces)
-            known = [(claim, self._before(claim.face, claims, faces)) for claim in claims]
-            return [(c, before) for c, before in known if not hidden_behind(c.face.face, before)]
+            shown = []
+            for claim in claims:
+                before = self._before(claim.face, claims, faces)
+                if not self._is_hidden(claim.face, before):
+                    shown.append((claim, [other.face for other in before]))
+            return shown
+
+    def _is_hidden(self, face: TrackedFace, before: Sequence[TrackedFace]) -> bool:
+        """Whether a face is hidden behind others. One that was seen is not, unless it is known what
+        lies before it: a guess may be wrong, and that of a photo is one."""
+        sure = [one for one in before if face.bridged or self._crossings.is_in_front(one, face)]
+        return hidden_behind(face.face, [one.face for one in sure])
 
     def _before(
         self, face: TrackedFace, claims: Sequence[Claim], faces: Sequence[TrackedFace]
-    ) -> list[Face]:
-        """The other faces of a frame that lie before one, as far as they overlap."""
+    ) -> list[TrackedFace]:
+        """The other faces of a frame that overlap one and lie before it."""
         likely = {other.track for other in _in_front(face, claims, faces)}
         before = []
         for other in faces:
+            if other.track == face.track or not are_near(other.face, face.face):
+                continue
             told = self._crossings.is_in_front(other, face)
-            if other.track != face.track and (other.track in likely if told is None else told):
-                before.append(other.face)
+            if other.track in likely if told is None else told:
+                before.append(other)
         return before
 
     def _memory(self, claim: Claim) -> FaceMemory:

@@ -1,4 +1,4 @@
-"""Who is swapped in a still picture: a photo, or one frame of a video by itself."""
+"""Who is swapped in a still picture, a photo or one frame of a video by itself, and its report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from sosie.analysis.selection import Claim, match_people, select_faces
 from sosie.analysis.tracking.tracks import TrackedFace
 from sosie.errors import NoFaceError
 from sosie.swapping.assignment import Role, nobody_alike, person_reports
-from sosie.types import PersonReport, Pixels
+from sosie.swapping.frame import SwappedFace
+from sosie.types import FaceReport, PersonReport, Pixels
 
 
 def assign_still(
@@ -38,3 +39,18 @@ def assign_still(
     if not matches:
         raise NoFaceError(nobody_alike(people))
     return [Claim(of_face[id(chosen[m.face])], m.person, m.similarity) for m in matches], people
+
+
+def face_report(done: SwappedFace, role: Role) -> FaceReport:
+    """One swapped face of a photo, for the report. role: whose face it got."""
+    face, similarity = done.claim.face.face, done.claim.similarity
+    x0, y0, x1, y1 = (round(float(v), 2) for v in face.box)
+    return FaceReport(
+        box=(x0, y0, x1, y1),
+        score=face.score,
+        pose=face.pose,
+        source=done.source,
+        source_photo=role.source_photos[done.source],
+        reference=role.reference,
+        similarity=None if similarity is None else round(similarity, 4),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 _EPSILON = 1e-6
 
 
-class StepDropout(torch.optim.Optimizer):
+class StepDropout(torch.optim.Optimizer, abc.ABC):
     """What both have in common.
 
     kept: share of the weights that take part in a step, drawn anew each time; 1 keeps all. period:
@@ -44,11 +45,11 @@ class StepDropout(torch.optim.Optimizer):
                     change = change * torch.empty_like(parameter).bernoulli_(group["kept"])
                 parameter.sub_(change, alpha=rate)
 
+    @abc.abstractmethod
     def change(
         self, parameter: torch.Tensor, gradient: torch.Tensor, state: dict[str, Any]
     ) -> torch.Tensor:
         """What is taken from a parameter, for each unit of the rate."""
-        raise NotImplementedError
 
 
 class AdaBelief(StepDropout):
