@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from sosie.errors import InputError
+from sosie.errors import InputError, SosieError
+from sosie.models.session import create_session
 from sosie.output import atomic_output
 from sosie.training.checkpoint import fitting
 
@@ -81,6 +82,35 @@ def trace(
             opset_version=opset,
             dynamo=False,
         )
+
+
+def require_same(
+    network: nn.Module,
+    file: Path,
+    inputs: Mapping[str, NDArray[np.float32]],
+    outputs: Sequence[str],
+    what: str,
+    tolerance: float = 2e-3,
+) -> float:
+    """How far ONNX Runtime is from torch, at most, on inputs by name, in order.
+
+    tolerance: of a picture's range of 1. what: of whom an error speaks. Raises SosieError where
+    they are farther apart.
+    """
+    with torch.no_grad():
+        answer = network(*(torch.from_numpy(values) for values in inputs.values()))
+    expected = [answer] if isinstance(answer, torch.Tensor) else answer
+    found = create_session(file, threads=1).run(dict(inputs))
+    apart = max(
+        float(np.abs(found[name] - wanted.numpy()).max())
+        for name, wanted in zip(outputs, expected, strict=True)
+    )
+    if not apart <= tolerance:
+        raise SosieError(
+            f"ONNX Runtime computes something else than torch for this {what} (by {apart:.2g}): "
+            f"please report it."
+        )
+    return apart
 
 
 CARD = "sosie.card"

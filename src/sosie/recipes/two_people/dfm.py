@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 
-from sosie.errors import InputError, SosieError, UsageError
-from sosie.models.session import create_session
+from sosie.errors import InputError, UsageError
 from sosie.output import atomic_output
 from sosie.recipes import TABLE, load_recipe
 from sosie.recipes.two_people.model_file import FACE, MORPH, OUTPUTS, PeopleCard
 from sosie.recipes.two_people.network import Merging, TwoPeople
 from sosie.recipes.two_people.recipe import TwoPeopleRecipe
 from sosie.training.checkpoint import fitting, load_tensors
-from sosie.training.export import add_card, trace
+from sosie.training.export import add_card, require_same, trace
 from sosie.training.recipe import Materials
 
 SUFFIX = ".dfm"
@@ -66,7 +63,8 @@ def write_dfm(
         pending.path.write_bytes(model.SerializeToString())
         add_card(pending.path, json.dumps(about))
         for count in _TRIED:
-            _require_same(merging, pending.path, _inputs(card, count))
+            some = _inputs(card, count)
+            require_same(merging, pending.path, some, names, card.method, _TOLERANCE)
 
 
 def _inputs(card: PeopleCard, count: int) -> dict[str, NDArray[np.float32]]:
@@ -77,22 +75,6 @@ def _inputs(card: PeopleCard, count: int) -> dict[str, NDArray[np.float32]]:
     if card.morph:
         given[MORPH + _NUMBERED] = rng.random(1, dtype=np.float32)
     return given
-
-
-def _require_same(merging: Merging, file: Path, given: Mapping[str, NDArray[Any]]) -> None:
-    """Raises SosieError where ONNX Runtime does not give what torch does."""
-    with torch.no_grad():
-        expected = merging(*(torch.from_numpy(values) for values in given.values()))
-    found = create_session(file, threads=1).run(given)
-    apart = max(
-        float(np.abs(found[name + _NUMBERED] - values.numpy()).max())
-        for name, values in zip(OUTPUTS, expected, strict=True)
-    )
-    if not apart <= _TOLERANCE:
-        raise SosieError(
-            f"ONNX Runtime computes something else than torch for this network (by {apart:.2g}): "
-            f"please report it."
-        )
 
 
 def trained_network(snapshot: Path) -> tuple[TwoPeople, PeopleCard]:

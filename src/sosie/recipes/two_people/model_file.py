@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from sosie.errors import SosieError
-from sosie.models.session import create_session
-from sosie.output import atomic_output
-from sosie.recipes.swapper.model_file import LICENSE
+from sosie.recipes.swapper.model_file import LICENSE, export_checked
 from sosie.recipes.two_people.network import Merging, TwoPeople
-from sosie.training.export import add_card, trace
 
 FACE, MORPH = "in_face", "morph_value"
 OUTPUTS = ("out_face_mask", "out_celeb_face", "out_celeb_face_mask")
@@ -24,9 +19,6 @@ OUTPUTS = ("out_face_mask", "out_celeb_face", "out_celeb_face_mask")
 
 BACK = "_back"
 """So ends the name of the file that puts the target's face onto the source."""
-
-_TOLERANCE = 2e-3
-"""ONNX Runtime may differ from torch by this much, of a picture's range of 1."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +65,4 @@ def _export(merging: Merging, card: PeopleCard, file: Path) -> None:
     network: nn.Module = merging if card.morph and card.direction == "forward" else _Whole(merging)
     if card.morph and card.direction == "forward":
         given[MORPH] = np.array([0.5], np.float32)
-    inputs = {name: torch.from_numpy(values) for name, values in given.items()}
-    with atomic_output(file, overwrite=True) as pending:
-        trace(network.eval(), inputs, OUTPUTS, pending.path)
-        add_card(pending.path, json.dumps(dataclasses.asdict(card)))
-        # Of another batch than that of the trace, which may have kept its size.
-        given[FACE] = given[FACE][:1]
-        with torch.no_grad():
-            expected = network(*(torch.from_numpy(values) for values in given.values()))
-        found = create_session(pending.path, threads=1).run(given)
-        apart = max(
-            float(np.abs(found[name] - values.numpy()).max())
-            for name, values in zip(OUTPUTS, expected, strict=True)
-        )
-        if not apart <= _TOLERANCE:
-            raise SosieError(
-                f"ONNX Runtime computes something else than torch for this {card.method} (by "
-                f"{apart:.2g}): please report it."
-            )
+    export_checked(network, given, OUTPUTS, dataclasses.asdict(card), file)
