@@ -121,6 +121,7 @@ class Command:
         (pickle.dumps({"landmarks": Command()}), "calls posix.mkdir.*nothing of it was run"),
         (pickle.dumps(Command(), 0), "calls posix.mkdir"),
         (b"cposix\nsystem\n(S'mkdir ran'\ntR.", "calls posix.system"),
+        (b"cnumpy\nload\n(S'a.npy'\ntR.", "calls numpy.load"),
         (pickle.dumps({"landmarks": [[1, 2]] * 67}), "tells no 68 landmarks"),
         (pickle.dumps({"landmarks": [[float("nan"), 2]] * 68}), "tells no 68 landmarks"),
         (pickle.dumps([1]), "tells no 68 landmarks"),
@@ -128,7 +129,7 @@ class Command:
         (b"\x80\x04)\x81.", "no data that can be read"),
         (b"", "no data that can be read"),
     ],
-    ids=["reduce", "old", "system", "few", "nan", "list", "cut", "nonsense", "empty"],
+    ids=["reduce", "old", "system", "numpy", "few", "nan", "list", "cut", "nonsense", "empty"],
 )
 def test_a_pickle_that_is_no_data_is_refused(
     refused, found, tmp_path, monkeypatch, content: bytes, message: str
@@ -271,10 +272,12 @@ def test_frames_with_an_alignment_file(sosie, found, tmp_path, protocol: int) ->
         known[f"f{number}.png"] = [annotated(face).astype(np.float32)]
     # One frame has a face more, in the corner, where there is none.
     known["f1.png"].append(known["f1.png"][0] * np.float32(0.2))
+    # And the other one of which the tool has four corners alone.
+    known["f0.png"].append(np.zeros((4, 2), np.float32))
     (folder / "alignments.fsa").write_bytes(alignments(known, protocol))
     result = sosie("dataset", "import", "faceswap", folder, "-o", out, *SMALL, "--json")
     assert result.code == 0, result
-    assert (result.json["faces"], result.json["unconfirmed"]) == (2, 1)
+    assert (result.json["faces"], result.json["unconfirmed"]) == (2, 2)
     assert sorted(FaceStore.open(out).read(["input"])["input"]) == ["f0.png", "f1.png"]
 
 

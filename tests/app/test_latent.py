@@ -124,6 +124,9 @@ def test_a_walk_is_a_straight_line_and_a_direction_goes_both_ways():
     ((label, pictures),) = ways.rows
     assert (label, ways.columns) == ("brightness", ["-3.0", "+0.0", "+3.0"])
     assert np.allclose(pictures[:, 0, 0, 0], [0.2, 0.5, 0.8])
+    # What moves begins and ends at the place, so that one attribute follows another.
+    ((_, pictures),) = latent.varied(space, "gray", (), 2, is_round=True).rows
+    assert np.allclose(pictures[:, 0, 0, 0], [0.5, 0.8, 0.5, 0.2])
 
 
 def test_a_face_is_varied_along_an_attribute_in_a_video(sosie, weights, tmp_path):
@@ -135,7 +138,7 @@ def test_a_face_is_varied_along_an_attribute_in_a_video(sosie, weights, tmp_path
     with av.open(str(video)) as opened:
         stream = opened.streams.video[0]
         assert (stream.width, stream.height, stream.average_rate) == (256, 256, 24)
-        assert sum(1 for _ in opened.decode(stream)) == 70
+        assert sum(1 for _ in opened.decode(stream)) == 72
 
 
 def test_what_cannot_be_meant_is_told_and_writes_nothing(sosie, folder, weights, tmp_path):
@@ -151,6 +154,8 @@ def test_what_cannot_be_meant_is_told_and_writes_nothing(sosie, folder, weights,
     ):
         result = sosie("latent", *words, "--weights", weights, "-o", out)
         assert (result.code, told in result.err) == (code, True), result.err
+    moving = sosie("latent", "reconstruct", photo, "--weights", weights, "-o", tmp_path / "a.gif")
+    assert (moving.code, "are a sheet" in moving.err) == (2, True)
     other = sosie("latent", "walk", photo, photo, "--weights", weights, "-o", tmp_path / "a.txt")
     assert other.code == 2
     absent = sosie("latent", "walk", photo, photo, "--weights", tmp_path / "no.x", "-o", out)

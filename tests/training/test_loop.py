@@ -144,6 +144,7 @@ def test_the_best_snapshot_is_kept_and_not_the_last(recipe_that, short, tmp_path
     scores = iter([1.0, 3.0, 2.0])
     recipe = recipe_that(validate=lambda self, network: {"score": next(scores)})
     _, facts = load_tensors(train(recipe, short, tmp_path))
+    assert facts.pop("plan")["batch"] == 8
     assert facts == {"name": "brightness", "samples": 64, "figures": {"score": 3.0}}
 
 

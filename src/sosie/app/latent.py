@@ -36,10 +36,11 @@ _FARTHEST = 3.0
 @dataclass(frozen=True)
 class Ways:
     """What is to be shown. rows: a label, and pictures, N x S x S x 3, 0..1, of one number each.
-    columns: what stands above the pictures, N."""
+    columns: what stands above the pictures, N. is_round: whether each row ends where it began."""
 
     rows: list[tuple[str, FloatArray]]
     columns: list[str]
+    is_round: bool = False
 
 
 class Places:
@@ -78,7 +79,7 @@ _TOLD = 20
 
 
 def reconstructed(space: LatentSpace, photos: Sequence[Path]) -> Ways:
-    """Each photo's face as the space sees it, and made again of its latent."""
+    """Each photo's face as the space sees it, and made again of its latent: for a sheet."""
     places = Places(space)
     crops = np.stack([places.crop(photo) for photo in photos])
     rows = [("photos", crops), ("made again", space.decode(space.encode(crops)))]
@@ -100,10 +101,13 @@ def walk(space: LatentSpace, names: Sequence[str], steps: int) -> Ways:
     return Ways(rows, [f"{one:.0%}" for one in share[:, 0].tolist()])
 
 
-def varied(space: LatentSpace, name: str, along: Sequence[str], steps: int) -> Ways:
+def varied(
+    space: LatentSpace, name: str, along: Sequence[str], steps: int, is_round: bool = False
+) -> Ways:
     """A place moved along directions, 3 standard deviations each way: `steps` pictures each.
 
-    along: names of attributes; none takes all. Raises UsageError on one that the space lacks.
+    along: names of attributes; none takes all. is_round: go from the place up, down and back to it,
+    for what moves. Raises UsageError on one that the space lacks.
     """
     known = space.directions
     if not known:
@@ -113,8 +117,11 @@ def varied(space: LatentSpace, name: str, along: Sequence[str], steps: int) -> W
             raise UsageError(f"Unknown attribute {one!r}: {nearest(one, known)}.")
     start = Places(space).find(name)
     far = np.linspace(-_FARTHEST, _FARTHEST, steps, dtype=np.float32)[:, None]
+    if is_round:
+        turn = np.linspace(0, 2 * np.pi, 2 * steps, endpoint=False, dtype=np.float32)
+        far = _FARTHEST * np.sin(turn)[:, None]
     rows = [(one, space.decode(start + far * known[one])) for one in along or known]
-    return Ways(rows, [f"{one:+.1f}" for one in far[:, 0].tolist()])
+    return Ways(rows, [f"{one:+.1f}" for one in far[:, 0].tolist()], is_round)
 
 
 def steps_for(output: Path) -> int:
@@ -137,7 +144,8 @@ def draw(ways: Ways, output: Path, overwrite: bool) -> None:
     """
     if is_moving(output):
         way = [_large(one) for _, pictures in ways.rows for one in pictures]
-        write_loop([*way, *way[-2:0:-1]], output, FPS, overwrite)
+        back = [] if ways.is_round else way[-2:0:-1]
+        write_loop([*way, *back], output, FPS, overwrite)
         return
     shown = [[_tile(one) for one in pictures] for _, pictures in ways.rows]
     sheet = draw_sheet(ways.columns, shown, [label for label, _ in ways.rows])

@@ -21,10 +21,12 @@ _SAME = 0.3
 class Hint:
     """source: the name of the frame or photo that the picture was cut from, "" where unknown.
     faces: the 68 annotated points of each face, 68 x 2, in pixels of the picture; None where the
-    picture shows one face in its middle, at a place that is not known."""
+    picture shows one face in its middle, at a place that is not known. unread: how many more faces
+    the tool told of, in another way than by such points."""
 
     source: str
     faces: tuple[NDArray[np.float64], ...] | None
+    unread: int = 0
 
 
 def region_of(points: NDArray[np.float64]) -> Region:

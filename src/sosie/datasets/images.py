@@ -58,7 +58,7 @@ def find_pictures(data: Path) -> list[Picture]:
     damaged, or a set has no people; UnavailableError where a set is given and the packages that
     read its table are absent.
     """
-    if data.is_file() and data.suffix == ".zip":
+    if data.is_file() and data.suffix.lower() == ".zip":
         found = _in_zip(data, "")
     elif data.is_dir():
         found = _in_set(data, "") if is_set(data) else _in_folder(data)
@@ -113,7 +113,9 @@ def _in_folder(data: Path) -> list[Picture]:
         found += _in_set(place, f"{place.relative_to(data).as_posix()}/")
     for path in files:
         # Of a set in several zips all are read with the first of them.
-        if path.suffix == ".zip" and not any(path == picture.container for picture in found):
+        if path.suffix.lower() == ".zip" and not any(
+            path == picture.container for picture in found
+        ):
             found += _in_zip(path, f"{path.relative_to(data).with_suffix('').as_posix()}/")
     return found
 

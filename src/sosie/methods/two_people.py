@@ -40,7 +40,7 @@ def _open(name: str, options: SwapOptions) -> Swapper:
         if not file.is_file():
             raise InputError(
                 f"There is no {file.name} beside {options.weights}, which puts the target's face "
-                f"onto the source: `sosie train` writes both; let it go on with --resume."
+                f"onto the source: `sosie train` writes both; run it again with --resume."
             )
     return TwoPeopleSwapper(name, file, options)
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from sosie.analysis.embedder import SIDE_PX, Embedder
 from sosie.analysis.embedder import TEMPLATE as EMBEDDED
-from sosie.analysis.selection import SAME_PERSON
 from sosie.datasets.people import open_people
 from sosie.datasets.split import is_validation
 from sosie.errors import InputError
 from sosie.geometry import alignment
 from sosie.models.zoo import open_network
+from sosie.recipes.two_people.faces import require_enough, require_two, unit_length
 from sosie.training.recipe import Materials
 from sosie.types import FloatArray
 
@@ -67,8 +67,8 @@ class OwnFaces:
 
 
 def open_own(materials: Materials, size_px: int, least: int) -> OwnFaces:
-    """The faces of one set, or of a source's and a target's; one photo in ten is held out, by the
-    hash of its name.
+    """The faces of one set, or of a source's and a target's; one photo in twelve is held out, by
+    the hash of its name.
 
     Raises InputError where a set has fewer than `least`, or both sets show one person.
     """
@@ -77,7 +77,7 @@ def open_own(materials: Materials, size_px: int, least: int) -> OwnFaces:
     own = _joined(
         materials, list(zip((SOURCE, TARGET), materials.pair, strict=True)), size_px, least
     )
-    _require_two(own, materials.pair)
+    require_two(*(unit_length(_identities(own, one).mean(0)) for one in (SOURCE, TARGET)))
     return own
 
 
@@ -87,14 +87,14 @@ def _joined(
     cut_px, before = max(size_px, LEAST_CUT_PX), 0
     parts, people, train, held = [], [], [], []
     for name, place in places:
-        if place.is_file() and place.suffix != ".zip":
+        if place.is_file() and place.suffix.lower() != ".zip":
             raise InputError(
                 f"{place} is no folder of photos, no set of faces and no .zip: take the frames of "
                 f"a video with `sosie dataset extract` first."
             )
         found = open_people(place, materials.cache, TEMPLATE, cut_px, materials.workers)
         usable = np.flatnonzero(found.splits != "test")
-        _require_enough(len(usable), least, place)
+        require_enough(len(usable), least, place)
         apart = np.array([is_validation(found.names[row]) for row in usable.tolist()])
         if not apart.any():
             apart[-1] = True
@@ -105,26 +105,6 @@ def _joined(
         before += len(found.people)
     joined = [np.concatenate(rows) for rows in (people, train, held)]
     return OwnFaces(tuple(parts), joined[0], joined[1], joined[2])
-
-
-def _require_enough(count: int, least: int, place: Path) -> None:
-    if count < least:
-        raise InputError(
-            f"{place} shows {count} {'face' if count == 1 else 'faces'}, and this training wants "
-            f"{least} at least, better some hundreds: add photos, or take frames of a video with "
-            f"`sosie dataset extract`."
-        )
-
-
-def _require_two(own: OwnFaces, places: Sequence[Path]) -> None:
-    """Raises InputError where the faces of both sets are one person's."""
-    source, target = (_identities(own, person) for person in (SOURCE, TARGET))
-    alike = float((source @ target.T).mean())
-    if alike >= SAME_PERSON:
-        raise InputError(
-            f"{places[0]} and {places[1]} show one person, as far as Sosie can tell (similarity "
-            f"{alike:.2f}): name two people's sets with --source and --target."
-        )
 
 
 def _identities(own: OwnFaces, person: str) -> FloatArray:

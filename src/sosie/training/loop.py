@@ -253,7 +253,12 @@ class _Job:
             run_log.show(self._samples, picture)
 
     def _save_best(self, figures: dict[str, float]) -> None:
-        facts = {"name": self._recipe.name, "samples": self._samples, "figures": figures}
+        facts = {
+            "name": self._recipe.name,
+            "plan": dataclasses.asdict(self._plan),
+            "samples": self._samples,
+            "figures": figures,
+        }
         with _whole_disk(self._run):
             save_tensors(self._run / BEST, self._average.state_dict(), facts)
 

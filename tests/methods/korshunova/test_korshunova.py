@@ -43,7 +43,7 @@ def order(materials, monkeypatch, some_people, perceptual_teachers, tmp_path):
         return some_people(6, 160) if place.name == "few" else faces
 
     monkeypatch.setattr(own_faces, "open_people", read)
-    monkeypatch.setattr(own_faces, "_require_two", lambda *_: None)
+    monkeypatch.setattr(own_faces, "require_two", lambda *_: None)
     materials = dataclasses.replace(
         materials, teachers=perceptual_teachers, pair=(tmp_path / "anna", tmp_path / "ben")
     )
@@ -153,8 +153,8 @@ def test_what_it_cannot_learn_from_is_told(order, tmp_path):
     place = tmp_path / "anna"
     for changes, error, words in (
         ({"pair": None}, UsageError, "--source and --target"),
-        ({"pair": (tmp_path / "few", place)}, InputError, "few shows 6 faces.*wants 20 at least"),
-        ({"pair": (place, tmp_path / "few")}, InputError, "few shows 6 faces.*wants 20 at least"),
+        ({"pair": (tmp_path / "few", place)}, InputError, "few gives 6 faces.*at least 20"),
+        ({"pair": (place, tmp_path / "few")}, InputError, "few gives 6 faces.*at least 20"),
         ({"teachers": tmp_path}, InputError, "squeezenet1_1_features"),
     ):
         materials = dataclasses.replace(order.materials, **changes)

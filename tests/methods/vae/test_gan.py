@@ -71,6 +71,9 @@ def test_copies_and_sameness_are_told_by_the_figures(recipe, monkeypatch):
         monkeypatch.setattr(recipe, "_made", lambda *_, made=made: made)
         found = recipe.validate(network)
         assert (found["variety"], found["copied"]) == (variety, copied)
+    # The last photos, mirrored: copies all the same.
+    monkeypatch.setattr(recipe, "_made", lambda *_: photos[-4:].flip(-1))
+    assert recipe.validate(network)["copied"] == pytest.approx(0, abs=1e-6)
     monkeypatch.setattr(recipe, "_made", lambda *_: torch.rand(8, 3, 16, 16))
     assert recipe.validate(network)["copied"] > 0.8
 
@@ -86,5 +89,5 @@ def test_a_run_ends_with_a_generator_to_call(recipe, materials, tmp_path):
 def test_too_few_faces(recipe, materials, monkeypatch, some_people, tmp_path):
     monkeypatch.setattr(own_faces, "open_people", lambda *_: some_people(6, 160))
     order = Order("dcgan", materials, tmp_path / "run", settings=TINY, preset="small")
-    with pytest.raises(InputError, match="6 faces, and this training wants 20 at least"):
+    with pytest.raises(InputError, match="gives 6 faces, and at least 20 are wanted"):
         make(dataclasses.replace(order))

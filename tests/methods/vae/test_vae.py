@@ -49,7 +49,7 @@ def people(monkeypatch, some_people, tmp_path):
 
     monkeypatch.setattr(own_faces, "open_people", read)
     monkeypatch.setattr("sosie.methods.vae.recipe.measured", measured)
-    monkeypatch.setattr(own_faces, "_require_two", lambda *_: None)
+    monkeypatch.setattr(own_faces, "require_two", lambda *_: None)
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_a_space_of_one_set_is_walked_in_and_not_swapped_with(order, tmp_path):
 
 def test_too_few_faces(order, tmp_path):
     few = dataclasses.replace(order.materials, pair=(tmp_path / "anna", tmp_path / "few"))
-    with pytest.raises(InputError, match="few shows 6 faces, and this training wants 20 at least"):
+    with pytest.raises(InputError, match="few gives 6 faces, and at least 20"):
         make(dataclasses.replace(order, materials=few))
     assert not (order.run / STATE).exists()
 

@@ -34,7 +34,6 @@ def person() -> Callable[..., PersonFaces]:
                 np.float32
             ),
             aligned=np.repeat(aligned[None], count, 0),
-            strangers=0,
         )
 
     return make

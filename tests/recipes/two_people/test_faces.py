@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from sosie.datasets.images import find_pictures
 from sosie.errors import InputError
+from sosie.recipes.two_people import faces
 from sosie.recipes.two_people.faces import LEAST, open_mixed, open_person, require_two
 
 GIVEN = ("dfl_full", 64, False)
@@ -39,7 +43,6 @@ def person(photos, tmp_path_factory):
 
 def test_the_person_of_most_photos_is_taken_and_others_are_left_out(person):
     assert person.faces.shape == (LEAST, 64, 64, 3)
-    assert person.strangers == 1
     alike = person.identities @ person.identity
     assert float(alike.min()) > 0.8
 
@@ -111,10 +114,42 @@ def test_too_few_faces_say_how_many_are_wanted(hopper, astronaut, tmp_path):
     for number in range(3):
         save(folder / f"{number}.png", hopper)
     save(folder / "other.png", astronaut)
-    with pytest.raises(
-        InputError, match=rf"gives 3 faces of one person \(1 more .* at least {LEAST} are wanted"
-    ):
+    with pytest.raises(InputError, match=rf"gives 3 faces \(1 more .* at least {LEAST} are wanted"):
         open_person(folder, tmp_path / "cache", *GIVEN)
+
+
+def test_two_zips_of_the_same_names_are_two_places(hopper, astronaut, tmp_path):
+    found = []
+    for name, pixels in (("a", hopper), ("b", astronaut)):
+        save(tmp_path / name / "faces" / "0.png", pixels)
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as packed:
+            for number in range(LEAST):
+                packed.write(tmp_path / name / "faces" / "0.png", f"faces/{number:02}.png")
+        found.append(open_person(tmp_path / f"{name}.zip", tmp_path / "cache", *GIVEN))
+    assert float(found[0].identity @ found[1].identity) < 0.5
+
+
+def test_what_is_kept_for_tests_is_not_learned_from(hopper, tmp_path, monkeypatch):
+    folder = tmp_path / "photos"
+    for number in range(LEAST + 2):
+        save(folder / f"{number:02}.png", hopper)
+    every = find_pictures(folder)
+    split = [dataclasses.replace(one, split="test") for one in every[:2]] + every[2:]
+    monkeypatch.setattr(faces, "find_pictures", lambda _: split)
+    assert len(open_person(folder, tmp_path / "cache", *GIVEN).faces) == LEAST
+    monkeypatch.setattr(faces, "find_pictures", lambda _: split[:2])
+    with pytest.raises(InputError, match="has no pictures to learn from"):
+        open_person(folder, tmp_path / "cache", *GIVEN)
+
+
+def test_masks_alone_and_masks_in_a_zip_are_refused(hopper, tmp_path):
+    save(tmp_path / "only" / "masks" / "0.png", hopper)
+    with pytest.raises(InputError, match="has no pictures to learn from"):
+        open_person(tmp_path / "only", tmp_path / "cache", *GIVEN)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.write(tmp_path / "only" / "masks" / "0.png", "0.png")
+    with pytest.raises(InputError, match="from a folder alone: unpack"):
+        open_person(tmp_path / "a.zip", tmp_path / "cache", "dfl_full", 64, True)
 
 
 def test_a_single_photo_and_no_place_at_all_are_told_apart(hopper_path, tmp_path):
@@ -126,4 +161,4 @@ def test_a_single_photo_and_no_place_at_all_are_told_apart(hopper_path, tmp_path
 
 def test_one_person_in_two_folders_is_found_by_identity(person):
     with pytest.raises(InputError, match="show one person"):
-        require_two(person, person)
+        require_two(person.identity, person.identity)

@@ -212,7 +212,8 @@ def test_the_published_optimizers_resume_as_well(order, tmp_path, monkeypatch, k
     assert whole.file.is_file()
 
 
-def test_a_pretrained_network_begins_its_two_people_with_new_inner_parts(order, tmp_path):
+@pytest.mark.parametrize("name", ["snapshot.safetensors", "best.safetensors"])
+def test_a_pretrained_network_begins_its_two_people_with_new_inner_parts(order, tmp_path, name):
     alone = dataclasses.replace(order.materials, pair=None)
     settings = {**order.settings, "pretrain": "1"}
     first = make(
@@ -221,14 +222,12 @@ def test_a_pretrained_network_begins_its_two_people_with_new_inner_parts(order, 
     kind = load_recipe("deepfacelab")
     plan = kind.presets["small"].changed(dict(order.settings))
     recipe = kind(order.materials, plan)
-    weights, facts = load_tensors(first.file.with_suffix(".safetensors"))
+    weights, facts = load_tensors(first.file.with_name(name))
     begun = recipe.starting_weights(weights, facts)
     assert {name.split(".")[1] for name in weights} - {name.split(".")[1] for name in begun} == {
         "inter"
     }
-    assert make(
-        dataclasses.replace(order, start=first.file.with_suffix(".safetensors"))
-    ).file.is_file()
+    assert make(dataclasses.replace(order, start=first.file.with_name(name))).file.is_file()
 
 
 # What is refused.
@@ -258,6 +257,8 @@ def test_two_people_are_wanted_and_one_mixed_set_to_pretrain(order, materials):
         ({"kind": "liae", "true_face": "0.1"}, "true_face belongs to the kind df"),
         ({"face_style": "200"}, "face_style must be 0 to 100"),
         ({"masked": "2"}, "masked must be 0 to 1"),
+        ({"optimizer": "adam", "kept": "0.3"}, "kept and period belong to"),
+        ({"gan_patch": "8"}, "give gan a weight"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused_before_any_work(order, settings, words):

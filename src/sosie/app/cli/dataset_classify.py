@@ -61,7 +61,7 @@ def classify(
 
         beside = foreign.inside(source, "classifier.npz", f"The folder {source}")
         path = check_output(out or beside, overwrite=overwrite)
-        space = _opened(weights)
+        space = _opened(weights, threads)
         samples, notes = _samples(source, threads, space)
         usual = None
         if space is None:
@@ -78,11 +78,11 @@ def classify(
         print("\n".join([*told, f"{path}: {len(trial.names)} people"]))
 
 
-def _opened(weights: Path | None) -> LatentSpace | None:
+def _opened(weights: Path | None, threads: int | None) -> LatentSpace | None:
     """The encoder of the user's own, where one is named."""
     from sosie.methods.vae import open_space
 
-    return None if weights is None else open_space(weights)
+    return None if weights is None else open_space(weights, threads=threads)
 
 
 def _hash_of(space: LatentSpace) -> str:
@@ -186,7 +186,7 @@ def _name(
     from sosie.datasets.classify import Classifier
     from sosie.datasets.samples import identity_in, photos_in
 
-    space = _opened(weights)
+    space = _opened(weights, threads)
     classifier = Classifier.load(model, None if space is None else _hash_of(space))
     if not source.exists():
         raise InputError(f"{source} does not exist; check the name.")

@@ -135,7 +135,7 @@ def summary(report: ExtractReport, ignored: int) -> str:
     for count, words in (
         (report.thinned, "left out as near-identical to a clearer or earlier one"),
         (report.too_small, "left out as too small"),
-        (report.unconfirmed, "faces that the other tool told of and that were not found"),
+        (report.unconfirmed, "faces that the other tool had marked and Sosie did not find"),
         (report.skipped, "inputs done before, or of the same content as another"),
         (ignored, "files ignored, neither video nor photo"),
         (report.synced.moved, "pictures found where somebody moved them"),

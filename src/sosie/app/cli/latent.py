@@ -9,6 +9,7 @@ import typer
 
 from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import print_json
+from sosie.errors import UsageError
 from sosie.output import check_output
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ Output = Annotated[
         "--output", "-o", help="Sheet (.png, .jpg, ...), animation (.gif, .apng) or video (.mp4)."
     ),
 ]
+Sheet = Annotated[Path, typer.Option("--output", "-o", help="Sheet (.png, .jpg, ...).")]
 Photos = Annotated[
     list[Path], typer.Argument(help="Photos; the largest face of each counts.", show_default=False)
 ]
@@ -47,13 +49,15 @@ def reconstruct(
     photos: Photos,
     *,
     weights: Weights,
-    output: Output,
+    output: Sheet,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what is left of photos when each is made again of its latent numbers."""
     from sosie.app import latent
 
+    if latent.is_moving(output):
+        raise UsageError(f"Photos made again are a sheet: name {output.stem}.png or another photo.")
     space = _opened(weights, output, overwrite, list(photos))
     _finish(latent.reconstructed(space, photos), output, overwrite, as_json)
 
@@ -88,7 +92,8 @@ def vary(
     from sosie.app import latent
 
     space = _opened(weights, output, overwrite, [Path(place)])
-    ways = latent.varied(space, place, along or (), latent.steps_for(output))
+    moves = latent.is_moving(output)
+    ways = latent.varied(space, place, along or (), latent.steps_for(output), moves)
     _finish(ways, output, overwrite, as_json)
 
 

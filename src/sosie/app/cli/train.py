@@ -44,15 +44,17 @@ OfSource = Annotated[
     Path | None,
     typer.Option(
         "--source",
-        help="Of a network of two people: folder of photos, set of faces, or video of the one who "
-        "is put in.",
+        help="Of a network of two people: folder of photos or set of faces of the one who is put "
+        "in; deepfacelab and deepfakes take a video, too.",
     ),
 ]
 OfTarget = Annotated[
     Path | None, typer.Option("--target", help="The same of the one whose face is replaced.")
 ]
 Run = Annotated[Path, typer.Option(help="Folder for the run: state, log, result.")]
-Teachers = Annotated[Path | None, typer.Option(help="Folder of the teachers; swappers need none.")]
+Teachers = Annotated[
+    Path | None, typer.Option(help="Folder of the teachers; most swappers need none.")
+]
 Preset = Annotated[str | None, typer.Option(help="One of the recipe's plans, as `small`.")]
 Cache = Annotated[
     Path | None,
@@ -155,10 +157,11 @@ def _pair(
         raise UsageError(f"{name} learns from two people: name the other one with {missing}.")
     for place in (source, target):
         if not place.exists():
-            raise InputError(f"There is no {place}: name a folder of photos, a set, or a video.")
+            raise InputError(f"There is no {place}: name photos of the person.")
     if source.samefile(target):
         raise InputError(
-            f"{source} is both source and target, and a swap takes two people: name another's."
+            f"{source} is both source and target, and a swap takes two people: give photos of "
+            f"a second one."
         )
     return source, target
 

@@ -147,7 +147,8 @@ def look(
         faces = _faces(frame, analyzer, options)
     else:
         faces = _hinted(frame, analyzer, options, hint)
-        unconfirmed = (1 if hint.faces is None else len(hint.faces)) - len(faces)
+        told = hint.unread + (1 if hint.faces is None else len(hint.faces))
+        unconfirmed = told - len(faces)
     large = [
         (position, face)
         for position, face in enumerate(faces)

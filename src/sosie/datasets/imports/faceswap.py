@@ -72,7 +72,8 @@ def read_alignments(path: Path) -> dict[str, Hint]:
         if not isinstance(name, str) or not isinstance(faces, list):
             raise InputError(f"{path} is damaged: it tells of a frame without its faces.")
         points = [pickled.numbers(pickled.entry(one, "landmarks_xy"), _POINTS) for one in faces]
-        hints[name] = Hint(name, tuple(one for one in points if one is not None))
+        known = tuple(one for one in points if one is not None)
+        hints[name] = Hint(name, known, len(points) - len(known))
     return hints
 
 

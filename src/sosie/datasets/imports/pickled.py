@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from sosie.errors import InputError
 from sosie.training.inert_pickle import Budget, DamagedError, Named, Record, Table, load
 
-_KNOWN = ("numpy.", "_codecs.encode", "builtins.bytearray", "__builtin__.bytes")
+_MADE = ("_reconstruct", "scalar")
+_KNOWN = frozenset(
+    (
+        *(f"{core}.multiarray.{name}" for core in ("numpy.core", "numpy._core") for name in _MADE),
+        *(f"{core}.numeric._frombuffer" for core in ("numpy.core", "numpy._core")),
+        *("numpy.ndarray", "numpy.dtype", "_codecs.encode"),
+        *("builtins.bytearray", "__builtin__.bytes"),
+    )
+)
 _MOST_TEXT = 255
 _TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 
@@ -43,7 +51,7 @@ def parse(content: bytes, name: str, remedy: str, budget: Budget | None = None) 
 
 
 def _make(name: str, _: tuple[Any, ...]) -> None:
-    if not name.startswith(_KNOWN):
+    if name not in _KNOWN:
         raise ForeignNameError(name)
 
 

@@ -28,6 +28,8 @@ from sosie.training.recipe import Materials, Phase, Plan, Recipe, require
 
 _LEAST_FACES = 20
 _MADE, _PREVIEWED = 64, 8
+# So many learned photos are looked through for copies.
+_COMPARED = 4000
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class GanRecipe(Recipe):
     """Generator and discriminator in turn."""
 
     name: ClassVar[str] = "dcgan"
-    summary: ClassVar[str] = "DCGAN: new faces like one's own photos, where these are many."
+    summary: ClassVar[str] = "DCGAN: new faces that resemble your photos, if you have many."
     origins: ClassVar[Mapping[str, str]] = {"given": "faces that others are to be made like"}
     plan: ClassVar[Plan] = _PUBLISHED
     presets: ClassVar[Mapping[str, Plan]] = {
@@ -142,20 +144,17 @@ class GanRecipe(Recipe):
         made = self._made(network, _MADE).flatten(1)
         size_px, own = self._settings.size_px, self._own
         learned, held = (
-            torch.from_numpy(own.pictures(rows[:_MADE], size_px)).permute(0, 3, 1, 2).flatten(1)
-            / 255
-            for rows in (own.train, own.held)
+            torch.from_numpy(own.pictures(rows, size_px)).permute(0, 3, 1, 2) / 255
+            for rows in (own.train[:_COMPARED], own.held[:_MADE])
         )
-        count = made.shape[1]
-        between, among = (torch.cdist(x, x, p=1) / count for x in (made, learned))
-        copied, usual = (
-            (torch.cdist(x, learned, p=1) / count).min(1).values.mean() for x in (made, held)
-        )
-        reached = float((torch.cdist(held, made, p=1) / count).min(1).values.mean())
+        # Samples are mirrored, and so may copies be.
+        both = torch.cat([learned, learned.flip(-1)]).flatten(1)
+        learned, held = learned[:_MADE].flatten(1), held.flatten(1)
+        copied, usual = (_nearest(x, both) for x in (made, held))
         return {
-            "score": -reached,
-            "variety": float(between.mean() / among.mean().clamp_min(1e-6)),
-            "copied": float(copied / usual.clamp_min(1e-6)),
+            "score": -_nearest(held, made),
+            "variety": _variety(made) / max(_variety(learned), 1e-6),
+            "copied": copied / max(usual, 1e-6),
         }
 
     def preview(self, network: nn.Module) -> NDArray[np.uint8]:
@@ -187,3 +186,14 @@ class GanRecipe(Recipe):
     @cached_property
     def _own(self) -> OwnFaces:
         return open_own(self.materials, self._settings.size_px, _LEAST_FACES)
+
+
+def _nearest(pictures: torch.Tensor, among: torch.Tensor) -> float:
+    """Mean over pictures, N x numbers, of the distance from the nearest of others."""
+    return float(torch.cdist(pictures, among, p=1).min(1).values.mean()) / pictures.shape[1]
+
+
+def _variety(pictures: torch.Tensor) -> float:
+    """Mean distance of pictures, N x numbers, from one another."""
+    count = len(pictures) * (len(pictures) - 1)
+    return float(torch.cdist(pictures, pictures, p=1).sum()) / count / pictures.shape[1]

@@ -64,8 +64,7 @@ def directions(
 
     latents: float32, N x L. values: N x names. All are fitted at once (least squares of the latents
     on the attributes), so that what goes along with a smile, as turning to the camera may, is not
-    taken for it. For an attribute that is there or not this is the difference of both means. An
-    attribute is left out where fewer than ten faces tell, or all are alike.
+    taken for it. An attribute is left out where fewer than ten faces tell, or all are alike.
     """
     known = np.isfinite(values).all(1)
     if known.sum() < _LEAST_TOLD:

@@ -97,9 +97,9 @@ def cut(pictures: torch.Tensor, matrix: NDArray[np.float64], side_px: int) -> to
         matrix = np.array(matrix)
         matrix[:, :2] *= shrink
         matrix[:, 2] += matrix[:, :2].sum(1) * (0.5 - 0.5 / shrink)
-    # In a traced graph a size is no plain number.
+    # In a traced graph a size is no plain number; the batch must stay none, which `len` would fix.
     grid = _sampling_grid(matrix, int(pictures.shape[-1]), side_px)
-    places = grid.to(pictures.device, pictures.dtype).expand(len(pictures), -1, -1, -1)
+    places = grid.to(pictures.device, pictures.dtype).expand(pictures.shape[0], -1, -1, -1)
     return functional.grid_sample(pictures, places, padding_mode="border", align_corners=False)
 
 

@@ -81,7 +81,8 @@ def trained_network(snapshot: Path) -> tuple[TwoPeople, PeopleCard]:
     """The network of a `snapshot.safetensors` of a training of two people, on the processor, and
     how it is called. Raises InputError on another file."""
     tensors, facts = load_tensors(snapshot)
-    kind = load_recipe(facts["name"]) if facts.get("name") in TABLE else None
+    name = facts.get("name")
+    kind = load_recipe(name) if isinstance(name, str) and name in TABLE else None
     if kind is None or not issubclass(kind, TwoPeopleRecipe) or "plan" not in facts:
         raise InputError(
             f"{snapshot} is no snapshot of a network of two people: name the snapshot.safetensors "

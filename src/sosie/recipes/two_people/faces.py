@@ -64,8 +64,7 @@ class PersonFaces:
 
     faces: uint8, N x S x S x 3, RGB. masks: uint8, N x S x S, 255 on the face; features: the same
     about eyes, brows and mouth. yaws: degrees. identities: float32, N x 512, unit length. aligned:
-    float32, N x 2 x 3, from the identity network's crop to the face's. strangers: how many were
-    left out as somebody else's.
+    float32, N x 2 x 3, from the identity network's crop to the face's.
     """
 
     faces: NDArray[np.uint8]
@@ -74,12 +73,11 @@ class PersonFaces:
     yaws: FloatArray
     identities: FloatArray
     aligned: FloatArray
-    strangers: int
 
     @property
     def identity(self) -> FloatArray:
         """The mean over all, unit length."""
-        return _unit(self.identities.mean(0))
+        return unit_length(self.identities.mean(0))
 
 
 def open_person(
@@ -103,11 +101,7 @@ def open_mixed(
     Otherwise as `open_person`."""
     columns = _read(place, cache_folder, template, size_px, own_masks, workers)
     every = np.arange(len(columns["yaws"]))
-    if len(every) < LEAST:
-        raise InputError(
-            f"{place} gives {len(every)} faces, and at least {LEAST} are wanted, better thousands: "
-            f"add photos."
-        )
+    require_enough(len(every), LEAST, place)
     return _chosen(columns, every)
 
 
@@ -143,9 +137,20 @@ def _read(
     return columns
 
 
-def require_two(source: PersonFaces, target: PersonFaces) -> None:
-    """Raises InputError where both are one person."""
-    alike = float(source.identity @ target.identity)
+def require_enough(count: int, least: int, place: Path, others: int = 0) -> None:
+    """Raises InputError where a place has too few faces. others: how many more it has of others."""
+    if count < least:
+        beside = f" ({others} more look like other people)" if others else ""
+        raise InputError(
+            f"{place} gives {count} {'face' if count == 1 else 'faces'}{beside}, and at least "
+            f"{least} are wanted, better some hundreds: add photos, or take frames of a video with "
+            f"`sosie dataset extract`."
+        )
+
+
+def require_two(source: FloatArray, target: FloatArray) -> None:
+    """Raises InputError where two mean identities (unit length) are one person's."""
+    alike = float(source @ target)
     if alike >= ONE_PERSON:
         raise InputError(
             f"Source and target show one person (similarity {alike:.2f}), and a swap takes two: "
@@ -159,15 +164,10 @@ def _of_one_person(place: Path, columns: dict[str, NDArray[Any]]) -> PersonFaces
     for _ in range(3):
         if not len(rows):
             break
-        middle = _unit(np.median(identities[rows], axis=0))
+        middle = unit_length(np.median(identities[rows], axis=0))
         rows = np.flatnonzero(identities @ middle >= SAME_FACE)
     strangers = len(identities) - len(rows)
-    if len(rows) < LEAST:
-        others = f" ({strangers} more look like other people)" if strangers else ""
-        raise InputError(
-            f"{place} gives {len(rows)} faces of one person{others}, and at least {LEAST} are "
-            f"wanted, better some hundreds: add photos, or name a video."
-        )
+    require_enough(len(rows), LEAST, place, strangers)
     if strangers:
         _log.info("%s: %d faces look like somebody else and are left out", place, strangers)
     return _chosen(columns, rows)
@@ -175,13 +175,14 @@ def _of_one_person(place: Path, columns: dict[str, NDArray[Any]]) -> PersonFaces
 
 def _chosen(columns: dict[str, NDArray[Any]], rows: NDArray[np.intp]) -> PersonFaces:
     names = ("faces", "masks", "features", "yaws", "identities", "aligned")
-    return PersonFaces(
-        **{name: np.asarray(columns[name][rows]) for name in names},
-        strangers=len(columns["yaws"]) - len(rows),
-    )
+    if len(rows) == len(columns["yaws"]):
+        # Those that lie on the disk stay there.
+        return PersonFaces(**{name: columns[name] for name in names})
+    return PersonFaces(**{name: np.asarray(columns[name][rows]) for name in names})
 
 
-def _unit(identity: NDArray[Any]) -> FloatArray:
+def unit_length(identity: NDArray[Any]) -> FloatArray:
+    """An identity at unit length."""
     return np.asarray(identity / max(float(np.linalg.norm(identity)), 1e-9), np.float32)
 
 
@@ -201,15 +202,17 @@ class _Part:
 
     def told(self) -> str:
         """All that the faces depend on."""
-        files = [one.container / one.name for one in self.pictures]
-        files = [file if file.is_file() else file.parent for file in files]
+        files = [
+            one.container if one.container.is_file() else one.container / one.name
+            for one in self.pictures
+        ]
         if self.video is not None:
             files = [self.video]
         elif self.own_masks:
             files += [mask for one in self.pictures if (mask := _mask_file(one)) is not None]
         stamps = [
             (str(file), known.st_size, known.st_mtime_ns)
-            for file in files
+            for file in dict.fromkeys(files)
             if file.exists() and (known := file.stat())
         ]
         return repr(([picture.name for picture in self.pictures], stamps))
@@ -228,7 +231,18 @@ def _parts(place: Path, template: str, size_px: int, own_masks: bool) -> list[_P
         )
     if not place.exists():
         raise InputError(f"There is no {place}: name a folder of photos, a set, or a video.")
-    pictures = [p for p in find_pictures(place) if Path(p.name).parts[0] != MASKS]
+    if own_masks and place.is_file():
+        raise InputError(f"Your own masks are read from a folder alone: unpack {place}.")
+    pictures = [
+        one
+        for one in find_pictures(place)
+        if one.split != "test" and Path(one.name).parts[0] != MASKS
+    ]
+    if not pictures:
+        raise InputError(
+            f"{place} has no pictures to learn from beside masks and faces that are kept for "
+            f"tests: name a place that has."
+        )
     return [
         _Part(tuple(pictures[start : start + _PART]), None, template, size_px, own_masks)
         for start in range(0, len(pictures), _PART)

@@ -27,7 +27,7 @@ class TwoPeoplePlan(Plan):
     0 for none.
     pretrain: both sides are one mixed set of many people, without bending. own_masks: masks are the
     user's. masked: what is beside the face is not learned.
-    random_warp: bend what the network sees. uniform_yaw: each direction of looking comes up alike.
+    random_warp: bend what the network sees. uniform_yaw: all yaws are drawn equally often.
     flip_source, flip_target: mirror some faces of that side. scale: by how much sizes change. hue:
     by how much colors change.
     features: weight of eyes, brows and mouth beside the rest. true_face: weight of a discriminator
@@ -75,6 +75,13 @@ class TwoPeoplePlan(Plan):
         require(self, ("gan_base",), least=1)
         require(self, ("scale", "hue"), least=0, most=0.5)
         require(self, ("kept",), least=0.01, most=1)
+        if self.optimizer == "adam" and (self.kept != 1 or self.period):
+            raise UsageError(
+                "kept and period belong to adabelief and rmsprop: leave them out, or choose one of "
+                "these with optimizer."
+            )
+        if not self.gan and (self.gan_patch or self.gan_base != TwoPeoplePlan.gan_base):
+            raise UsageError("gan_patch and gan_base say how gan works: give gan a weight, too.")
         for name, known in (("optimizer", OPTIMIZERS), ("face_type", tuple(FACE_TYPES))):
             value = getattr(self, name)
             if value not in known:

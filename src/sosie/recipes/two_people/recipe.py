@@ -276,7 +276,7 @@ class TwoPeopleRecipe(Recipe):
             mixed = open_mixed(materials.data, materials.cache, *given)
             return dict.fromkeys(SIDES, mixed)
         both = [open_person(place, materials.cache, *given) for place in materials.pair]
-        require_two(*both)
+        require_two(*(one.identity for one in both))
         return dict(zip(SIDES, both, strict=True))
 
     @cached_property
