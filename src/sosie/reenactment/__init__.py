@@ -1,0 +1,1 @@
+"""A photo moved by a video: what moves it, and how it is painted."""

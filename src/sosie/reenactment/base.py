@@ -1,0 +1,62 @@
+"""The contract of a reenactor: a photo's face moves as the face of a driving video does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sosie.methods.base import Source
+from sosie.types import Face, Pixels
+
+
+@dataclass(frozen=True)
+class DrivingFrame:
+    """One frame of the driving video. pixels: RGB, h x w x 3, uint8. face: the one that drives."""
+
+    pixels: Pixels
+    face: Face
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How the driver's motion is carried over.
+
+    is_relative: what changes since the driver's first frame is added to the photo's own pose and
+        expression; else the photo takes the driver's pose and expression as they are.
+    expression: how much of the change of expression is taken, 0..1.5.
+    pose: how much of the turn of the head is taken, 0..1.5.
+    """
+
+    is_relative: bool = True
+    expression: float = 1.0
+    pose: float = 1.0
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is to be known of a reenactor. license: of its weights, or of its code where it has
+    none."""
+
+    name: str
+    summary: str
+    license: str
+    paper: str
+
+
+class Reenactor(Protocol):
+    """A reenactor at work. It is made with its files and a `Motion`, and keeps nothing between
+    calls."""
+
+    card: Card
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """Of each network that was needed so far, by name, on which provider it runs."""
+
+    def start(self, photo: Source, first: DrivingFrame) -> Any:
+        """All that depends on the photo, and on the driver's first frame with a face."""
+
+    def move(self, state: Any, frame: DrivingFrame) -> Pixels:
+        """The whole photo with its face moved as in a frame of the driver: as the photo's pixels in
+        shape and type. state: of `start`."""
