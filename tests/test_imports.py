@@ -123,7 +123,7 @@ ORDER = (
     ("recipes",),
     ("methods",),
     ("swapping",),
-    ("pipeline",),
+    ("pipeline", "reenactment"),
     ("evaluation",),
     ("app",),
 )
