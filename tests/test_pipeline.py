@@ -15,6 +15,7 @@ from PIL import Image
 import sosie
 from sosie.analysis import occlusion
 from sosie.analysis.analyzer import Analyzer, create_analyzer
+from sosie.analysis.landmarker import EXPRESSIONS
 from sosie.errors import InputError, NoFaceError, OutputError, UnavailableError, UsageError
 from sosie.options import BLENDS, COLORS, SwapOptions
 from sosie.pipeline import FaceSwapper, swap_image
@@ -127,6 +128,34 @@ def test_a_targets_spectacles_can_be_taken_off(
         for remove in (None, "spectacles")
     )
     assert np.array_equal(plain.image, same.image)
+
+
+def test_a_mouth_that_is_kept_is_the_targets_to_the_bit(
+    hopper_path: Path, astronaut: Pixels
+) -> None:
+    """And the rest of the face is swapped."""
+    swapped = sosie.swap_image(hopper_path, astronaut, keep="mouth")
+    points = swapped.faces[0].landmarks
+    x, y = np.rint(points[[13, 14, 78, 308], :2].mean(0)).astype(int)
+    lips = np.s_[y - 3 : y + 4, x - 8 : x + 9]
+    np.testing.assert_array_equal(swapped.image[lips], astronaut[lips])
+    nose = np.rint(points[4, :2]).astype(int)
+    changed = swapped.image.astype(int) - astronaut
+    assert np.abs(changed[nose[1] - 5 : nose[1] + 5, nose[0] - 5 : nose[0] + 5]).mean() > 3
+
+
+def test_the_sources_expression(astronaut_path: Path, hopper: Pixels) -> None:
+    """The astronaut shows her teeth, the admiral does not."""
+    analyzer = create_analyzer(threads=1)
+    smiles = {}
+    for expression in ("target", "0.5", "source"):
+        swapped = sosie.swap_image(astronaut_path, hopper, expression=expression).image
+        weights = analyzer.analyze(swapped)[0].expression
+        smiles[expression] = float(
+            np.mean([weights[EXPRESSIONS.index(f"mouthSmile{side}")] for side in ("Left", "Right")])
+        )
+    assert smiles["target"] < smiles["0.5"] < smiles["source"]
+    assert smiles["source"] > smiles["target"] + 0.3
 
 
 def test_the_face_becomes_more_like_the_source(

@@ -27,6 +27,10 @@ RENAMED = {"colour": "color"}
 """Options of before -> what they are called now."""
 KEPT = ("spectacles", "hat", "hair")
 """What of a source may stay on its face."""
+KEPT_PARTS = ("mouth", "eyes", "brows")
+"""What of a target's face may stay its own."""
+CARRIED = ("graft", "mesh")
+"""Methods that carry the photo's own texture onto the target's geometry."""
 REMOVED = ("spectacles",)
 """What may be taken off a target."""
 MODEL_FILES = ("model", "weights", "encoder", "converter", "face_model")
@@ -97,7 +101,10 @@ class SwapOptions:
         left at `largest` where reference photos tell whom to swap.
     keep: what stays on the source's face, of `spectacles`, `hat` and `hair`, or several,
         `spectacles,hat`; all else that hides the face is taken off, by the methods that carry the
-        photo's own texture (`graft`, `mesh`).
+        photo's own texture (`graft`, `mesh`). And what stays the target's own, with all methods:
+        `mouth`, `eyes`, `brows`.
+    expression: whose expression the new face has, `target` or `source`, or a number between, 0..1:
+        0.3 is mostly the target's. Other than `target` for `graft` and `mesh` alone.
     remove: `spectacles` takes the target's off where its eyes are seen through them; sunglasses
         stay.
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
@@ -158,7 +165,8 @@ class SwapOptions:
         (), offers="sosie.processors:processor_names", flag="processor"
     )
     faces: str = _option("largest", offers=("largest", "all"))
-    keep: str = _option("", offers=KEPT)
+    keep: str = _option("", offers=(*KEPT, *KEPT_PARTS))
+    expression: str = _option("target", offers=("target", "source"))
     remove: str | None = _option(None, choices=REMOVED)
     shape: float = _option(1.0, within=(0, 1))
     blend: str = _option("multiband", choices=BLENDS)
@@ -205,7 +213,8 @@ class SwapOptions:
         if self.workers is not None and self.scheduler is not None:
             raise UsageError("A scheduler has its own workers: give either workers or scheduler.")
         self.face_positions()
-        self.kept()
+        self._require_known_parts()
+        self._require_expression()
         self._require_files_of_method()
 
     def _require_files_of_method(self) -> None:
@@ -257,10 +266,40 @@ class SwapOptions:
 
     def kept(self) -> tuple[str, ...]:
         """What stays on the source's face."""
-        names = tuple(name.strip() for name in self.keep.split(",") if name.strip())
-        for name in names:
-            _one_of("thing to keep", name, KEPT)
-        return names
+        return tuple(name for name in self._kept_names() if name in KEPT)
+
+    def kept_parts(self) -> tuple[str, ...]:
+        """What of the target's face stays its own."""
+        return tuple(name for name in self._kept_names() if name in KEPT_PARTS)
+
+    def expression_share(self) -> float:
+        """How much of the source's expression the new face has, 0..1."""
+        named = {"target": 0.0, "source": 1.0}
+        return named[self.expression] if self.expression in named else float(self.expression)
+
+    def _kept_names(self) -> list[str]:
+        return [name.strip() for name in self.keep.split(",") if name.strip()]
+
+    def _require_known_parts(self) -> None:
+        for name in self._kept_names():
+            _one_of("thing to keep", name, (*KEPT, *KEPT_PARTS))
+
+    def _require_expression(self) -> None:
+        """Raises UsageError where `expression` cannot be meant."""
+        try:
+            share = self.expression_share()
+        except ValueError:
+            share = math.nan
+        if not 0 <= share <= 1:
+            raise UsageError(
+                f"expression is `target`, `source` or a number from 0 to 1, not "
+                f"{self.expression!r}."
+            )
+        if share and self.method not in CARRIED:
+            raise UsageError(
+                f"The method {self.method} has the target's expression: leave expression out, or "
+                f"choose {' or '.join(CARRIED)}."
+            )
 
     def absolute(self) -> SwapOptions:
         """The same, with paths that are right from any folder."""
@@ -330,6 +369,7 @@ class OptionKeywords(TypedDict, total=False):
     processors: tuple[str, ...]
     faces: str
     keep: str
+    expression: str
     remove: str | None
     shape: float
     blend: str

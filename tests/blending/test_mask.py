@@ -178,3 +178,25 @@ def test_an_eroded_mask_begins_that_far_within_the_edge(
     assert (mask <= whole).all()
     assert (mask[depth < erode * size_px - 2] == 0).all()
     assert (mask[depth > (erode + 0.03) * size_px + 2] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("kept", "inside", "outside"),
+    [("mouth", (13, 61, 291), (4, 159, 105)), ("eyes", (468, 473), (13, 4, 105)),
+     ("brows", (105, 334), (4, 13, 145))],
+)  # fmt: skip
+def test_parts_that_stay_the_targets_own(
+    model_face: Callable[..., Face],
+    crop_of: CropOf,
+    swapped_with: SwappedWith,
+    kept: str,
+    inside: tuple[int, ...],
+    outside: tuple[int, ...],
+) -> None:
+    crop = crop_of(FRAME, model_face(center=(120, 125)))
+    swapped = swapped_with(crop, (0, 0, 0))
+    mask = face_mask(crop, swapped, 0.03, kept=(kept,))
+    whole = face_mask(crop, swapped, 0.03)
+    at = np.rint(crop.landmarks[:, :2]).astype(int)
+    assert all(mask[at[k, 1], at[k, 0]] < 0.2 for k in inside)
+    assert all(mask[at[k, 1], at[k, 0]] == whole[at[k, 1], at[k, 0]] > 0.9 for k in outside)

@@ -25,7 +25,8 @@ class ComposeOptions:
     """blend: multiband, poisson or alpha. color: light, match, none or one of `color_modes.MODES`.
     texture: match or none. feather: width of the mask's soft edge as a share of the face's size;
     erode: by how much the mask is smaller, as such a share. remove_spectacles: take the target's
-    off where their lenses are clear."""
+    off where their lenses are clear. kept: parts of the face, of `mask.PART_RINGS`, that stay the
+    target's own."""
 
     blend: str
     color: str
@@ -33,6 +34,7 @@ class ComposeOptions:
     feather: float
     remove_spectacles: bool = False
     erode: float = 0.0
+    kept: tuple[str, ...] = ()
 
 
 def compose(
@@ -49,7 +51,7 @@ def compose(
     of the frame that somebody drew, float32, h x w, 0..1: the face shows so, as far as the method
     vouches for its pixels there.
     """
-    mask = face_mask(crop, swapped, options.feather, options.erode)
+    mask = face_mask(crop, swapped, options.feather, options.erode, options.kept)
     top = np.float32(255 if frame.dtype == np.uint8 else 65535)
     there = crop.pixels.astype(np.float32) / top
     worn = crop.spectacles

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +22,32 @@ _WIDER = 5.0
 _INSIDE = 255
 # So near a feature is still the feature, with an edge as soft as the second (shares of the face).
 _NEAR_FEATURES, _SOFT = 0.025, 0.015
+# The same of a part of the target's face that stays its own.
+_NEAR_PART, _PART_SOFT = 0.035, 0.02
 _FEATURES = (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.OUTER_LIPS, mesh.RIGHT_BROW, mesh.LEFT_BROW)
 
 
-def face_mask(crop: Crop, swapped: SwappedCrop, feather: float, erode: float = 0.0) -> FloatArray:
+PART_RINGS = {
+    "mouth": (mesh.OUTER_LIPS,),
+    "eyes": (mesh.RIGHT_EYE, mesh.LEFT_EYE),
+    "brows": (mesh.RIGHT_BROW, mesh.LEFT_BROW),
+}
+"""The mesh points about each part of a face that may stay the target's own."""
+
+
+def face_mask(
+    crop: Crop,
+    swapped: SwappedCrop,
+    feather: float,
+    erode: float = 0.0,
+    kept: Collection[str] = (),
+) -> FloatArray:
     """Soft mask of the visible face, float32, h x w, 0..1, exactly 0 outside the face's outline.
 
     The outline of the target's landmarks, where the method vouches for its pixels and nothing
     lies in front of the face; it rises from 0 at the edge to 1 over `feather` of the face's size,
-    or from `erode` of that size within the edge.
+    or from `erode` of that size within the edge. kept: parts, of `PART_RINGS`, that stay the
+    target's own.
     """
     height, width = crop.pixels.shape[:2]
     outline = silhouette(crop.landmarks, width, height)
@@ -44,6 +63,10 @@ def face_mask(crop: Crop, swapped: SwappedCrop, feather: float, erode: float = 0
         outline[hidden] = 0
         rise = np.minimum(rise, _rise(outline, feather_px, erode_px))
     mask = rise * rise * (3 - 2 * rise) * trusted
+    if kept:
+        rings = [ring for part in kept for ring in PART_RINGS[part]]
+        near = (_NEAR_PART, _PART_SOFT)
+        mask = mask * (1 - _about(rings, crop.landmarks, mask.shape, face_size_px(crop), *near))
     mask[mask < _NOTHING] = 0
     return np.asarray(mask, np.float32)
 
@@ -68,13 +91,25 @@ def feature_mask(landmarks: FloatArray, shape: tuple[int, ...], size_px: float) 
 
     landmarks: 478 x 2 or more, in pixels of a picture of this shape; size_px: the face's.
     """
+    return _about(_FEATURES, landmarks, shape, size_px, _NEAR_FEATURES, _SOFT)
+
+
+def _about(
+    rings: Iterable[tuple[int, ...]],
+    landmarks: FloatArray,
+    shape: tuple[int, ...],
+    size_px: float,
+    near: float,
+    soft: float,
+) -> FloatArray:
+    """Where the hulls of mesh points are, and so much about them, with a soft edge: 0..1."""
     there = np.zeros(shape, np.uint8)
-    for ring in _FEATURES:
+    for ring in rings:
         there |= alignment.fill_hull(landmarks, ring, shape[1], shape[0])
-    side = 2 * max(1, round(_NEAR_FEATURES * size_px)) + 1
+    side = 2 * max(1, round(near * size_px)) + 1
     there = np.asarray(cv2.dilate(there, np.ones((side, side), np.uint8)), np.uint8)
-    soft = cv2.GaussianBlur(there, (0, 0), max(0.5, _SOFT * size_px))
-    return np.asarray(soft * np.float32(1 / 255), np.float32)
+    edge = cv2.GaussianBlur(there, (0, 0), max(0.5, soft * size_px))
+    return np.asarray(edge * np.float32(1 / 255), np.float32)
 
 
 def face_size_px(crop: Crop) -> float:

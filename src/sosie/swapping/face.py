@@ -90,7 +90,10 @@ class Engine:
             options.mask_feather,
             remove_spectacles=options.remove == "spectacles",
             erode=options.mask_erode,
+            kept=options.kept_parts(),
         )
+        # A face that has the source's expression is not to be brought nearer to the target's.
+        self._drafts = 0 if options.expression_share() else self._swapper.card.drafts
         self._analyzer = analyzer
         self._prepared = [self._swapper.prepare(photos) for photos in people]
 
@@ -203,8 +206,7 @@ class Engine:
 
     def _is_due(self, memory: FaceMemory, seen: bool) -> bool:
         """Whether what is made of this frame is read, to correct the target landmarks."""
-        drafts = self._swapper.card.drafts > 0
-        return seen and drafts and memory.refinement.is_due(memory.frames)
+        return seen and self._drafts > 0 and memory.refinement.is_due(memory.frames)
 
     def _look(self, pixels: Pixels, face: Face, memory: FaceMemory, watch: Stopwatch) -> None:
         """What is on the face and before it, in every other frame."""
@@ -277,7 +279,7 @@ class Engine:
             paste.paste(draft, compose(small, crop, swapped, self._compose, memory.tint))
             return self._landmarks(draft, there)
 
-        memory.refinement.update(there.landmarks, drafted, self._swapper.card.drafts, first)
+        memory.refinement.update(there.landmarks, drafted, self._drafts, first)
 
     def _read(self, pixels: Pixels, face: Face, memory: FaceMemory, patch: Patch) -> None:
         """Read what the swap of a frame came to, and correct the target landmarks of the next."""

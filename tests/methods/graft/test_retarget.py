@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sosie.geometry import mesh
 from sosie.geometry.head_pose import head_pose
 from sosie.geometry.morphable_model import canonicalize, face_shape, smoothstep
-from sosie.methods.graft.retarget import retarget
+from sosie.methods.graft.retarget import retarget, strength_beside
 from sosie.types import Face
 
 ModelFace = Callable[..., Face]
@@ -165,3 +165,30 @@ def test_a_correction_of_the_aim_is_kept(model_face: ModelFace) -> None:
     rings = mesh.RIGHT_EYE + mesh.LEFT_EYE + mesh.INNER_LIPS
     others = np.setdiff1d(np.arange(478), rings)
     assert np.allclose((aimed - plain)[others], (aim - target)[others], atol=1e-3)
+
+
+def test_the_sources_expression_where_it_is_wanted(model_face: ModelFace) -> None:
+    """An open mouth goes along with its share, and from the source's side: the outline stays."""
+    source = model_face(change=opened_mouth(0.4)).landmarks
+    target = model_face(unit_px=50, center=(140, 120)).landmarks
+    gaps = []
+    for share in (0.0, 0.5, 1.0):
+        points = retarget(source, target, target, 1.0, share)
+        gaps.append(gap(points, 13, 14))
+        outline = list(mesh.OVAL)
+        assert np.abs(points[outline] - target[outline]).max() < 2
+    closed, wanted = gap(target, 13, 14), gap(source, 13, 14)
+    assert gaps[0] == pytest.approx(closed, abs=0.05)
+    assert closed < gaps[0] + 0.1 < gaps[1] < gaps[2]
+    assert gaps[2] == pytest.approx(wanted, rel=0.35)
+
+
+def test_parts_that_stay_the_targets_own_stay_in_their_place(model_face: ModelFace) -> None:
+    source = model_face(change=wide_eyes(0.15)).landmarks
+    target = model_face(unit_px=50, center=(140, 120)).landmarks
+    eyes = [*mesh.RIGHT_EYE, *mesh.LEFT_EYE]
+    moved = np.abs(retarget(source, target, target, 1.0) - target)
+    kept = np.abs(retarget(source, target, target, strength_beside(["eyes"], 1.0)) - target)
+    assert moved[eyes].max() > 2
+    assert kept[eyes].max() < 0.2
+    assert strength_beside([], 0.7) == 0.7

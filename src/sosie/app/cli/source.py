@@ -11,7 +11,7 @@ from sosie.app.cli.arguments import AsJson, Overwrite
 from sosie.app.cli.output import print_json
 from sosie.app.cli.swap_flags import flag_for
 from sosie.errors import UsageError
-from sosie.options import SwapOptions
+from sosie.options import KEPT, SwapOptions
 
 
 def source(
@@ -37,7 +37,13 @@ def source(
     from sosie.app.sheets import examine, write_sheet
     from sosie.output import check_output
 
-    kept = SwapOptions(keep=keep).kept()
+    options = SwapOptions(keep=keep)
+    if options.kept_parts():
+        raise UsageError(
+            f"Of a source {', '.join(KEPT)} may stay on; {', '.join(options.kept_parts())} is kept "
+            f"of a target: leave it out here."
+        )
+    kept = options.kept()
     if output is not None:
         check_output(output, photos, overwrite)
     found: list[dict[str, Any]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sosie.methods.base import Card
 from sosie.methods.graft.base import CarriedSwapper
+from sosie.methods.graft.retarget import strength_beside
 from sosie.methods.graft.source_texture import PreparedPhoto
 from sosie.methods.graft.warp import carried
 from sosie.options import SwapOptions
@@ -20,14 +21,16 @@ CARD = Card(
 
 
 class MeshSwapper(CarriedSwapper):
-    """The method `mesh`. Of the options it uses `shape`, `keep`; it has no other state."""
+    """The method `mesh`. Of the options it uses `shape`, `keep`, `expression`; it has
+    no other state."""
 
     card = CARD
 
     def __init__(self, options: SwapOptions) -> None:
-        self.shape = options.shape
+        self.shape = strength_beside(options.kept_parts(), options.shape)
+        self.expression = options.expression_share()
         self.keep = options.kept()
 
     def swap_one(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
         """With the texture and inner proportions of the source."""
-        return carried(photo, crop, self.shape)
+        return carried(photo, crop, self.shape, self.expression)

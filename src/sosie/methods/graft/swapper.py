@@ -14,7 +14,7 @@ from sosie.geometry.morphable_model import silhouette
 from sosie.methods.base import Card
 from sosie.methods.graft import view
 from sosie.methods.graft.base import CarriedSwapper
-from sosie.methods.graft.retarget import retarget
+from sosie.methods.graft.retarget import retarget, strength_beside
 from sosie.methods.graft.source_texture import PreparedPhoto
 from sosie.methods.graft.warp import carried
 from sosie.models.session import Session, create_session
@@ -39,9 +39,9 @@ MODEL = "swap"
 
 
 class GraftSwapper(CarriedSwapper):
-    """The method `graft`. Of the options it uses `shape`, `keep`, `provider`, `threads`, and
-    `color`: the network is what moves the light, so that another choice than `light` leaves it
-    out.
+    """The method `graft`. Of the options it uses `shape`, `keep`, `expression`, `provider`,
+    `threads`, and `color`: the network is what moves the light, so that another choice than `light`
+    leaves it out.
 
     model: the network's ONNX file, as bytes; None takes the package's own, which is read when it is
     first needed.
@@ -50,7 +50,8 @@ class GraftSwapper(CarriedSwapper):
     card = CARD
 
     def __init__(self, options: SwapOptions, model: bytes | None = None) -> None:
-        self.shape = options.shape
+        self.shape = strength_beside(options.kept_parts(), options.shape)
+        self.expression = options.expression_share()
         self.keep = options.kept()
         self._options = options
         self._model = model
@@ -64,11 +65,13 @@ class GraftSwapper(CarriedSwapper):
     def swap_one(self, photo: PreparedPhoto, crop: Crop) -> SwappedCrop:
         """With the source's texture, in the target's light."""
         if self._options.color != "light":
-            return carried(photo, crop, self.shape)
+            return carried(photo, crop, self.shape, self.expression)
         height, width = crop.pixels.shape[:2]
-        points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape)
+        points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape, self.expression)
         over = None if crop.spectacles is None else crop.spectacles.cover
-        made = view.draft(photo, crop.pixels, crop.landmarks, points, crop.visible, over)
+        made = view.draft(
+            photo, crop.pixels, crop.landmarks, points, crop.visible, over, self.expression
+        )
         matrix = view.square(crop.landmarks)
         shown = view.shown_to_network(made, crop.pixels, matrix)
         answer = self._session.run({"pixels": shown[None]})

@@ -83,16 +83,19 @@ def draft(
     points: FloatArray,
     visible: FloatArray,
     over: FloatArray | None = None,
+    expression: float = 0.0,
 ) -> Draft:
     """pixels: the target, RGB, h x w x 3, uint8 or uint16. landmarks: its own, 478 x 3; points:
     those of the swapped face. visible: h x w, 0 where something lies in front of the target. over:
     h x w, 1 where spectacles do, beneath which the face is to go on: the network is not shown them,
-    or the colors of their rims would spread over the face."""
+    or the colors of their rims would spread over the face. expression: how much
+    of the source's own eyes and mouth, and so of its expression, the face has, 0..1."""
     height, width = pixels.shape[:2]
     target = as_unit(pixels)
     field = Field(points, width, height)
     texture, known = textured(photo, field)
     own, moved = own_parts(pixels, landmarks, points)
+    own *= np.float32(1 - expression)
     inside = silhouette(landmarks, width, height) * np.float32(1 / 255)
     shown = np.asarray(inside * visible, np.float32)
     size_px = float(head_pose.region_of(landmarks).size_px)

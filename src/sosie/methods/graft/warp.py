@@ -27,14 +27,18 @@ _SKIRT = 1.12
 _OWN_FEATHER = 0.03
 
 
-def carried(photo: PreparedPhoto, crop: Crop, shape: float) -> SwappedCrop:
-    """The crop's face with the texture and, by `shape` (0..1), the inner proportions of the source,
-    in the source's own light; where that shows nothing, the mask gives the target back."""
+def carried(
+    photo: PreparedPhoto, crop: Crop, shape: float | Points, expression: float = 0.0
+) -> SwappedCrop:
+    """The crop's face with the texture and, by `shape` (0..1, for all points or 478 x 1), the inner
+    proportions of the source, in the source's own light; where that shows nothing, the mask gives
+    the target back. expression: how much of the source's it has, 0..1."""
     height, width = crop.pixels.shape[:2]
-    points = retarget(photo.landmarks, crop.landmarks, crop.aim, shape)
+    points = retarget(photo.landmarks, crop.landmarks, crop.aim, shape, expression)
     texture, known = textured(photo, Field(points, width, height))
     mask = known * (silhouette(points, width, height) * np.float32(1 / 255))
     own, moved = own_parts(crop.pixels, crop.landmarks, points)
+    own *= np.float32(1 - expression)
     pixels = mixed(texture, moved, own)
     return SwappedCrop(pixels, np.asarray(np.maximum(mask, own), np.float32), own)
 
