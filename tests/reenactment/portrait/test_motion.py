@@ -129,6 +129,13 @@ def test_the_change_is_carried_over_not_the_state():
     assert np.allclose(half.rotation, rotation(0, 5, 0) @ own.rotation)
 
 
+@pytest.mark.parametrize(("first", "now"), [(0.0, 1.0), (-1.0, 1.0), (1.0, -0.5)])
+def test_a_size_that_means_nothing_changes_none(first, now):
+    own = motion(1)
+    moved = relative(own, motion(2, scale=first), motion(3, scale=now), pose=0.5)
+    assert moved.scale == own.scale
+
+
 def test_absolute_motion_takes_the_drivers_state_and_keeps_face_and_size():
     own, now = motion(1), motion(2)
     assert_same(absolute(own, now), replace(now, points=own.points, scale=own.scale))

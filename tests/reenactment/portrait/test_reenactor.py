@@ -178,6 +178,10 @@ def test_files_that_options_need_are_asked_for(tmp_path, portrait_files):
         if file.stem in ("appearance", "motion", "generator"):
             (tmp_path / file.name).symlink_to(file)
     assert len(make(tmp_path).providers) == 3
-    for option, words in (("stitch", "stitching network"), ("eyes", "the eyes"), ("lips", "the lips")):
+    for option, words in (
+        ("stitch", "stitching network"),
+        ("eyes", "the eyes"),
+        ("lips", "the lips"),
+    ):
         with pytest.raises(InputError, match=f"LivePortrait.s .*{words}: it has appearance"):
             make(tmp_path, **{option: True})

@@ -139,8 +139,7 @@ class PortraitFiles:
                 f"{folder} lacks LivePortrait's {' and '.join(missing)}: it has {self._told()}; "
                 f"put the files together in one folder."
             )
-        used = {*wanted} & set(self._sessions)
-        self._sessions = {role: self._sessions[role] for role in used}
+        self._sessions = {role: self._sessions[role] for role in wanted}
         self.providers = {
             self._files[role].name: session.provider for role, session in self._sessions.items()
         }

@@ -107,10 +107,12 @@ def relative(
     expression, pose: which share of the driver's change is taken; 1 is all of it.
     """
     turn = part_of_turn(now.rotation @ first.rotation.T, pose)
+    # A face has a size above 0; what a network that is not trained tells of it means nothing.
+    larger = now.scale / first.scale if min(now.scale, first.scale) > 0 else 1.0
     return replace(
         own,
         rotation=turn @ own.rotation,
-        scale=own.scale * (now.scale / first.scale) ** pose,
+        scale=own.scale * larger**pose,
         shift=own.shift + pose * (now.shift - first.shift),
         expression=own.expression + expression * (now.expression - first.expression),
     )
