@@ -126,8 +126,7 @@ def _recognized(
         raise InputError(f"{file} is not {asked}: {what}; name another file, or its own method.")
     if len(names) > 1 and len({place for _, place, _ in hits}) == len(hits):
         raise UsageError(
-            f"{file} holds {', '.join(names)}: say with --network which of them it is about, once "
-            f"for each."
+            f"{file} holds {', '.join(names)}: import them one by one, each named with --network."
         )
     if len(names) > 1:
         raise UsageError(

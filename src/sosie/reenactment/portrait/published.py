@@ -80,6 +80,7 @@ def _retargeting(name: str, summary: str) -> Published:
         ("output",),
         summary,
         {},
+        alignment="none",
         files=("stitching_retargeting_module.pth",),
     )
 
