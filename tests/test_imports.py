@@ -124,7 +124,7 @@ ORDER = (
     ("methods",),
     ("reenactment",),
     ("swapping",),
-    ("pipeline",),
+    ("pipeline", "reenactment"),
     ("evaluation",),
     ("app",),
 )

@@ -20,6 +20,8 @@ NAMES = {
     "Preview",
     "PreviewFrame",
     "Progress",
+    "ReenactOptions",
+    "ReenactReport",
     "SosieError",
     "SwapOptions",
     "SwapReport",
@@ -28,6 +30,7 @@ NAMES = {
     "UsageError",
     "__version__",
     "preview",
+    "reenact",
     "swap_image",
     "swap_video",
 }

@@ -1,9 +1,10 @@
-"""Sosie swaps faces in photos and video.
+"""Sosie swaps faces in photos and video, and moves photos.
 
     import sosie
 
     result = sosie.swap_image("me.jpg", "photo.jpg")    # or arrays, bytes, files
     sosie.swap_video("me.jpg", "video.mp4", "out.mp4")
+    sosie.reenact("me.jpg", "driver.mp4", "out.mp4")
 
 The names below are loaded at their first use, so that `import sosie` itself loads nothing heavy.
 """
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     )
     from sosie.options import SwapOptions
     from sosie.pipeline import FaceSwapper, preview, swap_image, swap_video
+    from sosie.reenactment.job import ReenactReport, reenact
+    from sosie.reenactment.options import ReenactOptions
     from sosie.swapping.stream import SwapStream
     from sosie.types import Face, ImageResult, Pose, Preview, PreviewFrame, Progress, SwapReport
 
@@ -48,6 +51,8 @@ __all__ = [
     "Preview",
     "PreviewFrame",
     "Progress",
+    "ReenactOptions",
+    "ReenactReport",
     "SosieError",
     "SwapOptions",
     "SwapReport",
@@ -56,6 +61,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "preview",
+    "reenact",
     "swap_image",
     "swap_video",
 ]
@@ -72,6 +78,8 @@ _HOME = {
     "Preview": "types",
     "PreviewFrame": "types",
     "Progress": "types",
+    "ReenactOptions": "reenactment.options",
+    "ReenactReport": "reenactment.job",
     "SosieError": "errors",
     "SwapOptions": "options",
     "SwapReport": "types",
@@ -79,6 +87,7 @@ _HOME = {
     "UnavailableError": "errors",
     "UsageError": "errors",
     "preview": "pipeline",
+    "reenact": "reenactment.job",
     "swap_image": "pipeline",
     "swap_video": "pipeline",
 }

@@ -16,7 +16,7 @@ from sosie.errors import InterruptedSwapError
 from sosie.options import SwapOptions
 
 COMMANDS = (
-    *("swap", "preview", "compare", "resume", "inspect", "source"),
+    *("swap", "preview", "compare", "resume", "inspect", "source", "reenact"),
     *("bench", "doctor", "demo", "train", "export"),
 )
 GROUPS = {

@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from av.video.frame import VideoFrame as NativeVideoFrame
 from numpy.typing import NDArray
 
 from sosie.errors import InputError
@@ -20,11 +19,8 @@ from sosie.media.encoders import VIDEO_EXTENSIONS
 from sosie.media.image import load_photo
 from sosie.media.image_write import photo_format, save_photo
 from sosie.media.input_info import VideoSource
-from sosie.media.linear import is_linear
-from sosie.media.picture_source import timed
+from sosie.media.new_frames import NewFrame, NewFrames
 from sosie.media.picture_video import Pictures
-from sosie.media.pixel_formats import Colors, Converter, is_rgb
-from sosie.media.probe import Orientation
 from sosie.media.sequence_names import sequence_name
 from sosie.media.targets import open_target
 from sosie.media.video import Video, VideoFrame
@@ -42,7 +38,6 @@ _SWEEP_S = 6.0
 
 # By how many of 255 levels a pixel of a photo differs where the swap has changed it.
 _CHANGED = 12
-_BT709, _LIMITED = 1, 1
 
 
 def comparison_path(result: Path, is_photo: bool) -> Path:
@@ -127,7 +122,7 @@ def compare_videos(
         ):
             pair: _Pair | None = first
             while pair is not None:
-                writer.write(_Composed(composer.compose(pair)))
+                writer.write(composer.compose(pair))
                 done += 1
                 if on_progress is not None:
                     fps = done / max(time.perf_counter() - started, 1e-9)
@@ -150,20 +145,11 @@ class _Pair:
     is_longer: str | None = None
 
 
-class _Composed:
-    """A frame for a writer of videos."""
-
-    changed = None
-
-    def __init__(self, native: Any) -> None:
-        self.native = native
-
-
 class _Composer:
     """Makes the frames of a comparison. length_s: of the result, None where that is unknown."""
 
     def __init__(self, result: VideoSource, layout: str, length_s: float | None) -> None:
-        self._result, self._layout = result, layout
+        self._layout = layout
         self._sweep_s = min(_SWEEP_S, length_s or _SWEEP_S)
         width, height = result.info.width, result.info.height
         scale = 1.0
@@ -172,32 +158,17 @@ class _Composer:
         # Most encoders take even sizes only.
         self._size = (max(2, round(width * scale) // 2 * 2), max(2, round(height * scale) // 2 * 2))
         self._is_scaled = scale < 1
-        from_rgb = is_rgb(result.native_format) or is_linear(result.native_format)
-        self._converter = Converter(Colors(None, 2)) if from_rgb else result.converter
-        first = result.first
-        self._tags = (
-            int(first.color_primaries),
-            int(first.color_trc),
-            _BT709 if from_rgb else int(first.colorspace),
-            _LIMITED if from_rgb else int(first.color_range),
-        )
+        self._frames = NewFrames(result, keeps_colors=True)
 
     def source(self, first: _Pair) -> VideoSource:
         """What a writer has to know: all of the result but its pictures."""
-        native = self.compose(first)
-        info = replace(self._result.info, width=native.width, height=native.height)
-        return replace(
-            self._result,
-            info=info,
-            first=native,
-            orientation=Orientation(),
-            display_matrix=None,
-            native_format=native.format.name,
-            converter=self._converter,
-        )
+        return self._frames.source(self._pixels(first))
 
-    def compose(self, pair: _Pair) -> Any:
+    def compose(self, pair: _Pair) -> NewFrame:
         """A frame of the comparison, with the time of the result's."""
+        return self._frames.made(self._pixels(pair), pair.after)
+
+    def _pixels(self, pair: _Pair) -> Pixels:
         here = pair.after.to_rgb()
         there = _alike(pair.before.to_rgb(), here)
         there, here = self._fitted(there), self._fitted(here)
@@ -207,14 +178,7 @@ class _Composer:
             passed = pair.after.time_s / self._sweep_s % 1.0
             border = round(self._size[0] * abs(1 - 2 * passed))
             pixels = _wiped(there, here, border)
-        deep = pixels.dtype == np.uint16
-        rgb = NativeVideoFrame.from_ndarray(pixels, "rgb48le" if deep else "rgb24")
-        native = self._converter.reformat(rgb, "yuv420p10le" if deep else "yuv420p")
-        primaries, transfer, matrix, value_range = self._tags
-        native.color_primaries, native.color_trc = primaries, transfer
-        native.colorspace, native.color_range = matrix, value_range
-        like = pair.after
-        return timed(native, like.pts, like.time_base, like.native.duration or 0)
+        return pixels
 
     def _fitted(self, pixels: Pixels) -> Pixels:
         width, height = self._size

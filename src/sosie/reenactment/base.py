@@ -19,21 +19,6 @@ class DrivingFrame:
 
 
 @dataclass(frozen=True)
-class Motion:
-    """How the driver's motion is carried over.
-
-    is_relative: what changes since the driver's first frame is added to the photo's own pose and
-        expression; else the photo takes the driver's pose and expression as they are.
-    expression: how much of the change of expression is taken, 0..1.5.
-    pose: how much of the turn of the head is taken, 0..1.5.
-    """
-
-    is_relative: bool = True
-    expression: float = 1.0
-    pose: float = 1.0
-
-
-@dataclass(frozen=True)
 class Card:
     """What is to be known of a reenactor. license: of its weights, or of its code where it has
     none."""
@@ -45,8 +30,7 @@ class Card:
 
 
 class Reenactor(Protocol):
-    """A reenactor at work. It is made with its files and a `Motion`, and keeps nothing between
-    calls."""
+    """A reenactor at work. It is made with a `ReenactOptions`, and keeps nothing between calls."""
 
     card: Card
 

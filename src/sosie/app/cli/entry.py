@@ -20,6 +20,7 @@ from sosie.app.cli.export import export
 from sosie.app.cli.inspect import inspect
 from sosie.app.cli.output import guarded_output, print_json
 from sosie.app.cli.preview import preview
+from sosie.app.cli.reenact import reenact
 from sosie.app.cli.resume import resume
 from sosie.app.cli.source import source
 from sosie.app.cli.swap import swap
@@ -43,6 +44,7 @@ app = typer.Typer(
 for _command in (
     swap,
     resume,
+    reenact,
     preview,
     compare,
     inspect,

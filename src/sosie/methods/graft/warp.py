@@ -184,7 +184,7 @@ def own_parts(
         corners = corners - np.array([x0, y0], np.float32)
         opening = fill_polygon(corners, x1 - x0, y1 - y0)
         soft = cv2.GaussianBlur(opening, (0, 0), max(0.5, _OWN_FEATHER * width_px))
-        back = _affine(corners, landmarks[list(ring), :2])
+        back = fitted_affine(corners, landmarks[list(ring), :2])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         size = (x1 - x0, y1 - y0)
         part = cv2.warpAffine(pixels, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
@@ -193,7 +193,7 @@ def own_parts(
     return own, moved
 
 
-def _affine(points: FloatArray, onto: FloatArray) -> Points:
+def fitted_affine(points: FloatArray, onto: FloatArray) -> Points:
     """The affine map, 2 x 3, that brings `points` nearest to `onto`, damped towards a shift: a
     closed eye has no height to tell one from."""
     center = points.mean(0, dtype=np.float64)
