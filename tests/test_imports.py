@@ -122,7 +122,6 @@ ORDER = (
     ("datasets",),
     ("recipes",),
     ("methods",),
-    ("reenactment",),
     ("swapping",),
     ("pipeline", "reenactment"),
     ("evaluation",),

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from tests.fixtures.portrait import EXPRESSION
 
-from sosie.errors import InputError
+from sosie.errors import InputError, UsageError
 from sosie.geometry import mesh
 from sosie.geometry.alignment import invert, transform_points
-from sosie.reenactment.base import DrivingFrame, Motion
+from sosie.reenactment.base import DrivingFrame
+from sosie.reenactment.options import ReenactOptions
 from sosie.reenactment.portrait.crop import portrait_matrix
 from sosie.reenactment.portrait.motion import EYES, LIPS, POINTS, eye_ratios, lip_ratio
 from sosie.reenactment.portrait.reenactor import PortraitReenactor
@@ -36,8 +37,9 @@ def driver(model_face):
     return model_face(unit_px=60, center=(160, 160))
 
 
-def make(folder, motion=None, **options) -> PortraitReenactor:
-    return PortraitReenactor(folder, motion, threads=1, **{"stitch": False, **options})
+def make(folder, **options) -> PortraitReenactor:
+    given = {"stitch": False, "threads": 1, **options}
+    return PortraitReenactor(ReenactOptions(method="portrait", weights=str(folder), **given))
 
 
 def lighter(reenactor: PortraitReenactor, photo, first, now) -> float:
@@ -79,12 +81,12 @@ def test_relative_motion_is_the_change_since_the_first_frame(portrait_files, pho
     first, now = frame_of(driver, 0.2), frame_of(driver, 0.8)
     assert lighter(reenactor, photo, first, now) == pytest.approx(0.6 * EXPRESSION, abs=0.004)
     assert lighter(reenactor, photo, now, now) == pytest.approx(0, abs=0.004)
-    half = make(portrait_files(), Motion(expression=0.5))
+    half = make(portrait_files(), expression=0.5)
     assert lighter(half, photo, first, now) == pytest.approx(0.3 * EXPRESSION, abs=0.004)
 
 
 def test_absolute_motion_is_the_drivers_own(portrait_files, photo, driver):
-    reenactor = make(portrait_files(), Motion(is_relative=False, pose=0))
+    reenactor = make(portrait_files(), motion="absolute", pose=0)
     now = frame_of(driver, 1.0)
     own = photo.pixels[96:160, 96:160, 0].mean() / 255
     expected = pytest.approx((1 - own) * EXPRESSION, abs=0.006)
@@ -120,7 +122,7 @@ def test_eyes_and_lips_open_as_far_as_the_drivers(
 
     wanted = ratio(wide) - ratio(photo.face)
     assert wanted > 0.1
-    reenactor = make(portrait_files(), **{option: True})
+    reenactor = make(portrait_files(), retarget=option)
     first = frame_of(driver, 0.2)
     assert lighter(reenactor, photo, first, frame_of(wide, 0.2)) == pytest.approx(wanted, abs=0.005)
     # The rest of the face moves as it does without.
@@ -178,10 +180,12 @@ def test_files_that_options_need_are_asked_for(tmp_path, portrait_files):
         if file.stem in ("appearance", "motion", "generator"):
             (tmp_path / file.name).symlink_to(file)
     assert len(make(tmp_path).providers) == 3
-    for option, words in (
-        ("stitch", "stitching network"),
-        ("eyes", "the eyes"),
-        ("lips", "the lips"),
+    for options, words in (
+        ({"stitch": True}, "stitching network"),
+        ({"retarget": "lips"}, "network for the lips"),
+        ({"retarget": "eyes, lips"}, "network for the eyes and network for the lips"),
     ):
-        with pytest.raises(InputError, match=f"LivePortrait.s .*{words}: it has appearance"):
-            make(tmp_path, **{option: True})
+        with pytest.raises(InputError, match=rf"LivePortrait's .*{words}: it has appearance"):
+            make(tmp_path, **options)
+    with pytest.raises(UsageError, match=r"needs LivePortrait's files: add --weights FOLDER"):
+        PortraitReenactor(ReenactOptions(method="portrait"))

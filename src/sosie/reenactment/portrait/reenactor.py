@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosie.blending.paste import as_patch, paste, to_window, window
+from sosie.errors import UsageError
 from sosie.geometry.alignment import Matrix, crop, transform_points
 from sosie.methods.base import Source, soft_edge
-from sosie.reenactment.base import Card, DrivingFrame, Motion
+from sosie.reenactment.base import Card, DrivingFrame
+from sosie.reenactment.options import ReenactOptions
 from sosie.reenactment.portrait.crop import portrait_matrix
 from sosie.reenactment.portrait.files import SIZE_PX, PortraitFiles, seen
 from sosie.reenactment.portrait.motion import (
@@ -67,10 +69,10 @@ class Started:
 class PortraitReenactor:
     """A photo's face moved by LivePortrait's networks.
 
-    folder: where their ONNX files lie. motion: how the driver's motion is carried over. eyes, lips:
-    open them as far as the driver's are, whatever the two faces are like: these are then moved by
-    that alone. stitch: keep the shoulders and what else is at the crop's edge where the photo has
-    it. Raises InputError where files lack, UnavailableError where the provider does not start.
+    Of the options it uses `weights`, the folder where their ONNX files lie, `motion`, `expression`,
+    `pose`, `retarget`, `stitch`, `provider` and `threads`. Eyes and lips that are retargeted are
+    moved by that alone. Raises UsageError where no folder is named, InputError where files lack,
+    UnavailableError where the provider does not start.
     """
 
     card = Card(
@@ -80,22 +82,19 @@ class PortraitReenactor:
         paper=PAPER,
     )
 
-    def __init__(
-        self,
-        folder: Path,
-        motion: Motion | None = None,
-        *,
-        eyes: bool = False,
-        lips: bool = False,
-        stitch: bool = True,
-        provider: str = "cpu",
-        threads: int | None = None,
-    ) -> None:
-        asked = {"stitching": stitch, "eye": eyes, "lip": lips}
+    def __init__(self, options: ReenactOptions) -> None:
+        if options.weights is None:
+            raise UsageError(
+                "The method portrait needs LivePortrait's files: add --weights FOLDER."
+            )
+        parts = options.retargeted()
+        self._eyes, self._lips, self._stitch = "eyes" in parts, "lips" in parts, options.stitch
+        asked = {"stitching": self._stitch, "eye": self._eyes, "lip": self._lips}
         also = [role for role, wanted in asked.items() if wanted]
-        self._files = PortraitFiles(folder, provider, threads, also)
-        self._motion = motion or Motion()
-        self._eyes, self._lips, self._stitch = eyes, lips, stitch
+        folder = Path(options.weights)
+        self._files = PortraitFiles(folder, options.provider, options.threads, also)
+        self._is_relative = options.motion == "relative"
+        self._shares = {"expression": options.expression, "pose": options.pose}
 
     @property
     def providers(self) -> Mapping[str, str]:
@@ -109,7 +108,7 @@ class PortraitReenactor:
         in its crop too.
         """
         # Where the driver's own pose is taken, both have to be held as their frames are.
-        upright = self._motion.is_relative
+        upright = self._is_relative
         face, matrix = photo.face, portrait_matrix(photo.face, upright)
         pixels = crop(photo.pixels, matrix, SIZE_PX)
         landmarks = transform_points(face.landmarks, matrix)
@@ -148,12 +147,11 @@ class PortraitReenactor:
 
     def _driving(self, state: Started, frame: DrivingFrame) -> FloatArray:
         """Where the photo's keypoints are to be, 21 x 3."""
-        asked, now = self._motion, self._read(frame, state.cut)
-        shares = {"expression": asked.expression, "pose": asked.pose}
-        if asked.is_relative:
-            moved = relative(state.own, state.first, now, **shares)
+        now = self._read(frame, state.cut)
+        if self._is_relative:
+            moved = relative(state.own, state.first, now, **self._shares)
         else:
-            moved = absolute(state.own, now, **shares)
+            moved = absolute(state.own, now, **self._shares)
         for replaced, keypoints in ((self._eyes, EYES), (self._lips, LIPS)):
             if replaced:
                 moved = with_own(moved, state.own, keypoints)
