@@ -33,7 +33,12 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-pytest_plugins = ["tests.fixtures.dfm", "tests.fixtures.published", "tests.fixtures.training"]
+pytest_plugins = [
+    "tests.fixtures.dfm",
+    "tests.fixtures.portrait",
+    "tests.fixtures.published",
+    "tests.fixtures.training",
+]
 
 
 @pytest.fixture(autouse=True)

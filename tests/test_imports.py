@@ -157,6 +157,9 @@ TORCH_FILES = ["network", "losses", "recipe", "published", "discriminators", "xs
 """The files of a method's folder that may import torch, and those whose name ends so after a `_`
 (`_network`, `_recipe`)."""
 
+_PLUGGED = (["sosie", "methods"], ["sosie", "reenactment"])
+"""Packages whose parts bring their own networks."""
+
 MAKERS = [*TORCH_FILES, "alter", "samples", "store"]
 """The files of a method's folder that make its network, with torch or without."""
 
@@ -252,12 +255,12 @@ def test_packages_that_have_one_home(package):
 def is_torch_file(module: str) -> bool:
     parts = module.split(".")
     is_one = parts[-1] in TORCH_FILES or parts[-1].endswith(("_network", "_recipe"))
-    return parts[:2] == ["sosie", "methods"] and is_one
+    return parts[:2] in _PLUGGED and is_one
 
 
 def is_maker(module: str) -> bool:
     parts = module.split(".")
-    return is_torch_file(module) or (parts[:2] == ["sosie", "methods"] and parts[-1] in MAKERS)
+    return is_torch_file(module) or (parts[:2] in _PLUGGED and parts[-1] in MAKERS)
 
 
 def test_torch_stays_out_of_run_time_code():

@@ -147,7 +147,8 @@ def test_the_keywords_of_the_functions_are_the_options():
 def test_paths_can_be_made_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.onnx").touch()
-    processors = ("sharpen:0.5", "onnx:net.onnx,weight=0.8")
+    (tmp_path / "nets").mkdir()
+    processors = ("sharpen:0.5", "onnx:net.onnx,weight=0.8", "expression:nets,factor=1")
     given = SwapOptions(
         method="onnx", model="net.onnx", converter="none", watch="a/now.jpg", processors=processors
     )
@@ -155,5 +156,9 @@ def test_paths_can_be_made_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert whole.model == str(tmp_path / "net.onnx")
     assert (whole.converter, whole.encoder) == ("none", None)
     assert whole.watch == str(tmp_path / "a" / "now.jpg")
-    assert whole.processors == ("sharpen:0.5", f"onnx:{tmp_path / 'net.onnx'},weight=0.8")
+    assert whole.processors == (
+        "sharpen:0.5",
+        f"onnx:{tmp_path / 'net.onnx'},weight=0.8",
+        f"expression:{tmp_path / 'nets'},factor=1",
+    )
     assert whole.absolute() == whole

@@ -397,10 +397,11 @@ class OptionKeywords(TypedDict, total=False):
 
 
 def _with_absolute_file(processor: str) -> str:
-    """What is asked of a processor, `NAME:FILE,setting=value`, with the file's whole path."""
+    """What is asked of a processor, `NAME:FILE,setting=value`, with the whole path of the file or
+    folder."""
     name, colon, rest = processor.partition(":")
     file, comma, settings = rest.partition(",")
-    if not file or not Path(file).is_file():
+    if not file or not Path(file).exists():
         return processor
     return f"{name}{colon}{Path(file).absolute()}{comma}{settings}"
 

@@ -88,6 +88,23 @@ def test_a_photo_takes_the_pose_of_a_photo(sosie, hopper_path, astronaut_path, t
     assert apart.mean() > 1
 
 
+def test_a_photo_is_moved_by_files_of_the_user(
+    sosie, hopper_path, astronaut_path, portrait_files, tmp_path
+):
+    """Only where the face is; what painted it, and under which license, is told."""
+    out = tmp_path / "out.png"
+    given = ("--method", "portrait", "--weights", portrait_files(), "--retarget", "eyes,lips")
+    paths = ("-s", hopper_path, "-d", astronaut_path, "-o", out)
+    result = sosie("reenact", *paths, *given, "--motion", "absolute", "--json")
+    assert result.code == 0, result
+    assert {"generator.onnx", "stitching.onnx", "eye.onnx"} <= set(result.json["networks"])
+    assert "MIT" in result.json["license"]
+    with Image.open(out) as made, Image.open(hopper_path) as photo:
+        apart = np.abs(np.asarray(made).astype(int) - np.asarray(photo.convert("RGB")))
+    assert apart[200:300, 200:300].mean() > 1
+    assert not apart[-60:].any()
+
+
 @pytest.mark.parametrize(
     ("code", "change", "message"),
     [
@@ -97,6 +114,9 @@ def test_a_photo_takes_the_pose_of_a_photo(sosie, hopper_path, astronaut_path, t
         (2, ("--faces", "all"), "faces is `largest` or a position"),
         (2, ("--method", "meshes"), "did you mean 'mesh'"),
         (2, ("--weights", "a.onnx"), "has no weights"),
+        (2, ("--retarget", "eyes"), "leave --retarget out, or add --method portrait"),
+        (2, ("--retarget", "lips,eye"), "Unknown part 'eye' to retarget: choose one of eyes, lips"),
+        (2, ("--method", "portrait"), "add --weights FOLDER"),
         (2, ("-o", "out.xyz"), "has no extension of a video"),
         (1, ("-d", "none.mp4"), "none.mp4"),
         (1, ("-s", "none.jpg"), "none.jpg"),

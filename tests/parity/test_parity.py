@@ -41,6 +41,12 @@ TWO_PEOPLE = {
     "faceswap_original",
 }
 """The networks that are trained on two people."""
+PORTRAIT = {
+    *(f"liveportrait_{rest}" for rest in ("appearance_feature_extractor", "motion_extractor")),
+    *(f"liveportrait_{rest}" for rest in ("warping_module", "spade_generator")),
+    *(f"liveportrait_{rest}" for rest in ("stitching", "lip", "eye")),
+}
+"""The networks that move a photo's face."""
 CHAOTIC = {name for name in ONE_SHOT if name.startswith("ghost_") and name != "ghost_disc"} | {
     "faceshifter_tao_aei"
 }
@@ -54,7 +60,7 @@ def hollow(name: str) -> dict[str, np.ndarray]:
 
 
 def test_the_families_are_complete():
-    assert set(TABLE) >= ONE_SHOT | TWO_PEOPLE
+    assert set(TABLE) >= ONE_SHOT | TWO_PEOPLE | PORTRAIT
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))

@@ -20,6 +20,9 @@ from sosie.types import Crop, SwappedCrop
 NEEDS_FILE = ("onnx",)
 """Those that run a user's network."""
 
+NEEDS_PORTRAIT = ("expression",)
+"""Those that run a user's folder of LivePortrait's."""
+
 Pair = tuple[Crop, SwappedCrop]
 
 
@@ -28,6 +31,8 @@ def processor(request: pytest.FixtureRequest) -> Any:
     text = request.param
     if text in NEEDS_FILE:
         text = f"{text}:{request.getfixturevalue('restorer')(gain=0.9)}"
+    elif text in NEEDS_PORTRAIT:
+        text = f"{text}:{request.getfixturevalue('portrait_files')()}"
     return create_processor(text, SwapOptions())
 
 
@@ -91,6 +96,9 @@ def test_every_face_has_its_result(processor: Any, pairs: list[Pair]) -> None:
         ("onnx", r"write onnx:FILE\.onnx"),
         ("onnx:a.onnx,wieght=1", "no setting 'wieght'.*did you mean 'weight'"),
         ("onnx:a.onnx,weight=2", "weight of the processor onnx must be"),
+        ("expression", "write expression:FOLDER"),
+        ("expression:a,area=uper", "Unknown area 'uper'.*did you mean 'upper'"),
+        ("expression:a,factor=2", "must be a number from 0 to 1.2, not '2'"),
         ("onnx:a.onnx,template=fhq", "Unknown template 'fhq'.*did you mean 'ffhq'"),
     ],
 )

@@ -15,7 +15,10 @@ from sosie.reenactment.options import ReenactOptions
 GROUP = "sosie.reenactors"
 """The group of entry points by which other packages bring reenactors."""
 
-TABLE = {"mesh": "sosie.reenactment.mesh:MeshReenactor"}
+TABLE = {
+    "mesh": "sosie.reenactment.mesh:MeshReenactor",
+    "portrait": "sosie.reenactment.portrait.reenactor:PortraitReenactor",
+}
 
 
 def load_reenactor(name: str) -> Callable[[ReenactOptions], Reenactor]:

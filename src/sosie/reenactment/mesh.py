@@ -88,10 +88,15 @@ class MeshReenactor:
     card = CARD
 
     def __init__(self, options: ReenactOptions) -> None:
-        """Raises UsageError where weights are given."""
+        """Raises UsageError where weights are given, or something to retarget."""
         if options.weights is not None:
             raise UsageError(
                 "The method mesh has no weights: leave them out, or name their method."
+            )
+        if options.retargeted():
+            raise UsageError(
+                "The method mesh moves eyes and lips as far as the driver's by itself: leave "
+                "--retarget out, or add --method portrait."
             )
         self.options = options
 

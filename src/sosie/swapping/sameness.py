@@ -148,6 +148,9 @@ def _weights(options: SwapOptions) -> dict[str, str]:
     for name, value in named.items():
         if value is not None and Path(value).is_file():
             found[name] = digest_of(Path(value))
+        elif value is not None and Path(value).is_dir():
+            for file in sorted(Path(value).glob("*.onnx")):
+                found[f"{name}: {file.name}"] = digest_of(file)
     return found
 
 

@@ -23,7 +23,9 @@ from sosie.training.checkpoint import fitting
 
 Storage = Literal["float16", "int8"]
 
-_OPSET = 17
+OPSET = 17
+"""The version of ONNX's operators, where nothing needs another."""
+
 # Biases, slopes and the like stay as they are: they are small, and int8 would hurt them most.
 _MIN_VALUES = 256
 
@@ -59,7 +61,7 @@ def trace(
     file: Path,
     free_axes: tuple[int, ...] = (0,),
     fixed: Collection[str] = (),
-    opset: int = _OPSET,
+    opset: int = OPSET,
 ) -> None:
     """Write the graph that a network makes of its inputs as ONNX, float32, as it is.
 

@@ -121,6 +121,24 @@ def test_a_layout_of_two_networks_is_not_guessed(tmp_path):
         import_weights("simswap", file, tmp_path)
 
 
+def test_of_a_file_with_several_networks_one_is_named(tmp_path):
+    file = tmp_path / "stitching_retargeting_module.pth"
+    parts = {"retarget_shoulder": "stitching", "retarget_mouth": "lip", "retarget_eye": "eye"}
+    torch.save(
+        {
+            part: {f"module.{key}": v for key, v in weights_of(f"liveportrait_{name}").items()}
+            for part, name in parts.items()
+        },
+        file,
+    )
+    with pytest.raises(
+        UsageError, match=r"holds liveportrait_eye, .*lip, .*stitching: .*--network"
+    ):
+        import_weights("portrait", file, tmp_path)
+    done = import_weights("portrait", file, tmp_path, network="liveportrait_lip")
+    assert create_session(done.onnx).inputs == {"input": (None, 65)}
+
+
 def test_a_wrong_file_is_refused_with_what_it_seems_to_be(tmp_path):
     file = tmp_path / "backbone.pth"
     torch.save(hollow("arcface_iresnet100"), file)

@@ -62,6 +62,16 @@ def reenact(
     pose: Annotated[
         float, typer.Option(help="How much of the turns of the driver's head to take, 0..1.5.")
     ] = 1.0,
+    retarget: Annotated[
+        str,
+        typer.Option(
+            help="For `portrait`: open `eyes`, `lips` or `eyes,lips` as far as the driver's are.",
+        ),
+    ] = "",
+    stitch: Annotated[
+        bool,
+        typer.Option(help="For `portrait`: keep shoulders and hair where the photo has them."),
+    ] = True,
     faces: Annotated[
         str, typer.Option(help="Which face drives: `largest`, or its position from the left.")
     ] = "largest",
@@ -96,6 +106,8 @@ def reenact(
         motion=motion,
         expression=expression,
         pose=pose,
+        retarget=retarget,
+        stitch=stitch,
         faces=faces,
         start_s=None if start is None else parse_time(start),
         end_s=None if end is None else parse_time(end),

@@ -22,7 +22,7 @@ from sosie.models.cards import with_license
 from sosie.models.session import create_session
 from sosie.output import atomic_output
 from sosie.recipes.published.networks import TABLE, Published, find_published, run_published
-from sosie.training.export import CARD, add_card, trace
+from sosie.training.export import CARD, OPSET, add_card, trace
 
 _TOLERANCE = 1e-3
 """ONNX Runtime may differ from torch by this share of the output's deviation, or of its values."""
@@ -133,8 +133,10 @@ _CARD_TYPES = {"inputs": dict, "outputs": list, "parameters": int, "embedding_ma
 """Types in JSON of what is no text on a card."""
 
 
-def export(network: nn.Module, card: SnapshotCard, file: Path) -> float:
+def export(network: nn.Module, card: SnapshotCard, file: Path, opset: int = OPSET) -> float:
     """Write a network as ONNX, float32, with its card; the batch may have any size.
+
+    opset: the version of ONNX's operators.
 
     Returns how far ONNX Runtime is from torch on made-up inputs, where 1 is the most that is let
     pass. Raises SosieError where the two do not agree; there is no file then.
@@ -145,7 +147,7 @@ def export(network: nn.Module, card: SnapshotCard, file: Path) -> float:
     }
     with atomic_output(file, overwrite=True) as pending:
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-        trace(network, tensors, card.outputs, pending.path)
+        trace(network, tensors, card.outputs, pending.path, opset=opset)
         add_card(pending.path, card.to_json())
         results = run_published(network, list(inputs.values()))
         expected = dict(zip(card.outputs, results, strict=True))

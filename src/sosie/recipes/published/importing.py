@@ -101,8 +101,9 @@ def import_weights(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_snapshot(built, card, snapshot)
-        whole = built if matrix is None else WithEmbeddingMap(built, matrix).eval()
-        deviation = export(whole, card, onnx)
+        entry = known[name]
+        whole = entry.exported(built) if matrix is None else WithEmbeddingMap(built, matrix)
+        deviation = export(whole.eval(), card, onnx, entry.opset)
     except (OSError, SafetensorError) as error:
         raise OutputError(
             f"The results cannot be written to {folder} ({error}): make room, or name another."
@@ -123,6 +124,10 @@ def _recognized(
         what = f"it seems to be {' or '.join(others)}" if others else seems_to_be(_shapes(largest))
         asked = network or f"a network of {next(iter(known.values())).method}"
         raise InputError(f"{file} is not {asked}: {what}; name another file, or its own method.")
+    if len(names) > 1 and len({place for _, place, _ in hits}) == len(hits):
+        raise UsageError(
+            f"{file} holds {', '.join(names)}: import them one by one, each named with --network."
+        )
     if len(names) > 1:
         raise UsageError(
             f"{file} fits {' and '.join(names)}, which take different pixels: say with --network "

@@ -20,6 +20,7 @@ from torch import nn
 from sosie.errors import InputError, UsageError
 from sosie.nn.encoders import DEPTHS, IResNet, IrSe50
 from sosie.options import nearest
+from sosie.training.export import OPSET
 
 State = Mapping[str, NDArray[Any]]
 """Parameters and buffers by their published names."""
@@ -30,6 +31,7 @@ _DEEPFACELAB = "sosie.methods.deepfacelab.published"
 _FACESHIFTER = "sosie.methods.faceshifter.published"
 _GHOST = "sosie.methods.ghost.published"
 _HIFIFACE = "sosie.methods.hififace.published"
+_PORTRAIT = "sosie.reenactment.portrait.published"
 _SIMSWAP = "sosie.methods.simswap.published"
 _ARCFACE = "sosie.recipes.published.networks"
 
@@ -77,6 +79,13 @@ TABLE = {
     "dfl_unet_patch_discriminator": _DEEPFACELAB,
     "dfl_xseg": _DEEPFACELAB,
     "faceswap_original": "sosie.methods.deepfakes.published",
+    "liveportrait_appearance_feature_extractor": _PORTRAIT,
+    "liveportrait_motion_extractor": _PORTRAIT,
+    "liveportrait_warping_module": _PORTRAIT,
+    "liveportrait_spade_generator": _PORTRAIT,
+    "liveportrait_stitching": _PORTRAIT,
+    "liveportrait_lip": _PORTRAIT,
+    "liveportrait_eye": _PORTRAIT,
 }
 """Name of a published network -> the module whose PUBLISHED has it. To add one, add its line."""
 
@@ -92,6 +101,10 @@ def _unchanged(state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return state
 
 
+def _itself(network: nn.Module) -> nn.Module:
+    return network
+
+
 @dataclass(frozen=True)
 class Published:
     """A published network.
@@ -104,6 +117,7 @@ class Published:
     files: names under which the weights are known to circulate.
     published_name: one of our own parameter names -> the published one.
     from_file: what the published file holds (its wrappers taken off) -> the network's own entries.
+    exported: the network -> what its ONNX file computes. opset: the version of ONNX that it needs.
     """
 
     method: str
@@ -119,6 +133,8 @@ class Published:
     files: tuple[str, ...] = ()
     published_name: Callable[[str], str] = _same
     from_file: Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]] = _unchanged
+    exported: Callable[[nn.Module], nn.Module] = _itself
+    opset: int = OPSET
 
 
 def find_published(name: str) -> Published:
