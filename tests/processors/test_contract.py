@@ -96,7 +96,6 @@ def test_every_face_has_its_result(processor: Any, pairs: list[Pair]) -> None:
         ("onnx", r"write onnx:FILE\.onnx"),
         ("onnx:a.onnx,wieght=1", "no setting 'wieght'.*did you mean 'weight'"),
         ("onnx:a.onnx,weight=2", "weight of the processor onnx must be"),
-        ("expression", "write expression:FOLDER"),
         ("expression:a,area=uper", "Unknown area 'uper'.*did you mean 'upper'"),
         ("expression:a,factor=2", "must be a number from 0 to 1.2, not '2'"),
         ("onnx:a.onnx,template=fhq", "Unknown template 'fhq'.*did you mean 'ffhq'"),

@@ -18,7 +18,7 @@ GROUP = "sosie.processors"
 TABLE = {
     "sharpen": "sosie.processors.sharpen:PROCESSOR",
     "onnx": "sosie.processors.onnx:PROCESSOR",
-    "expression": "sosie.reenactment.portrait.restorer:PROCESSOR",
+    "expression": "sosie.reenactment.restorer:PROCESSOR",
 }
 
 

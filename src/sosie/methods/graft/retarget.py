@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 
 import numpy as np
@@ -76,14 +76,19 @@ def retarget(
     if expression:
         added = of_target.to_picture(change * _expressive_share()[:, None])
         points += np.asarray(expression * added, np.float32)
-    _keep_openings(points, target, 1 - expression)
+    keep_openings(points, target, 1 - expression)
     return points
 
 
-def _keep_openings(points: FloatArray, target: FloatArray, share: float) -> None:
+def keep_openings(
+    points: FloatArray,
+    target: FloatArray,
+    share: float,
+    rings: Iterable[tuple[int, ...]] = (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.INNER_LIPS),
+) -> None:
     """Bring the lids, and the inner edges of the lips, by a share to nearly the distance that they
     have in the target: what is closed stays closed, and an upper edge never crosses the lower."""
-    for ring in (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.INNER_LIPS):
+    for ring in rings:
         half = len(ring) // 2
         lower, upper = list(ring[1:half]), list(ring[:half:-1])
         wanted = target[lower] - target[upper]

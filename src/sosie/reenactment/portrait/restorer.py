@@ -1,4 +1,4 @@
-"""Processor `expression`: the target's expression on the swapped face, by LivePortrait's files."""
+"""The target's expression on the swapped face by LivePortrait's files: `expression:FOLDER`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from sosie.errors import UsageError
 from sosie.methods.base import soft_edge
-from sosie.options import SwapOptions, nearest
-from sosie.processors.base import Card, Request
+from sosie.options import SwapOptions
+from sosie.processors.base import Card
 from sosie.reenactment.portrait.files import SIZE_PX, PortraitFiles, seen
 from sosie.reenactment.portrait.motion import AREAS, restored
 from sosie.reenactment.portrait.reenactor import LICENSE
 from sosie.types import Crop, SwappedCrop
 
-_FACTOR, _MOST = 0.96, 1.2
+USUAL_FACTOR, MOST_FACTOR = 0.96, 1.2
+"""How far it goes if nothing is said, and at most."""
 # Towards the crop's edge what was painted gives way to the swapped face over this share of it.
 _EDGE = 0.15
 
 
-class ExpressionRestorer:
+class PortraitRestorer:
     """Reads the target's expression and moves the swapped face to it.
 
     factor: 0..1.2, how far it goes; 1 is the target's. areas: names in `motion.AREAS`. Raises
@@ -42,7 +42,7 @@ class ExpressionRestorer:
         self,
         folder: Path,
         options: SwapOptions,
-        factor: float = _FACTOR,
+        factor: float = USUAL_FACTOR,
         areas: Sequence[str] = tuple(AREAS),
     ) -> None:
         self._files = PortraitFiles(folder, options.provider, options.threads)
@@ -62,20 +62,3 @@ class ExpressionRestorer:
         painted = self._files.painted(volume, moved.placed(), own.placed())
         pixels = face.pixels + (painted - face.pixels) * self._matte
         return replace(face, pixels=np.asarray(pixels, np.float32))
-
-
-def _create(request: Request, options: SwapOptions) -> ExpressionRestorer:
-    request.require("factor", "area")
-    if request.value is None:
-        raise UsageError(
-            "The processor expression needs LivePortrait's files: write expression:FOLDER."
-        )
-    area = request.settings.get("area", "all")
-    if area != "all" and area not in AREAS:
-        raise UsageError(f"Unknown area {area!r}: {nearest(area, ['all', *AREAS])}.")
-    factor = request.number("factor", _FACTOR, 0, _MOST)
-    areas = tuple(AREAS) if area == "all" else (area,)
-    return ExpressionRestorer(Path(request.value), options, factor, areas)
-
-
-PROCESSOR = _create
