@@ -41,6 +41,11 @@ TWO_PEOPLE = {
     "faceswap_original",
 }
 """The networks that are trained on two people."""
+FSGAN = {
+    *(f"fsgan_{stage}_v2" for stage in ("reenactment", "inpainting", "blending")),
+    *("fsgan_reenactment_split_ngf64_in71", "fsgan_segmentation_unet_v2", "fsgan_disc"),
+}
+"""The stages of FSGAN."""
 CHAOTIC = {name for name in ONE_SHOT if name.startswith("ghost_") and name != "ghost_disc"} | {
     "faceshifter_tao_aei"
 }
@@ -54,7 +59,7 @@ def hollow(name: str) -> dict[str, np.ndarray]:
 
 
 def test_the_families_are_complete():
-    assert set(TABLE) >= ONE_SHOT | TWO_PEOPLE
+    assert set(TABLE) >= ONE_SHOT | TWO_PEOPLE | FSGAN
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))

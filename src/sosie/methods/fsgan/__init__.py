@@ -1,0 +1,1 @@
+"""Method `fsgan`: its networks and what the published checkpoints are called."""
