@@ -146,8 +146,13 @@ def _weights(options: SwapOptions) -> dict[str, str]:
     named = {name: getattr(options, name) for name in MODEL_FILES}
     named |= {text: Request.parsed(text).value for text in options.processors}
     for name, value in named.items():
-        if value is not None and Path(value).is_file():
+        if value is None:
+            continue
+        if Path(value).is_file():
             found[name] = digest_of(Path(value))
+        elif Path(value).is_dir():
+            files = sorted({*Path(value).glob("*.onnx"), *Path(value).glob("*/*.onnx")})
+            found |= {f"{name} {file.name}": digest_of(file) for file in files}
     return found
 
 

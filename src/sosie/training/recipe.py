@@ -117,8 +117,9 @@ class Phase:
     name: its losses are logged under it. losses: see `PlainRecipe.losses`. trains: names of the
     children of the recipe's network that learn; empty takes all.
     rate: share of the plan's learning rate. betas: of Adam. steady: the rate stays what it is
-    (published GANs) instead of rising and falling as the plan says. decoupled: weight decay as of
-    AdamW; otherwise it is part of the gradient, of every parameter, as of the older Adam.
+    (published GANs) instead of rising and falling as the plan says. pace: progress -> share of the
+    rate, where it goes otherwise than both. decoupled: weight decay as of AdamW; otherwise it is
+    part of the gradient, of every parameter, as of the older Adam.
     optimizer: makes another one of the parameters and the rate; betas and decay then have no use.
     """
 
@@ -129,6 +130,7 @@ class Phase:
     betas: tuple[float, float] = (0.9, 0.99)
     steady: bool = False
     decoupled: bool = True
+    pace: Callable[[float], float] | None = None
     optimizer: Callable[[Sequence[nn.Parameter], float], torch.optim.Optimizer] | None = None
 
 
@@ -201,6 +203,10 @@ class Recipe(abc.ABC):
     @abc.abstractmethod
     def export(self, network: nn.Module, file: Path) -> None:
         """Write the ONNX file that the run time loads, and nothing else."""
+
+    def is_done(self, figures: Mapping[str, float]) -> bool:  # noqa: ARG002 - the contract
+        """Whether a validation with these figures ends the training before its last sample."""
+        return False
 
     def weights_from(self, file: Path) -> dict[str, torch.Tensor]:
         """The weights in a file of `export`, by the network's own parameter names.

@@ -29,9 +29,9 @@ POINTS = 98
 OUTLINE = 33
 """The first so many lie along the outline, ear to ear; every other one is an annotated one."""
 
-_POWER, _LEAST = 8, 0.8
+POWER, LEAST = 8, 0.8
 # A point's map is above 0 no farther than this from it, in sides of the picture.
-REACH = float(np.sqrt(2) * (1 - _LEAST ** (1 / _POWER)))
+REACH = float(np.sqrt(2) * (1 - LEAST ** (1 / POWER)))
 
 
 def _quarters(ring: tuple[int, ...], half: int) -> tuple[int, int, int]:
@@ -76,8 +76,8 @@ def heat_maps(points: FloatArray, points_px: float, side_px: int) -> FloatArray:
     across = np.square(steps - places[:, :1])
     down = np.square(steps - places[:, 1:])
     distance = np.sqrt(down[:, :, None] + across[:, None, :])
-    near = np.maximum(1 - distance / np.sqrt(2, dtype=np.float32), 0) ** _POWER
-    return np.asarray(np.clip((near - _LEAST) / (1 - _LEAST), 0, 1), np.float32)
+    near = np.maximum(1 - distance / np.sqrt(2, dtype=np.float32), 0) ** POWER
+    return np.asarray(np.clip((near - LEAST) / (1 - LEAST), 0, 1), np.float32)
 
 
 def mirrored(points: NDArray[np.float32], side_px: int) -> FloatArray:
