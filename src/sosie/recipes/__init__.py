@@ -26,7 +26,7 @@ TABLE = {
     "deepfakes": "sosie.methods.deepfakes.recipe:DeepFakesRecipe",
     "vae": "sosie.methods.vae.recipe:VaeRecipe",
     "korshunova": "sosie.methods.korshunova.recipe:KorshunovaRecipe",
-    "fsgan_reenactment": "sosie.methods.fsgan.recipe:ReenactmentRecipe",
+    "fsgan_reenactment": "sosie.methods.fsgan.reenactment:ReenactmentRecipe",
     "fsgan_segmentation": "sosie.methods.fsgan.segmentation:SegmentationRecipe",
     "fsgan_inpainting": "sosie.methods.fsgan.later_stages:InpaintingRecipe",
     "fsgan_blending": "sosie.methods.fsgan.later_stages:BlendingRecipe",

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 from sosie.errors import InputError, InterruptedTrainingError, UsageError  # noqa: E402
 from sosie.methods.fsgan import heat_maps as arrays  # noqa: E402
 from sosie.methods.fsgan import recipe as generators  # noqa: E402
-from sosie.methods.fsgan import segmentation  # noqa: E402
+from sosie.methods.fsgan import reenactment, segmentation  # noqa: E402
 from sosie.methods.fsgan.later_stages import blended, ellipse  # noqa: E402
 from sosie.methods.fsgan.losses import heat_maps  # noqa: E402
 from sosie.methods.fsgan.network import halved  # noqa: E402
@@ -200,6 +200,86 @@ def test_the_label_of_the_blending_has_the_targets_colors():
     small = np.zeros_like(mask)
     small[30:36, 30:40] = True
     assert (blended(face, target, small)[small] == face[small]).all()
+
+
+def on_a_person(order, materials, tmp_path, rule, data=None):
+    base = make(order("fsgan_reenactment"))
+    person = tmp_path / "film.mp4"
+    return Order(
+        "fsgan_reenactment",
+        dataclasses.replace(materials, data=data or person, person=person),
+        tmp_path / "tuned",
+        settings={"samples": "8", "batch": "4", "validate_every": "4"},
+        preset=rule,
+        start=base.file.with_suffix(".safetensors"),
+        finetune=True,
+    )
+
+
+@pytest.fixture
+def one_person(monkeypatch, drawn_faces):
+    """All faces that are drawn are one person's where a film is read."""
+    alike = np.tile(drawn_faces.identities[:1], (len(drawn_faces.points), 1))
+    whole = dataclasses.replace(drawn_faces, identities=alike)
+    monkeypatch.setattr(reenactment, "open_faces", lambda *_: whole)
+
+
+def test_the_published_fine_tuning_takes_the_pixels_and_the_identity_alone(
+    order, materials, tmp_path, one_person
+):
+    tuned = on_a_person(order, materials, tmp_path, "published")
+    plan = load_recipe("fsgan_reenactment").finetuning(
+        dataclasses.asdict(FsganPlan()), "published", True
+    )
+    assert (plan["samples"] // plan["batch"], plan["batch"], plan["lr"]) == (800, 3, 1e-4)
+    assert (plan["pixel"], plan["identity"], plan["attribute"], plan["adversarial"]) == (
+        0.1, 1, 0, 0,
+    )  # fmt: skip
+    made = make(tuned)
+    assert {"validation: similarity", "validation: error"} <= set(made.card.figures)
+    assert "--person" in made.card.remake
+
+
+def test_sosies_own_tells_before_and_after_and_looks_at_other_people(
+    order, materials, tmp_path, one_person
+):
+    made = make(on_a_person(order, materials, tmp_path, None, data=tmp_path))
+    told = {key.removeprefix("validation: ") for key in made.card.figures}
+    assert {"similarity", "before", "error", "error_before", "others", "others_before"} <= told
+
+
+def test_it_ends_when_other_people_are_met_less_well(
+    order, materials, tmp_path, one_person, monkeypatch
+):
+    tuned = on_a_person(order, materials, tmp_path, None, data=tmp_path)
+    whole, asked = reenactment.ReenactmentRecipe.figures, []
+
+    def figures(self, generator, pairs, faces=None):
+        found = whole(self, generator, pairs, faces)
+        asked.append(faces)
+        # After the first validation others are lost.
+        return found | ({"similarity": -1.0} if faces is None and len(asked) == 7 else {})
+
+    monkeypatch.setattr(reenactment.ReenactmentRecipe, "figures", figures)
+    settings = {**tuned.settings, "samples": "40"}
+    made = make(dataclasses.replace(tuned, settings=settings))
+    assert len(asked) == 8
+    assert made.card.figures["samples"] == 4
+
+
+def test_poses_that_are_held_out_are_learned_from_by_nobody(materials, tmp_path, one_person):
+    materials = dataclasses.replace(materials, person=tmp_path)
+    recipe = tiny("fsgan_reenactment", materials, finetune=2)
+    held = {pair.target for pair in recipe._held_pairs}
+    assert held
+    assert not held & set(recipe._learned)
+    assert {pair.source for pair in recipe._held_pairs} <= set(recipe._learned)
+
+
+def test_a_person_goes_with_fine_tuning_alone(materials, tmp_path):
+    recipe = tiny("fsgan_reenactment", dataclasses.replace(materials, person=tmp_path))
+    with pytest.raises(UsageError, match="goes on with that person"):
+        recipe.prepare()
 
 
 def test_settings_that_change_nothing_are_refused():

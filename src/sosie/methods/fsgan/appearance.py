@@ -23,8 +23,6 @@ CORNER_DEG = 75.0
 # A pose this far inside the corners is still within a triangle.
 _INSIDE_DEG = 1e-2
 _CORNERS = 4
-# So many vertices of its own a triangulation has, outside of all others.
-_OUTER = 4
 
 
 class AppearanceMap:
@@ -41,19 +39,18 @@ class AppearanceMap:
                 self.views.append(number)
         corners = [(x, y) for x in (-CORNER_DEG, CORNER_DEG) for y in (-CORNER_DEG, CORNER_DEG)]
         self._points = np.array([*corners, *(places[k] for k in self.views)])
-        side = round(2 * CORNER_DEG)
-        self._triangles = cv2.Subdiv2D((-side, -side, 2 * side, 2 * side))
-        for x, y in self._points:
-            self._triangles.insert((float(x), float(y)))
+        self._triangles = _triangulated(self._points)
 
     def mix(self, pose: Pose) -> list[tuple[int, float]]:
-        """Up to three views that make up a pose, with weights above 0 that add up to 1."""
+        """Up to three views that make up a pose, in order, with weights above 0 that add up to
+        1."""
         place = _place(pose)
-        about = self._about(place)
-        weights = _barycentric(place, self._points[about])
+        weights = _barycentric(place, self._points[self._triangles])
+        # The triangle that the pose lies in is that of which no weight is below 0.
+        inside = int(weights.min(1).argmax())
         found = [
-            (self.views[vertex - _CORNERS], float(weight))
-            for vertex, weight in zip(about, weights, strict=True)
+            (self.views[int(vertex) - _CORNERS], float(weight))
+            for vertex, weight in zip(self._triangles[inside], weights[inside], strict=True)
             if vertex >= _CORNERS and weight > 1e-6
         ]
         total = sum(weight for _, weight in found)
@@ -61,20 +58,7 @@ class AppearanceMap:
             # Next to a corner, where a mix would be of what weighs next to nothing.
             apart = np.hypot(*(self._points[_CORNERS:] - place).T)
             return [(self.views[int(apart.argmin())], 1.0)]
-        return [(view, weight / total) for view, weight in found]
-
-    def _about(self, place: NDArray[np.float64]) -> list[int]:
-        """The vertices of the triangle that a place lies in."""
-        kind, edge, vertex = self._triangles.locate((float(place[0]), float(place[1])))
-        if kind == cv2.SUBDIV2D_PTLOC_VERTEX:
-            return [vertex - _OUTER]
-        following = self._triangles.getEdge(edge, cv2.SUBDIV2D_NEXT_AROUND_LEFT)
-        ends = [
-            self._triangles.edgeOrg(edge)[0],
-            self._triangles.edgeDst(edge)[0],
-            self._triangles.edgeDst(following)[0],
-        ]
-        return [end - _OUTER for end in ends if end >= _OUTER]
+        return sorted((view, weight / total) for view, weight in found)
 
 
 def _place(pose: Pose) -> NDArray[np.float64]:
@@ -82,10 +66,29 @@ def _place(pose: Pose) -> NDArray[np.float64]:
     return np.clip([pose.yaw, pose.pitch], -most, most)
 
 
-def _barycentric(place: NDArray[np.float64], about: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of the corners of a triangle, an edge or a point (K x 2) that make up a place."""
-    if len(about) == 1:
-        return np.ones(1)
-    system = np.vstack([about.T, np.ones(len(about))])
-    weights = np.linalg.lstsq(system, np.append(place, 1.0), rcond=None)[0]
-    return np.asarray(np.clip(weights, 0, 1))
+def _triangulated(points: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Delaunay's triangles of points, N x 2, of which some are the corners of a square about the
+    rest: T x 3, rows of the points."""
+    side = round(2 * CORNER_DEG)
+    subdivision = cv2.Subdiv2D((-side, -side, 2 * side, 2 * side))
+    for x, y in points:
+        subdivision.insert((float(x), float(y)))
+    # Of each triangle three corners; those of the subdivision itself lie outside of all points.
+    corners = np.asarray(subdivision.getTriangleList(), np.float64).reshape(-1, 3, 2)
+    corners = corners[(np.abs(corners) <= CORNER_DEG + _INSIDE_DEG).all((1, 2))]
+    apart = np.square(corners[:, :, None] - points).sum(3)
+    return np.asarray(apart.argmin(2), np.intp)
+
+
+def _barycentric(place: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of the corners of each triangle (T x 3 x 2) that make up a place: T x 3; of a
+    triangle without an area, that the place is far from it."""
+    first, second, third = corners.transpose(1, 2, 0)
+    a, b, c = second - first, third - first, place[:, None] - first
+    area = a[0] * b[1] - a[1] * b[0]
+    flat = np.abs(area) < 1e-9
+    area = np.where(flat, 1.0, area)
+    v, w = (c[0] * b[1] - c[1] * b[0]) / area, (a[0] * c[1] - a[1] * c[0]) / area
+    weights = np.stack([1 - v - w, v, w], 1)
+    weights[flat] = -np.inf
+    return np.asarray(np.minimum(weights, 1.0))

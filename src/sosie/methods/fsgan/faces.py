@@ -7,7 +7,7 @@ import logging
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,12 @@ class Faces:
     poses: FloatArray
     identities: FloatArray
     aligned: FloatArray
+
+    def only(self, rows: NDArray[np.intp]) -> Faces:
+        """Some of the faces."""
+        told = {name: value[rows] for name, value in vars(self).items() if name != "people"}
+        texts = {name: getattr(self.people, name)[rows] for name in _TEXTS}
+        return Faces(replace(self.people, faces=self.people.faces[rows], **texts), **told)
 
 
 def open_faces(place: Path, cache_folder: Path, size_px: int, workers: int = 0) -> Faces:

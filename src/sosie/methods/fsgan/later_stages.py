@@ -26,12 +26,12 @@ from sosie.methods.fsgan.recipe import (
     Batch,
     GeneratorRecipe,
     Learner,
-    ReenactmentRecipe,
     Task,
     as_pictures,
     driven,
     small,
 )
+from sosie.methods.fsgan.reenactment import ReenactmentRecipe
 from sosie.methods.fsgan.segmentation import SegmentationRecipe
 from sosie.recipes.published.files import is_snapshot, load_snapshot
 from sosie.training.checkpoint import fitting, load_tensors
@@ -164,10 +164,10 @@ def ellipse(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.boo
     row = int(rng.choice(rows))
     columns = np.flatnonzero(mask[row])
     width = np.ptp(np.flatnonzero(mask.any(0))) + 1
-    axes = rng.uniform(width / 4, width / 2, 2).round().astype(int)
+    across, down = (round(float(half)) for half in rng.uniform(width / 4, width / 2, 2))
     center = int(columns[0] if rng.random() < 0.5 else columns[-1]), row
     turn = float(rng.uniform(0, 180))
-    cv2.ellipse(hole, center, axes.tolist(), turn, 0, 360, 1, cv2.FILLED)
+    cv2.ellipse(hole, center, (across, down), turn, 0, 360, (1,), cv2.FILLED)
     return hole > 0
 
 

@@ -1,4 +1,4 @@
-"""The recipe of FSGAN's reenactment, and what it shares with those of completion and blending.
+"""What the recipes of FSGAN's three generators share.
 
 The published recipe has two VGG-19 for its features; see `losses` for what stands in for them. It
 trains at half of the size with batches of 48 and then of 24; here all have one size.
@@ -103,8 +103,9 @@ class GeneratorRecipe(Recipe):
 
     @classmethod
     def plan_with(cls, plan: Plan, settings: Mapping[str, str]) -> Plan:
-        if "warmup" in settings:
-            raise UsageError(f"{cls.name} has no use for warmup: leave it out.")
+        for name in ("warmup", "finetune"):
+            if name in settings:
+                raise UsageError(f"{cls.name} has no use for {name}: leave it out.")
         return super().plan_with(plan, settings)
 
     def uses(self) -> Mapping[str, str]:
@@ -130,16 +131,20 @@ class GeneratorRecipe(Recipe):
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:  # noqa: ARG002
         return self.of_pair(self.pairs.draw(rng), rng)
 
-    def of_pair(self, pair: Pair, rng: np.random.Generator | None) -> dict[str, NDArray[Any]]:
+    def of_pair(
+        self, pair: Pair, rng: np.random.Generator | None, faces: Faces | None = None
+    ) -> dict[str, NDArray[Any]]:
         """source, target: uint8, S x S x 3. points: of the target, 98 x 2. aligned: of the target,
-        2 x 3. seed: of what else is drawn. rng: mirrors half of them; None mirrors none."""
-        faces, size = self.faces, self.settings.size_px
+        2 x 3. seed: of what else is drawn. rng: mirrors half of them; None mirrors none. faces:
+        that the pair is of; None takes those of the data."""
+        faces, size = faces or self.faces, self.settings.size_px
         source, target = (faces.people.faces[row] for row in (pair.source, pair.target))
         points, aligned = faces.points[pair.target], faces.aligned[pair.target]
         seed = pair.target if rng is None else int(rng.integers(2**31))
         if rng is not None and rng.random() < 0.5:
             source, target, points = source[:, ::-1], target[:, ::-1], mirrored(points, size)
-            aligned = aligned * np.float32([[-1], [1]]) + np.float32([[0, 0, size - 1], [0, 0, 0]])
+            aligned = np.array(aligned, np.float32)
+            aligned[0] = (0, 0, size - 1) - aligned[0]
         return {
             "source": np.array(source),
             "target": np.array(target),
@@ -204,13 +209,15 @@ class GeneratorRecipe(Recipe):
     def validate(self, network: nn.Module) -> dict[str, float]:
         """On people who were held out. similarity: of what is made to what is wanted (cosine of
         identities). error: mean absolute difference, of 0..1."""
-        return self.figures(network, self.held_out)
+        return self.figures(cast(Learner, network).generator, self.held_out)
 
-    def figures(self, network: nn.Module, pairs: list[Pair]) -> dict[str, float]:
-        """The figures of some pairs."""
+    def figures(
+        self, generator: nn.Module, pairs: list[Pair], faces: Faces | None = None
+    ) -> dict[str, float]:
+        """The figures of some pairs; see `of_pair`."""
         found = []
         for start in range(0, len(pairs), _AT_ONCE):
-            task, made = self._made(network, pairs[start : start + _AT_ONCE])
+            task, made = self.made(generator, pairs[start : start + _AT_ONCE], faces)
             features = self.features.to(made.device)
             alike = features.embed(made, task.aligned) * features.embed(task.wanted, task.aligned)
             error = (made - task.wanted).abs().mean((1, 2, 3)) / 2
@@ -220,20 +227,29 @@ class GeneratorRecipe(Recipe):
 
     def preview(self, network: nn.Module) -> NDArray[np.uint8]:
         """Rows of what is given (its first picture), what is wanted, and what is made."""
-        task, made = self._made(network, self.held_out[:_PREVIEWED])
+        return self.shown(network, self.held_out)
+
+    def shown(
+        self, network: nn.Module, pairs: list[Pair], faces: Faces | None = None
+    ) -> NDArray[np.uint8]:
+        """The same of some pairs; see `of_pair`."""
+        generator = cast(Learner, network).generator
+        task, made = self.made(generator, pairs[:_PREVIEWED], faces)
         columns = [as_pixels(one) for one in (task.full[:, :3], task.wanted, made)]
         return grid([[column[row] for column in columns] for row in range(len(made))])
 
-    def _made(self, network: nn.Module, pairs: list[Pair]) -> tuple[Task, torch.Tensor]:
-        device = next(network.parameters()).device
-        samples = [self.of_pair(pair, None) for pair in pairs]
+    def made(
+        self, generator: nn.Module, pairs: list[Pair], faces: Faces | None = None
+    ) -> tuple[Task, torch.Tensor]:
+        """What is asked in some pairs, and what the generator makes; see `of_pair`."""
+        device = next(generator.parameters()).device
+        samples = [self.of_pair(pair, None, faces) for pair in pairs]
         batch = {
             key: torch.from_numpy(np.stack([one[key] for one in samples])).to(device)
             for key in samples[0]
         }
         task = self.task(batch)
-        made = cast(Learner, network).generator(task.full, task.half)
-        return task, cast(torch.Tensor, made)
+        return task, cast(torch.Tensor, generator(task.full, task.half))
 
     def export(self, network: nn.Module, file: Path) -> None:
         """The generator as `sosie swap --method fsgan` runs it."""
@@ -302,25 +318,3 @@ def driven(source: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, to
     size = int(source.shape[-1])
     full, half = (heat_maps(points, size, px) for px in (size, size // 2))
     return torch.cat([source, full], 1), torch.cat([halved(source), half], 1)
-
-
-_PUBLISHED = FsganPlan()
-
-
-class ReenactmentRecipe(GeneratorRecipe):
-    """A face, and another picture's landmarks of the same person: that other picture."""
-
-    name: ClassVar[str] = "fsgan_reenactment"
-    summary: ClassVar[str] = "FSGAN: moves a face as 98 landmarks say."
-    stage: ClassVar[str] = "reenactment"
-    same: ClassVar[float] = 1.0
-    plan: ClassVar[FsganPlan] = _PUBLISHED
-    presets: ClassVar[Mapping[str, FsganPlan]] = {
-        "published": _PUBLISHED,
-        "small": small(_PUBLISHED),
-    }
-
-    def task(self, batch: Batch) -> Task:
-        source, target = as_pictures(batch["source"]), as_pictures(batch["target"])
-        full, half = driven(source, batch["points"])
-        return Task(full, half, target, target, batch["aligned"])

@@ -93,7 +93,7 @@ class Networks:
         made = _only(self.sessions[stage], {"full": full[None], "half": half[None]})[0]
         if made.shape != (3, self.size_px, self.size_px):
             raise InputError(f"The {stage} of FSGAN gives no picture: its file is damaged.")
-        return np.clip(made, -1, 1)
+        return np.asarray(np.clip(made, -1, 1), np.float32)
 
 
 @dataclass(frozen=True)
