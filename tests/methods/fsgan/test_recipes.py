@@ -143,6 +143,15 @@ def test_the_rate_is_halved_every_ten_epochs_of_both_sizes():
     assert FsganPlan(finetune=1).pace(0.7) == 1
 
 
+def test_the_critic_learns_at_a_tenth_of_the_rate_by_the_same_steps(materials):
+    recipe = tiny("fsgan_reenactment", materials, half_until=0.4, lr=1e-3)
+    steps = Steps(recipe.network(), recipe.phases(), recipe.chosen)
+    for progress, share in ((0.1, 2.5), (0.5, 1.0)):
+        steps.take([batch_of(recipe, 2)], progress)
+        rates = [optimizer.param_groups[0]["lr"] for optimizer in steps.optimizers]
+        assert rates == pytest.approx([1e-3 * share, 1e-4 * share])
+
+
 def test_the_mirrored_sample_is_seen_by_the_identity_network_as_the_same(materials):
     """Its matrix and its points follow the picture."""
     recipe = tiny("fsgan_reenactment", materials)

@@ -29,9 +29,11 @@ POINTS = 98
 OUTLINE = 33
 """The first so many lie along the outline, ear to ear; every other one is an annotated one."""
 
-POWER, LEAST = 8, 0.8
-# A point's map is above 0 no farther than this from it, in sides of the picture.
-REACH = float(np.sqrt(2) * (1 - LEAST ** (1 / POWER)))
+LEAST = 0.8
+"""Where the falling disc is less, its map is 0."""
+
+REACH = float(np.sqrt(2) * (1 - LEAST ** (1 / 8)))
+"""A point's map is above 0 no farther than this from it, in sides of the picture."""
 
 
 def _quarters(ring: tuple[int, ...], half: int) -> tuple[int, int, int]:
@@ -76,7 +78,9 @@ def heat_maps(points: FloatArray, points_px: float, side_px: int) -> FloatArray:
     across = np.square(steps - places[:, :1])
     down = np.square(steps - places[:, 1:])
     distance = np.sqrt(down[:, :, None] + across[:, None, :])
-    near = np.maximum(1 - distance / np.sqrt(2, dtype=np.float32), 0) ** POWER
+    near = np.maximum(1 - distance / np.sqrt(2, dtype=np.float32), 0)
+    # Its eighth power, by squares: many times faster.
+    near = np.square(np.square(np.square(near)))
     return np.asarray(np.clip((near - LEAST) / (1 - LEAST), 0, 1), np.float32)
 
 

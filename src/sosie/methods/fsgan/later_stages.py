@@ -105,7 +105,7 @@ class InpaintingRecipe(LaterRecipe):
     plan: ClassVar[FsganPlan] = _PUBLISHED
     presets: ClassVar[Mapping[str, FsganPlan]] = {
         "published": _PUBLISHED,
-        "small": small(_PUBLISHED, samples=60_000),
+        "small": small(_PUBLISHED, samples=16_000),
     }
 
     def task(self, batch: Batch) -> Task:
@@ -132,7 +132,7 @@ class BlendingRecipe(LaterRecipe):
     plan: ClassVar[FsganPlan] = replace(_PUBLISHED, adversarial=0.1)
     presets: ClassVar[Mapping[str, FsganPlan]] = {
         "published": plan,
-        "small": small(plan, samples=60_000, adversarial=0.01),
+        "small": small(plan, samples=16_000, adversarial=0.01),
     }
 
     def task(self, batch: Batch) -> Task:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from sosie.analysis.embedder import SIDE_PX
-from sosie.methods.fsgan.heat_maps import LEAST, POWER
+from sosie.methods.fsgan.heat_maps import LEAST
 from sosie.models.cards import read_embedded
 from sosie.recipes.identity.network import FrozenIdentity
 from sosie.recipes.likeness import PictureFeatures, aligned_faces
@@ -94,6 +94,7 @@ def heat_maps(points: torch.Tensor, points_px: int, side_px: int) -> torch.Tenso
     steps = (torch.arange(side_px, device=points.device, dtype=torch.float32) + 0.5) / side_px
     across = (steps - places[..., :1]).square()
     down = (steps - places[..., 1:]).square()
-    distance = (down[..., :, None] + across[..., None, :]).sqrt()
-    near = (1 - distance / 2**0.5).clamp_min(0) ** POWER
-    return ((near - LEAST) / (1 - LEAST)).clamp(0, 1)
+    # In place, and the power by squares: half of a small step's time would go into this.
+    near = (down[..., :, None] + across[..., None, :]).sqrt_().mul_(-(0.5**0.5)).add_(1)
+    near = near.clamp_(min=0).square_().square_().square_()
+    return near.sub_(LEAST).mul_(1 / (1 - LEAST)).clamp_(0, 1)

@@ -38,12 +38,12 @@ PAPER = "Nirkin et al. 2022, FSGANv2: Improved Subject Agnostic Face Swapping an
 _VALIDATED, _PREVIEWED, _AT_ONCE = 48, 6, 16
 
 _SMALL: dict[str, Any] = {
-    "samples": 120_000,
+    "samples": 24_000,
     "batch": 8,
     "lr": 4e-4,
     "clip": 10.0,
     "ema": 0.998,
-    "validate_every": 8_000,
+    "validate_every": 2_400,
     "size_px": 64,
     "width": 16,
     "most": 128,
