@@ -26,10 +26,10 @@ TABLE = {
     "deepfakes": "sosie.methods.deepfakes.recipe:DeepFakesRecipe",
     "vae": "sosie.methods.vae.recipe:VaeRecipe",
     "korshunova": "sosie.methods.korshunova.recipe:KorshunovaRecipe",
-    "fsgan_reenactment": "sosie.methods.fsgan.reenactment:ReenactmentRecipe",
-    "fsgan_segmentation": "sosie.methods.fsgan.segmentation:SegmentationRecipe",
-    "fsgan_inpainting": "sosie.methods.fsgan.later_stages:InpaintingRecipe",
-    "fsgan_blending": "sosie.methods.fsgan.later_stages:BlendingRecipe",
+    "fsgan_reenactment": "sosie.methods.fsgan.reenactment_recipe:ReenactmentRecipe",
+    "fsgan_segmentation": "sosie.methods.fsgan.segmentation_recipe:SegmentationRecipe",
+    "fsgan_inpainting": "sosie.methods.fsgan.later_recipe:InpaintingRecipe",
+    "fsgan_blending": "sosie.methods.fsgan.later_recipe:BlendingRecipe",
     "dcgan": "sosie.methods.vae.gan_recipe:GanRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files, or of methods."""

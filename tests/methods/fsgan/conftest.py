@@ -21,8 +21,8 @@ def drawn_faces(model_face: Callable[..., Face], paint: Callable[..., Any]) -> A
     pytest.importorskip("torch", exc_type=ImportError)
     from sosie.analysis import embedder
     from sosie.datasets.people import People
-    from sosie.methods.fsgan.faces import Faces
     from sosie.methods.fsgan.heat_maps import points_98
+    from sosie.methods.fsgan.samples import Faces
 
     rng = np.random.default_rng(0)
     columns: dict[str, list[Any]] = {

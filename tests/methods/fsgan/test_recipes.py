@@ -13,11 +13,12 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 from sosie.errors import InputError, InterruptedTrainingError, UsageError  # noqa: E402
 from sosie.methods.fsgan import heat_maps as arrays  # noqa: E402
 from sosie.methods.fsgan import recipe as generators  # noqa: E402
-from sosie.methods.fsgan import reenactment, segmentation  # noqa: E402
-from sosie.methods.fsgan.later_stages import blended, ellipse  # noqa: E402
+from sosie.methods.fsgan import reenactment_recipe as reenactment  # noqa: E402
+from sosie.methods.fsgan import segmentation_recipe as segmentation  # noqa: E402
+from sosie.methods.fsgan.later_recipe import blended, ellipse  # noqa: E402
 from sosie.methods.fsgan.losses import heat_maps  # noqa: E402
 from sosie.methods.fsgan.network import halved  # noqa: E402
-from sosie.methods.fsgan.plan import FsganPlan  # noqa: E402
+from sosie.methods.fsgan.recipe import FsganPlan  # noqa: E402
 from sosie.methods.fsgan.stages import halved as halved_arrays  # noqa: E402
 from sosie.recipes import load_recipe  # noqa: E402
 from sosie.recipes.train import Order, make  # noqa: E402

@@ -7,6 +7,7 @@ trains at half of the size with batches of 48 and then of 24; here all have one 
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -21,21 +22,74 @@ from torch import nn
 from sosie.datasets.people import Pair, Pairs
 from sosie.errors import UsageError
 from sosie.geometry.face_types import BOX
-from sosie.methods.fsgan.faces import Faces, open_faces
 from sosie.methods.fsgan.heat_maps import mirrored
 from sosie.methods.fsgan.losses import FaceFeatures, critic_loss, fooled_loss, heat_maps
 from sosie.methods.fsgan.network import INPUTS, Critic, PyramidGenerator, halved
-from sosie.methods.fsgan.plan import FsganPlan
+from sosie.methods.fsgan.samples import Faces, open_faces
 from sosie.nn.blocks import fast_precision, lay_channels_last
 from sosie.recipes.swapper.model_file import LICENSE, SwapperCard, export_checked
 from sosie.training.log import grid
-from sosie.training.recipe import Materials, Phase, Plan, Recipe
+from sosie.training.recipe import Materials, Phase, Plan, Recipe, require
 
 Batch = dict[str, torch.Tensor]
 
 PAPER = "Nirkin et al. 2022, FSGANv2: Improved Subject Agnostic Face Swapping and Reenactment"
 
 _VALIDATED, _PREVIEWED, _AT_ONCE = 48, 6, 16
+
+_HALVINGS_BEFORE, _HALVINGS_AFTER = 2.4, 5.0
+"""So many times ten epochs are trained at half of the size, and at the whole: after each ten the
+rate is halved."""
+
+
+@dataclass(frozen=True)
+class FsganPlan(Plan):
+    """A plan with what FSGAN's networks decide; as it stands, the published one of the reenactment.
+
+    size_px: side of the crops. width: channels at full size. most: channels at most. flat: residual
+    blocks behind each join. critic: channels of the discriminators' first layer. half_until: until
+    this share of the samples crops are half as large, the fine part does not learn, and the rate is
+    2.5 times as high. The rest are weights of losses. finetune: 1 for a network that is fine-tuned
+    on one person by the published rule, 2 by Sosie's own.
+    """
+
+    samples: int = 47_040_000
+    batch: int = 24
+    lr: float = 4e-5
+    weight_decay: float = 0.0
+    clip: float = 1e9
+    validate_every: int = 480_000
+    size_px: int = 256
+    width: int = 128
+    most: int = 1024
+    flat: int = 2
+    critic: int = 64
+    pixel: float = 0.1
+    identity: float = 0.5
+    attribute: float = 0.5
+    adversarial: float = 0.001
+    half_until: float = 0.49
+    finetune: int = 0
+
+    def require_sense(self) -> None:
+        super().require_sense()
+        require(self, ("pixel", "identity", "attribute", "adversarial"), least=0)
+        require(self, ("half_until",), least=0, most=1)
+        require(self, ("width", "most", "flat", "critic"), least=1)
+        require(self, ("finetune",), least=0, most=2)
+        require(self, ("size_px",), least=32, most=1024)
+        if self.size_px % 16:
+            raise UsageError(f"size_px must be a multiple of 16, not {self.size_px}.")
+
+    def pace(self, progress: float) -> float:
+        """Share of the rate: halved after every ten epochs at each of both sizes."""
+        if self.finetune:
+            return 1.0
+        if progress < self.half_until:
+            return float(2.5 * 0.5 ** math.floor(_HALVINGS_BEFORE * progress / self.half_until))
+        rest = (progress - self.half_until) / max(1 - self.half_until, 1e-9)
+        return float(0.5 ** math.floor(_HALVINGS_AFTER * min(rest, 0.999)))
+
 
 _SMALL: dict[str, Any] = {
     "samples": 24_000,

@@ -318,6 +318,11 @@ def _as_mask(mask: NDArray[Any] | None) -> NDArray[np.uint8] | None:
     return None if mask is None else np.asarray(mask, np.uint8)
 
 
+def is_film(file: Path) -> bool:
+    """Whether a file is a video."""
+    return kind_of(file) == "video"
+
+
 def frames_of(video: Path, most: int) -> Iterator[NDArray[np.uint8]]:
     """Frames of a video, evenly, at most so many: RGB, uint8."""
     with open_target(video) as opened:

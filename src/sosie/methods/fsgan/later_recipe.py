@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sosie.errors import InputError
-from sosie.methods.fsgan.faces import FACE
 from sosie.methods.fsgan.files import stage_file
 from sosie.methods.fsgan.network import halved
-from sosie.methods.fsgan.plan import FsganPlan
 from sosie.methods.fsgan.recipe import (
     Batch,
+    FsganPlan,
     GeneratorRecipe,
     Learner,
     Task,
@@ -31,8 +30,9 @@ from sosie.methods.fsgan.recipe import (
     driven,
     small,
 )
-from sosie.methods.fsgan.reenactment import ReenactmentRecipe
-from sosie.methods.fsgan.segmentation import SegmentationRecipe
+from sosie.methods.fsgan.reenactment_recipe import ReenactmentRecipe
+from sosie.methods.fsgan.samples import FACE
+from sosie.methods.fsgan.segmentation_recipe import SegmentationRecipe
 from sosie.recipes.published.files import is_snapshot, load_snapshot
 from sosie.training.checkpoint import fitting, load_tensors
 

@@ -18,11 +18,10 @@ from torch import nn
 
 from sosie.datasets.people import Pair
 from sosie.errors import InputError, UsageError
-from sosie.methods.fsgan.faces import Faces, open_faces
 from sosie.methods.fsgan.network import INPUTS, PyramidGenerator
-from sosie.methods.fsgan.plan import FsganPlan
 from sosie.methods.fsgan.recipe import (
     Batch,
+    FsganPlan,
     GeneratorRecipe,
     Learner,
     Task,
@@ -30,6 +29,7 @@ from sosie.methods.fsgan.recipe import (
     driven,
     small,
 )
+from sosie.methods.fsgan.samples import Faces, open_faces
 from sosie.recipes.two_people.faces import LEAST, SAME_FACE, require_enough, unit_length
 
 PUBLISHED_RULE, OWN_RULE = 1, 2

@@ -19,10 +19,9 @@ from torch.nn import functional
 
 from sosie.errors import UsageError
 from sosie.geometry.face_types import BOX
-from sosie.methods.fsgan.faces import FACE, Faces, open_faces
 from sosie.methods.fsgan.network import SegmentationNetwork
-from sosie.methods.fsgan.plan import FsganPlan
-from sosie.methods.fsgan.recipe import PAPER, as_pictures
+from sosie.methods.fsgan.recipe import PAPER, FsganPlan, as_pictures
+from sosie.methods.fsgan.samples import FACE, Faces, open_faces
 from sosie.nn.blocks import fast_precision, lay_channels_last
 from sosie.recipes.swapper.model_file import LICENSE, SwapperCard, export_checked
 from sosie.training.log import grid
