@@ -36,7 +36,7 @@ REMOVED = ("spectacles",)
 MODEL_FILES = ("model", "weights", "encoder", "converter", "face_model")
 """Options that name a file of weights."""
 _OF_TWO_PEOPLE = ("deepfacelab", "deepfakes")
-_PATHS = (*MODEL_FILES, "layers", "masks", "watch", "work")
+_PATHS = (*MODEL_FILES, "layers", "masks", "stages", "watch", "work")
 NO_CONVERTER = "none"
 """In place of a converter, where the encoder is the swapper's own."""
 
@@ -73,13 +73,13 @@ class SwapOptions:
     of the functions, and a key of saved JSON; these words are its help.
 
     method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person), one
-        that was trained (`simswap`, `faceshifter`, `ghost`), trained of two people
+        that was trained (`simswap`, `faceshifter`, `ghost`, `fsgan`), trained of two people
         (`deepfacelab`, `deepfakes`) or of your own (`vae`, `korshunova`), or one whose published
         weights were imported (`simswap` and its like, `hififace`, `blendswap`, `infoswap`,
         `inswapper`).
     model: file of the swapper, for the methods `onnx` and `dfm`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
-        of.
+        of; of `fsgan` the folder that holds its four networks.
     interface: how a published swapper is called, where it is not known by its file.
     encoder: ONNX file of the face encoder that a published swapper takes its identity from.
     converter: ONNX file that turns embeddings of arcface into those of the swapper's own encoder;
@@ -129,6 +129,8 @@ class SwapOptions:
     compare: write a comparison of target and result too, beside the result (`out.compare.mp4`):
         `side` shows both side by side, `wipe` parts one picture by a border, which moves in a
         video.
+    stages: folder for pictures of what the method makes of a photo on its way to the swap, in a
+        folder of the photo's name; of the method `fsgan`.
     watch: picture (`.jpg`) that shows the last frame of a video that is being swapped, and is
         renewed every other second.
     codec: video encoder, as FFmpeg names it; `keep` keeps the video's own codec, or takes what
@@ -180,6 +182,7 @@ class SwapOptions:
     layers: str | None = _option(None)
     masks: str | None = _option(None)
     compare: str | None = _option(None, choices=COMPARISONS)
+    stages: str | None = _option(None)
     watch: str | None = _option(None)
     codec: str = _option("keep", offers="sosie.media.encoders:offered_codecs")
     crf: int = _option(18, within=(0, 63))
@@ -383,6 +386,7 @@ class OptionKeywords(TypedDict, total=False):
     layers: str | None
     masks: str | None
     compare: str | None
+    stages: str | None
     watch: str | None
     codec: str
     crf: int

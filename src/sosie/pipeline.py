@@ -55,6 +55,7 @@ from sosie.swapping.preview_sheet import draw_preview
 from sosie.swapping.sameness import sameness
 from sosie.swapping.segment_tasks import SwapSpec
 from sosie.swapping.spread import Spread
+from sosie.swapping.stage_pictures import write_stages
 from sosie.swapping.still import assign_still, face_report
 from sosie.swapping.stream import SwapStream
 from sosie.swapping.video import VideoJob
@@ -253,6 +254,9 @@ class FaceSwapper:
         of_file = isinstance(target, str | os.PathLike)
         pixels = photo.pixels if of_file else photo.pixels.copy()
         swapped = FrameSwapper(self._engine).swap(pixels, claims, faces, watch)
+        if self.options.stages is not None:
+            folder = Path(self.options.stages) / Path(name).name
+            write_stages(swapped, folder, self.options.overwrite)
         reports = [face_report(one, self._roles[one.claim.person]) for one in swapped.faces]
         report = SwapReport(
             target=name,

@@ -6,6 +6,7 @@ of the frame, x to the right and y down, with (0, 0) the center of the top left 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,11 +118,14 @@ class SwappedCrop:
     mask: float32, h x w, 0..1: where the method vouches for its pixels.
     own: float32, h x w, 0..1: where they need no new light: the target's own parts, moved, or all
         of them where the method has lit them itself.
+    stages: what the method made on its way, by name and in order, RGB uint8; empty where that was
+        not asked for.
     """
 
     pixels: FloatArray
     mask: FloatArray
     own: FloatArray
+    stages: Mapping[str, Pixels] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ class Patch:
     pixels: RGB, h x w x 3, in the frame's depth. Where `mask` is 0 they equal the target.
     mask: bool, h x w: which pixels are to be written. Pixels outside are left alone to the bit.
     matte: float32, h x w, 0..1: how much of the swapped face shows; None where that is not known.
+    stages: as of the `SwappedCrop` that it was made of.
     """
 
     x: int
@@ -139,6 +144,7 @@ class Patch:
     pixels: Pixels
     mask: NDArray[np.bool_]
     matte: FloatArray | None = None
+    stages: Mapping[str, Pixels] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ import pytest
 from sosie import methods
 from sosie.errors import UsageError
 from sosie.geometry.alignment import TEMPLATES
-from sosie.geometry.face_types import TEMPLATES_OF_TYPES
+from sosie.geometry.face_types import BOX, TEMPLATES_OF_TYPES
 from sosie.methods import TABLE, load_method
 from sosie.methods.base import Source, Swapper
 from sosie.options import SwapOptions
 from sosie.types import Crop, Face, SwappedCrop
 
-TRAINED = ("simswap", "faceshifter", "ghost")
+TRAINED = ("simswap", "faceshifter", "ghost", "fsgan")
 """Whose networks users train: here they are tiny, and know nothing."""
 IMPORTED = {
     "hififace": "hififace_maum_generator",
@@ -137,7 +137,7 @@ def test_the_card_states_what_is_to_be_known(swapper: Swapper, options: SwapOpti
         assert text.strip() == text != ""
     assert (card.template is None) == (card.size_px is None)
     if card.template is not None:
-        assert card.template in {*TEMPLATES, *TEMPLATES_OF_TYPES}
+        assert card.template in {*TEMPLATES, *TEMPLATES_OF_TYPES, BOX}
         assert card.size_px is not None
         assert 16 <= card.size_px <= 4096
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -47,6 +47,11 @@ PORTRAIT = {
     *(f"liveportrait_{rest}" for rest in ("stitching", "lip", "eye")),
 }
 """The networks that move a photo's face."""
+FSGAN = {
+    *(f"fsgan_{stage}_v2" for stage in ("reenactment", "inpainting", "blending")),
+    *("fsgan_reenactment_split_ngf64_in71", "fsgan_segmentation_unet_v2", "fsgan_disc"),
+}
+"""The stages of FSGAN."""
 CHAOTIC = {name for name in ONE_SHOT if name.startswith("ghost_") and name != "ghost_disc"} | {
     "faceshifter_tao_aei"
 }
@@ -60,7 +65,7 @@ def hollow(name: str) -> dict[str, np.ndarray]:
 
 
 def test_the_families_are_complete():
-    assert set(TABLE) >= ONE_SHOT | TWO_PEOPLE | PORTRAIT
+    assert set(TABLE) >= ONE_SHOT | TWO_PEOPLE | PORTRAIT | FSGAN
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))

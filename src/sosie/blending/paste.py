@@ -94,7 +94,7 @@ def enlarged(patch: Patch, small: Pixels, frame: Pixels, matrix: Matrix, soft_px
         covered[strip] = inside
         if matte is not None and patch.matte is not None:
             matte[strip] = laid(patch.matte) * inside
-    return Patch(int(x0), int(y0), pixels, covered, matte)
+    return Patch(int(x0), int(y0), pixels, covered, matte, patch.stages)
 
 
 def paste(frame: Pixels, patch: Patch) -> None:

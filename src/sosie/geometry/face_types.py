@@ -1,4 +1,4 @@
-"""The crops of DeepFaceLab, by which per-person networks see a face.
+"""The crops of DeepFaceLab, by which per-person networks see a face; and that of FSGAN.
 
 A similarity brings 33 of the 68 annotated points (brows, nose, eyes, outer corners of the mouth)
 onto those of a mean face in the unit square; a face type says how much there is around that square.
@@ -71,9 +71,25 @@ TEMPLATES_OF_TYPES = MappingProxyType({template_of(name): one for name, one in F
 of `alignment.TEMPLATES["dfl_whole_face"]` come near it."""
 
 
+BOX = "box"
+"""The template that aligns nothing: the square about a face's bounds, as upright as the frame."""
+
+_BOX_SIDES = 1.2
+
+
+def box_matrix(points: NDArray[Any], size_px: int) -> Matrix:
+    """Frame -> crop of `size_px` squared: 1.2 times the longer side of the bounds of some points
+    (N x 2 or more)."""
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    scale = size_px / (_BOX_SIDES * max(float((high - low).max()), 1e-6))
+    return np.column_stack([np.eye(2) * scale, (size_px - 1) / 2 - scale * (low + high) / 2])
+
+
 def face_matrix(face: Face, template: str, size_px: int) -> Matrix:
-    """Frame -> crop of `size_px` squared for a face, by any template's name: of five points, or of
-    a face type. Raises UsageError for an unknown name."""
+    """Frame -> crop of `size_px` squared for a face, by any template's name: of five points, of a
+    face type, or `BOX`. Raises UsageError for an unknown name."""
+    if template == BOX:
+        return box_matrix(face.landmarks, size_px)
     kind = TEMPLATES_OF_TYPES.get(template)
     if kind is None:
         return align_matrix(face.points5, template, size_px)

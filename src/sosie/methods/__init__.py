@@ -32,6 +32,7 @@ TABLE = {
     "inswapper": "sosie.methods.inswapper:METHOD",
     "vae": "sosie.methods.vae:METHOD",
     "korshunova": "sosie.methods.korshunova:METHOD",
+    "fsgan": "sosie.methods.fsgan:METHOD",
 }
 
 PERSONAL = ("dfm", "deepfacelab", "deepfakes", "vae", "korshunova")

@@ -38,6 +38,8 @@ class Card:
         `sosie.geometry.face_types.TEMPLATES_OF_TYPES`), or None for an axis-aligned window of the
         frame at the frame's own resolution.
     size_px: side of the square crop; with template None it has no meaning and is None.
+    stages: names of what can be looked at on the way to a swap, in order; empty where there is
+        nothing.
     drafts: how many drafts of a face are read and aimed again at first; 0 for a method that does
         not go where `Crop.aim` says. Each brings expression and pose nearer to the target's, and
         takes some of the likeness.
@@ -50,6 +52,7 @@ class Card:
     template: str | None
     size_px: int | None
     drafts: int = 2
+    stages: tuple[str, ...] = ()
 
 
 class Swapper(Protocol):

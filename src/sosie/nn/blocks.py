@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -114,17 +115,22 @@ class PatchDiscriminator(nn.Sequential):
 
     steps: convolutions that halve the size; two more keep it. The width doubles from `width` to
     eight times that at most. All kernels are 4 x 4 padded by 2, so sizes go H -> H // 2 + 1 and
-    then H -> H + 1. Instance norm without scale and shift, but not behind the first and the last.
+    then H -> H + 1. A norm stands behind all but the first and the last: `norm` of the channels.
     """
 
-    def __init__(self, steps: int, width: int = WIDTH) -> None:
+    def __init__(
+        self,
+        steps: int,
+        width: int = WIDTH,
+        norm: Callable[[int], nn.Module] = nn.InstanceNorm2d,
+    ) -> None:
         widths = [width * min(2**step, 8) for step in range(steps + 1)]
         layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 2), nn.LeakyReLU(0.2)]
         for position, (before, after) in enumerate(pairwise(widths), 1):
             stride = 2 if position < steps else 1
             layers += [
                 nn.Conv2d(before, after, 4, stride, 2),
-                nn.InstanceNorm2d(after),
+                norm(after),
                 nn.LeakyReLU(0.2),
             ]
         layers.append(nn.Conv2d(widths[-1], 1, 4, 1, 2))
@@ -134,13 +140,19 @@ class PatchDiscriminator(nn.Sequential):
 class MultiScaleDiscriminator(nn.Module):
     """Picture N x 3 x H x W -> logits at full size, at half, and so on (`scales` maps).
 
-    scales: how many discriminators, each on the picture halved once more. steps, width:
+    scales: how many discriminators, each on the picture halved once more. steps, width, norm:
     see `PatchDiscriminator`.
     """
 
-    def __init__(self, scales: int, steps: int, width: int = WIDTH) -> None:
+    def __init__(
+        self,
+        scales: int,
+        steps: int,
+        width: int = WIDTH,
+        norm: Callable[[int], nn.Module] = nn.InstanceNorm2d,
+    ) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(PatchDiscriminator(steps, width) for _ in range(scales))
+        self.scales = nn.ModuleList(PatchDiscriminator(steps, width, norm) for _ in range(scales))
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         logits = []

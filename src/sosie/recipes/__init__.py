@@ -26,6 +26,10 @@ TABLE = {
     "deepfakes": "sosie.methods.deepfakes.recipe:DeepFakesRecipe",
     "vae": "sosie.methods.vae.recipe:VaeRecipe",
     "korshunova": "sosie.methods.korshunova.recipe:KorshunovaRecipe",
+    "fsgan_reenactment": "sosie.methods.fsgan.reenactment_recipe:ReenactmentRecipe",
+    "fsgan_segmentation": "sosie.methods.fsgan.segmentation_recipe:SegmentationRecipe",
+    "fsgan_inpainting": "sosie.methods.fsgan.later_recipe:InpaintingRecipe",
+    "fsgan_blending": "sosie.methods.fsgan.later_recipe:BlendingRecipe",
     "dcgan": "sosie.methods.vae.gan_recipe:GanRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files, or of methods."""
@@ -38,9 +42,11 @@ NEED_TEACHERS = (
     "swap",
     "faceshifter_hear",
     "korshunova",
+    "fsgan_inpainting",
+    "fsgan_blending",
 )
-"""Those that learn from teachers (FaceShifter's second stage from its first); the others need
-pictures alone."""
+"""Those that learn from teachers (FaceShifter's second stage from its first, FSGAN's last two from
+its first two); the others need pictures alone."""
 
 _EXTRA = ("torch", "safetensors", "onnx", "mediapipe", "ai_edge_litert", "lightning_fabric")
 """The packages that the extra `train` installs."""

@@ -83,13 +83,14 @@ def remake_command(
     finetune: bool = False,
     uses: Mapping[str, str] | None = None,
     pair: bool = False,
+    person: bool = False,
 ) -> str:
     """The command that makes the network again, with no path of this machine in it.
 
     settings: what was set beside the recipe's plan. start: name of the file of weights that
     training began with, if any; finetune: whether it was fine-tuned. preset: of the recipe. uses:
     what was learned from, as `origins` takes it; left out, what the network always needs. pair:
-    whether it learned from two people's faces.
+    whether it learned from two people's faces. person: whether it was fine-tuned on one.
     """
     given = ("--source", "SOURCE", "--target", "TARGET") if pair else ("--data", "DATA_FOLDER")
     parts = ["sosie", "train", name, *given]
@@ -100,6 +101,8 @@ def remake_command(
         parts += ["--preset", preset]
     for key, value in sorted(settings.items()):
         parts += ["--set", f"{key}={value}"]
+    if person:
+        parts += ["--person", "PERSON"]
     if start:
         parts += ["--finetune" if finetune else "--from", start]
     return shlex.join(parts)

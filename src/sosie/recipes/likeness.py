@@ -73,10 +73,12 @@ _AT_ONCE = 32
 _SHIFT_PX, _TURN, _SCALE = 1.5, 0.04, 0.03
 
 
-def aligned_faces(pictures: torch.Tensor, matrices: torch.Tensor, side_px: int) -> torch.Tensor:
+def aligned_faces(
+    pictures: torch.Tensor, matrices: torch.Tensor, side_px: int, halve: bool = True
+) -> torch.Tensor:
     """Crops of the square, N x 3 x side_px x side_px, by matrices from the crop to the square
-    (N x 2 x 3, pixels). The square is halved first, so that little aliases."""
-    halved = F.avg_pool2d(pictures, 2)
+    (N x 2 x 3, pixels). halve: the square is halved first, so that little aliases."""
+    halved = F.avg_pool2d(pictures, 2) if halve else pictures
     height, width = pictures.shape[2:]
     steps = torch.arange(side_px, device=pictures.device, dtype=torch.float32)
     y, x = torch.meshgrid(steps, steps, indexing="ij")

@@ -115,8 +115,7 @@ def make(order: Order, on_progress: Callable[[TrainingProgress], None] | None = 
 
 def _plan(recipe_class: type[Recipe], begun: Mapping[str, Any]) -> Plan:
     """What is trained by: the recipe's plan or a preset of it, with what was set. A network that is
-    fine-tuned keeps the form that it has, and learns at a quarter of the rate for a tenth of the
-    time."""
+    fine-tuned keeps the form that it has, and learns as `Recipe.finetuning` says."""
     preset, form = begun["preset"], begun["form"]
     if preset is not None and preset not in recipe_class.presets:
         known = nearest(preset, recipe_class.presets) if recipe_class.presets else "it has none"
@@ -158,6 +157,7 @@ def _export(recipe: Recipe, best: Path, run: Path, begun: dict[str, Any]) -> Mad
             begun["finetune"],
             uses=recipe.uses(),
             pair=recipe.materials.pair is not None,
+            person=recipe.materials.person is not None,
         ),
     )
     card.write_card(made, file.with_suffix(".json"))
@@ -179,7 +179,7 @@ def _described(order: Order) -> dict[str, Any]:
     form = None
     if order.finetune:
         assert order.start is not None
-        form = _form_of(order.start, order.name)
+        form = _form_of(order.start, order.name, order.preset, order.materials.person is not None)
     return {
         "name": order.name,
         "settings": dict(order.settings),
@@ -190,7 +190,7 @@ def _described(order: Order) -> dict[str, Any]:
     }
 
 
-def _form_of(snapshot: Path, name: str) -> dict[str, Any]:
+def _form_of(snapshot: Path, name: str, preset: str | None, person: bool) -> dict[str, Any]:
     """The plan that a trained network is fine-tuned by. Raises InputError on another file, and
     UsageError on an imported one."""
     if is_snapshot(snapshot):
@@ -205,12 +205,7 @@ def _form_of(snapshot: Path, name: str) -> dict[str, Any]:
             f"run, or begin with parts of other weights by --from."
         )
     try:
-        plan = dict(facts["plan"])
-        return plan | {
-            "lr": plan["lr"] / 4,
-            "samples": max(1, plan["samples"] // 10),
-            "validate_every": max(1, plan["validate_every"] // 4),
-        }
+        return load_recipe(name).finetuning(dict(facts["plan"]), preset, person)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"The plan in {snapshot} is damaged: name the snapshot of another run."

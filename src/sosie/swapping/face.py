@@ -14,6 +14,7 @@ from sosie.analysis.parser import FaceParts
 from sosie.blending import paste
 from sosie.blending.composer import ComposeOptions, compose
 from sosie.blending.tint import Tint, measure_tint, no_tint
+from sosie.errors import UsageError
 from sosie.geometry import alignment
 from sosie.geometry.alignment import transform_points, warp
 from sosie.geometry.face_types import face_matrix
@@ -82,6 +83,11 @@ class Engine:
     ) -> None:
         """people: the source photos of each person who is put in."""
         self._swapper = load_method(options.method)(options)
+        if options.stages is not None and not self._swapper.card.stages:
+            raise UsageError(
+                f"The method {options.method} has no stages to look at: leave stages out, or "
+                f"choose the method fsgan."
+            )
         self.processing = Processing(options)
         self._compose = ComposeOptions(
             options.blend,
@@ -189,12 +195,14 @@ class Engine:
         memory.frames += 1
         with watch("swap"):
             crop, swapped = self._swapped(pixels, face, memory)
+            stages = swapped.stages
         if self.processing.acts_on_faces:
             with watch("process"):
                 cut = partial(self._crop, pixels, face, memory)
                 crop, swapped = self.processing.face(crop, swapped, cut)
         with watch("compose"):
             patch = compose(pixels, crop, swapped, self._compose, memory.tint, drawn)
+            patch = replace(patch, stages=stages)
         if due and not first:
             with watch("aim"):
                 if drawn is None:

@@ -41,6 +41,10 @@ def check_video(
     place = result_path(Path(target), Path(output))
     replaced = options.overwrite or is_being_placed(place, options.work)
     check_written(place, options.codec, options.crf, options.preset, replaced)
+    if options.stages is not None:
+        raise UsageError(
+            "Stages are shown of photos: leave stages out, or swap a frame of the video."
+        )
     if options.layers is not None:
         check_layers(Path(options.layers), replaced)
     if sequence_name(place) is None:

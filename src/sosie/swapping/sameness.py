@@ -146,11 +146,14 @@ def _weights(options: SwapOptions) -> dict[str, str]:
     named = {name: getattr(options, name) for name in MODEL_FILES}
     named |= {text: Request.parsed(text).value for text in options.processors}
     for name, value in named.items():
-        if value is not None and Path(value).is_file():
+        if value is None:
+            continue
+        if Path(value).is_file():
             found[name] = digest_of(Path(value))
-        elif value is not None and Path(value).is_dir():
-            for file in sorted(Path(value).glob("*.onnx")):
-                found[f"{name}: {file.name}"] = digest_of(file)
+        elif Path(value).is_dir():
+            folder = Path(value)
+            for file in sorted({*folder.glob("*.onnx"), *folder.glob("*/*.onnx")}):
+                found[f"{name}: {file.relative_to(folder)}"] = digest_of(file)
     return found
 
 

@@ -124,6 +124,7 @@ class _Job:
         self._figures: dict[str, float] = {}
         self._sums: dict[str, float] = {}
         self._resumed_at: int | None = None
+        self._done = False
 
     @property
     def _samples(self) -> int:
@@ -198,7 +199,8 @@ class _Job:
                     took = now - started
                     rate = (self._step - first) * self._plan.batch / took
                     self._report(run_log, rate, feed.waited_s / took)
-            stop = self._processes.any_of(asked())
+            done = self._processes.any_of(self._done)
+            stop = not done and self._processes.any_of(asked())
             if run_log is not None and (now - saved >= _SAVE_EVERY_S or stop):
                 saved = now
                 self._save()
@@ -209,6 +211,8 @@ class _Job:
                 raise InterruptedTrainingError(
                     f"Stopped after {self._samples} samples: go on with --resume."
                 )
+            if done:
+                break
         if run_log is not None:
             self._save()
             if self._best == -math.inf:
@@ -245,6 +249,7 @@ class _Job:
         with torch.no_grad():
             self._figures = self._recipe.validate(self._average)
             picture = self._recipe.preview(self._average)
+        self._done = self._recipe.is_done(self._figures)
         if self._figures["score"] > self._best:
             self._best = self._figures["score"]
             self._save_best(self._figures)

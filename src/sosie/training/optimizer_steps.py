@@ -72,9 +72,9 @@ class Steps:
         own, optimizer = self._learning[number], self.optimizers[number]
         others = [p for k, group in enumerate(self._learning) if k != number for p in group]
         _set_learning(others, False)
-        rate = self._plan.lr * phase.rate
+        rate = self._plan.lr * phase.rate * _share(phase, progress, self._plan)
         for group in optimizer.param_groups:
-            group["lr"] = rate if phase.steady else rate * pace(progress, self._plan.warmup)
+            group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         sums: dict[str, torch.Tensor] = {}
         for part in parts:
@@ -105,6 +105,12 @@ def pace(progress: float, warmup: float) -> float:
     if progress < warmup:
         return (progress + 1e-4) / warmup
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / max(1 - warmup, 1e-9)))
+
+
+def _share(phase: Phase, progress: float, plan: Plan) -> float:
+    if phase.pace is not None:
+        return phase.pace(progress)
+    return 1.0 if phase.steady else pace(progress, plan.warmup)
 
 
 def _learning(network: nn.Module, phase: Phase) -> list[nn.Parameter]:

@@ -30,7 +30,8 @@ class Materials:
 
     data, teachers: folders. cache: folder for what is made once and used again. workers: processes
     that prepare data. pair: of a network of two people, where the source's faces are and where the
-    target's; data then is the source's.
+    target's; data then is the source's. person: whom a trained network is fine-tuned on: a film, or
+    a folder of photos; data then is of other people, or the same place.
     """
 
     data: Path
@@ -38,6 +39,7 @@ class Materials:
     cache: Path
     workers: int
     pair: tuple[Path, Path] | None = None
+    person: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,9 @@ class Phase:
     name: its losses are logged under it. losses: see `PlainRecipe.losses`. trains: names of the
     children of the recipe's network that learn; empty takes all.
     rate: share of the plan's learning rate. betas: of Adam. steady: the rate stays what it is
-    (published GANs) instead of rising and falling as the plan says. decoupled: weight decay as of
-    AdamW; otherwise it is part of the gradient, of every parameter, as of the older Adam.
+    (published GANs) instead of rising and falling as the plan says. pace: progress -> share of the
+    rate, where it goes otherwise than both. decoupled: weight decay as of AdamW; otherwise it is
+    part of the gradient, of every parameter, as of the older Adam.
     optimizer: makes another one of the parameters and the rate; betas and decay then have no use.
     """
 
@@ -129,6 +132,7 @@ class Phase:
     betas: tuple[float, float] = (0.9, 0.99)
     steady: bool = False
     decoupled: bool = True
+    pace: Callable[[float], float] | None = None
     optimizer: Callable[[Sequence[nn.Parameter], float], torch.optim.Optimizer] | None = None
 
 
@@ -141,7 +145,8 @@ class Recipe(abc.ABC):
     weight_file: name of the result; None takes that of the network. keeps_snapshot: whether all
     networks, those that only training needs among them, are kept beside it, to be fine-tuned.
     license: of the weights. takes_two: whether it learns from the faces of two people
-    (`Materials.pair`). finetuned: set where the networks are trained already.
+    (`Materials.pair`). takes_person: whether it can be fine-tuned on one (`Materials.person`).
+    finetuned: set where the networks are trained already.
     """
 
     name: ClassVar[str]
@@ -153,12 +158,29 @@ class Recipe(abc.ABC):
     keeps_snapshot: ClassVar[bool] = False
     license: ClassVar[str] = "Apache-2.0"
     takes_two: ClassVar[bool] = False
+    takes_person: ClassVar[bool] = False
     finetuned = False
 
     @classmethod
     def plan_with(cls, plan: Plan, settings: Mapping[str, str]) -> Plan:
         """One of the recipe's plans with what was set. Raises as `Plan.changed`."""
         return plan.changed(dict(settings))
+
+    @classmethod
+    def finetuning(
+        cls,
+        plan: Mapping[str, Any],
+        preset: str | None,  # noqa: ARG003 - the contract
+        person: bool,  # noqa: ARG003
+    ) -> dict[str, Any]:
+        """The plan that a network is fine-tuned by which was trained by `plan`: at a quarter of the
+        rate, for a tenth of the time. person: whether on one (`Materials.person`)."""
+        return {
+            **plan,
+            "lr": plan["lr"] / 4,
+            "samples": max(1, plan["samples"] // 10),
+            "validate_every": max(1, plan["validate_every"] // 4),
+        }
 
     def __init__(self, materials: Materials, chosen: Plan | None = None) -> None:
         """chosen: the plan to train by; a recipe whose network depends on it looks here."""
@@ -201,6 +223,10 @@ class Recipe(abc.ABC):
     @abc.abstractmethod
     def export(self, network: nn.Module, file: Path) -> None:
         """Write the ONNX file that the run time loads, and nothing else."""
+
+    def is_done(self, figures: Mapping[str, float]) -> bool:  # noqa: ARG002 - the contract
+        """Whether a validation with these figures ends the training before its last sample."""
+        return False
 
     def weights_from(self, file: Path) -> dict[str, torch.Tensor]:
         """The weights in a file of `export`, by the network's own parameter names.

@@ -349,3 +349,12 @@ def test_the_command_tells_what_to_know(checkpoint, tmp_path, capsys, monkeypatc
     assert run([*arguments[:2], "ghost", *arguments[3:]]) in (1, 2)
     assert run(arguments) == 1
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_checkpoint_with_the_description_of_its_network_is_read(tmp_path):
+    """FSGAN's: the weights, and a text that would make the network."""
+    file = tmp_path / "discriminator.pth"
+    torch.save({"state_dict": weights_of("fsgan_disc"), "arch": "res_unet.Critic()"}, file)
+    done = import_weights("fsgan", file, tmp_path / "out")
+    assert done.card.network == "fsgan_disc"
+    assert done.deviation < 1

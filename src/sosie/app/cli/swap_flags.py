@@ -88,7 +88,9 @@ def _offered(offers: str | tuple[str, ...]) -> Iterable[str]:
 Source = Annotated[
     list[Path] | None,
     typer.Option(
-        "--source", "-s", help="Photo of the face to put in; several, or a pattern as 'me/*.jpg'."
+        "--source",
+        "-s",
+        help="Photo of the face to put in; several, a pattern as 'me/*.jpg', or a film of them.",
     ),
 ]
 Reference = Annotated[

@@ -74,6 +74,13 @@ Start = Annotated[
 Finetune = Annotated[
     Path | None, typer.Option(help="A snapshot.safetensors to go on with, on other pictures.")
 ]
+Person = Annotated[
+    Path | None,
+    typer.Option(
+        help="With --finetune, of fsgan_reenactment: film, folder or .zip of the one person it is "
+        "fine-tuned on; --data then names other people, whose likeness is watched."
+    ),
+]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")]
 Workers = Annotated[
     int | None,
@@ -96,6 +103,7 @@ def train(
     resume: Resume = False,
     start: Start = None,
     finetune: Finetune = None,
+    person: Person = None,
     device: Device = "cpu",
     workers: Workers = None,
     as_json: AsJson = False,
@@ -110,13 +118,15 @@ def train(
     if finetune is not None and start is not None:
         raise UsageError("--finetune and --from both name weights to begin with: give one of them.")
     pair = _pair(name, recipe.takes_two, source, target)
-    pictures = data if pair is None else pair[0]
+    _require_person(name, recipe.takes_person, person, finetune, resume)
+    pictures = (data or person) if pair is None else pair[0]
     if pictures is None:
         what = "--data, or with --source and --target" if recipe.takes_two else "--data"
         raise UsageError(f"{name} learns from pictures: name them with {what}.")
     if pair is not None and data is not None:
         raise UsageError("--data names one set, --source and --target name two: give either.")
-    _require_pictures(name, pictures, teachers, may_be_video=pair is not None)
+    may_be_video = pair is not None or person is not None
+    _require_pictures(name, pictures, teachers, may_be_video)
     order = Order(
         name=name,
         materials=Materials(
@@ -125,6 +135,7 @@ def train(
             cache=cache or run.parent / "cache",
             workers=max(1, (os.cpu_count() or 1) - 1) if workers is None else workers,
             pair=pair,
+            person=person,
         ),
         run=run,
         settings=chosen,
@@ -164,6 +175,21 @@ def _pair(
             f"a second one."
         )
     return source, target
+
+
+def _require_person(
+    name: str, takes_person: bool, person: Path | None, finetune: Path | None, resume: bool
+) -> None:
+    """Raises UsageError where a person is given to what is not fine-tuned on one, InputError where
+    there is no such place."""
+    if person is None:
+        return
+    if not takes_person:
+        raise UsageError(f"{name} is not fine-tuned on one person: leave --person out.")
+    if finetune is None and not resume:
+        raise UsageError("--person goes with --finetune SNAPSHOT: name the trained network.")
+    if not person.exists():
+        raise InputError(f"There is no {person}: name a film or photos with --person.")
 
 
 def _require_pictures(name: str, data: Path, teachers: Path | None, may_be_video: bool) -> None:

@@ -29,6 +29,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 _DEEPFACELAB = "sosie.methods.deepfacelab.published"
 _FACESHIFTER = "sosie.methods.faceshifter.published"
+_FSGAN = "sosie.methods.fsgan.published"
 _GHOST = "sosie.methods.ghost.published"
 _HIFIFACE = "sosie.methods.hififace.published"
 _PORTRAIT = "sosie.reenactment.portrait.published"
@@ -86,6 +87,12 @@ TABLE = {
     "liveportrait_stitching": _PORTRAIT,
     "liveportrait_lip": _PORTRAIT,
     "liveportrait_eye": _PORTRAIT,
+    "fsgan_reenactment_v2": _FSGAN,
+    "fsgan_reenactment_split_ngf64_in71": _FSGAN,
+    "fsgan_inpainting_v2": _FSGAN,
+    "fsgan_blending_v2": _FSGAN,
+    "fsgan_segmentation_unet_v2": _FSGAN,
+    "fsgan_disc": _FSGAN,
 }
 """Name of a published network -> the module whose PUBLISHED has it. To add one, add its line."""
 

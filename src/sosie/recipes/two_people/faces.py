@@ -290,7 +290,7 @@ def _pictures_of(
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]:
     """The pixels of each picture or frame, and the user's mask where those count."""
     if part.video is not None:
-        for pixels in _frames(part.video):
+        for pixels in frames_of(part.video, _MOST_OF_VIDEO):
             yield pixels, None
         return
     with ExitStack() as stack:
@@ -318,11 +318,16 @@ def _as_mask(mask: NDArray[Any] | None) -> NDArray[np.uint8] | None:
     return None if mask is None else np.asarray(mask, np.uint8)
 
 
-def _frames(video: Path) -> Iterator[NDArray[np.uint8]]:
-    """Frames of a video, evenly, no more than are wanted."""
+def is_film(file: Path) -> bool:
+    """Whether a file is a video."""
+    return kind_of(file) == "video"
+
+
+def frames_of(video: Path, most: int) -> Iterator[NDArray[np.uint8]]:
+    """Frames of a video, evenly, at most so many: RGB, uint8."""
     with open_target(video) as opened:
         known = opened.info.frame_count
-        step = max(1, -(-(known or 0) // _MOST_OF_VIDEO))
+        step = max(1, -(-(known or 0) // most))
         for number, frame in enumerate(opened.frames()):
             if number % step == 0:
                 yield to_8_bit(frame.to_rgb())
