@@ -114,7 +114,7 @@ def test_a_photo_is_moved_by_files_of_the_user(
         (2, ("--faces", "all"), "faces is `largest` or a position"),
         (2, ("--method", "meshes"), "did you mean 'mesh'"),
         (2, ("--weights", "a.onnx"), "has no weights"),
-        (2, ("--retarget", "eyes"), "leave --retarget out, or add --method portrait"),
+        (2, ("--retarget", "eyes"), "leave --retarget out, or choose --method portrait"),
         (2, ("--retarget", "lips,eye"), "Unknown part 'eye' to retarget: choose one of eyes, lips"),
         (2, ("--method", "portrait"), "add --weights FOLDER"),
         (2, ("-o", "out.xyz"), "has no extension of a video"),

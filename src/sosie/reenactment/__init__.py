@@ -18,6 +18,7 @@ GROUP = "sosie.reenactors"
 TABLE = {
     "mesh": "sosie.reenactment.mesh:MeshReenactor",
     "portrait": "sosie.reenactment.portrait.reenactor:PortraitReenactor",
+    "fsgan": "sosie.reenactment.fsgan:FsganReenactor",
 }
 
 

@@ -93,11 +93,7 @@ class MeshReenactor:
             raise UsageError(
                 "The method mesh has no weights: leave them out, or name their method."
             )
-        if options.retargeted():
-            raise UsageError(
-                "The method mesh moves eyes and lips as far as the driver's by itself: leave "
-                "--retarget out, or add --method portrait."
-            )
+        refuse_retargeting(options)
         self.options = options
 
     @property
@@ -122,6 +118,10 @@ class MeshReenactor:
 
     def move(self, state: _State, frame: DrivingFrame) -> Pixels:
         """See `Reenactor`."""
+        return self.moved(state, frame)[0]
+
+    def moved(self, state: _State, frame: DrivingFrame) -> tuple[Pixels, MovedFace]:
+        """The same, and where the face went."""
         driver = Placed.of(frame.face.landmarks)
         moved = moved_face(state.placed, state.first, driver, self.options)
         pixels = _carried(state, moved)
@@ -132,7 +132,17 @@ class MeshReenactor:
             share = float(smoothstep(np.array(opened / state.mouth), *_WIDER))
         if share > 0:
             _lay_mouth(pixels, moved.points, frame, state.skin, share)
-        return pixels
+        return pixels, moved
+
+
+def refuse_retargeting(options: ReenactOptions) -> None:
+    """Raises UsageError where something is to be retargeted, for methods that have no use for
+    it."""
+    if options.retargeted():
+        raise UsageError(
+            f"The method {options.method} moves eyes and lips as far as the driver's by itself: "
+            f"leave --retarget out, or choose --method portrait."
+        )
 
 
 def _carried(state: _State, moved: MovedFace) -> Pixels:

@@ -28,13 +28,24 @@ _MOST_PX = 1024
 
 
 class Networks:
-    """The four networks, from the ONNX files in a folder. size_px: side of their pictures.
+    """The four networks, or those of some `wanted` stages, the reenactment among them, from the
+    ONNX files in a folder. size_px: side of their pictures.
 
     Raises InputError where one is not there, is another network, or of another size than the rest.
     """
 
-    def __init__(self, folder: Path, provider: str, threads: int | None) -> None:
-        files = {stage: stage_file(folder, stage, ".onnx") for stage in STAGES}
+    def __init__(
+        self,
+        folder: Path,
+        provider: str,
+        threads: int | None,
+        wanted: Sequence[str] = STAGES,
+    ) -> None:
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder} is no folder: name the one that holds the networks of fsgan."
+            )
+        files = {stage: stage_file(folder, stage, ".onnx") for stage in wanted}
         self.sessions = {
             stage: create_session(file, provider, threads) for stage, file in files.items()
         }
@@ -44,7 +55,7 @@ class Networks:
             if size_px != self.size_px:
                 raise InputError(
                     f"{files[stage]} is of {size_px} px and the reenactment of {self.size_px}: "
-                    f"the four networks have to be of one size."
+                    f"the networks have to be of one size."
                 )
 
     def _size_px(self, stage: str, file: Path) -> int:

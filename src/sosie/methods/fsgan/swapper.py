@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sosie.errors import InputError, UsageError
+from sosie.errors import UsageError
 from sosie.geometry import alignment
 from sosie.geometry.face_types import BOX, box_matrix
 from sosie.geometry.head_pose import turned_deg
@@ -64,21 +64,16 @@ class FsganSwapper:
             interface=options.interface,
         )
         folder = Path(options.weights)
-        if not folder.is_dir():
-            raise InputError(
-                f"{folder} is no folder: name the one that holds the four networks of fsgan."
-            )
         self._shows = options.stages is not None
         self._networks = stages.Networks(folder, options.provider, options.threads)
         sessions = self._networks.sessions
         self.providers: Mapping[str, str] = {
             f"fsgan_{stage}": session.provider for stage, session in sessions.items()
         }
-        told = {_license(session.metadata.get(CARD, "{}")) for session in sessions.values()}
         self.card = Card(
             name="fsgan",
             summary="moves the source's face as the target's, completes it and blends it in",
-            license="; ".join(sorted(told)),
+            license=licenses(self._networks),
             paper="Nirkin et al. 2022, FSGANv2: Improved Subject Agnostic Face Swapping and "
             "Reenactment",
             template=BOX,
@@ -108,19 +103,19 @@ class FsganSwapper:
         if crop.source is not None and crop.source != self.choose(prepared, crop):
             mix = [(crop.source, 1.0)]
         views = [
-            _picture(upright_view(prepared.sources[k], pose.roll, self._networks.size_px))
+            as_signed(upright_view(prepared.sources[k], pose.roll, self._networks.size_px))
             for k, _ in mix
         ]
         made = stages.swap(
             self._networks,
-            _picture(crop.pixels),
+            as_signed(crop.pixels),
             points_98(crop.landmarks),
             views,
             [weight for _, weight in mix],
         )
         mask = np.asarray(made.soft_mask * soft_edge(self._networks.size_px, _EDGE), np.float32)
         # The blending network has given the face the target's light.
-        swapped = SwappedCrop(_unit(made.blend), mask, np.ones_like(mask))
+        swapped = SwappedCrop(as_unit(made.blend), mask, np.ones_like(mask))
         if not self._shows:
             return swapped
         pictures = {name: _shown(getattr(made, name)) for name in SHOWN}
@@ -137,6 +132,12 @@ def upright_view(source: Source, roll_deg: float, size_px: int) -> Pixels:
     return alignment.crop(source.pixels, matrix, size_px)
 
 
+def licenses(networks: stages.Networks) -> str:
+    """What the networks' files say of their licenses."""
+    cards = [session.metadata.get(CARD, "{}") for session in networks.sessions.values()]
+    return "; ".join(sorted({_license(card) for card in cards}))
+
+
 def _license(card: str) -> str:
     """What a file says of its license."""
     try:
@@ -145,18 +146,18 @@ def _license(card: str) -> str:
         return "unknown"
 
 
-def _picture(pixels: Pixels) -> FloatArray:
+def as_signed(pixels: Pixels) -> FloatArray:
     """RGB, S x S x 3, uint8 or uint16 -> 3 x S x S, -1..1."""
     unit = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     return np.ascontiguousarray(unit.transpose(2, 0, 1) * 2 - 1, np.float32)
 
 
-def _unit(picture: FloatArray) -> FloatArray:
+def as_unit(picture: FloatArray) -> FloatArray:
     """3 x S x S, -1..1 -> RGB, S x S x 3, 0..1."""
     return np.ascontiguousarray(np.clip((picture.transpose(1, 2, 0) + 1) / 2, 0, 1), np.float32)
 
 
 def _shown(stage: FloatArray) -> Pixels:
     """A stage as a picture, S x S x 3, uint8."""
-    unit = _unit(stage) if stage.ndim == 3 else np.repeat(stage[..., None], 3, 2)
+    unit = as_unit(stage) if stage.ndim == 3 else np.repeat(stage[..., None], 3, 2)
     return np.asarray(np.rint(unit * 255), np.uint8)
