@@ -77,6 +77,14 @@ def test_an_animation(sosie, hopper_path, driver, tmp_path):
         assert (picture.n_frames, picture.size) == (9, (512, 600))
 
 
+def test_numbered_frames(sosie, hopper_path, driver, tmp_path):
+    """Their folder is made."""
+    out = tmp_path / "made" / "%03d.png"
+    result = sosie("reenact", "-s", hopper_path, "-d", driver, "-o", out)
+    assert result.code == 0, result
+    assert len(list((tmp_path / "made").glob("*.png"))) == 9
+
+
 def test_a_photo_takes_the_pose_of_a_photo(sosie, hopper_path, astronaut_path, tmp_path):
     out = tmp_path / "out.png"
     command = ("reenact", "-s", hopper_path, "-d", astronaut_path, "-o", out)

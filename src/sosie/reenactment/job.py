@@ -37,6 +37,7 @@ from sosie.reenactment.options import ReenactOptions
 from sosie.stops import stops_held
 from sosie.swapping.face import source_of
 from sosie.swapping.frame import Assigner
+from sosie.swapping.outputs import check_place
 from sosie.swapping.video_analysis import VideoAnalysis
 from sosie.timing import Stopwatch
 from sosie.types import Face, Pixels, Progress
@@ -95,7 +96,7 @@ def reenact(
         return _into_photo(Path(source), Path(driver), Path(output), options)
     place = result_path(Path(driver), Path(output))
     check_written(place, options.codec, options.crf, options.preset, options.overwrite)
-    check_output(place, [source, driver], options.overwrite)
+    check_place(place, Path(driver), [source, driver], options.overwrite)
     span = (options.start_s, options.end_s)
     with open_target(Path(driver), *span, options.threads, options.sequence) as video:
         job = _Job(Path(source), video, options, on_progress, cancel or threading.Event())

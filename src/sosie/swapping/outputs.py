@@ -47,15 +47,21 @@ def check_video(
         )
     if options.layers is not None:
         check_layers(Path(options.layers), replaced)
+    check_place(place, Path(target), inputs, options.overwrite)
+    _check_company(place, False, inputs, options)
+    return place
+
+
+def check_place(place: Path, target: Path, inputs: Sequence[StrPath], overwrite: bool) -> None:
+    """Raises an error where a video's result cannot lie at a place: a file, or the pattern of
+    numbered frames, whose folder is made."""
     if sequence_name(place) is None:
-        check_output(place, inputs, options.overwrite)
-    elif place.parent.resolve() in {Path(one).resolve() for one in _folders(Path(target))}:
+        check_output(place, inputs, overwrite)
+    elif place.parent.resolve() in {Path(one).resolve() for one in _folders(target)}:
         raise UsageError(
             f"The frames of the result would lie among those of the target, in {place.parent}; "
             f"give another folder."
         )
-    _check_company(place, False, inputs, options)
-    return place
 
 
 def _check_company(
