@@ -35,7 +35,12 @@ SIZES = {
 EVERY = [
     *(("deepfacelab", preset) for preset in ("small", "small-liae", "small-amp")),
     ("deepfakes", "small"),
+    ("deepfakes", "phaze-a"),
 ]
+
+
+def sizes(name, preset):
+    return SIZES[name] | ({"style": "4", "size_px": "64"} if preset == "phaze-a" else {})
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def order(pair, tmp_path):
 
 def tiny(name, materials, preset="small", **changes):
     recipe = load_recipe(name)
-    plan = recipe.presets[preset].changed(TINY | SIZES[name])
+    plan = recipe.presets[preset].changed(TINY | sizes(name, preset))
     return recipe(materials, dataclasses.replace(plan, **changes))
 
 
@@ -133,7 +138,9 @@ def test_what_is_published_as_frozen_does_not_learn(pair):
 
 @pytest.mark.parametrize(("name", "preset"), EVERY)
 def test_a_run_leaves_files_for_both_directions(order, name, preset):
-    made = make(dataclasses.replace(order, name=name, preset=preset, settings=TINY | SIZES[name]))
+    made = make(
+        dataclasses.replace(order, name=name, preset=preset, settings=TINY | sizes(name, preset))
+    )
     network, card = trained_network(order.run / "snapshot.safetensors")
     assert (card.method, card.face_type, card.size_px) == (name, "full", 64)
     picture = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)

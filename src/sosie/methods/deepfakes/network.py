@@ -1,8 +1,8 @@
 """The network that gave face swapping its name: one encoder, and a decoder for each of two people.
 
 There is no paper. Facts from the public program faceswap, whose model "original" it is. As in its
-"phaze-a", the dense layers may be a person's own and the decoder common. Pictures are
-N x 3 x S x S, BGR, 0..1; masks N x 1 x S x S.
+"phaze-a", the dense layers may be a person's own and the decoder common, with a style that both
+share, residual blocks and noise. Pictures are N x 3 x S x S, BGR, 0..1; masks N x 1 x S x S.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ from torch import nn
 from torch.nn import functional
 
 from sosie.errors import UsageError
-from sosie.nn.depth_blocks import depth_to_space, leaky, start_weights
+from sosie.nn.depth_blocks import (
+    Residual,
+    depth_to_space,
+    leaky,
+    residual_leaky,
+    start_weights,
+)
 from sosie.options import nearest
 from sosie.recipes.two_people.network import FULL_MORPH, Pictured, TwoPeople
 
 SPLITS = ("decoders", "dense")
 _HALVINGS = 4
+_TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -30,15 +37,28 @@ class Form:
     size_px: a multiple of 16. width: channels behind the first convolution; they double with each
     of the four. ae: numbers of the code. split: what each person has alone, of SPLITS: a decoder,
     or the dense layers before a common one.
+
+    The rest is phaze-a's. style: width of three dense layers that both people share, whose answer
+    scales and shifts what a decoder is given; 0 for none. residual: whether each of a decoder's
+    levels but the last has a residual block. noise: deviation of noise that is added in training
+    behind each level of a decoder.
     """
 
     size_px: int = 64
     width: int = 128
     ae: int = 1024
     split: str = "decoders"
+    style: int = 0
+    residual: int = 0
+    noise: float = 0.0
 
     def require_sense(self) -> None:
         """Raises UsageError where no network can be built so."""
+        if self.style < 0 or self.residual not in (0, 1) or not 0 <= self.noise < 1:
+            raise UsageError(
+                f"style must be 0 or more, residual 0 or 1, and noise from 0 to below 1, not "
+                f"{self.style}, {self.residual} and {self.noise}."
+            )
         multiple = 2**_HALVINGS
         if self.size_px < multiple or self.size_px % multiple:
             raise UsageError(f"size_px must be a multiple of {multiple}, not {self.size_px}.")
@@ -97,8 +117,32 @@ class Dense(nn.Module):
         return grown
 
 
+class Style(nn.Module):
+    """Phaze-a's G-block: what the encoder found, through three dense layers, sets mean and
+    deviation of each channel of what a decoder is given (as AdaIN: Huang and Belongie 2017)."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        numbers = (form.size_px // 2**_HALVINGS) ** 2 * form.width * 2 ** (_HALVINGS - 1)
+        widths = (numbers, form.style, form.style, form.style)
+        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.scale = nn.Linear(form.style, 4 * form.width)
+        self.shift = nn.Linear(form.style, 4 * form.width)
+
+    def forward(self, found: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        style = found.flatten(1)
+        for dense in self.dense:
+            style = leaky(dense(style))
+        centered = code - code.mean((2, 3), keepdim=True)
+        spread = centered.square().mean((2, 3), keepdim=True)
+        scale, shift = (layer(style)[..., None, None] for layer in (self.scale, self.shift))
+        styled: torch.Tensor = centered * torch.rsqrt(spread + _TINY) * (1 + scale) + shift
+        return styled
+
+
 class Decoder(nn.Module):
-    """N x 4 width x S/8 x S/8 -> a face and its mask, by two branches alike."""
+    """N x 4 width x S/8 x S/8 -> a face and its mask, by two branches alike; residual blocks and
+    noise are the face's alone."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
@@ -107,11 +151,19 @@ class Decoder(nn.Module):
         self.mask = nn.ModuleList(Upscale(a, b) for a, b in pairwise(widths))
         self.face_out = nn.Conv2d(widths[-1], 3, 5, padding=2)
         self.mask_out = nn.Conv2d(widths[-1], 1, 5, padding=2)
+        self._noise = form.noise
+        if form.residual:
+            self.residual = nn.ModuleList(Residual(w, residual_leaky) for w in widths[1:-1])
 
     def forward(self, code: torch.Tensor) -> Pictured:
         face = mask = code
-        for up in self.face:
+        residual = [*getattr(self, "residual", ())]
+        for level, up in enumerate(self.face):
             face = up(face)
+            if level < len(residual):
+                face = residual[level](face)
+            if self.training and self._noise:
+                face = face + self._noise * torch.randn_like(face)
         for up in self.mask:
             mask = up(mask)
         return torch.sigmoid(self.face_out(face)), torch.sigmoid(self.mask_out(mask))
@@ -132,6 +184,8 @@ class Original(TwoPeople):
         else:
             self.dense = Dense(self.form)
             self.decoder_a, self.decoder_b = Decoder(self.form), Decoder(self.form)
+        if self.form.style:
+            self.style = Style(self.form)
         start_weights(self)
 
     def of_source(self, pictures: torch.Tensor) -> Pictured:
@@ -146,8 +200,9 @@ class Original(TwoPeople):
 
     def _made(self, pictures: torch.Tensor, whose: str) -> Pictured:
         x = self.encoder(pictures)
-        if self.form.split == "dense":
-            found: Pictured = self.decoder(self.get_submodule(f"dense_{whose}")(x))
-        else:
-            found = self.get_submodule(f"decoder_{whose}")(self.dense(x))
-        return found
+        is_dense = self.form.split == "dense"
+        code = self.get_submodule(f"dense_{whose}" if is_dense else "dense")(x)
+        if self.form.style:
+            code = self.style(x, code)
+        made: Pictured = self.get_submodule("decoder" if is_dense else f"decoder_{whose}")(code)
+        return made

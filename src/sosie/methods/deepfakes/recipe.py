@@ -1,7 +1,8 @@
 """The recipe of the first DeepFakes: one encoder, and a decoder or dense layers a person.
 
 Facts from the public program faceswap: its model "original" with learned masks, and of its
-"phaze-a" that dense layers may be split and the decoder shared.
+"phaze-a" that dense layers may be split and the decoder shared, with a style, residual blocks and
+noise.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from sosie.training.recipe import require
 
 @dataclass(frozen=True)
 class DeepFakesPlan(TwoPeoplePlan):
-    """width, ae, split: see `Form`. Its `features` is by how much more eyes, brows and mouth
-    count."""
+    """width, ae, split, style, residual, noise: see `Form`. `features` is by how much more eyes,
+    brows and mouth count."""
 
     width: int = 128
     ae: int = 1024
     split: str = "decoders"
+    style: int = 0
+    residual: int = 0
+    noise: float = 0.0
 
     def require_sense(self) -> None:
         super().require_sense()
@@ -57,7 +61,9 @@ class DeepFakesRecipe(TwoPeopleRecipe):
     plan: ClassVar[TwoPeoplePlan] = _PUBLISHED
     presets: ClassVar[Mapping[str, TwoPeoplePlan]] = {
         "original": _PUBLISHED,
-        "phaze-a": replace(_PUBLISHED, size_px=128, split="dense"),
+        "phaze-a": replace(
+            _PUBLISHED, size_px=128, split="dense", style=512, residual=1, noise=0.05
+        ),
         "small": replace(
             _PUBLISHED,
             width=24,
