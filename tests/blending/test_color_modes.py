@@ -43,8 +43,19 @@ def moments(picture: np.ndarray, weight: np.ndarray = WEIGHT) -> tuple[np.ndarra
     return mean, (apart * shares.reshape(-1, 1)).T @ apart
 
 
+TO_XYZ = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+)
+
+
 def lab(picture: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
+    """CIE Lab of sRGB under D65, by its definition: OpenCV's reads its curves from tables, and is
+    up to 0.3 off."""
+    rgb = picture.astype(np.float64)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = linear @ TO_XYZ.T / TO_XYZ.sum(1)
+    x, y, z = np.moveaxis(np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
 
 
 @pytest.mark.parametrize("name", ["lct", "mkl"])
@@ -61,8 +72,7 @@ def test_linear_maps_give_mean_and_covariance(name, ours, theirs):
 def test_reinhard_gives_mean_and_deviation_of_each_axis_of_lab(ours, theirs):
     made = MODES["rct"](ours, theirs, WEIGHT)
     (mean, spread), (to_mean, to_spread) = moments(lab(made)), moments(lab(theirs))
-    # OpenCV's conversion to Lab reads its curves from tables.
-    assert np.abs(mean - to_mean).max() < 0.3
+    assert np.abs(mean - to_mean).max() < 0.15
     ratio = np.sqrt(np.diag(spread) / np.diag(to_spread))
     assert np.abs(ratio - 1).max() < 0.06
 
