@@ -44,7 +44,10 @@ def test_nearest_survives_one_wrong_letter(name, data):
         ({"expression": "mine"}, "expression is `target`, `source` or a number from 0 to 1"),
         ({"expression": "1.5"}, "expression is `target`"),
         ({"expression": "nan"}, "expression is `target`"),
-        ({"method": "simswap", "expression": "source"}, "has the target's expression: leave"),
+        (
+            {"method": "simswap", "expression": "source"},
+            "expression belongs to the methods graft and mesh, not to",
+        ),
         ({"crf": 64}, "crf must be between 0 and 63"),
         ({"threads": 0}, "threads must be between 1 and"),
         ({"start_s": -1.0}, "start must be 0 seconds or more"),

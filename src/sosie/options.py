@@ -15,12 +15,8 @@ from sosie.errors import UsageError
 
 BLENDS = ("multiband", "poisson", "alpha")
 COLORS = ("light", "match", "none", "rct", "lct", "mkl", "idt", "sot")
-TEXTURES = ("match", "none")
 FACE_TYPES = ("half", "mid-full", "full", "whole", "head")
 """What a network of one person sees of a face: `sosie.geometry.face_types` has their crops."""
-LEARNED_MASKS = ("both", "target", "source")
-"""Which of the masks that such a network gives counts: `both` is their product."""
-DIRECTIONS = ("forward", "back")
 COMPARISONS = ("wipe", "side")
 
 RENAMED = {"colour": "color"}
@@ -29,13 +25,16 @@ KEPT = ("spectacles", "hat", "hair")
 """What of a source may stay on its face."""
 KEPT_PARTS = ("mouth", "eyes", "brows")
 """What of a target's face may stay its own."""
-CARRIED = ("graft", "mesh")
-"""Methods that carry the photo's own texture onto the target's geometry."""
-REMOVED = ("spectacles",)
-"""What may be taken off a target."""
 MODEL_FILES = ("model", "weights", "encoder", "converter", "face_model")
 """Options that name a file of weights."""
 _OF_TWO_PEOPLE = ("deepfacelab", "deepfakes")
+_ONLY_FOR = {
+    "model": ("onnx", "dfm"),
+    "face_type": ("dfm",),
+    "direction": _OF_TWO_PEOPLE,
+    "expression": ("graft", "mesh"),
+}
+"""Options that only some methods have a use for."""
 _PATHS = (*MODEL_FILES, "layers", "masks", "stages", "watch", "work")
 NO_CONVERTER = "none"
 """In place of a converter, where the encoder is the swapper's own."""
@@ -161,19 +160,19 @@ class SwapOptions:
     face_model: str | None = _option(None)
     face_type: str | None = _option(None, choices=FACE_TYPES)
     morph: float = _option(1.0, within=(0, 1))
-    learned_mask: str = _option("both", choices=LEARNED_MASKS)
-    direction: str = _option("forward", choices=DIRECTIONS)
+    learned_mask: str = _option("both", choices=("both", "target", "source"))
+    direction: str = _option("forward", choices=("forward", "back"))
     processors: tuple[str, ...] = _option(
         (), offers="sosie.processors:processor_names", flag="processor"
     )
     faces: str = _option("largest", offers=("largest", "all"))
     keep: str = _option("", offers=(*KEPT, *KEPT_PARTS))
     expression: str = _option("target", offers=("target", "source"))
-    remove: str | None = _option(None, choices=REMOVED)
+    remove: str | None = _option(None, choices=("spectacles",))
     shape: float = _option(1.0, within=(0, 1))
     blend: str = _option("multiband", choices=BLENDS)
     color: str = _option("light", choices=COLORS)
-    texture: str = _option("match", choices=TEXTURES)
+    texture: str = _option("match", choices=("match", "none"))
     mask_feather: float = _option(0.012, within=(0, 0.5))
     mask_erode: float = _option(0.0, within=(0, 0.3))
     start_s: float | None = _option(None)
@@ -216,33 +215,18 @@ class SwapOptions:
         if self.workers is not None and self.scheduler is not None:
             raise UsageError("A scheduler has its own workers: give either workers or scheduler.")
         self.face_positions()
-        self._require_known_parts()
-        self._require_expression()
-        self._require_files_of_method()
+        for name in self._kept_names():
+            _one_of("thing to keep", name, (*KEPT, *KEPT_PARTS))
+        self.expression_share()
+        self._require_options_of_method()
 
-    def _require_files_of_method(self) -> None:
-        """Raises UsageError where a file or its interface is given to a method that has no use for
-        it."""
+    def _require_options_of_method(self) -> None:
+        """Raises UsageError where an option is given to a method that has no use for it."""
         if self.weights is not None and self.method in ("graft", "mesh", "onnx", "dfm"):
             raise UsageError(
                 f"weights belong to a trained method or to one with imported weights (simswap, "
                 f"blendswap, ...), not to {self.method}: choose the one that they are of with "
                 f"--method, or leave them out."
-            )
-        if self.model is not None and self.method not in ("onnx", "dfm"):
-            raise UsageError(
-                f"model belongs to the methods onnx and dfm, not to {self.method}: choose one of "
-                f"them, or leave model out."
-            )
-        if self.face_type is not None and self.method != "dfm":
-            raise UsageError(
-                f"face_type belongs to the method dfm, not to {self.method}: choose that method, "
-                f"or leave face_type out."
-            )
-        if self.direction != "forward" and self.method not in _OF_TWO_PEOPLE:
-            raise UsageError(
-                f"direction belongs to the methods {' and '.join(_OF_TWO_PEOPLE)}, not to "
-                f"{self.method}: choose one of them, or leave direction out."
             )
         for name in ("interface", "encoder", "converter", "face_model"):
             others = ("graft", "mesh", "dfm", *_OF_TWO_PEOPLE)
@@ -250,6 +234,15 @@ class SwapOptions:
                 raise UsageError(
                     f"{name} belongs to the method onnx or to one with imported weights, not to "
                     f"{self.method}: choose that method, or leave {name} out."
+                )
+        for one in dataclasses.fields(self):
+            methods = _ONLY_FOR.get(one.name, (self.method,))
+            if getattr(self, one.name) != one.default and self.method not in methods:
+                some = len(methods) > 1
+                raise UsageError(
+                    f"{one.name} belongs to the method{'s' if some else ''} "
+                    f"{' and '.join(methods)}, not to {self.method}: choose "
+                    f"{'one of them' if some else 'that method'}, or leave {one.name} out."
                 )
 
     def face_positions(self) -> tuple[int, ...] | None:
@@ -277,20 +270,8 @@ class SwapOptions:
 
     def expression_share(self) -> float:
         """How much of the source's expression the new face has, 0..1."""
-        named = {"target": 0.0, "source": 1.0}
-        return named[self.expression] if self.expression in named else float(self.expression)
-
-    def _kept_names(self) -> list[str]:
-        return [name.strip() for name in self.keep.split(",") if name.strip()]
-
-    def _require_known_parts(self) -> None:
-        for name in self._kept_names():
-            _one_of("thing to keep", name, (*KEPT, *KEPT_PARTS))
-
-    def _require_expression(self) -> None:
-        """Raises UsageError where `expression` cannot be meant."""
         try:
-            share = self.expression_share()
+            share = float({"target": 0, "source": 1}.get(self.expression, self.expression))
         except ValueError:
             share = math.nan
         if not 0 <= share <= 1:
@@ -298,11 +279,10 @@ class SwapOptions:
                 f"expression is `target`, `source` or a number from 0 to 1, not "
                 f"{self.expression!r}."
             )
-        if share and self.method not in CARRIED:
-            raise UsageError(
-                f"The method {self.method} has the target's expression: leave expression out, or "
-                f"choose {' or '.join(CARRIED)}."
-            )
+        return share
+
+    def _kept_names(self) -> list[str]:
+        return [name.strip() for name in self.keep.split(",") if name.strip()]
 
     def absolute(self) -> SwapOptions:
         """The same, with paths that are right from any folder."""
