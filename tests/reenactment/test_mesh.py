@@ -84,6 +84,39 @@ def test_an_open_mouth_has_an_inside(photo, first):
     assert not ((photo.pixels[..., 0] > 60) & (photo.pixels[..., 1] < 40)).sum() > red.sum()
 
 
+def parts_of(first, analyzer, thing: float):
+    """What the driver's square shows: a face, and before its lower half so much of a thing."""
+    parts = analyzer.parts(first.pixels, first.face.landmarks)
+    before = np.zeros_like(parts.thing)
+    before[len(before) // 2 :] = thing
+    return replace(parts, thing=before, skin=parts.skin * (1 - before))
+
+
+@pytest.mark.parametrize(("thing", "shows"), [(0.0, True), (1.0, False)], ids=["bare", "mug"])
+def test_what_lies_before_the_driver_s_mouth_is_no_mouth(photo, first, analyzer, thing, shows):
+    points = first.face.landmarks.copy()
+    points[:, 1] += np.where(points[:, 1] > points[13, 1] + 1, 14, 0).astype(np.float32)
+    face, parts = make_face(points, 0.9, None), parts_of(first, analyzer, thing)
+    made = MeshReenactor(ReenactOptions())
+    state = made.start(photo, first)
+    black, white = (
+        made.move(state, DrivingFrame(np.full_like(first.pixels, level), face, parts))
+        for level in (0, 255)
+    )
+    assert (black != white).any() == shows
+
+
+def test_a_gray_photo_stays_gray(photo, first):
+    """Whatever color the driver's mouth has."""
+    gray = np.repeat(photo.pixels[..., 1:2], 3, 2)
+    points = first.face.landmarks.copy()
+    points[:, 1] += np.where(points[:, 1] > points[13, 1] + 1, 14, 0).astype(np.float32)
+    made = MeshReenactor(ReenactOptions())
+    state = made.start(replace(photo, pixels=gray), first)
+    moved = made.move(state, replace(first, face=make_face(points, 0.9, None)))
+    assert np.ptp(moved.astype(int), axis=2).max() <= 1
+
+
 def test_a_photo_of_16_bits(photo, first):
     deep = replace(photo, pixels=photo.pixels.astype(np.uint16) * 257)
     driver = turned(first, about_y(8))

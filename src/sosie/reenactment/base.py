@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sosie.analysis.parser import FaceParts
 from sosie.methods.base import Source
 from sosie.types import Face, Pixels
 
 
 @dataclass(frozen=True)
 class DrivingFrame:
-    """One frame of the driving video. pixels: RGB, h x w x 3, uint8. face: the one that drives."""
+    """One frame of the driving video. pixels: RGB, h x w x 3, uint8. face: the one that drives.
+    parts: what its square shows of it and before it, where that was told."""
 
     pixels: Pixels
     face: Face
+    parts: FaceParts | None = None
 
 
 @dataclass(frozen=True)

@@ -134,8 +134,10 @@ class _Actor:
         """Of each network, on which provider it ran."""
         return {**self.analyzer.providers, **self.reenactor.providers}
 
-    def moved(self, frame: DrivingFrame) -> Pixels:
-        """The photo, moved as in a frame of the driver; the first one is where motion begins."""
+    def moved(self, pixels: Pixels, face: Face) -> Pixels:
+        """The photo, moved as a face in a frame of the driver (RGB, uint8); the first one is where
+        motion begins."""
+        frame = DrivingFrame(pixels, face, self.analyzer.parts(pixels, face.landmarks))
         if self._state is None:
             self._state = self.reenactor.start(self.source, frame)
         return self.reenactor.move(self._state, frame)
@@ -219,7 +221,7 @@ class _Job:
             if face is not None:
                 seen = to_8_bit(frame.to_rgb())
                 with self._watch("motion"):
-                    pixels = self._actor.moved(DrivingFrame(seen, face))
+                    pixels = self._actor.moved(seen, face)
                 self._moved += 1
             yield frames.made(pixels, frame)
 
@@ -304,7 +306,7 @@ def _into_photo(source: Path, driver: Path, output: Path, options: ReenactOption
         except NoFaceError as error:
             raise NoFaceError(f"{driver}: {error}") from None
     with watch("motion"):
-        made = actor.moved(DrivingFrame(pixels, face))
+        made = actor.moved(pixels, face)
     result: Photo = replace(actor.photo, pixels=made, alpha=None)
     notes = save_photo(result, output, overwrite=options.overwrite)
     seconds = watch.report()

@@ -14,17 +14,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sosie.analysis.parser import SIDE_PX, square_matrix
 from sosie.blending.pixel_math import blurred, luma, mixed
+from sosie.blending.tint import Tint, measure_tint
 from sosie.errors import UsageError
 from sosie.geometry import mesh
-from sosie.geometry.alignment import face_window, fill_polygon, fit_similarity, transform_points
+from sosie.geometry.alignment import (
+    face_window,
+    fill_hull,
+    fill_polygon,
+    fit_similarity,
+    transform_points,
+)
+from sosie.geometry.head_pose import region_of
 from sosie.geometry.morphable_model import Points, silhouette, smoothstep
 from sosie.geometry.rasterizer import rasterize
 from sosie.methods.base import Source
 from sosie.methods.graft import unwrap
 from sosie.methods.graft.completion import complete
 from sosie.methods.graft.source_texture import PreparedPhoto, cut_out, prepare_photo
-from sosie.methods.graft.warp import Field, fitted_affine, textured
+from sosie.methods.graft.warp import Field, own_parts, textured
 from sosie.options import KEPT
 from sosie.reenactment.base import Card, DrivingFrame
 from sosie.reenactment.headroom import with_headroom
@@ -55,6 +64,8 @@ _SMOOTH, _MEET = 0.06, 0.02
 # between others, whose teeth would be stretched, where they open so many times as far.
 _OPEN, _INSIDE_FROM, _INSIDE_TO = 0.08, 0.02, 0.07
 _WIDER = (1.25, 1.7)
+# As the first to the second share of the driver's mouth is seen, with nothing before it, it shows.
+_SEEN_FROM, _SEEN_TO = 0.6, 0.9
 # Softness of the rim of what is filled in, as a share of the face's width.
 _RIM = 0.015
 # Softness of the edges of eyes and mouth, as a share of their width.
@@ -70,14 +81,15 @@ _LIGHT_POWER, _LIGHT_RANGE = 0.5, (0.6, 1.5)
 @dataclass(frozen=True)
 class _State:
     """What is kept of a photo and of the driver's first frame. canvas: the photo with `above` rows
-    more above it. skin: the photo's brightness about the mouth, 0..1; mouth: how far
-    the photo's is open."""
+    more above it. tint: of the photo. skin: its brightness about the mouth, 0..1; mouth: how far
+    that is open."""
 
     canvas: Pixels
     above: int
     prepared: PreparedPhoto
     placed: Placed
     first: Placed
+    tint: Tint
     skin: float
     mouth: float
 
@@ -103,15 +115,16 @@ class MeshReenactor:
 
     def start(self, photo: Source, first: DrivingFrame) -> _State:
         """See `Reenactor`."""
-        landmarks = photo.face.landmarks
-        whole = complete([cut_out(photo)], tuple(KEPT))[0]
+        landmarks, part = photo.face.landmarks, cut_out(photo)
+        (whole,) = complete([part], KEPT)
         canvas, above = with_headroom(photo)
         return _State(
             canvas,
             above,
-            prepare_photo(cut_out(photo), whole.fill),
+            prepare_photo(part, whole.fill),
             Placed.of(landmarks),
             Placed.of(first.face.landmarks),
+            measure_tint(part.pixels),
             _lip_light(photo.pixels, landmarks),
             openness(landmarks),
         )
@@ -126,12 +139,12 @@ class MeshReenactor:
         moved = moved_face(state.placed, state.first, driver, self.options)
         pixels = _carried(state, moved)
         _fill_turned(pixels, state, moved.points)
-        opened = openness(moved.points)
-        share = float(smoothstep(np.array(opened), _INSIDE_FROM, _INSIDE_TO))
+        opened, limits = openness(moved.points), (_INSIDE_FROM, _INSIDE_TO)
         if state.mouth >= _OPEN:
-            share = float(smoothstep(np.array(opened / state.mouth), *_WIDER))
+            opened, limits = opened / state.mouth, _WIDER
+        share = float(smoothstep(np.array(opened), *limits)) * _mouth_seen(frame)
         if share > 0:
-            _lay_mouth(pixels, moved.points, frame, state.skin, share)
+            _lay_mouth(pixels, state, moved.points, frame, share)
         return pixels, moved
 
 
@@ -311,32 +324,39 @@ def _lip_light(pixels: Pixels, landmarks: FloatArray) -> float:
     return float(luma(part.astype(np.float32) / np.iinfo(pixels.dtype).max).mean())
 
 
+def _mouth_seen(frame: DrivingFrame) -> float:
+    """How far the driver's mouth is seen, 0..1: a cup or a hand before it is no inside of a
+    mouth."""
+    if frame.parts is None:
+        return 1.0
+    landmarks = frame.face.landmarks
+    there = transform_points(landmarks, square_matrix(region_of(landmarks)))
+    inside = fill_hull(there, mesh.OUTER_LIPS, SIDE_PX, SIDE_PX) > 0
+    shown = frame.parts.skin[inside]
+    return float(smoothstep(shown.mean(), _SEEN_FROM, _SEEN_TO)) if shown.size else 0.0
+
+
 def _lay_mouth(
-    pixels: Pixels, points: FloatArray, frame: DrivingFrame, skin: float, share: float
+    pixels: Pixels, state: _State, points: FloatArray, frame: DrivingFrame, share: float
 ) -> None:
-    """Between the lips lies a share of the driver's mouth, in the photo's light."""
-    ring = list(mesh.INNER_LIPS)
-    found = _window(points[ring, :2], pixels.shape[1], pixels.shape[0])
-    if found is None:
+    """Between the lips lies a share of the driver's mouth, in the photo's light and tint."""
+    x0, y0, x1, y1 = face_window(points, 0.0, pixels.shape)
+    if x1 <= x0 or y1 <= y0:
         return
-    x0, y0, x1, y1, inside = found
-    driver = frame.face.landmarks
-    back = fitted_affine(points[ring, :2] - np.array([x0, y0], np.float32), driver[ring, :2])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    part = cv2.warpAffine(
-        frame.pixels, back, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
-    part = _in_light(np.asarray(part, np.uint8), skin / max(_lip_light(frame.pixels, driver), 0.02))
-    unit = np.iinfo(pixels.dtype).max / np.float32(255)
-    under = pixels[y0:y1, x0:x1].astype(np.float32)
-    made = mixed(under, part * unit, np.asarray(inside * np.float32(share), np.float32))
-    pixels[y0:y1, x0:x1] = np.rint(np.clip(made, 0, np.iinfo(pixels.dtype).max))
+    part, driver = pixels[y0:y1, x0:x1], frame.face.landmarks
+    there = points - np.array([x0, y0, 0], np.float32)
+    size = (x1 - x0, y1 - y0)
+    inside, mouth = own_parts(frame.pixels, driver, there, (mesh.INNER_LIPS,), size)
+    mouth = _in_light(mouth, state.skin / max(_lip_light(frame.pixels, driver), 0.02))
+    top = np.float32(np.iinfo(pixels.dtype).max)
+    made = mixed(part.astype(np.float32) / top, state.tint.applied(mouth), inside * share)
+    part[inside > 0] = np.rint(np.clip(made[inside > 0], 0, 1) * top)
 
 
-def _in_light(part: NDArray[np.uint8], brighter: float) -> FloatArray:
-    """The inside of a mouth (RGB) in another light, 0..255. Teeth are never blue: what is, is the
+def _in_light(mouth: FloatArray, brighter: float) -> FloatArray:
+    """The inside of a mouth (RGB, 0..1) in another light. Teeth are never blue: what is, is the
     color of the driver's light."""
     gain = np.float32(np.clip(brighter**_LIGHT_POWER, *_LIGHT_RANGE))
-    made = np.clip(part.astype(np.float32) * gain, 0, 255)
+    made = np.clip(mouth * gain, 0, 1)
     made[..., 2] = np.minimum(made[..., 2], 0.5 * (made[..., 0] + made[..., 1]))
     return made

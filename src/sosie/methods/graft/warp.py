@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -163,20 +164,25 @@ def _skirt_triangles() -> NDArray[np.int32]:
 
 
 def own_parts(
-    pixels: Pixels, landmarks: FloatArray, points: FloatArray
+    pixels: Pixels,
+    landmarks: FloatArray,
+    points: FloatArray,
+    rings: Iterable[tuple[int, ...]] = (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.INNER_LIPS),
+    size: tuple[int, int] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """The target's own eyeballs and mouth, moved with the lids and lips that now surround them.
 
     Gaze, lids and teeth are the target's: what a photo does not show cannot be carried.
     pixels: RGB, h x w x 3, uint8 or uint16. landmarks: 478 x 3, the target's; points: 478 x 3,
-    those of the swapped face. Returns a soft mask, h x w, and the moved pixels, h x w x 3, both
-    0..1.
+    those of the swapped face. rings: around what is moved. size: width and height of what they are
+    moved into; None for those of `pixels`. Returns a soft mask, h x w, and the moved pixels,
+    h x w x 3, both 0..1.
     """
-    height, width = pixels.shape[:2]
+    width, height = size or (pixels.shape[1], pixels.shape[0])
     top = np.float32(255 if pixels.dtype == np.uint8 else 65535)
     own = np.zeros((height, width), np.float32)
     moved = np.zeros((height, width, 3), np.float32)
-    for ring in (mesh.RIGHT_EYE, mesh.LEFT_EYE, mesh.INNER_LIPS):
+    for ring in rings:
         corners = points[list(ring), :2]
         width_px = float(np.ptp(corners, axis=0).max())
         x0, y0 = np.maximum(np.floor(corners.min(0) - 0.1 * width_px - 2), 0).astype(int)
@@ -188,16 +194,17 @@ def own_parts(
         corners = corners - np.array([x0, y0], np.float32)
         opening = fill_polygon(corners, x1 - x0, y1 - y0)
         soft = cv2.GaussianBlur(opening, (0, 0), max(0.5, _OWN_FEATHER * width_px))
-        back = fitted_affine(corners, landmarks[list(ring), :2])
+        back = _affine(corners, landmarks[list(ring), :2])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        size = (x1 - x0, y1 - y0)
-        part = cv2.warpAffine(pixels, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        part = cv2.warpAffine(
+            pixels, back, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
         own[y0:y1, x0:x1] = soft.astype(np.float32) / 255
         moved[y0:y1, x0:x1] = part.astype(np.float32) / top
     return own, moved
 
 
-def fitted_affine(points: FloatArray, onto: FloatArray) -> Points:
+def _affine(points: FloatArray, onto: FloatArray) -> Points:
     """The affine map, 2 x 3, that brings `points` nearest to `onto`, damped towards a shift: a
     closed eye has no height to tell one from."""
     center = points.mean(0, dtype=np.float64)
