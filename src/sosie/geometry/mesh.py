@@ -6,6 +6,11 @@ four of the rim). Right and left are the subject's own.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 SURFACE_POINTS = 468
 POINTS = 478
 
@@ -34,6 +39,22 @@ ANNOTATED = (
 lips): symmetric, and the nearest to them on average over frames of YouTube Faces."""
 RIGHT_IRIS = (468, 469, 470, 471, 472)
 LEFT_IRIS = (473, 474, 475, 476, 477)
+
+
+def edges(ring: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """The points of the lower and of the upper edge of a ring that starts at one corner, without
+    the corners, each beside the one across."""
+    half = len(ring) // 2
+    return list(ring[1:half]), list(ring[:half:-1])
+
+
+def opening(landmarks: NDArray[Any], ring: tuple[int, ...]) -> float:
+    """Mean height over width of a ring of landmarks (478 x 3) that starts at one corner, runs along
+    the lower side to the other and back along the upper side."""
+    lower, upper = edges(ring)
+    heights = np.linalg.norm(landmarks[upper] - landmarks[lower], axis=1)
+    width = float(np.linalg.norm(landmarks[ring[0]] - landmarks[ring[len(ring) // 2]]))
+    return float(heights.mean()) / max(width, 1e-6)
 
 
 def fan(ring: tuple[int, ...]) -> list[tuple[int, int, int]]:

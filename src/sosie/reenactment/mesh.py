@@ -37,7 +37,7 @@ from sosie.methods.graft.warp import Field, own_parts, textured
 from sosie.options import KEPT
 from sosie.reenactment.base import Card, DrivingFrame
 from sosie.reenactment.headroom import with_headroom
-from sosie.reenactment.motion import MovedFace, Placed, eye_corners, moved_face, openness
+from sosie.reenactment.motion import MovedFace, Placed, eye_corners, moved_face
 from sosie.reenactment.options import ReenactOptions
 from sosie.types import FloatArray, Pixels
 
@@ -59,11 +59,10 @@ _EDGE = 0.25
 # face it is smoothed over the second, and both meet over the third, shares of that.
 _MAP_PX = 256
 _SMOOTH, _MEET = 0.06, 0.02
-# A mouth is open in the photo where its inner lips are this far apart, as a share of their width.
-# Between lips that are shut in the photo the driver's mouth shows from the second to the third;
-# between others, whose teeth would be stretched, where they open so many times as far.
-_OPEN, _INSIDE_FROM, _INSIDE_TO = 0.08, 0.02, 0.07
-_WIDER = (1.25, 1.7)
+# A mouth is open in the photo from this opening on. Between lips that are shut in the photo the
+# driver's mouth shows as they open so far; between others, whose teeth would be stretched, as they
+# open so many times as far.
+_OPEN, _INSIDE, _WIDER = 0.06, (0.015, 0.05), (1.25, 1.7)
 # As the first to the second share of the driver's mouth is seen, with nothing before it, it shows.
 _SEEN_FROM, _SEEN_TO = 0.6, 0.9
 # Softness of the rim of what is filled in, as a share of the face's width.
@@ -126,7 +125,7 @@ class MeshReenactor:
             Placed.of(first.face.landmarks),
             measure_tint(part.pixels),
             _lip_light(photo.pixels, landmarks),
-            openness(landmarks),
+            mesh.opening(landmarks, mesh.INNER_LIPS),
         )
 
     def move(self, state: _State, frame: DrivingFrame) -> Pixels:
@@ -139,7 +138,7 @@ class MeshReenactor:
         moved = moved_face(state.placed, state.first, driver, self.options)
         pixels = _carried(state, moved)
         _fill_turned(pixels, state, moved.points)
-        opened, limits = openness(moved.points), (_INSIDE_FROM, _INSIDE_TO)
+        opened, limits = mesh.opening(moved.points, mesh.INNER_LIPS), _INSIDE
         if state.mouth >= _OPEN:
             opened, limits = opened / state.mouth, _WIDER
         share = float(smoothstep(np.array(opened), *limits)) * _mouth_seen(frame)

@@ -15,8 +15,8 @@ from sosie.types import FloatArray
 # Landmarks of shut eyes still lie this far apart, as a share of how far they do in open ones; and
 # so far lids may open more than the photo's.
 _SHUT, _WIDEST = 0.25, 1.4
-# The height of an open eye as a share of its width, of most people.
-_USUAL_EYE = 0.36
+# How far an open eye is open (`mesh.opening`), of most people.
+_USUAL_EYE = 0.24
 _EYES = (mesh.RIGHT_EYE, mesh.LEFT_EYE)
 
 
@@ -79,8 +79,8 @@ def moved_face(photo: Placed, first: Placed, driver: Placed, options: ReenactOpt
     rigid = (own.points - center) @ rotation * scale + to
     points = rigid + options.expression * (change @ rotation) * scale
     for ring in _EYES:
-        opened = _eye_height(driver.landmarks, ring)
-        usual = _eye_height(first.landmarks, ring) if is_relative else _USUAL_EYE
+        opened = mesh.opening(driver.landmarks, ring)
+        usual = mesh.opening(first.landmarks, ring) if is_relative else _USUAL_EYE
         _open_to(points, rigid, ring, _lids(opened / usual, options.expression))
     _part_lips(points, rigid)
     return MovedFace(np.asarray(points, np.float32), np.asarray(rigid, np.float32), rotation, scale)
@@ -97,20 +97,6 @@ def eye_corners(ring: tuple[int, ...]) -> tuple[int, int]:
     return ring[0], ring[len(ring) // 2]
 
 
-def openness(landmarks: FloatArray) -> float:
-    """How far a mouth is open: the height between the inner lips, as a share of their width."""
-    return _eye_height(landmarks, mesh.INNER_LIPS)
-
-
-def _eye_height(landmarks: FloatArray, ring: tuple[int, ...]) -> float:
-    """The greatest distance between both edges of a ring, as a share of its width."""
-    half = len(ring) // 2
-    lower, upper = list(ring[1:half]), list(ring[:half:-1])
-    one, other = eye_corners(ring)
-    height = np.linalg.norm(landmarks[lower] - landmarks[upper], axis=1).max()
-    return float(height / max(np.linalg.norm(landmarks[one] - landmarks[other]), 1e-6))
-
-
 def _lids(opened: float, share: float) -> float:
     """How far the photo's lids are open, as a share of what they are in the photo."""
     wanted = (min(opened, _WIDEST) - _SHUT) / (1 - _SHUT)
@@ -120,8 +106,7 @@ def _lids(opened: float, share: float) -> float:
 def _open_to(points: Points, rigid: Points, ring: tuple[int, ...], share: float) -> None:
     """Bring both edges of a ring to a share of the distance that they have in `rigid`. The upper
     one does most of the way, as lids do."""
-    half = len(ring) // 2
-    lower, upper = list(ring[1:half]), list(ring[:half:-1])
+    lower, upper = mesh.edges(ring)
     wanted = (rigid[lower] - rigid[upper]) * share
     missing = wanted - (points[lower] - points[upper])
     points[upper] -= 0.8 * missing
@@ -130,9 +115,7 @@ def _open_to(points: Points, rigid: Points, ring: tuple[int, ...], share: float)
 
 def _part_lips(points: Points, rigid: Points) -> None:
     """The inner edge of the upper lip never lies below that of the lower one."""
-    ring = mesh.INNER_LIPS
-    half = len(ring) // 2
-    lower, upper = list(ring[1:half]), list(ring[:half:-1])
+    lower, upper = mesh.edges(mesh.INNER_LIPS)
     chin, brow = rigid[152], rigid[10]
     down = (chin - brow) / max(float(np.linalg.norm(chin - brow)), 1e-6)
     crossed = np.minimum((points[lower] - points[upper]) @ down, 0)[:, None] * down

@@ -24,7 +24,7 @@ from sosie.methods.base import Source as PreparedSource
 from sosie.options import SwapOptions
 from sosie.swapping.face import close_up, source_of
 from sosie.swapping.identity_file import SUFFIX, load_identity
-from sosie.swapping.source_film import views_of
+from sosie.swapping.source_video import views_of
 from sosie.types import Face, FloatArray, PersonReport, Pixels
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ def read_sources(
     """The source photos of one person, each with the largest face in it, and their names.
 
     Of each only the pixels around the face: see `engine.close_up`.
-    A film gives several frames of one person, in poses that differ (`source_film`).
+    A video gives several frames of one person, in poses that differ (`source_video`).
     An identity file (`.sosie`) stands for the photos that it was made from. Raises InputError where
     one cannot be read, NoFaceError where it shows no face.
     """
@@ -145,24 +145,24 @@ def read_sources(
             names += photos
             continue
         for name, pixels, face in _views(picture, number, analyzer):
-            part, there, _ = close_up(pixels, face)
-            # A copy, so that the rest of a large photo can go.
-            read.append(source_of(np.ascontiguousarray(part), there, analyzer))
+            read.append(source_of(pixels, face, analyzer))
             names.append(name)
     return read, tuple(names)
 
 
 def _views(picture: Picture, number: int, analyzer: Analyzer) -> list[tuple[str, Pixels, Face]]:
-    """The largest face of a photo, or faces of a film in several poses, each with its picture's
-    name and pixels."""
-    if isinstance(picture, str | os.PathLike) and _is_film(Path(picture)):
+    """The largest face of a photo, or faces of a video in several poses: of each its picture's
+    name, the pixels around it and the face in them."""
+    if isinstance(picture, str | os.PathLike) and _is_video(Path(picture)):
         return views_of(Path(picture), analyzer)
     name, photo = load(picture, f"source {number}")
     found = analyzer.analyze(photo.pixels)
-    return [(name, photo.pixels, _largest(name, found, photo.pixels))]
+    part, face, _ = close_up(photo.pixels, _largest(name, found, photo.pixels))
+    # A copy, so that the rest of a large photo can go.
+    return [(name, np.ascontiguousarray(part), face)]
 
 
-def _is_film(path: Path) -> bool:
+def _is_video(path: Path) -> bool:
     # An animation of pictures is a picture here, as it always was: its first one.
     return path.is_file() and not is_photo(path) and kind_of(path) == "video"
 

@@ -30,8 +30,8 @@ class Materials:
 
     data, teachers: folders. cache: folder for what is made once and used again. workers: processes
     that prepare data. pair: of a network of two people, where the source's faces are and where the
-    target's; data then is the source's. person: whom a trained network is fine-tuned on: a film, or
-    a folder of photos; data then is of other people, or the same place.
+    target's; data then is the source's. person: whom a trained network is fine-tuned on: a video,
+    or a folder of photos; data then is of other people, or the same place.
     """
 
     data: Path

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from sosie.analysis.analyzer import make_face
 from sosie.analysis.landmarker import EXPRESSIONS
 from sosie.evaluation.metric import MissingFigureError
-from sosie.evaluation.metrics.attributes import angle_deg, gaze, opening, outline, rotation
+from sosie.evaluation.metrics.attributes import angle_deg, gaze, outline, rotation
 from sosie.evaluation.sample import Sample, look_at
 from sosie.geometry import mesh
+from sosie.geometry.mesh import opening
 from sosie.geometry.morphable_model import face_shape
 from sosie.types import Pose
 

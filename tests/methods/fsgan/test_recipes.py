@@ -228,7 +228,7 @@ def on_a_person(order, materials, tmp_path, rule, data=None):
 
 @pytest.fixture
 def one_person(monkeypatch, drawn_faces):
-    """All faces that are drawn are one person's where a film is read."""
+    """All faces that are drawn are one person's where a video is read."""
     alike = np.tile(drawn_faces.identities[:1], (len(drawn_faces.points), 1))
     whole = dataclasses.replace(drawn_faces, identities=alike)
     monkeypatch.setattr(reenactment, "open_faces", lambda *_: whole)

@@ -90,7 +90,7 @@ Source = Annotated[
     typer.Option(
         "--source",
         "-s",
-        help="Photo of the face to put in; several, a pattern as 'me/*.jpg', or a film of them.",
+        help="Photo of the face to put in; several, a pattern as 'me/*.jpg', or a video.",
     ),
 ]
 Reference = Annotated[

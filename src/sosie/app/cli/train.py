@@ -77,7 +77,7 @@ Finetune = Annotated[
 Person = Annotated[
     Path | None,
     typer.Option(
-        help="With --finetune, of fsgan_reenactment: film, folder or .zip of the one person it is "
+        help="With --finetune, of fsgan_reenactment: video, folder or .zip of the one person it is "
         "fine-tuned on; --data then names other people, whose likeness is watched."
     ),
 ]
@@ -189,7 +189,7 @@ def _require_person(
     if finetune is None and not resume:
         raise UsageError("--person goes with --finetune SNAPSHOT: name the trained network.")
     if not person.exists():
-        raise InputError(f"There is no {person}: name a film or photos with --person.")
+        raise InputError(f"There is no {person}: name a video or photos with --person.")
 
 
 def _require_pictures(name: str, data: Path, teachers: Path | None, may_be_video: bool) -> None:

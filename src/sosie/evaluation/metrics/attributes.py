@@ -155,24 +155,14 @@ def _measure_openness(sample: Sample, settings: Settings) -> Readings:  # noqa: 
     frontal one. About 0.3 for an open eye, 0 for a shut one or a shut mouth."""
     before, after = sample.target.found.landmarks, sample.result.found.landmarks
     eyes = [
-        abs(opening(after, ring) - opening(before, ring))
+        abs(mesh.opening(after, ring) - mesh.opening(before, ring))
         for ring in (mesh.RIGHT_EYE, mesh.LEFT_EYE)
     ]
     lips = mesh.INNER_LIPS
     return {
         "eyes_error": float(np.mean(eyes)),
-        "mouth_error": abs(opening(after, lips) - opening(before, lips)),
+        "mouth_error": abs(mesh.opening(after, lips) - mesh.opening(before, lips)),
     }
-
-
-def opening(landmarks: FloatArray, ring: tuple[int, ...]) -> float:
-    """Mean height over width of a ring of landmarks (478 x 3) that starts at one corner, runs along
-    the lower side to the other and back along the upper side."""
-    half = len(ring) // 2
-    lower, upper = list(ring[1:half]), list(reversed(ring[half + 1 :]))
-    heights = np.linalg.norm(landmarks[upper] - landmarks[lower], axis=1)
-    width = float(np.linalg.norm(landmarks[ring[0]] - landmarks[ring[half]]))
-    return float(heights.mean()) / max(width, 1e-6)
 
 
 OPENNESS = PairMetric(
@@ -240,7 +230,7 @@ def gaze(face: Face, eyes: list[int]) -> NDArray[np.float64]:
 
 
 def _open(face: Face, number: int) -> bool:
-    return opening(face.landmarks, _EYES[number][0]) >= _LEAST_OPEN
+    return mesh.opening(face.landmarks, _EYES[number][0]) >= _LEAST_OPEN
 
 
 def _shut(sample: Sample) -> str:

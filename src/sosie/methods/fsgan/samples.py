@@ -28,7 +28,7 @@ from sosie.geometry import alignment
 from sosie.geometry.face_types import BOX, face_matrix
 from sosie.geometry.head_pose import region_of
 from sosie.methods.fsgan.heat_maps import points_98
-from sosie.recipes.two_people.faces import frames_of, is_film
+from sosie.recipes.two_people.faces import frames_of, is_video
 from sosie.types import Face, FloatArray
 
 BACKGROUND, FACE, HAIR = 0, 1, 2
@@ -137,15 +137,15 @@ def _parts(place: Path, size_px: int) -> list[_Part]:
     if not place.exists():
         raise InputError(f"There is no {place}: name a folder of pictures or videos, or a video.")
     if place.is_file() and place.suffix.lower() != ".zip":
-        if not is_film(place):
+        if not is_video(place):
             raise InputError(
-                f"{place} is no video and no .zip: name a folder of photos, or a film."
+                f"{place} is no video and no .zip: name a folder of photos, or a video."
             )
         return [_Part((), place, place.stem, size_px)]
     videos: list[Path] = []
     if place.is_dir():
         files = sorted(path for path in place.rglob("*") if path.is_file())
-        videos = [path for path in files if is_film(path)]
+        videos = [path for path in files if is_video(path)]
     found = [_Part((), video, str(video.relative_to(place)), size_px) for video in videos]
     try:
         pictures = find_pictures(place)

@@ -83,7 +83,7 @@ class FsganSwapper:
         )
 
     def prepare(self, sources: Sequence[Source]) -> Prepared:
-        """The map of the photos' poses; each may be a frame of a film."""
+        """The map of the photos' poses; each may be a frame of a video."""
         return Prepared(tuple(sources), AppearanceMap([one.face.pose for one in sources]))
 
     def choose(self, prepared: Prepared, crop: Crop, before: int | None = None) -> int:  # noqa: ARG002

@@ -89,8 +89,7 @@ def keep_openings(
     """Bring the lids, and the inner edges of the lips, by a share to nearly the distance that they
     have in the target: what is closed stays closed, and an upper edge never crosses the lower."""
     for ring in rings:
-        half = len(ring) // 2
-        lower, upper = list(ring[1:half]), list(ring[:half:-1])
+        lower, upper = mesh.edges(ring)
         wanted = target[lower] - target[upper]
         present = points[lower] - points[upper]
         slack = (_CLOSED * float(np.ptp(target[list(ring), :2], axis=0).max())) ** 2

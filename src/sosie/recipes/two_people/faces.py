@@ -318,7 +318,7 @@ def _as_mask(mask: NDArray[Any] | None) -> NDArray[np.uint8] | None:
     return None if mask is None else np.asarray(mask, np.uint8)
 
 
-def is_film(file: Path) -> bool:
+def is_video(file: Path) -> bool:
     """Whether a file is a video."""
     return kind_of(file) == "video"
 

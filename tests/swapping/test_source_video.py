@@ -1,4 +1,4 @@
-"""Frames of a film that stand for source photos."""
+"""Frames of a video that stand for source photos."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sosie.errors import NoFaceError
-from sosie.swapping import source_film
-from sosie.swapping.source_film import MOST_VIEWS, views_of
+from sosie.swapping import source_video
+from sosie.swapping.source_video import MOST_VIEWS, views_of
 
 NOBODY = np.zeros(512, np.float32)
 
@@ -29,14 +29,14 @@ class Told:
 
 
 @pytest.fixture
-def film(monkeypatch):
+def video(monkeypatch):
     def make(count):
         def frame(number):
-            pixels = np.full((8, 8, 3), number, np.uint8)
+            pixels = np.full((256, 256, 3), number, np.uint8)
             return SimpleNamespace(time_s=number / 10, to_rgb=lambda: pixels)
 
-        class Film:
-            info = SimpleNamespace(frame_count=count)
+        class Video:
+            expected_frames = count
 
             def __enter__(self):
                 return self
@@ -47,13 +47,13 @@ def film(monkeypatch):
             def frames(self):
                 return map(frame, range(count))
 
-        monkeypatch.setattr(source_film, "open_target", lambda _: Film())
+        monkeypatch.setattr(source_video, "open_target", lambda _: Video())
 
     return make
 
 
-def test_frames_in_poses_that_differ_are_taken_of_one_person(film, model_face):
-    film(20)
+def test_frames_in_poses_that_differ_are_taken_of_one_person(video, model_face):
+    video(20)
     me, other = np.eye(512, dtype=np.float32)[:2]
     yaws = [20, 1, 2, 21, -12] * 4
     faces = [model_face(yaw) for yaw in yaws]
@@ -68,14 +68,14 @@ def test_frames_in_poses_that_differ_are_taken_of_one_person(film, model_face):
     assert [face.pose.yaw for _, _, face in taken] == pytest.approx([1, -12, 20], abs=2)
 
 
-def test_no_more_are_taken_than_are_of_use(film, model_face):
-    film(100)
+def test_no_more_are_taken_than_are_of_use(video, model_face):
+    video(100)
     faces = [model_face(yaw, pitch) for yaw in range(-40, 40, 8) for pitch in range(-40, 40, 8)]
     me = np.eye(512, dtype=np.float32)[0]
     assert len(views_of("me.mp4", Told(faces, [me] * 100))) == MOST_VIEWS
 
 
-def test_a_film_without_a_face_says_so(film):
-    film(3)
+def test_a_video_without_a_face_says_so(video):
+    video(3)
     with pytest.raises(NoFaceError, match=r"me\.mp4: no face was found"):
         views_of("me.mp4", Told([None] * 3, [NOBODY] * 3))
