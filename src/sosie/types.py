@@ -120,12 +120,15 @@ class SwappedCrop:
         of them where the method has lit them itself.
     stages: what the method made on its way, by name and in order, RGB uint8; empty where that was
         not asked for.
+    outline: the swapped face's landmarks, float32, 478 x 3, where its outline may leave the
+        target's, as a jaw does that opens further; None where it stays inside.
     """
 
     pixels: FloatArray
     mask: FloatArray
     own: FloatArray
     stages: Mapping[str, Pixels] = field(default_factory=dict)
+    outline: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,23 @@ def test_the_edge_is_wide_where_skin_goes_on_and_narrow_beside_hair_and_hands(
     assert mask[127, 111 - apart] == 1
 
 
+def test_a_chin_that_comes_down_further_is_in_the_mask(
+    model_face: Callable[..., Face], crop_of: CropOf, swapped_with: SwappedWith
+) -> None:
+    crop = crop_of(FRAME, model_face(unit_px=40, center=(120, 100)))
+    swapped = swapped_with(crop, (0, 0, 0))
+    plain = face_mask(crop, swapped, 0.03)
+    lower = crop.landmarks.copy()
+    lower[:, 1] += 15 * (lower[:, 1] > lower[14, 1])
+    wider = face_mask(crop, replace(swapped, outline=lower), 0.03)
+    x, y = np.round(crop.landmarks[152, :2]).astype(int)
+    assert plain[y + 5, x] == 0
+    assert wider[y + 5, x] == 1
+    assert wider[y + 20, x] == 0
+    assert (wider >= plain).all()
+    assert np.array_equal(wider[: y - 60], plain[: y - 60])
+
+
 @pytest.mark.parametrize("erode", [0.03, 0.1])
 def test_an_eroded_mask_begins_that_far_within_the_edge(
     model_face: Callable[..., Face], crop_of: CropOf, swapped_with: SwappedWith, erode: float

@@ -44,13 +44,15 @@ def face_mask(
 ) -> FloatArray:
     """Soft mask of the visible face, float32, h x w, 0..1, exactly 0 outside the face's outline.
 
-    The outline of the target's landmarks, where the method vouches for its pixels and nothing
-    lies in front of the face; it rises from 0 at the edge to 1 over `feather` of the face's size,
-    or from `erode` of that size within the edge. kept: parts, of `PART_RINGS`, that stay the
-    target's own.
+    The outline of the target's landmarks, and the swapped face's where it has its own, where the
+    method vouches for its pixels and nothing lies in front of the face; it rises from 0 at the edge
+    to 1 over `feather` of the face's size, or from `erode` of that size within the edge. kept:
+    parts, of `PART_RINGS`, that stay the target's own.
     """
     height, width = crop.pixels.shape[:2]
     outline = silhouette(crop.landmarks, width, height)
+    if swapped.outline is not None:
+        outline |= silhouette(swapped.outline, width, height)
     outline[outline < _INSIDE] = 0
     trusted = np.minimum(swapped.mask, crop.visible)
     hidden = trusted < 0.5

@@ -36,6 +36,8 @@ time grow with its pixels; at the swap's edge the frame's own detail comes back.
 _CLOSE_UP_MARGIN = 1.5
 # What is around a face for the parser's square, at any tilt, and what filters see beyond that.
 _LOOKED_AT_MARGIN = 1.1
+# What a window holds there for a chin that comes down further than the target's.
+_JAW_MARGIN = 0.3
 # What a draft needs there for the landmark network to see the head around the face.
 _DRAFT_MARGIN = 0.5
 # A draft is only read, by a network that looks at 192 px.
@@ -99,6 +101,7 @@ class Engine:
             kept=options.kept_parts(),
         )
         # A face that has the source's expression is not to be brought nearer to the target's.
+        self._margin = _JAW_MARGIN if options.expression_share() else WINDOW_MARGIN
         self._drafts = 0 if options.expression_share() else self._swapper.card.drafts
         self._analyzer = analyzer
         self._prepared = [self._swapper.prepare(photos) for photos in people]
@@ -249,7 +252,8 @@ class Engine:
     ) -> Crop:
         """The face as a template shows it, or in a window of the frame where there is none."""
         if template is None or size_px is None:
-            x0, y0, x1, y1 = alignment.face_window(face.landmarks, WINDOW_MARGIN, pixels.shape)
+            window = alignment.face_window(face.landmarks, self._margin, pixels.shape)
+            x0, y0, x1, y1 = window
             matrix = np.array([[1.0, 0, -x0], [0, 1.0, -y0]])
             part = pixels[y0:y1, x0:x1]
         else:

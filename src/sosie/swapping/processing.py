@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from sosie.errors import SosieError
-from sosie.geometry.alignment import compose, invert, scale_of, warp
+from sosie.geometry.alignment import compose, invert, scale_of, transform_points, warp
 from sosie.methods.base import soft_edge
 from sosie.options import SwapOptions
 from sosie.processors import create_processor
@@ -124,7 +124,8 @@ def _moved(crop: Crop, swapped: SwappedCrop, onto: Crop) -> SwappedCrop:
         for one in (swapped.mask, swapped.own)
     )
     pixels = np.clip(warp(shown.astype(np.float32), change, width, height), 0, 1)
-    return SwappedCrop(np.asarray(pixels, np.float32), mask, own)
+    outline = None if swapped.outline is None else transform_points(swapped.outline, change)
+    return SwappedCrop(np.asarray(pixels, np.float32), mask, own, outline=outline)
 
 
 def _unit(pixels: Pixels) -> FloatArray:

@@ -168,19 +168,34 @@ def test_a_correction_of_the_aim_is_kept(model_face: ModelFace) -> None:
 
 
 def test_the_sources_expression_where_it_is_wanted(model_face: ModelFace) -> None:
-    """An open mouth goes along with its share, and from the source's side: the outline stays."""
+    """An open mouth goes along with its share, and the outline stays but where its chin comes
+    down."""
     source = model_face(change=opened_mouth(0.4)).landmarks
     target = model_face(unit_px=50, center=(140, 120)).landmarks
-    gaps = []
+    gaps, chins = [], []
     for share in (0.0, 0.5, 1.0):
         points = retarget(source, target, target, 1.0, share)
         gaps.append(gap(points, 13, 14))
-        outline = list(mesh.OVAL)
-        assert np.abs(points[outline] - target[outline]).max() < 2
+        lowered = points[list(mesh.OVAL), 1] - target[list(mesh.OVAL), 1]
+        above = SHAPE.mean[list(mesh.OVAL), 1] < 0.3
+        assert np.abs(lowered[above]).max() < 2
+        assert lowered.max() == pytest.approx(points[152, 1] - target[152, 1], abs=1.5)
+        chins.append(float(lowered.max()))
+    assert chins[0] < 0.1
+    assert 3 < chins[1] < chins[2]
     closed, wanted = gap(target, 13, 14), gap(source, 13, 14)
     assert gaps[0] == pytest.approx(closed, abs=0.05)
     assert closed < gaps[0] + 0.1 < gaps[1] < gaps[2]
     assert gaps[2] == pytest.approx(wanted, rel=0.35)
+
+
+def test_a_jaw_that_shuts_leaves_the_targets_outline(model_face: ModelFace) -> None:
+    source = model_face().landmarks
+    target = model_face(unit_px=50, center=(140, 120), change=opened_mouth(0.4)).landmarks
+    points = retarget(source, target, target, 1.0, 1.0)
+    outline = list(mesh.OVAL)
+    assert np.abs(points[outline] - target[outline]).max() < 2
+    assert gap(points, 13, 14) < gap(target, 13, 14) - 0.2
 
 
 def test_parts_that_stay_the_targets_own_stay_in_their_place(model_face: ModelFace) -> None:

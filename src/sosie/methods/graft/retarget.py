@@ -21,8 +21,11 @@ from sosie.types import FloatArray
 
 # Canonical distance from the outline over which the change of shape grows from none to all.
 _FALLOFF = 0.3
-# The same for the source's expression, where that is taken: only the very outline stays.
-_JAW_FALLOFF = 0.12
+# The same for the source's expression, where that is taken: only the very outline stays. Where the
+# chin comes down by the second, from the first on, the outline below the first to the second
+# canonical height goes along.
+_JAW_FALLOFF, _JAW_OPENS = 0.12, (0.02, 0.1)
+_CHIN, _JAW_FROM, _JAW_TO = 152, 0.3, 1.2
 # Parts of the target that stay its own stay in their place: the change of shape grows between these
 # canonical distances from them.
 _BESIDE = (0.05, 0.35)
@@ -37,9 +40,14 @@ def _inner_share() -> Points:
     return smoothstep(distance_from_contour(), 0.0, _FALLOFF)
 
 
-@cache
-def _expressive_share() -> Points:
-    return smoothstep(distance_from_contour(), 0.0, _JAW_FALLOFF)
+def _expressive_share(change: Points) -> Points:
+    """How much of a change of expression (478 x 3, canonical) each point takes, 478 x 1: that of a
+    jaw which opens is taken to the chin and beyond, for what lies there is covered. Where one
+    shuts, nothing is known of what lies beneath."""
+    inner = smoothstep(distance_from_contour(), 0.0, _JAW_FALLOFF)
+    jaw = smoothstep(face_shape().mean[:, 1], _JAW_FROM, _JAW_TO)
+    opens = smoothstep(change[[_CHIN], 1], *_JAW_OPENS)
+    return np.asarray(inner + (1 - inner) * jaw * opens)[:, None]
 
 
 def strength_beside(parts: Collection[str], strength: float) -> float | Points:
@@ -74,7 +82,7 @@ def retarget(
     moved = of_target.to_picture(identity * _inner_share()[:, None])
     points = np.asarray(aim + strength * moved, np.float32)
     if expression:
-        added = of_target.to_picture(change * _expressive_share()[:, None])
+        added = of_target.to_picture(change * _expressive_share(change))
         points += np.asarray(expression * added, np.float32)
     keep_openings(points, target, 1 - expression)
     return points

@@ -84,9 +84,13 @@ class GraftSwapper(CarriedSwapper):
             # The rims in front of a target have contrast that its skin has not.
             features = np.maximum(features, over)
         pixels = match_skin(pixels, view.as_unit(crop.pixels), skin, features, size_px)
-        inside = silhouette(crop.landmarks, width, height) * np.float32(1 / 255)
+        outline = points if self.expression else None
+        inside = silhouette(crop.landmarks, width, height)
+        if outline is not None:
+            inside |= silhouette(outline, width, height)
+        mask = np.asarray(inside * np.float32(1 / 255), np.float32)
         # The network has given it the target's light.
-        return SwappedCrop(pixels, np.asarray(inside, np.float32), np.ones_like(inside))
+        return SwappedCrop(pixels, mask, np.ones_like(mask), outline=outline)
 
     @cached_property
     def _session(self) -> Session:

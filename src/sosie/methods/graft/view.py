@@ -96,10 +96,14 @@ def draft(
     texture, known = textured(photo, field)
     own, moved = own_parts(pixels, landmarks, points)
     own *= np.float32(1 - expression)
-    inside = silhouette(landmarks, width, height) * np.float32(1 / 255)
-    shown = np.asarray(inside * visible, np.float32)
+    inside = silhouette(landmarks, width, height)
+    shown = np.asarray(inside * np.float32(1 / 255) * visible, np.float32)
     size_px = float(head_pose.region_of(landmarks).size_px)
     skin = shown * (1 - own) if over is None else shown * (1 - over) * (1 - own)
+    if expression:
+        # The target's light is read of its own face, and falls on all of the new one.
+        wider = inside | silhouette(points, width, height)
+        shown = np.asarray(wider * np.float32(1 / 255) * visible, np.float32)
     known = _kept_off_gaps(known, size_px)
     lit = transfer_light(texture, target, skin * known, size_px)
     light = _blurred(target, skin, size_px)

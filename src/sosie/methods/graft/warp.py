@@ -38,10 +38,12 @@ def carried(
     points = retarget(photo.landmarks, crop.landmarks, crop.aim, shape, expression)
     texture, known = textured(photo, Field(points, width, height))
     mask = known * (silhouette(points, width, height) * np.float32(1 / 255))
+    outline = points if expression else None
     own, moved = own_parts(crop.pixels, crop.landmarks, points)
     own *= np.float32(1 - expression)
     pixels = mixed(texture, moved, own)
-    return SwappedCrop(pixels, np.asarray(np.maximum(mask, own), np.float32), own)
+    mask = np.asarray(np.maximum(mask, own), np.float32)
+    return SwappedCrop(pixels, mask, own, outline=outline)
 
 
 def textured(photo: PreparedPhoto, field: Field) -> tuple[FloatArray, FloatArray]:
