@@ -81,6 +81,12 @@ def hopper(hopper_path: Path) -> NDArray[np.uint8]:
     return _pixels(hopper_path)
 
 
+@pytest.fixture(scope="session")
+def bearded() -> NDArray[np.uint8]:
+    """A generated man with a beard, RGB, 288 x 288 x 3, not writable. Public domain (CC0)."""
+    return _pixels(Path(__file__).parent / "fixtures" / "bearded.webp")
+
+
 def _pixels(path: Path) -> NDArray[np.uint8]:
     with Image.open(path) as picture:
         pixels = np.array(picture.convert("RGB"))

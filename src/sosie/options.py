@@ -25,6 +25,8 @@ KEPT = ("spectacles", "hat", "hair")
 """What of a source may stay on its face."""
 KEPT_PARTS = ("mouth", "eyes", "brows")
 """What of a target's face may stay its own."""
+REMOVABLE = ("spectacles", "beard")
+"""What may be taken off a target."""
 MODEL_FILES = ("model", "weights", "encoder", "converter", "face_model")
 """Options that name a file of weights."""
 _OF_TWO_PEOPLE = ("deepfacelab", "deepfakes")
@@ -35,6 +37,10 @@ _ONLY_FOR = {
     "expression": ("graft", "mesh"),
 }
 """Options that only some methods have a use for."""
+_NOT_FOR = {
+    "weights": (("graft", "mesh", "onnx", "dfm"), "belong to a trained method"),
+    "published": (("graft", "mesh", "dfm", *_OF_TWO_PEOPLE), "belongs to the method onnx"),
+}
 _PATHS = (*MODEL_FILES, "layers", "masks", "stages", "watch", "work")
 NO_CONVERTER = "none"
 """In place of a converter, where the encoder is the swapper's own."""
@@ -104,8 +110,8 @@ class SwapOptions:
         `mouth`, `eyes`, `brows`.
     expression: whose expression the new face has, `target` or `source`, or a number between, 0..1:
         0.3 is mostly the target's. Other than `target` for `graft` and `mesh` alone.
-    remove: `spectacles` takes the target's off where its eyes are seen through them; sunglasses
-        stay.
+    remove: what is taken off the target: `spectacles`, where its eyes are seen through them;
+        `beard`, which else stays as its hair does; or `spectacles,beard`.
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.
     color: `light` moves the target's low-frequency light onto the face, `match` its mean and
@@ -168,7 +174,7 @@ class SwapOptions:
     faces: str = _option("largest", offers=("largest", "all"))
     keep: str = _option("", offers=(*KEPT, *KEPT_PARTS))
     expression: str = _option("target", offers=("target", "source"))
-    remove: str | None = _option(None, choices=("spectacles",))
+    remove: str = _option("", offers=REMOVABLE)
     shape: float = _option(1.0, within=(0, 1))
     blend: str = _option("multiband", choices=BLENDS)
     color: str = _option("light", choices=COLORS)
@@ -200,7 +206,8 @@ class SwapOptions:
             raise UsageError(f"processors is a list of names, not {listed!r}: give ({listed!r},).")
         # JSON has lists, and saved one without a codec before there was a word for it.
         object.__setattr__(self, "processors", tuple(listed))
-        object.__setattr__(self, "codec", self.codec or "keep")
+        for name, without in (("codec", "keep"), ("remove", "")):
+            object.__setattr__(self, name, getattr(self, name) or without)
         for one in dataclasses.fields(self):
             value, known = getattr(self, one.name), one.metadata
             if known["choices"] and value is not None:
@@ -215,25 +222,21 @@ class SwapOptions:
         if self.workers is not None and self.scheduler is not None:
             raise UsageError("A scheduler has its own workers: give either workers or scheduler.")
         self.face_positions()
-        for name in self._kept_names():
+        for name in _listed(self.keep):
             _one_of("thing to keep", name, (*KEPT, *KEPT_PARTS))
+        for name in self.removed():
+            _one_of("thing to remove", name, REMOVABLE)
         self.expression_share()
         self._require_options_of_method()
 
     def _require_options_of_method(self) -> None:
         """Raises UsageError where an option is given to a method that has no use for it."""
-        if self.weights is not None and self.method in ("graft", "mesh", "onnx", "dfm"):
-            raise UsageError(
-                f"weights belong to a trained method or to one with imported weights (simswap, "
-                f"blendswap, ...), not to {self.method}: choose the one that they are of with "
-                f"--method, or leave them out."
-            )
-        for name in ("interface", "encoder", "converter", "face_model"):
-            others = ("graft", "mesh", "dfm", *_OF_TWO_PEOPLE)
+        for name in ("weights", "interface", "encoder", "converter", "face_model"):
+            others, theirs = _NOT_FOR["weights" if name == "weights" else "published"]
             if getattr(self, name) is not None and self.method in others:
                 raise UsageError(
-                    f"{name} belongs to the method onnx or to one with imported weights, not to "
-                    f"{self.method}: choose that method, or leave {name} out."
+                    f"{name} {theirs} or to one with imported weights, not to {self.method}: "
+                    f"choose the one that takes it, or leave {name} out."
                 )
         for one in dataclasses.fields(self):
             methods = _ONLY_FOR.get(one.name, (self.method,))
@@ -262,11 +265,15 @@ class SwapOptions:
 
     def kept(self) -> tuple[str, ...]:
         """What stays on the source's face."""
-        return tuple(name for name in self._kept_names() if name in KEPT)
+        return tuple(name for name in _listed(self.keep) if name in KEPT)
 
     def kept_parts(self) -> tuple[str, ...]:
         """What of the target's face stays its own."""
-        return tuple(name for name in self._kept_names() if name in KEPT_PARTS)
+        return tuple(name for name in _listed(self.keep) if name in KEPT_PARTS)
+
+    def removed(self) -> tuple[str, ...]:
+        """What is taken off the target."""
+        return _listed(self.remove)
 
     def expression_share(self) -> float:
         """How much of the source's expression the new face has, 0..1."""
@@ -280,9 +287,6 @@ class SwapOptions:
                 f"{self.expression!r}."
             )
         return share
-
-    def _kept_names(self) -> list[str]:
-        return [name.strip() for name in self.keep.split(",") if name.strip()]
 
     def absolute(self) -> SwapOptions:
         """The same, with paths that are right from any folder."""
@@ -353,7 +357,7 @@ class OptionKeywords(TypedDict, total=False):
     faces: str
     keep: str
     expression: str
-    remove: str | None
+    remove: str
     shape: float
     blend: str
     color: str
@@ -388,6 +392,10 @@ def _with_absolute_file(processor: str) -> str:
     if not file or not Path(file).exists():
         return processor
     return f"{name}{colon}{Path(file).absolute()}{comma}{settings}"
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

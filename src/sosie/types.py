@@ -97,6 +97,8 @@ class Crop:
         swapped face is made beneath them, and they are laid over it at the end.
     skin_beyond: float32, h x w, 0..1: how far skin goes on beyond the face's edge nearby; None
         where that is not known.
+    beard: float32, h x w, 0..1: a beard of the target's that the swapped face is made over, and
+        that says nothing of the light on its skin; None where there is none, or it stays.
     """
 
     pixels: Pixels
@@ -108,6 +110,15 @@ class Crop:
     source: int | None = None
     spectacles: Spectacles | None = None
     skin_beyond: FloatArray | None = None
+    beard: FloatArray | None = None
+
+    def hair_or_rims(self) -> FloatArray | None:
+        """What covers skin that the swapped face is made over: a beard, and rims of spectacles, as
+        `visible`; None where nothing does."""
+        rims = None if self.spectacles is None else self.spectacles.cover
+        if self.beard is None or rims is None:
+            return rims if self.beard is None else self.beard
+        return np.maximum(self.beard, rims)
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,10 @@ def test_what_lies_over_a_face(sosie, astronaut, tmp_path):
     """A mask over the mouth is told, in numbers and words, and drawn; skin takes another color."""
     Image.fromarray(astronaut).save(tmp_path / "bare.png")
     (face,) = sosie("inspect", tmp_path / "bare.png", "--json").json["faces"]
-    assert set(face["over_the_face"]) == {"hair", "spectacles", "hat", "thing"}
+    assert set(face["over_the_face"]) == {"hair", "spectacles", "hat", "thing", "beard"}
     assert face["over_the_face"]["spectacles"] < 0.02
     assert face["over_the_face"]["thing"] < 0.05
+    assert face["over_the_face"]["beard"] == 0
     x0, y0, x1, y1 = np.round(face["box"]).astype(int)
     covered = astronaut.copy()
     covered[(y0 + 2 * y1) // 3 : y1, x0:x1] = (40, 150, 60)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sosie.analysis import occlusion
 from sosie.analysis.analyzer import create_analyzer
+from sosie.analysis.beard import LOOKS, Beard
 from sosie.analysis.parser import SIDE_PX, FaceParts, square_matrix
 from sosie.blending.composer import compose
 from sosie.blending.paste import paste
@@ -58,6 +59,8 @@ class Told:
     def __init__(self, *parts: FaceParts) -> None:
         self._parts = list(parts)
         self.looks = 0
+        self.scored: list[bool] = []
+        self.bearded, self.score = np.zeros((SIDE_PX, SIDE_PX), np.float32), -9.0
 
     def parts(self, pixels: np.ndarray, landmarks: FloatArray) -> FaceParts:
         self.looks += 1
@@ -65,6 +68,10 @@ class Told:
 
     def visible(self, pixels: np.ndarray, landmarks: FloatArray) -> FloatArray:
         return occlusion.visible(self.parts(pixels, landmarks), landmarks)
+
+    def beard(self, pixels: np.ndarray, face: Face, parts: FaceParts, scored: bool = True) -> Beard:
+        self.scored.append(scored)
+        return Beard(self.bearded, self.score if scored else 0.0)
 
 
 @pytest.fixture
@@ -113,6 +120,43 @@ def test_a_lens_is_no_hole_in_a_source(white: list[White], model_face: ModelFace
     face = model_face()
     source = source_of(np.zeros((256, 256, 3), np.uint8), face, Told(told(right="lens")))
     assert source.visible[cheeks(face)].tolist() == [1, 1]
+
+
+def test_a_beard_stays_unless_it_is_to_be_removed(
+    white: list[White], model_face: ModelFace
+) -> None:
+    face = model_face(unit_px=60, center=(128, 120))
+    analyzer = Told(told())
+    analyzer.score = 3.0
+    analyzer.bearded[:, : SIDE_PX // 2] = 1
+    for remove, left in (("", 90), ("beard", 255)):
+        options = SwapOptions(blend="alpha", color="none", texture="none", remove=remove)
+        frame = GRAY.copy()
+        engine = Engine([[]], options, analyzer)
+        paste(frame, engine.swap_face(GRAY, face, FaceMemory(), Stopwatch(), seen=False))
+        assert frame[cheeks(face)][:, 0].tolist() == [left, 255]
+
+
+def test_whether_a_face_has_a_beard_is_asked_in_its_first_looks_alone(
+    white: list[White], model_face: ModelFace
+) -> None:
+    """One look that takes a shadow for one makes no beard of it, and later ones change nothing."""
+    analyzer = Told(told())
+    analyzer.bearded[:] = 1
+    engine = Engine([[]], SwapOptions(blend="alpha", color="none"), analyzer)
+    memory, frame = FaceMemory(), GRAY.copy()
+    face = model_face(unit_px=60, center=(128, 120))
+    for number in range(4 * LOOKS):
+        analyzer.score = 2.0 if number in (2, 3) else -4.0
+        paste(frame, engine.swap_face(GRAY, face, memory, Stopwatch(), seen=False))
+    assert frame[cheeks(face)][:, 0].tolist() == [255, 255]
+    assert analyzer.scored == [True] * LOOKS
+    analyzer.score = 2.0
+    analyzer.scored.clear()
+    memory = FaceMemory()
+    for _ in range(4 * LOOKS):
+        engine.swap_face(GRAY, face, memory, Stopwatch(), seen=False)
+    assert analyzer.scored == [True] * LOOKS + [False] * LOOKS
 
 
 class Worn:

@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.analysis import detection, embedder, occlusion, parser
+from sosie.analysis import beard, detection, embedder, occlusion, parser
+from sosie.analysis.beard import Beard
 from sosie.analysis.detection import Detection
 from sosie.analysis.detector import Detector
 from sosie.analysis.embedder import Embedder
@@ -130,6 +131,13 @@ class Analyzer(Protocol):
         landmarks: 478 x 3, as found in these pixels.
         """
 
+    def beard(self, pixels: Pixels, face: Face, parts: FaceParts, scored: bool = True) -> Beard:
+        """A face's beard, if it has one.
+
+        face: as found in these pixels; parts: of its square. scored: whether its score is wanted,
+        which asks the identity network; without it is 0.
+        """
+
 
 def create_analyzer(threads: int | None = None, provider: str = "cpu") -> Analyzer:
     """The analyzer of this installation.
@@ -200,6 +208,10 @@ class FaceAnalyzer:
     def parts(self, pixels: Pixels, landmarks: FloatArray) -> FaceParts:
         square, _ = parser.cut_square(to_8_bit(pixels), head_pose.region_of(landmarks))
         return self.networks.parser.parts(square[None])[0]
+
+    def beard(self, pixels: Pixels, face: Face, parts: FaceParts, scored: bool = True) -> Beard:
+        identity = self.identify(pixels, face) if scored else None
+        return beard.find(to_8_bit(pixels), face.landmarks, parts, identity)
 
     def _confirmed(self, frame: NDArray[np.uint8], region: Region) -> Face | None:
         """The face at a detector's rough place, if both networks see it there, made upright.

@@ -185,7 +185,7 @@ def surface(landmarks: FloatArray) -> NDArray[np.uint8]:
 def _judged(seen: FloatArray, landmarks: FloatArray) -> FloatArray:
     """A view from the share of each pixel that shows the face."""
     inside = surface(landmarks)
-    told = _carried_outwards(seen, inside)
+    told = carried_outwards(seen, inside)
     told = np.asarray(cv2.GaussianBlur(told, (0, 0), _SOFT_PX), np.float32)
     view = np.clip((told - _HIDDEN) / (_VISIBLE - _HIDDEN), 0, 1)
     near = cv2.dilate(inside, np.ones((2 * _PAST_PX + 1, 2 * _PAST_PX + 1), np.uint8))
@@ -193,7 +193,7 @@ def _judged(seen: FloatArray, landmarks: FloatArray) -> FloatArray:
     return view
 
 
-def _carried_outwards(mask: FloatArray, inside: NDArray[np.uint8]) -> FloatArray:
+def carried_outwards(mask: FloatArray, inside: NDArray[np.uint8]) -> FloatArray:
     """The mask within the rim of `inside` (1 on 0), and at each other pixel what it is at the
     nearest of those; 1 everywhere where the rim leaves nothing."""
     depth_px = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

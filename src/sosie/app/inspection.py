@@ -76,6 +76,10 @@ def inspect_photo(
     analyzer = create_analyzer(threads)
     faces = analyzer.analyze(photo.pixels)
     parts = [analyzer.parts(photo.pixels, face.landmarks) for face in faces]
+    beards = [
+        analyzer.beard(photo.pixels, *both).share_of(both[0].landmarks)
+        for both in zip(faces, parts, strict=True)
+    ]
     if drawing is not None:
         pixels = _painted(to_8_bit(photo.pixels), faces, parts)
         save_photo(array_photo(pixels), drawing, overwrite=overwrite)
@@ -92,8 +96,8 @@ def inspect_photo(
         "height": photo.height,
         "bits": 8 * photo.pixels.dtype.itemsize,
         "faces": [
-            {"position": position, **_face(photo.pixels, face, told, landmarks)}
-            for position, (face, told) in enumerate(zip(faces, parts, strict=True))
+            {"position": position, **_face(photo.pixels, *told, landmarks)}
+            for position, told in enumerate(zip(faces, parts, beards, strict=True))
         ],
         **({} if thumbnails is None else {"people": _told_people(people, "faces")}),
     }
@@ -234,17 +238,18 @@ def _painted(
     return np.asarray(np.rint(drawn), np.uint8)
 
 
-def _face(pixels: Pixels, face: Face, parts: FaceParts, landmarks: bool) -> dict[str, Any]:
+def _face(
+    pixels: Pixels, face: Face, parts: FaceParts, beard: float, landmarks: bool
+) -> dict[str, Any]:
     weights = face.expression if face.expression is not None else ()
+    over = occlusion.shares(parts, face.landmarks) | {"beard": beard}
     values: dict[str, Any] = {
         "box": _rounded(face.box),
         "score": round(face.score, 4),
         "pose": {angle: round(value, 1) for angle, value in dataclasses.asdict(face.pose).items()},
         "size_px": round(face.size_px, 1),
         "sharpness": round(sharpness(pixels, face), 4),
-        "over_the_face": {
-            name: round(share, 4) for name, share in occlusion.shares(parts, face.landmarks).items()
-        },
+        "over_the_face": {name: round(share, 4) for name, share in over.items()},
         "points5": _rounded(face.points5),
     }
     if face.expression is not None:

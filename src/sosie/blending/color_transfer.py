@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sosie.blending.pixel_math import LUMA, luma, planes, plus, times
+from sosie.blending.pixel_math import LUMA, luma, planes, plus, scaled, times
 from sosie.types import FloatArray
 
 # Light is what varies over more than this share of the face; features are smaller.
@@ -255,8 +255,8 @@ def _relit(swapped: FloatArray, ours: FloatArray, theirs: FloatArray) -> FloatAr
     moved = detail * (gain + more * share)
     # The color of the detail: what is left of the pixels without their own light and its relief.
     lit = times(swapped, gain)
-    lit -= times(enlarged(ours, width, height), gain * (1 + np.minimum(detail, 0) / before))
-    lit += times(enlarged(theirs, width, height), 1 + np.minimum(moved, 0) / after)
+    lit -= scaled(enlarged(ours, width, height), gain * (1 + np.minimum(detail, 0) / before))
+    lit += scaled(enlarged(theirs, width, height), 1 + np.minimum(moved, 0) / after)
     return plus(lit, np.maximum(moved, 0) - gain * np.maximum(detail, 0))
 
 

@@ -55,7 +55,8 @@ def compose(
     top = np.float32(255 if frame.dtype == np.uint8 else 65535)
     there = crop.pixels.astype(np.float32) / top
     worn = crop.spectacles
-    bare = mask if worn is None else mask * (1 - worn.cover)
+    over = crop.hair_or_rims()
+    bare = mask if over is None else mask * (1 - over)
     lit = _lit(crop, swapped, bare, there, options.color)
     if options.color == "light":
         lit = meet_edges(lit, there, mask, bare, face_size_px(crop))
@@ -70,7 +71,7 @@ def compose(
         mask = drawn[y0:y1, x0:x1] * (paste.to_window(crop, box, swapped.mask) > _VOUCHED)
     size_px = face_size_px(crop) / scale_of(crop.matrix)
     if options.texture == "match":
-        shown = mask if worn is None else mask * (1 - paste.to_window(crop, box, worn.cover))
+        shown = mask if over is None else mask * (1 - paste.to_window(crop, box, over))
         landmarks = crop.face.landmarks[:, :2] - np.array(box[:2], np.float32)
         features = feature_mask(landmarks, mask.shape, size_px)
         ours = match_sharpness(ours, target, shown, features, landmarks, size_px)

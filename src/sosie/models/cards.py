@@ -16,7 +16,10 @@ from typing import Any
 
 from sosie.errors import InputError
 
-SHIPPED = ("detector", "face_shape", "face_texture", "identity", "landmarks", "parser", "swap")
+SHIPPED = (
+    *("beard", "detector", "face_shape", "face_texture", "identity", "landmarks", "parser"),
+    "swap",
+)
 """The models without which the package is not whole: a file and a card each."""
 
 _FOLDER = resources.files("sosie.models") / "files"

@@ -10,6 +10,7 @@ import numpy as np
 
 from sosie.analysis import occlusion
 from sosie.analysis.analyzer import Analyzer
+from sosie.analysis.beard import LOOKS, Beard
 from sosie.analysis.parser import FaceParts
 from sosie.blending import paste
 from sosie.blending.composer import ComposeOptions, compose
@@ -54,7 +55,8 @@ class FaceMemory:
     """What a video remembers of one face from frame to frame; a photo begins with a new one.
 
     person: whose face it gets: a position among the engine's people. refinement: of its target
-    landmarks. parts: what is on the face and before it, over the last looks. visible: what of it
+    landmarks. parts: what is on the face and before it, over the last looks; beard: its own,
+    if it has one. visible: what of it
     may be painted over (`occlusion.paintable`). spectacles: what lies over that
     (`occlusion.clear_spectacles`). skin_beyond: where skin goes on beyond it. covered: where other
     faces lie before it in this frame (`occlusion.covered`). source: the source photo that was taken
@@ -64,6 +66,7 @@ class FaceMemory:
     person: int = 0
     refinement: Refinement = field(default_factory=Refinement)
     parts: FaceParts | None = None
+    beard: Beard | None = None
     visible: FloatArray = field(default_factory=occlusion.all_visible)
     spectacles: Spectacles | None = None
     skin_beyond: FloatArray | None = None
@@ -96,11 +99,12 @@ class Engine:
             options.color,
             options.texture,
             options.mask_feather,
-            remove_spectacles=options.remove == "spectacles",
+            remove_spectacles="spectacles" in options.removed(),
             erode=options.mask_erode,
             kept=options.kept_parts(),
         )
         # A face that has the source's expression is not to be brought nearer to the target's.
+        self._keeps_beard = "beard" not in options.removed()
         self._margin = _JAW_MARGIN if options.expression_share() else WINDOW_MARGIN
         self._drafts = 0 if options.expression_share() else self._swapper.card.drafts
         self._analyzer = analyzer
@@ -226,9 +230,20 @@ class Engine:
                 parts = self._analyzer.parts(pixels, face.landmarks)
                 memory.parts = occlusion.averaged(memory.parts, parts, memory.frames)
                 memory.visible = occlusion.paintable(memory.parts, face.landmarks)
+                memory.beard = self._beard(pixels, face, memory, parts)
+                if self._keeps_beard and memory.beard.seen:
+                    memory.visible *= 1 - memory.beard.covers()
                 memory.spectacles = occlusion.clear_spectacles(memory.parts)
                 memory.skin_beyond = occlusion.skin_beyond(memory.parts, face.landmarks)
                 memory.tint = _tint(pixels, face, memory)
+
+    def _beard(self, pixels: Pixels, face: Face, memory: FaceMemory, parts: FaceParts) -> Beard:
+        """The target's beard over time, after a new look."""
+        before = memory.beard
+        if before is not None and before.looks >= LOOKS and not before.seen:
+            return before
+        found = self._analyzer.beard(pixels, face, parts, before is None or before.looks < LOOKS)
+        return found if before is None else before.towards(found)
 
     def _swapped(self, pixels: Pixels, face: Face, memory: FaceMemory) -> tuple[Crop, SwappedCrop]:
         crop = self._chosen(pixels, face, memory)
@@ -272,8 +287,12 @@ class Engine:
         beyond = memory.skin_beyond
         if beyond is not None:
             beyond = occlusion.place_view(beyond, landmarks, width, height, beyond=0)
+        beard = None
+        if not self._keeps_beard and memory.beard is not None and memory.beard.seen:
+            covers = memory.beard.covers()
+            beard = occlusion.place_view(covers, landmarks, width, height, beyond=0)
         aimed = memory.refinement.applied(landmarks)
-        return Crop(part, matrix, landmarks, aimed, shown, face, None, worn, beyond)
+        return Crop(part, matrix, landmarks, aimed, shown, face, None, worn, beyond, beard)
 
     def _draft(self, pixels: Pixels, face: Face, memory: FaceMemory, first: bool) -> None:
         """Draft the swap in small, read it, and correct the target landmarks. first: whether this

@@ -123,6 +123,9 @@ class Blinded:
     def parts(self, pixels: np.ndarray, landmarks: np.ndarray) -> Any:
         return self._analyzer.parts(pixels, landmarks)
 
+    def beard(self, *given: Any) -> Any:
+        return self._analyzer.beard(*given)
+
 
 @pytest.mark.parametrize("codec", ["ffv1", "libx264"])
 def test_no_flash_of_the_old_face_where_detection_fails(

@@ -68,7 +68,7 @@ class GraftSwapper(CarriedSwapper):
             return carried(photo, crop, self.shape, self.expression)
         height, width = crop.pixels.shape[:2]
         points = retarget(photo.landmarks, crop.landmarks, crop.aim, self.shape, self.expression)
-        over = None if crop.spectacles is None else crop.spectacles.cover
+        over = crop.hair_or_rims()
         made = view.draft(
             photo, crop.pixels, crop.landmarks, points, crop.visible, over, self.expression
         )
@@ -81,8 +81,10 @@ class GraftSwapper(CarriedSwapper):
         skin = np.asarray(made.shown * (1 - made.own), np.float32)
         features = feature_mask(crop.landmarks, skin.shape, size_px)
         if over is not None:
-            # The rims in front of a target have contrast that its skin has not.
+            # Rims and a beard have contrast that the target's skin has not.
             features = np.maximum(features, over)
+        # Of a large face these are pictures of many megabytes.
+        del made
         pixels = match_skin(pixels, view.as_unit(crop.pixels), skin, features, size_px)
         outline = points if self.expression else None
         inside = silhouette(crop.landmarks, width, height)

@@ -87,8 +87,8 @@ def draft(
 ) -> Draft:
     """pixels: the target, RGB, h x w x 3, uint8 or uint16. landmarks: its own, 478 x 3; points:
     those of the swapped face. visible: h x w, 0 where something lies in front of the target. over:
-    h x w, 1 where spectacles do, beneath which the face is to go on: the network is not shown them,
-    or the colors of their rims would spread over the face. expression: how much
+    h x w, 1 where spectacles do or a beard, beneath which the face is to go on: the network is not
+    shown them, or the colors of rims and hair would spread over the face. expression: how much
     of the source's own eyes and mouth, and so of its expression, the face has, 0..1."""
     height, width = pixels.shape[:2]
     target = as_unit(pixels)
