@@ -38,7 +38,7 @@ _FEATURES = (
 _SKIN, _ENOUGH = 0.8, 50
 # Gray counts so much, as a share of red that is missing, against the log of luma; and from the
 # first to the second of both a pixel is beard.
-_GRAY, _HAIR = 6.0, (0.25, 0.5)
+_GRAY, _HAIR = 6.0, (0.1, 0.3)
 _SOFT_PX = 2.0
 
 BEARDED = (-1.6, -0.8)
