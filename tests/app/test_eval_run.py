@@ -99,6 +99,27 @@ def test_a_run_of_a_method_with_its_options_and_its_report(sosie, pairs, tmp_pat
     assert config["swap"]["options"]["shape"] == 0
 
 
+def test_each_method_has_options_of_its_own(sosie, refused, pairs, tmp_path):
+    out = tmp_path / "runs"
+    changes = ("--set", "mesh:shape=0.25", "--set", "shape=0.5", "--set", "texture=none")
+    methods = ("-m", "mesh", "graft", "target")
+    at = ("eval", "run", "--pairs", pairs, *methods, "--out", out, "--limit", 1, "--no-cost")
+    sosie(*at, *changes, "--no-report", "--threads", 1)
+    told = {
+        name: json.loads((out / name / "config.json").read_text())["swap"]["options"]
+        for name in ("mesh", "graft")
+    }
+    assert [told[name]["shape"] for name in ("mesh", "graft")] == [0.25, 0.5]
+    assert {one["texture"] for one in told.values()} == {"none"}
+    assert "ghost, which is not measured" in refused(2, *at, "--set", "ghost:weights=a")
+
+
+def test_a_trained_methods_weights_can_be_named(refused, pairs, tmp_path):
+    """They were refused, as if they were the default method's."""
+    at = ("eval", "run", "--pairs", pairs, "-m", "ghost", "--out", tmp_path / "runs")
+    assert "gone.safetensors" in refused(1, *at, "--set", "weights=gone.safetensors")
+
+
 def test_the_report_cannot_be_missed_where_it_fails(refused, sosie, pairs, tmp_path):
     out = tmp_path / "runs"
     assert sosie("eval", "run", "--pairs", pairs, "-m", "target", "--out", out, *QUICK).code == 0

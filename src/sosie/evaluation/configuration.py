@@ -46,12 +46,14 @@ class Plan:
     cost: bool = True
 
 
-def swap_options(changes: Mapping[str, str], threads: int | None = None) -> SwapOptions:
-    """The options of a swap with some of them changed, as texts.
+def swap_options(
+    changes: Mapping[str, str], threads: int | None = None, method: str | None = None
+) -> SwapOptions:
+    """The options of a swap by a method, or by the default, with some of them changed, as texts.
 
     Raises UsageError on an unknown option, one that a run does not leave open, or a bad value.
     """
-    values: dict[str, Any] = {"threads": threads}
+    values: dict[str, Any] = {"threads": threads} | ({} if method is None else {"method": method})
     for key, text in changes.items():
         if key in _FIXED:
             raise UsageError(f"The option {key} cannot be set for a run over photos; leave it out.")

@@ -27,7 +27,7 @@ from sosie.evaluation.pairs import Pair
 from sosie.geometry import alignment
 from sosie.geometry.morphable_model import silhouette
 from sosie.media.image import load_photo
-from sosie.methods import TABLE
+from sosie.methods import TABLE, load_method
 from sosie.options import SwapOptions, nearest
 from sosie.pipeline import FaceSwapper
 from sosie.types import Face, Pixels
@@ -74,10 +74,12 @@ def require_method(name: str) -> None:
 
 
 def create_maker(name: str, options: SwapOptions, analyzer: Analyzer) -> Maker:
-    """The maker of that name. Raises UsageError for an unknown one."""
+    """The maker of that name. Raises UsageError for an unknown one, and the method's own errors
+    where it cannot begin: without its weights no pair could be swapped."""
     require_method(name)
     if name in BOUNDS:
         return BoundMaker(name, analyzer)
+    load_method(name)(replace(options, method=name))
     return SwapMaker(name, replace(options, method=name), analyzer)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +48,10 @@ def run(
     changes: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="OPTION=VALUE", help="An option of `sosie swap`; repeatable."
+            "--set",
+            metavar="[METHOD:]OPTION=VALUE",
+            help="An option of `sosie swap`, for all methods or for one: `shape=0.5`, "
+            "`ghost:weights=ghost.safetensors`. Repeatable.",
         ),
     ] = None,
     identity: flags.Identity = None,
@@ -71,7 +74,7 @@ def run(
     A run that was stopped goes on where it was. Its folder is OUT/METHOD, or OUT/NAME.
     """
     from sosie.evaluation.configuration import Plan, swap_options
-    from sosie.evaluation.generators import require_method
+    from sosie.evaluation.generators import BOUNDS, require_method
     from sosie.evaluation.runner import run_method
 
     methods = list(dict.fromkeys(methods))
@@ -79,7 +82,10 @@ def run(
         require_method(method)
     if name is not None and len(methods) > 1:
         raise UsageError("--name is for one run; give one --method with it.")
-    options = swap_options(read_changes(changes or ()), threads)
+    options = {
+        method: swap_options({}) if method in BOUNDS else swap_options(own, threads, method)
+        for method, own in changes_of(methods, read_changes(changes or ())).items()
+    }
     done = []
     for method in methods:
         title = name or method
@@ -98,7 +104,7 @@ def run(
             cost=not no_cost,
         )
         with video_progress(title, "pairs/s") as on_progress:
-            summary = run_method(plan, method, options, on_progress)
+            summary = run_method(plan, method, options[method], on_progress)
         done.append(finish(summary, not no_report, as_json))
     _end(done, as_json)
 
@@ -164,6 +170,28 @@ def read_changes(texts: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"{text!r} sets no option; write OPTION=VALUE, such as shape=0.5.")
         changes[key.strip().replace("-", "_")] = value.strip()
     return changes
+
+
+def changes_of(methods: Sequence[str], changes: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Of each method the options that are changed for all, and over them those for it alone. Raises
+    UsageError where one is for a method that is not measured."""
+    for key, value in changes.items():
+        method, colon, _ = key.rpartition(":")
+        if colon and method not in methods:
+            raise UsageError(
+                f"--set {key}={value} is for {method}, which is not measured: name it with "
+                f"--method, or leave it out."
+            )
+    common = {key: value for key, value in changes.items() if ":" not in key}
+    return {
+        method: common
+        | {
+            key.removeprefix(f"{method}:"): value
+            for key, value in changes.items()
+            if key.startswith(f"{method}:")
+        }
+        for method in methods
+    }
 
 
 def require_name(name: str) -> str:
