@@ -4,6 +4,8 @@ sets of faces (`sosie dataset`), with what their table knows."""
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -92,6 +94,25 @@ def read_picture(picture: Picture, opened: zipfile.ZipFile | None = None) -> NDA
     if pixels is None:
         raise ValueError("not a picture")
     return np.ascontiguousarray(pixels[:, :, ::-1], np.uint8)
+
+
+def read_each(
+    pictures: Sequence[Picture], counts: dict[str, int]
+) -> Iterator[tuple[Picture, NDArray[np.uint8]]]:
+    """Pictures with their pixels, RGB uint8; zips are opened once. What cannot be read is left out
+    and counted under `unreadable`."""
+    with ExitStack() as stack:
+        archives = {
+            place: stack.enter_context(foreign.open_zip(place))
+            for place in {one.container for one in pictures if one.container.is_file()}
+        }
+        for picture in pictures:
+            try:
+                pixels = read_picture(picture, archives.get(picture.container))
+            except (ValueError, OSError, InputError, cv2.error):
+                counts["unreadable"] += 1
+                continue
+            yield picture, pixels
 
 
 def _content(file: Path) -> bytes:

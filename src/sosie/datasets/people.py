@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,10 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import foreign
 from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.datasets.array_files import open_cache, save_arrays
-from sosie.datasets.images import Picture, find_pictures, read_picture
+from sosie.datasets.images import Picture, find_pictures, read_each
 from sosie.datasets.split import is_held_out, is_validation
 from sosie.errors import InputError
 from sosie.geometry import alignment
@@ -191,44 +188,27 @@ def _size(picture: Picture) -> int:
 
 
 def _read_part(file: Path, part: Sequence[Picture], template: str, size_px: int) -> None:
-    faces, unreadable, faceless = [], 0, 0
+    faces = []
+    counts = {"unreadable": 0, "faceless": 0}
     columns: dict[str, list[str]] = {name: [] for name in _COLUMNS}
-    with _opened(part) as archives:
-        for picture in part:
-            try:
-                pixels = read_picture(picture, archives.get(picture.container))
-            except (ValueError, OSError, InputError, cv2.error):
-                unreadable += 1
-                continue
-            face = _aligned(picture, pixels, template, size_px)
-            if face is None:
-                faceless += 1
-                continue
-            place = f"{picture.container.name}/{picture.name}"
-            faces.append(face)
-            told = (picture.person or place, place, picture.split)
-            for name, value in zip(_COLUMNS, told, strict=True):
-                columns[name].append(value)
+    for picture, pixels in read_each(part, counts):
+        face = _aligned(picture, pixels, template, size_px)
+        if face is None:
+            counts["faceless"] += 1
+            continue
+        place = f"{picture.container.name}/{picture.name}"
+        faces.append(face)
+        told = (picture.person or place, place, picture.split)
+        for name, value in zip(_COLUMNS, told, strict=True):
+            columns[name].append(value)
     save_arrays(
         file,
         {
             "faces": np.array(faces, np.uint8).reshape(-1, size_px, size_px, 3),
             **{name: np.array(values, np.str_) for name, values in columns.items()},
-            "unreadable": np.array(unreadable),
-            "faceless": np.array(faceless),
+            **{name: np.array(count) for name, count in counts.items()},
         },
     )
-
-
-@contextmanager
-def _opened(part: Sequence[Picture]) -> Iterator[dict[Path, zipfile.ZipFile]]:
-    places = {picture.container for picture in part if picture.container.is_file()}
-    archives = {place: foreign.open_zip(place) for place in places}
-    try:
-        yield archives
-    finally:
-        for archive in archives.values():
-            archive.close()
 
 
 def _aligned(

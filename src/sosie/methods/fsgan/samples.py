@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,12 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import foreign
 from sosie.analysis import embedder
 from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.analysis.parser import FaceParts, square_matrix
 from sosie.datasets.array_files import open_cache, save_arrays
-from sosie.datasets.images import Picture, find_pictures, read_picture
+from sosie.datasets.images import Picture, find_pictures, read_each
 from sosie.datasets.people import People
 from sosie.errors import InputError
 from sosie.geometry import alignment
@@ -195,18 +192,9 @@ def _pictures_of(
         for number, pixels in enumerate(frames_of(part.video, _MOST_OF_VIDEO)):
             yield pixels, {"people": part.person, "names": f"{part.person}/{number}", "splits": ""}
         return
-    with ExitStack() as stack:
-        archives: dict[Path, zipfile.ZipFile] = {
-            place: stack.enter_context(foreign.open_zip(place))
-            for place in {p.container for p in part.pictures if p.container.is_file()}
-        }
-        for picture in part.pictures:
-            place = f"{picture.container.name}/{picture.name}"
-            told = {"people": picture.person or place, "names": place, "splits": picture.split}
-            try:
-                yield read_picture(picture, archives.get(picture.container)), told
-            except (ValueError, OSError, InputError, cv2.error):
-                counts["unreadable"] += 1
+    for picture, pixels in read_each(part.pictures, counts):
+        place = f"{picture.container.name}/{picture.name}"
+        yield pixels, {"people": picture.person or place, "names": place, "splits": picture.split}
 
 
 def _cut(pixels: NDArray[np.uint8], face: Face, size_px: int) -> dict[str, Any]:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,13 +18,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie import foreign
 from sosie.analysis import embedder
 from sosie.analysis.analyzer import Analyzer, create_analyzer, to_8_bit
 from sosie.analysis.parser import square_matrix
 from sosie.blending.mask import feature_mask
 from sosie.datasets.array_files import open_cache, save_arrays
-from sosie.datasets.images import Picture, find_pictures, read_picture
+from sosie.datasets.images import Picture, find_pictures, read_each
 from sosie.errors import InputError
 from sosie.geometry import alignment, mesh
 from sosie.geometry.face_types import face_matrix
@@ -293,28 +290,18 @@ def _pictures_of(
         for pixels in frames_of(part.video, _MOST_OF_VIDEO):
             yield pixels, None
         return
-    with ExitStack() as stack:
-        archives: dict[Path, zipfile.ZipFile] = {
-            place: stack.enter_context(foreign.open_zip(place))
-            for place in {p.container for p in part.pictures if p.container.is_file()}
-        }
-        for picture in part.pictures:
-            mask = None
-            if part.own_masks:
-                mask_file = _mask_file(picture)
-                mask = (
-                    None if mask_file is None else cv2.imread(str(mask_file), cv2.IMREAD_GRAYSCALE)
-                )
-                if mask is None:
-                    counts["unmasked"] += 1
-                    continue
-            try:
-                yield read_picture(picture, archives.get(picture.container)), _as_mask(mask)
-            except (ValueError, OSError, InputError, cv2.error):
-                counts["unreadable"] += 1
+    for picture, pixels in read_each(part.pictures, counts):
+        mask = _mask_of(picture) if part.own_masks else None
+        if part.own_masks and mask is None:
+            counts["unmasked"] += 1
+        else:
+            yield pixels, mask
 
 
-def _as_mask(mask: NDArray[Any] | None) -> NDArray[np.uint8] | None:
+def _mask_of(picture: Picture) -> NDArray[np.uint8] | None:
+    """The user's mask of a picture, 0..255; None where there is none that can be read."""
+    file = _mask_file(picture)
+    mask = None if file is None else cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
     return None if mask is None else np.asarray(mask, np.uint8)
 
 
