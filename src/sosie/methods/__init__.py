@@ -26,6 +26,7 @@ TABLE = {
     "simswap": "sosie.methods.simswap:METHOD",
     "faceshifter": "sosie.methods.faceshifter:METHOD",
     "ghost": "sosie.methods.ghost:METHOD",
+    "facedancer": "sosie.methods.facedancer:METHOD",
     "hififace": "sosie.methods.hififace:METHOD",
     "blendswap": "sosie.methods.blendswap:METHOD",
     "infoswap": "sosie.methods.infoswap:METHOD",

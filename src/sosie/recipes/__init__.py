@@ -22,6 +22,7 @@ TABLE = {
     "faceshifter": "sosie.methods.faceshifter.recipe:FaceShifterRecipe",
     "faceshifter_hear": "sosie.methods.faceshifter.recipe:HearRecipe",
     "ghost": "sosie.methods.ghost.recipe:GhostRecipe",
+    "facedancer": "sosie.methods.facedancer.recipe:FaceDancerRecipe",
     "deepfacelab": "sosie.methods.deepfacelab.recipe:DeepFaceLabRecipe",
     "deepfakes": "sosie.methods.deepfakes.recipe:DeepFakesRecipe",
     "vae": "sosie.methods.vae.recipe:VaeRecipe",

@@ -15,6 +15,7 @@ from sosie.nn.blocks import MultiScaleDiscriminator, fast_precision
 from sosie.recipes.swapper.plan import SwapPlan, small
 from sosie.recipes.swapper.recipe import Batch, SwapRecipe
 from sosie.training.losses import (
+    Form,
     attribute_loss,
     discriminator_loss,
     generator_loss,
@@ -26,11 +27,13 @@ from sosie.training.recipe import Phase
 class GanRecipe(SwapRecipe):
     """A recipe whose network has the children `generator` and `judges`, which take turns.
 
-    betas: of Adam, for both. real: what the discriminators are shown as real.
+    betas: of Adam, for both. real: what the discriminators are shown as real. told_apart: the form
+    of their loss.
     """
 
     betas: ClassVar[tuple[float, float]]
     real: ClassVar[Literal["source", "target"]]
+    told_apart: ClassVar[Form] = "hinge"
     # The rate is steady.
     ignores: ClassVar[frozenset[str]] = frozenset({"warmup"})
 
@@ -57,7 +60,7 @@ class GanRecipe(SwapRecipe):
         real = self.pictures(batch, self.real, progress).requires_grad_(penalty > 0)
         with fast_precision(real.device):
             of_real, of_made = (self.logits(network, x) for x in (real, batch["made"]))
-        terms = {"told_apart": discriminator_loss("hinge", of_real, of_made)}
+        terms = {"told_apart": discriminator_loss(self.told_apart, of_real, of_made)}
         if penalty:
             terms["penalty"] = penalty / 2 * gradient_penalty(real, of_real)
         return terms
