@@ -72,10 +72,10 @@ class SwapOptions:
     of the functions, and a key of saved JSON; these words are its help.
 
     method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person), one
-        that was trained (`simswap`, `faceshifter`, `ghost`, `facedancer`, `hififace`, `fsgan`),
-        trained of two people (`deepfacelab`, `deepfakes`) or of your own (`vae`, `korshunova`), or
-        one whose published weights were imported (`simswap` and its like, `blendswap`, `infoswap`,
-        `inswapper`).
+        that was trained (`simswap`, `faceshifter`, `ghost`, `facedancer`, `hififace`, `infoswap`,
+        `fsgan`), trained of two people (`deepfacelab`, `deepfakes`) or of your own (`vae`,
+        `korshunova`), or one whose published weights were imported (`simswap` and its like,
+        `blendswap`, `inswapper`).
     model: file of the swapper, for the methods `onnx` and `dfm`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
         of; of `fsgan` the folder that holds its four networks.

@@ -20,12 +20,10 @@ from sosie.methods.base import Source, Swapper
 from sosie.options import SwapOptions
 from sosie.types import Crop, Face, SwappedCrop
 
-TRAINED = ("simswap", "faceshifter", "ghost", "facedancer", "fsgan")
+TRAINED = ("simswap", "faceshifter", "ghost", "facedancer", "hififace", "infoswap", "fsgan")
 """Whose networks users train: here they are tiny, and know nothing."""
 IMPORTED = {
-    "hififace": "hififace_maum_generator",
     "blendswap": "blendswap",
-    "infoswap": "infoswap_512",
     "inswapper": "inswapper_reswapper_128",
 }
 """Whose weights users import, and what of them is tried; here they know a mean color alone."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -104,8 +104,10 @@ class TrainedSwapper:
     """A generator that `sosie train` made. Of the options it uses `provider` and `threads`.
 
     A method whose generator is told something else than an identity overrides `known` and `told`.
-    Raises InputError where the file is damaged.
+    Raises InputError where the file is damaged. together: whether several crops go into one run.
     """
+
+    together: ClassVar[bool] = True
 
     def __init__(self, name: str, file: Path, session: Session, options: SwapOptions) -> None:
         """file: the ONNX file of a snapshot; session: the same, opened."""
@@ -143,7 +145,9 @@ class TrainedSwapper:
         return {"identity": known}
 
     def swap(self, prepared: Sequence[Prepared], crops: Sequence[Crop]) -> list[SwappedCrop]:
-        """All crops in one run."""
+        """All crops in one run, where the network computes of several what it does of one."""
+        if not self.together and len(crops) > 1:
+            return [one for crop in crops for one in self.swap(prepared, [crop])]
         if not crops:
             return []
         chosen = [self.choose(prepared, c) if c.source is None else c.source for c in crops]
@@ -180,7 +184,10 @@ class TrainedSwapper:
 
 
 class PictureSwapper(TrainedSwapper):
-    """A trained generator that sees the source itself, as its file has the encoder within."""
+    """A trained generator that sees the source itself, as its file has the encoder within. The
+    encoder's long sums are rounded otherwise for several faces than for one."""
+
+    together: ClassVar[bool] = False
 
     def known(self, source: Source) -> FloatArray:
         """The source's face, aligned as targets are: 1 x 3 x S x S in the network's range."""

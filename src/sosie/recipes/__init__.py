@@ -22,6 +22,8 @@ TABLE = {
     "faceshifter": "sosie.methods.faceshifter.recipe:FaceShifterRecipe",
     "faceshifter_hear": "sosie.methods.faceshifter.recipe:HearRecipe",
     "ghost": "sosie.methods.ghost.recipe:GhostRecipe",
+    "hififace": "sosie.methods.hififace.recipe:HifiFaceRecipe",
+    "infoswap": "sosie.methods.infoswap.recipe:InfoSwapRecipe",
     "facedancer": "sosie.methods.facedancer.recipe:FaceDancerRecipe",
     "deepfacelab": "sosie.methods.deepfacelab.recipe:DeepFaceLabRecipe",
     "deepfakes": "sosie.methods.deepfakes.recipe:DeepFakesRecipe",

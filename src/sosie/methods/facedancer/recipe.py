@@ -94,6 +94,7 @@ class FaceDancerRecipe(GanRecipe):
             identity=6.0,
             reconstruction=12.0,
             penalty=1.0,
+            cycle=0.0,
             perceptual=0.0,
         ),
     }

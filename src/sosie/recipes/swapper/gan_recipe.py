@@ -105,7 +105,7 @@ class AeiRecipe(GanRecipe):
 
     def learner(self) -> AeiLearner:
         plan = self.settings
-        generator = SizedAei(plan.size_px, plan.width, NUMBERS, plan.depth)
+        generator = self.generator()
         # A smaller picture bears fewer halvings and scales.
         less = max(0, 256 // plan.size_px).bit_length() - 1
         judges = MultiScaleDiscriminator(
@@ -113,8 +113,21 @@ class AeiRecipe(GanRecipe):
         )
         return AeiLearner(generator, judges)
 
+    def generator(self) -> nn.Module:
+        """A fresh generator, with a child `encoder`."""
+        plan = self.settings
+        return SizedAei(plan.size_px, plan.width, NUMBERS, plan.depth)
+
     def swapped(self, network: nn.Module, target: torch.Tensor, who: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = cast(AeiLearner, network).generator(target, who)[0]
+        return self.with_maps(network, target, who)[0]
+
+    def with_maps(
+        self, network: nn.Module, target: torch.Tensor, who: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The generator's picture and the target's attribute maps."""
+        made: tuple[torch.Tensor, list[torch.Tensor]] = cast(AeiLearner, network).generator(
+            target, who
+        )
         return made
 
     def generate(
@@ -123,11 +136,10 @@ class AeiRecipe(GanRecipe):
         learner, plan = cast(AeiLearner, network), self.settings
         target = self.pictures(batch, "target", progress)
         with torch.no_grad():
-            who = self.embed(self.pictures(batch, "source", progress))
-        generator = cast(SizedAei, learner.generator)
+            who = self.describe(self.pictures(batch, "source", progress))
         with fast_precision(target.device):
-            made, maps = generator(target, who)
-            again = generator.encoder(made)
+            made, maps = self.with_maps(network, target, who)
+            again = learner.generator.get_submodule("encoder")(made)
             logits = learner.judges(made)
         batch["made"] = made.detach()
         return {

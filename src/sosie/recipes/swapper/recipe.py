@@ -56,7 +56,8 @@ class SwapRecipe(Recipe):
     as the generator sees it, 0 or -1 (the largest is 1). same_photo: see `Pairs`. paper: of the
     method. ignores: fields of the plan that change nothing here, and are refused.
     size_step: the side of its pictures is a multiple of this. published: a published network that
-    pictures are given to alike -> where in the recipe's network its weights go.
+    pictures are given to alike -> where in the recipe's network its weights go. needs_stages:
+    whether `stages` is asked for without `consistency` too.
     """
 
     method: ClassVar[str]
@@ -67,6 +68,7 @@ class SwapRecipe(Recipe):
     ignores: ClassVar[frozenset[str]] = frozenset()
     size_step: ClassVar[int] = 16
     published: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    needs_stages: ClassVar[bool] = False
     plan: ClassVar[SwapPlan]
     origins: ClassVar[Mapping[str, str]] = {
         "given": "faces that are swapped with one another",
@@ -170,10 +172,10 @@ class SwapRecipe(Recipe):
     def embed(self, pictures: torch.Tensor) -> torch.Tensor:
         """Who is in pictures of the generator's range: N x 512, unit length, with gradients."""
         with nullcontext() if self._exact else fast_precision(pictures.device):
-            numbers: torch.Tensor = self._embedder(self._to_be_recognized(pictures))
+            numbers: torch.Tensor = self._embedder(self.to_be_recognized(pictures))
         return numbers.float()
 
-    def _to_be_recognized(self, pictures: torch.Tensor) -> torch.Tensor:
+    def to_be_recognized(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures of the generator's range as the identity network is shown them, -1..1."""
         # In a traced graph a size is no plain number.
         size = int(pictures.shape[-1])
@@ -311,9 +313,9 @@ class SwapRecipe(Recipe):
 
     def stages(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """What each stage of the identity network sees of pictures of the generator's range; of a
-        plan with `consistency` above 0."""
-        with fast_precision(pictures.device):
-            return self._embedder.stages(self._to_be_recognized(pictures))
+        plan with `consistency` above 0, or a recipe that needs them."""
+        with nullcontext() if self._exact else fast_precision(pictures.device):
+            return self._embedder.stages(self.to_be_recognized(pictures))
 
     def _unit(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures of the generator's range in 0..1."""
@@ -376,7 +378,7 @@ class SwapRecipe(Recipe):
 
     @cached_property
     def _embedder(self) -> FrozenIdentity:
-        stages = self.settings.consistency > 0
+        stages = self.needs_stages or self.settings.consistency > 0
         embedder = FrozenIdentity(read_embedded("identity"), stages)
         return embedder.requires_grad_(False).eval()
 
