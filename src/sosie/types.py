@@ -120,12 +120,15 @@ class SwappedCrop:
         of them where the method has lit them itself.
     stages: what the method made on its way, by name and in order, RGB uint8; empty where that was
         not asked for.
+    outlined: whether the target's face bounds what is shown, and what lies in front of it stays. A
+        method that paints hair says itself, by `mask`, where all of it is.
     """
 
     pixels: FloatArray
     mask: FloatArray
     own: FloatArray
     stages: Mapping[str, Pixels] = field(default_factory=dict)
+    outlined: bool = True
 
 
 @dataclass(frozen=True)

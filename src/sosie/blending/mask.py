@@ -47,9 +47,11 @@ def face_mask(
     The outline of the target's landmarks, where the method vouches for its pixels and nothing
     lies in front of the face; it rises from 0 at the edge to 1 over `feather` of the face's size,
     or from `erode` of that size within the edge. kept: parts, of `PART_RINGS`, that stay the
-    target's own.
+    target's own. Of a method that bounds itself (`SwappedCrop.outlined`) it is the method's own.
     """
     height, width = crop.pixels.shape[:2]
+    if not swapped.outlined:
+        return _without(kept, crop, swapped.mask)
     outline = silhouette(crop.landmarks, width, height)
     outline[outline < _INSIDE] = 0
     trusted = np.minimum(swapped.mask, crop.visible)
@@ -62,13 +64,16 @@ def face_mask(
     if crop.skin_beyond is None or hidden.any():
         outline[hidden] = 0
         rise = np.minimum(rise, _rise(outline, feather_px, erode_px))
-    mask = rise * rise * (3 - 2 * rise) * trusted
+    return _without(kept, crop, np.asarray(rise * rise * (3 - 2 * rise) * trusted, np.float32))
+
+
+def _without(kept: Collection[str], crop: Crop, mask: FloatArray) -> FloatArray:
+    """A mask less the parts that stay the target's own."""
     if kept:
         rings = [ring for part in kept for ring in PART_RINGS[part]]
         near = (_NEAR_PART, _PART_SOFT)
         mask = mask * (1 - _about(rings, crop.landmarks, mask.shape, face_size_px(crop), *near))
-    mask[mask < _NOTHING] = 0
-    return np.asarray(mask, np.float32)
+    return np.asarray(np.where(mask < _NOTHING, 0, mask), np.float32)
 
 
 def _rise(

@@ -31,6 +31,7 @@ TABLE = {
     "blendswap": "sosie.methods.blendswap:METHOD",
     "infoswap": "sosie.methods.infoswap:METHOD",
     "inswapper": "sosie.methods.inswapper:METHOD",
+    "rsgan": "sosie.methods.rsgan:METHOD",
     "vae": "sosie.methods.vae:METHOD",
     "korshunova": "sosie.methods.korshunova:METHOD",
     "fsgan": "sosie.methods.fsgan:METHOD",

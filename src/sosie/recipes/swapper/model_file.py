@@ -38,18 +38,22 @@ class SwapperCard:
 
 
 def export_swapper(
-    generator: nn.Module, card: SwapperCard, file: Path, told: Mapping[str, FloatArray]
+    generator: nn.Module,
+    card: SwapperCard,
+    file: Path,
+    told: Mapping[str, FloatArray],
+    outputs: Sequence[str] = ("swapped",),
 ) -> float:
     """Write a generator (target and what it is told of the source -> picture) as ONNX; the batch
     may have any size.
 
-    told: made-up ones of what it is told, by name, in order, for two targets. Returns and raises as
-    `export_checked`.
+    told: made-up ones of what it is told, by name, in order, for two targets. outputs: their
+    names, the picture's first. Returns and raises as `export_checked`.
     """
     rng = np.random.default_rng(0)
     target = rng.uniform(card.low, 1, (2, 3, card.size_px, card.size_px)).astype(np.float32)
     inputs = {"target": target, **told}
-    return export_checked(generator, inputs, ("swapped",), dataclasses.asdict(card), file)
+    return export_checked(generator, inputs, outputs, dataclasses.asdict(card), file)
 
 
 def export_checked(

@@ -57,7 +57,7 @@ class SwapRecipe(Recipe):
     method. ignores: fields of the plan that change nothing here, and are refused.
     size_step: the side of its pictures is a multiple of this. published: a published network that
     pictures are given to alike -> where in the recipe's network its weights go. needs_stages:
-    whether `stages` is asked for without `consistency` too.
+    whether `stages` is asked for without `consistency` too. outputs: of the exported graph.
     """
 
     method: ClassVar[str]
@@ -77,6 +77,7 @@ class SwapRecipe(Recipe):
     weight_file: ClassVar[str | None] = "snapshot"
     keeps_snapshot: ClassVar[bool] = True
     license: ClassVar[str] = LICENSE
+    outputs: ClassVar[tuple[str, ...]] = ("swapped",)
 
     def __init__(self, materials: Materials, chosen: Plan | None = None) -> None:
         super().__init__(materials, chosen)
@@ -226,7 +227,7 @@ class SwapRecipe(Recipe):
         card = SwapperCard(self.method, self.template, plan.size_px, self.low, self.paper)
         self._exact = True
         try:
-            export_swapper(self.exported(network), card, file, self.told(2))
+            export_swapper(self.exported(network), card, file, self.told(2), self.outputs)
         finally:
             self._exact = False
 
