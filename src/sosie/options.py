@@ -33,6 +33,7 @@ _OF_TWO_PEOPLE = ("deepfacelab", "deepfakes")
 _ONLY_FOR = {
     "model": ("onnx", "dfm"),
     "face_type": ("dfm",),
+    "region": ("rsgan",),
     "direction": _OF_TWO_PEOPLE,
     "expression": ("graft", "mesh"),
 }
@@ -78,10 +79,10 @@ class SwapOptions:
     of the functions, and a key of saved JSON; these words are its help.
 
     method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person), one
-        that was trained (`simswap`, `faceshifter`, `ghost`, `fsgan`), trained of two people
-        (`deepfacelab`, `deepfakes`) or of your own (`vae`, `korshunova`), or one whose published
-        weights were imported (`simswap` and its like, `hififace`, `blendswap`, `infoswap`,
-        `inswapper`).
+        that was trained (`simswap`, `faceshifter`, `ghost`, `facedancer`, `hififace`, `infoswap`,
+        `blendswap`, `rsgan`, `fsgan`), trained of two people (`deepfacelab`, `deepfakes`) or of
+        your own (`vae`, `korshunova`), or one whose published weights were imported (`simswap` and
+        its like, `inswapper`).
     model: file of the swapper, for the methods `onnx` and `dfm`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
         of; of `fsgan` the folder that holds its four networks.
@@ -96,6 +97,7 @@ class SwapOptions:
         more of the target's expression.
     learned_mask: where such a network's face shows: where the mask that it learned of the `target`
         says so, that of the `source`, or `both`.
+    region: what of the source `rsgan` puts in: its `face`, its `hair`, or `both`.
     direction: of a network that was trained of two people, `forward` puts the source's face onto
         the target, `back` the target's onto the source.
     processors: what acts on the swapped face before it is blended, or on the frame after, in this
@@ -167,6 +169,7 @@ class SwapOptions:
     face_type: str | None = _option(None, choices=FACE_TYPES)
     morph: float = _option(1.0, within=(0, 1))
     learned_mask: str = _option("both", choices=("both", "target", "source"))
+    region: str = _option("face", choices=("face", "hair", "both"))
     direction: str = _option("forward", choices=("forward", "back"))
     processors: tuple[str, ...] = _option(
         (), offers="sosie.processors:processor_names", flag="processor"
@@ -352,6 +355,7 @@ class OptionKeywords(TypedDict, total=False):
     face_type: str | None
     morph: float
     learned_mask: str
+    region: str
     direction: str
     processors: tuple[str, ...]
     faces: str

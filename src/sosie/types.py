@@ -133,6 +133,8 @@ class SwappedCrop:
         not asked for.
     outline: the swapped face's landmarks, float32, 478 x 3, where its outline may leave the
         target's, as a jaw does that opens further; None where it stays inside.
+    bounded: whether the target's face bounds what is shown, and what lies in front of it stays. A
+        method that paints hair says itself, by `mask`, where all of it is.
     """
 
     pixels: FloatArray
@@ -140,6 +142,7 @@ class SwappedCrop:
     own: FloatArray
     stages: Mapping[str, Pixels] = field(default_factory=dict)
     outline: FloatArray | None = None
+    bounded: bool = True
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,19 @@ from sosie.methods.base import Source, Swapper
 from sosie.options import SwapOptions
 from sosie.types import Crop, Face, SwappedCrop
 
-TRAINED = ("simswap", "faceshifter", "ghost", "fsgan")
+TRAINED = (
+    "simswap",
+    "faceshifter",
+    "ghost",
+    "facedancer",
+    "hififace",
+    "infoswap",
+    "rsgan",
+    "fsgan",
+)
 """Whose networks users train: here they are tiny, and know nothing."""
 IMPORTED = {
-    "hififace": "hififace_maum_generator",
     "blendswap": "blendswap",
-    "infoswap": "infoswap_512",
     "inswapper": "inswapper_reswapper_128",
 }
 """Whose weights users import, and what of them is tried; here they know a mean color alone."""
@@ -302,7 +309,7 @@ def test_a_method_without_its_weights_says_how_to_get_them(name: str) -> None:
     how = rf"{name} has no weights of its own.*--weights"
     if name in OWN:
         how = rf"has no weights.*`sosie train {name} --source .*--weights"
-    elif name != "infoswap":
+    elif name not in ("infoswap", "rsgan"):
         how = rf"has no weights.*`sosie weights import {name} FILE`.*--weights"
     with pytest.raises(UsageError, match=how):
         load_method(name)(SwapOptions(method=name))

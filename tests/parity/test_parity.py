@@ -29,6 +29,7 @@ ONE_SHOT = {
     "blendswap",
     *(f"hififace_{rest}" for rest in ("maum_generator", "xuehy_generator")),
     "infoswap_backbone128_irse50",
+    "facedancer_config_c",
     *(f"arcface_iresnet{layers}" for layers in (18, 50, 100)),
     "arcface_ir_se50_treb",
 }

@@ -47,9 +47,12 @@ def face_mask(
     The outline of the target's landmarks, and the swapped face's where it has its own, where the
     method vouches for its pixels and nothing lies in front of the face; it rises from 0 at the edge
     to 1 over `feather` of the face's size, or from `erode` of that size within the edge. kept:
-    parts, of `PART_RINGS`, that stay the target's own.
+    parts, of `PART_RINGS`, that stay the target's own. Of a method that bounds itself
+    (`SwappedCrop.bounded`) it is the method's own.
     """
     height, width = crop.pixels.shape[:2]
+    if not swapped.bounded:
+        return _without(kept, crop, swapped.mask)
     outline = silhouette(crop.landmarks, width, height)
     if swapped.outline is not None:
         outline |= silhouette(swapped.outline, width, height)
@@ -64,13 +67,16 @@ def face_mask(
     if crop.skin_beyond is None or hidden.any():
         outline[hidden] = 0
         rise = np.minimum(rise, _rise(outline, feather_px, erode_px))
-    mask = rise * rise * (3 - 2 * rise) * trusted
+    return _without(kept, crop, np.asarray(rise * rise * (3 - 2 * rise) * trusted, np.float32))
+
+
+def _without(kept: Collection[str], crop: Crop, mask: FloatArray) -> FloatArray:
+    """A mask less the parts that stay the target's own."""
     if kept:
         rings = [ring for part in kept for ring in PART_RINGS[part]]
         near = (_NEAR_PART, _PART_SOFT)
         mask = mask * (1 - _about(rings, crop.landmarks, mask.shape, face_size_px(crop), *near))
-    mask[mask < _NOTHING] = 0
-    return np.asarray(mask, np.float32)
+    return np.asarray(np.where(mask < _NOTHING, 0, mask), np.float32)
 
 
 def _rise(

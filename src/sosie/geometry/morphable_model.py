@@ -60,11 +60,19 @@ class FaceShape:
         The most probable change of one person's face that reads as the same change of expression
         weights: Sigma W (W' Sigma W + s I)^-1 W' y, with Sigma = `within`, W = `expression`.
         """
-        explained = self._expressive @ (self.basis @ change.ravel())
+        explained = self.expressive @ (self.basis @ change.ravel())
         return np.asarray((explained @ self.basis).reshape(-1, 3))
 
+    def coefficients(self, points: Points) -> tuple[Points, Points]:
+        """A canonical face (478 x 3) as coefficients of `basis`, K each: of whose it is, and of its
+        expression, which is the most probable one as in `expression_change`."""
+        both = self.basis @ (points - self.mean).ravel()
+        expression = self.expressive @ both
+        return np.asarray(both - expression), np.asarray(expression)
+
     @cached_property
-    def _expressive(self) -> Points:
+    def expressive(self) -> Points:
+        """K x K: the share of coefficients that is expression."""
         spread = self.within @ self.expression
         reading = self.expression.T @ spread + _NOISE * np.eye(self.expression.shape[1])
         return np.asarray(spread @ np.linalg.solve(reading, self.expression.T))

@@ -124,6 +124,14 @@ _FACESHIFTER = Interface(
     unit=False,
     method="faceshifter",
 )
+_FACEDANCER = Interface(
+    target=View("arcface", 256, SIGNED),
+    output=SIGNED,
+    license="CC BY-NC-SA 4.0",
+    own_encoder=replace(ARCFACE, scale=UNIT),
+    unit=False,
+    method="facedancer",
+)
 _INFOSWAP = View("mtcnn_512", 512, SIGNED, bgr=True)
 
 
@@ -191,6 +199,7 @@ _IMPORTED = {
     "blendswap": _BLENDSWAP,
     "hififace_maum_generator": _HIFIFACE,
     "hififace_xuehy_generator": replace(_HIFIFACE, license="MIT"),
+    "facedancer_config_c": _FACEDANCER,
     "faceshifter_tao_aei": _FACESHIFTER,
     **{
         f"ghost_{encoder}_{blocks}": _GHOST

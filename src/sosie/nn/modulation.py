@@ -84,6 +84,7 @@ class AadForm:
     mask_kernel: side of the convolution behind the mask (odd).
     mask_per_channel: a mask a channel, instead of one for all.
     conv_bias: whether the 3 x 3 convolutions of a block have a bias.
+    beside: channels of a map that the mask is told of beside the activations (InfoSwap's).
     """
 
     norm: Norm = "instance"
@@ -91,13 +92,15 @@ class AadForm:
     mask_kernel: int = 1
     mask_per_channel: bool = False
     conv_bias: bool = False
+    beside: int = 0
 
 
 class AadLayer(nn.Module):
     """Activations, attributes, identity -> activations.
 
     N x channels x H x W, N x attributes x H x W, N x identity -> N x channels x H x W.
-    Where the mask is 1 the identity speaks, where it is 0 the attributes of the target do.
+    Where the mask is 1 the identity speaks, where it is 0 the attributes of the target do. beside:
+    N x form.beside x H x W, of a form that has some.
     """
 
     def __init__(self, channels: int, attributes: int, identity: int, form: AadForm) -> None:
@@ -111,10 +114,16 @@ class AadLayer(nn.Module):
         self.attribute_shift = nn.Conv2d(attributes, channels, form.kernel, padding=pad)
         self.identity_scale = nn.Linear(identity, channels)
         self.identity_shift = nn.Linear(identity, channels)
-        self.mask = nn.Conv2d(channels, width, form.mask_kernel, padding=form.mask_kernel // 2)
+        self.mask = nn.Conv2d(
+            channels + form.beside, width, form.mask_kernel, padding=form.mask_kernel // 2
+        )
 
     def forward(
-        self, x: torch.Tensor, attributes: torch.Tensor, identity: torch.Tensor
+        self,
+        x: torch.Tensor,
+        attributes: torch.Tensor,
+        identity: torch.Tensor,
+        beside: torch.Tensor | None = None,
     ) -> torch.Tensor:
         x = self.norm(x)
         # Both scales multiply as they are, without the "1 +" of other modulations.
@@ -122,7 +131,8 @@ class AadLayer(nn.Module):
         scale = self.identity_scale(identity)[:, :, None, None]
         shift = self.identity_shift(identity)[:, :, None, None]
         from_source = scale * x + shift
-        mask = torch.sigmoid(self.mask(x))
+        seen = x if beside is None else torch.cat([x, beside], 1)
+        mask = torch.sigmoid(self.mask(seen))
         result: torch.Tensor = (1 - mask) * from_target + mask * from_source
         return result
 
@@ -138,9 +148,14 @@ class AadUnit(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=form.conv_bias)
 
     def forward(
-        self, x: torch.Tensor, attributes: torch.Tensor, identity: torch.Tensor
+        self,
+        x: torch.Tensor,
+        attributes: torch.Tensor,
+        identity: torch.Tensor,
+        beside: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        result: torch.Tensor = self.conv(functional.relu(self.denorm(x, attributes, identity)))
+        made = self.denorm(x, attributes, identity, beside)
+        result: torch.Tensor = self.conv(functional.relu(made))
         return result
 
 
@@ -172,9 +187,13 @@ class AadBlock(nn.Module):
         )
 
     def forward(
-        self, x: torch.Tensor, attributes: torch.Tensor, identity: torch.Tensor
+        self,
+        x: torch.Tensor,
+        attributes: torch.Tensor,
+        identity: torch.Tensor,
+        beside: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        side = x if self.side is None else self.side(x, attributes, identity)
+        side = x if self.side is None else self.side(x, attributes, identity, beside)
         for unit in self.units:
-            x = unit(x, attributes, identity)
+            x = unit(x, attributes, identity, beside)
         return x + side

@@ -22,6 +22,12 @@ TABLE = {
     "faceshifter": "sosie.methods.faceshifter.recipe:FaceShifterRecipe",
     "faceshifter_hear": "sosie.methods.faceshifter.recipe:HearRecipe",
     "ghost": "sosie.methods.ghost.recipe:GhostRecipe",
+    "hififace": "sosie.methods.hififace.recipe:HifiFaceRecipe",
+    "infoswap": "sosie.methods.infoswap.recipe:InfoSwapRecipe",
+    "blendface": "sosie.methods.blendswap.encoder_recipe:BlendFaceRecipe",
+    "blendswap": "sosie.methods.blendswap.recipe:BlendSwapRecipe",
+    "facedancer": "sosie.methods.facedancer.recipe:FaceDancerRecipe",
+    "rsgan": "sosie.methods.rsgan.recipe:RsganRecipe",
     "deepfacelab": "sosie.methods.deepfacelab.recipe:DeepFaceLabRecipe",
     "deepfakes": "sosie.methods.deepfakes.recipe:DeepFakesRecipe",
     "vae": "sosie.methods.vae.recipe:VaeRecipe",
@@ -42,11 +48,12 @@ NEED_TEACHERS = (
     "swap",
     "faceshifter_hear",
     "korshunova",
+    "blendswap",
     "fsgan_inpainting",
     "fsgan_blending",
 )
-"""Those that learn from teachers (FaceShifter's second stage from its first, FSGAN's last two from
-its first two); the others need pictures alone."""
+"""Those that learn from teachers (FaceShifter's second stage from its first, BlendSwap from its
+encoder, FSGAN's last two from its first two); the others need pictures alone."""
 
 _EXTRA = ("torch", "safetensors", "onnx", "mediapipe", "ai_edge_litert", "lightning_fabric")
 """The packages that the extra `train` installs."""

@@ -48,6 +48,7 @@ TEACHERS = {
     "squeezenet": ("squeezenet1_1_features.safetensors (SqueezeNet 1.1)", "MIT"),
     "lpips": ("lpips_squeeze_lin_v0_1.safetensors (LPIPS)", "BSD-2-Clause"),
     "sosie": ("identity.onnx (Sosie)", "Apache-2.0"),
+    "blendface": ("blendface.onnx (of `sosie train blendface`)", "that of whoever trained it"),
     "sosie_landmarks": ("landmarks.onnx (Sosie)", "Apache-2.0"),
     "sosie_parser": ("parser.onnx (Sosie)", "Apache-2.0"),
     "fsanet": ("fsanet-1x1 and fsanet-var (FSA-Net)", "MIT"),

@@ -5,7 +5,7 @@ Only the operators that such classic networks are made of; any other is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class OnnxModule(nn.Module):
     forward takes the graph's one input and returns the values of `outputs`: names of any values in
     the graph, those within included; the graph's own outputs where none are given. What depends on
     constants alone is computed once, and batch norms are folded into the convolutions before them:
-    such a convolution's value is known by its batch norm's name. Gradients flow to the input.
+    such a convolution's value is known by its batch norm's name. Gradients flow to the input, and
+    what follows a value that `changes` names is computed of what that makes of it.
     Raises InputError on a file that cannot be read or whose operators are not known here.
 
     file: a path, or the content of a file.
@@ -66,12 +67,18 @@ class OnnxModule(nn.Module):
             self.register_buffer(self._constants[key], constants[key], persistent=False)
         self._last_use = {key: k for k, step in enumerate(self._steps) for key in step.inputs}
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self,
+        x: torch.Tensor,
+        changes: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] | None = None,
+    ) -> tuple[torch.Tensor, ...]:
+        changes = changes or {}
         values = {name: getattr(self, own) for name, own in self._constants.items()}
         values[self._input] = x
         for k, step in enumerate(self._steps):
             inputs = [values[name] if name else None for name in step.inputs]
-            values[step.output] = _OPERATORS[step.operator](step.settings, *inputs)
+            made = _OPERATORS[step.operator](step.settings, *inputs)
+            values[step.output] = changes[step.output](made) if step.output in changes else made
             for name in step.inputs:
                 # What is not read again need not stay in memory.
                 if self._last_use[name] == k and name not in self.outputs:

@@ -125,7 +125,8 @@ def _moved(crop: Crop, swapped: SwappedCrop, onto: Crop) -> SwappedCrop:
     )
     pixels = np.clip(warp(shown.astype(np.float32), change, width, height), 0, 1)
     outline = None if swapped.outline is None else transform_points(swapped.outline, change)
-    return SwappedCrop(np.asarray(pixels, np.float32), mask, own, outline=outline)
+    pixels = np.asarray(pixels, np.float32)
+    return replace(swapped, pixels=pixels, mask=mask, own=own, outline=outline)
 
 
 def _unit(pixels: Pixels) -> FloatArray:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from sosie.errors import InputError
 from sosie.files import open_regular
+from sosie.training.hdf5_file import Hdf5Error, OtherFormError, is_hdf5, read_arrays
 from sosie.training.inert_pickle import DamagedError, Named, Record, Table
 from sosie.training.tensor_description import UNREADABLE, Tensor
 from sosie.training.torch_file import ProgramError, TorchFile, UnreadableError, is_torch_file
@@ -47,8 +48,9 @@ def read_checkpoint(file: Path) -> dict[str, Arrays]:
     """Every collection of weights in a checkpoint, by its place in it ("" for the file itself).
 
     file: .safetensors, or what `torch.save` wrote, whatever its ending: of tensors, of
-    dictionaries of tensors, or of a module. Names lose a leading "module.", which data-parallel
-    training leaves. Tensors that share memory in the file share it here; bfloat16 becomes float32.
+    dictionaries of tensors, or of a module; or the HDF5 of Keras, whose names are paths. Names lose
+    a leading "module.", which data-parallel training leaves. Tensors that share memory in the file
+    share it here; bfloat16 becomes float32.
     Raises InputError where there is no such file, where it is of another kind or damaged, where it
     holds no weights, or such as numpy has nothing for.
     """
@@ -84,10 +86,12 @@ def _read(file: Path, opened: BufferedReader) -> dict[str, Arrays]:
             f"{file} is an ONNX file, which runs as it is: "
             f"`sosie swap --method onnx --model {file.name}`."
         )
+    if is_hdf5(opened):
+        return {"": _hdf5(file, opened)}
     if not is_torch_file(opened):
         raise InputError(
-            f"{file} is no checkpoint: it was written neither by PyTorch nor as .safetensors; "
-            f"name another."
+            f"{file} is no checkpoint: it was written neither by PyTorch nor by Keras (.h5), nor "
+            f"as .safetensors; name another."
         )
     with _refusals(file):
         stored = TorchFile(opened)
@@ -95,6 +99,18 @@ def _read(file: Path, opened: BufferedReader) -> dict[str, Arrays]:
             place: {name: stored.array(tensor) for name, tensor in tensors.items()}
             for place, tensors in _Search().collections(stored.root)
         }
+
+
+def _hdf5(file: Path, opened: BufferedReader) -> Arrays:
+    try:
+        return read_arrays(opened)
+    except OtherFormError as error:
+        raise InputError(
+            f"{file} is an HDF5 file that is not read here ({error}): load it with Keras 2 and "
+            f"save its weights again with save_weights(..., save_format='h5')."
+        ) from error
+    except (Hdf5Error, MemoryError) as error:
+        raise InputError(f"{file} cannot be read ({error}): get it again.") from error
 
 
 def _safetensors(file: Path) -> Arrays:

@@ -207,7 +207,9 @@ def _cast(source: str, target: str) -> onnx.NodeProto:
 Weights = tuple[torch.Tensor, torch.Tensor | None]
 
 
-def unmerged(network: nn.Module, file: Path, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+def unmerged(
+    network: nn.Module, file: Path | bytes, pixels: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Parameters with which a network computes what a file of `to_onnx` does.
 
     network: of the file's architecture, its convolutions without a bias followed by a batch norm
@@ -217,7 +219,9 @@ def unmerged(network: nn.Module, file: Path, pixels: torch.Tensor) -> dict[str, 
     InputError where the file is of another architecture.
     """
     stored = _convolutions(file)
-    other = InputError(f"{file} holds another architecture: name a weight file of this network.")
+    other = InputError(
+        f"{name_of(file)} holds another architecture: name a weight file of this network."
+    )
 
     def fill(module: nn.Conv2d, _: Any) -> None:
         weight, bias = next(stored, (torch.zeros(0), None))
@@ -251,7 +255,7 @@ def unmerged(network: nn.Module, file: Path, pixels: torch.Tensor) -> dict[str, 
     return network.state_dict()
 
 
-def _convolutions(file: Path) -> Iterator[Weights]:
+def _convolutions(file: Path | bytes) -> Iterator[Weights]:
     """Weight and bias of the convolutions of a file, in the order in which they are computed."""
     weights = weights_of(file)
     for node in read_graph(file).node:

@@ -126,6 +126,14 @@ def _cosine_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return 1 - torch.nn.functional.cosine_similarity(a.float().flatten(1), b.float().flatten(1))
 
 
+def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+    """Kullback-Leibler divergence of each latent number from the unit Gaussian, in nats, a mean
+    over the batch: L (Kingma and Welling 2014, "Auto-Encoding Variational Bayes",
+    appendix B). mean, log_variance: N x L."""
+    each = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+    return each.float().mean(0)
+
+
 Form = Literal["hinge", "hinge_both", "lsgan", "nonsaturating"]
 
 

@@ -16,7 +16,7 @@ from sosie.errors import InputError, InterruptedTrainingError, UsageError  # noq
 from sosie.methods import load_method  # noqa: E402
 from sosie.methods.vae import open_space  # noqa: E402
 from sosie.methods.vae.latent import read_card  # noqa: E402
-from sosie.methods.vae.losses import bound, divergence, with_free_bits  # noqa: E402
+from sosie.methods.vae.losses import bound, with_free_bits  # noqa: E402
 from sosie.methods.vae.network import Vae  # noqa: E402
 from sosie.methods.vae.recipe import shifted  # noqa: E402
 from sosie.methods.vae.samples import ATTRIBUTES, directions  # noqa: E402
@@ -26,6 +26,7 @@ from sosie.recipes import load_recipe, own_faces  # noqa: E402
 from sosie.recipes.train import Order, make  # noqa: E402
 from sosie.training.checkpoint import load_tensors  # noqa: E402
 from sosie.training.loop import STATE, train  # noqa: E402
+from sosie.training.losses import divergence  # noqa: E402
 from sosie.training.optimizer_steps import Steps  # noqa: E402
 
 TINY = {"samples": "24", "batch": "4", "validate_every": "12", "width": "4", "latent": "8",

@@ -101,7 +101,7 @@ def of_tiny(name, people_of, materials, monkeypatch, **weights):
 
 
 @pytest.mark.parametrize("term", TERMS)
-@pytest.mark.parametrize("name", ["simswap", "faceshifter", "ghost"])
+@pytest.mark.parametrize("name", ["simswap", "faceshifter", "ghost", "facedancer", "hififace"])
 def test_a_weight_switches_a_term_on_that_the_generator_learns_from(
     name, term, some_people, materials, perceptual_teachers, monkeypatch
 ):

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
 from sosie.errors import InputError, InterruptedTrainingError, UsageError  # noqa: E402
+from sosie.geometry.morphable_model import face_shape  # noqa: E402
 from sosie.methods import load_method  # noqa: E402
 from sosie.methods.faceshifter.recipe import Hear  # noqa: E402
 from sosie.options import SwapOptions  # noqa: E402
@@ -29,7 +30,12 @@ from sosie.types import Pose  # noqa: E402
 
 TINY = {"samples": "12", "batch": "4", "validate_every": "8", "width": "4", "depth": "1",
         "critic": "4"}  # fmt: skip
-METHODS = ("simswap", "faceshifter", "ghost")
+METHODS = ("simswap", "faceshifter", "ghost", "facedancer", "hififace", "infoswap")
+
+
+def tiny_settings(name):
+    """Those of TINY that a recipe has a use for."""
+    return {k: v for k, v in TINY.items() if k not in load_recipe(name).ignores}
 
 
 @pytest.fixture
@@ -71,11 +77,11 @@ def test_a_recipe_learns_a_batch_by_heart(materials, people, name):
 def test_the_identity_loss_reaches_the_generator_through_the_embedder(materials, people, name):
     recipe = tiny(name, materials)
     network = recipe.network()
-    who = torch.nn.functional.normalize(torch.randn(4, 512))
-    target = recipe.pictures(batch_of(recipe), "target")
-    made = recipe.swapped(network, target, who)
+    batch = batch_of(recipe)
+    source, target = (recipe.pictures(batch, name) for name in ("source", "target"))
+    made = recipe.swapped(network, target, recipe.describe(source))
     assert made.shape == target.shape
-    recipe.identity_term(made, who).backward()
+    recipe.identity_term(made, recipe.embed(source)).backward()
     slopes = [p.grad for p in network.generator.parameters() if p.grad is not None]
     assert sum(float(slope.abs().sum()) for slope in slopes) > 0
 
@@ -119,6 +125,7 @@ def test_presets_of_the_published_forms_have_the_published_parameters(materials)
         ("ghost", "unet_1", "ghost_unet_1"),
         ("ghost", "unet_2", "ghost_unet_2"),
         ("faceshifter", "256", "faceshifter_tao_aei"),
+        ("facedancer", "256", "facedancer_config_c"),
     ):
         kind = load_recipe(recipe)
         with torch.device("meta"):
@@ -181,15 +188,16 @@ def swapped(method, weights, crops=2):
     size = swapper.card.size_px
     pixels = np.random.default_rng(0).integers(0, 256, (crops, size, size, 3), np.uint8)
     points = np.array([[30, 30], [60, 30], [45, 45], [35, 60], [55, 60]], np.float32)
-    face = SimpleNamespace(points5=points, pose=Pose(0, 0, 0))
+    mesh = np.asarray(face_shape().mean * 30 + 45, np.float32)
+    face = SimpleNamespace(points5=points, landmarks=mesh, pose=Pose(0, 0, 0))
     source = SimpleNamespace(pixels=pixels[0].repeat(2, 0).repeat(2, 1), face=face)
-    made = [SimpleNamespace(pixels=p, face=face, source=None) for p in pixels]
+    made = [SimpleNamespace(pixels=p, face=face, landmarks=mesh, source=None) for p in pixels]
     return swapper, swapper.swap(swapper.prepare([source]), made), pixels
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_snapshot_is_swapped_with(order, name):
-    made = make(dataclasses.replace(order, name=name))
+    made = make(dataclasses.replace(order, name=name, settings=tiny_settings(name)))
     assert made.file.name == "snapshot.onnx"
     snapshot = order.run / "snapshot.safetensors"
     swapper, found, pixels = swapped(name, snapshot)
@@ -200,7 +208,7 @@ def test_a_snapshot_is_swapped_with(order, name):
         assert one.mask[0, 0] < 0.1
         assert one.mask[32, 32] == 1
     assert not np.array_equal(found[0].pixels, found[1].pixels)
-    assert swapper.card.template == "arcface_112_v1"
+    assert swapper.card.template == load_recipe(name).template
     assert "pictures" in made.card.license
 
 

@@ -1,5 +1,5 @@
-"""Method `blendswap`: its network and what its published checkpoint is called."""
+"""Method `blendswap`: its networks and what the published checkpoint is called."""
 
-from sosie.methods.weights import imported_method
+from sosie.methods.weights import PictureSwapper, trained_method
 
-METHOD = imported_method("blendswap")
+METHOD = trained_method("blendswap", PictureSwapper)

@@ -1,5 +1,6 @@
 """Method `hififace`: its networks and what the published checkpoints are called."""
 
-from sosie.methods.weights import imported_method
+from sosie.methods.hififace.swapper import HifiFaceSwapper
+from sosie.methods.weights import trained_method
 
-METHOD = imported_method("hififace")
+METHOD = trained_method("hififace", HifiFaceSwapper)

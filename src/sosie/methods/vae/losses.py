@@ -15,13 +15,6 @@ def laplace_term(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return (made.float() - wanted.float()).abs().mean()
 
 
-def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """Kullback-Leibler divergence of each latent number from the unit Gaussian, in nats, a mean
-    over the batch: L (Kingma and Welling 2014, appendix B). mean, log_variance: N x L."""
-    each = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-    return each.float().mean(0)
-
-
 def with_free_bits(each: torch.Tensor, free: float) -> torch.Tensor:
     """The sum of divergences (L, nats), of which each counts as `free` where it is less: no latent
     number is pressed to carry nothing (Kingma et al. 2016, "Improved Variational Inference with

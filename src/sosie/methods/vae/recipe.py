@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sosie.errors import UsageError
 from sosie.methods.vae.latent import LatentCard
-from sosie.methods.vae.losses import bound, divergence, laplace_term, with_free_bits
+from sosie.methods.vae.losses import bound, laplace_term, with_free_bits
 from sosie.methods.vae.network import LatentGraph, Vae
 from sosie.methods.vae.samples import directions, measured
 from sosie.nn.blocks import fast_precision, lay_channels_last
@@ -28,6 +28,7 @@ from sosie.recipes.likeness import PerceptualDistance
 from sosie.recipes.own_faces import TEMPLATE, OwnFaces, jittered, open_own
 from sosie.recipes.swapper.model_file import LICENSE, export_checked
 from sosie.training.log import grid
+from sosie.training.losses import divergence
 from sosie.training.recipe import Materials, PlainRecipe, Plan, require
 
 _PAPER = "Kingma and Welling 2014, Auto-Encoding Variational Bayes"

@@ -66,7 +66,7 @@ def identity_losses(
     terms = {
         "vector": _VECTOR * (1 - (numbers * padded).sum(1)).mean(),
         "likeness": _LIKENESS * _likeness(numbers, target),
-        "people": _PEOPLE * progress * _margin(numbers, learner.people, person),
+        "people": _PEOPLE * progress * margin_loss(numbers, learner.people, person),
     }
     share = 1 + (_STAGES_AT_END - 1) * progress
     errors = [_relative_error(g, s) for g, s in zip(guesses, stages, strict=True)]
@@ -81,7 +81,7 @@ def _likeness(numbers: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return apart.square().sum() / max(count * (count - 1), 1)
 
 
-def _margin(numbers: torch.Tensor, people: torch.Tensor, person: torch.Tensor) -> torch.Tensor:
+def margin_loss(numbers: torch.Tensor, people: torch.Tensor, person: torch.Tensor) -> torch.Tensor:
     """CosFace (Wang et al. 2018, eq. 4) over the faces that show a known person."""
     known = person != NOBODY
     if not bool(known.any()):

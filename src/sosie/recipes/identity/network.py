@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from sosie.analysis.embedder import NUMBERS, SIDE_PX
+from sosie.errors import InputError
 from sosie.nn.blocks import ConvUnit, PixelInput, ResidualUnit
 from sosie.recipes.teachers_onnx import OnnxModule
+from sosie.training.export import name_of, read_graph, unmerged, weights_of
 
 CHANNELS, UNITS = (32, 64, 128, 256), (1, 2, 2)
 """Channels at 56, 28, 14 and 7 px, and residual units at the last three."""
@@ -84,6 +87,51 @@ class FrozenIdentity(nn.Module):
         found: tuple[torch.Tensor, ...] = self._on_the_way(_as_pixels(x))
         return found
 
+    def restricted(
+        self, x: torch.Tensor, changes: Sequence[Callable[[torch.Tensor], torch.Tensor]]
+    ) -> torch.Tensor:
+        """The numbers where each stage's value is changed on the way. changes: one a stage."""
+        named = dict(zip(_STAGES, changes, strict=True))
+        numbers: torch.Tensor = self._network(_as_pixels(x), named)[0]
+        return numbers
+
 
 def _as_pixels(x: torch.Tensor) -> torch.Tensor:
     return (x.permute(0, 2, 3, 1) + 1) * 127.5
+
+
+def weights_in(
+    network: IdentityNetwork, file: Path | bytes, pixels: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Parameters with which a network computes what a file of `sosie train identity` does.
+
+    network: of the file's architecture; it is changed. file: its path or content. pixels: uint8,
+    N x 112 x 112 x 3, aligned faces from which the batch norms get their statistics. Raises
+    InputError where the file is of another network.
+    """
+    whole = PixelIdentity(network)
+    _fill_unmerged(whole, file)
+    found = unmerged(whole, file, pixels)
+    return {name.removeprefix("1."): value for name, value in found.items()}
+
+
+def _fill_unmerged(network: PixelIdentity, file: Path | bytes) -> None:
+    """Give the network what no batch norm was merged with: slopes, and the last layer."""
+    stored = weights_of(file)
+    graph = read_graph(file)
+    # The exporter stores equal weights once.
+    same = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity"}
+    values = [
+        stored[same.get(node.input[1], node.input[1])].flatten()
+        for node in graph.node
+        if node.op_type == "PRelu"
+    ]
+    values += [stored[name] for name in ("1.last.weight", "1.last.bias") if name in stored]
+    own = [module.weight for module in network.modules() if isinstance(module, nn.PReLU)]
+    own += [p for name, p in network.named_parameters() if name.startswith("1.last.")]
+    if [p.shape for p in own] != [value.shape for value in values]:
+        raise InputError(
+            f"{name_of(file)} holds another architecture: name a file of this network."
+        )
+    for parameter, value in zip(own, values, strict=True):
+        parameter.data.copy_(value)

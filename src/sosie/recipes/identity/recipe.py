@@ -8,22 +8,20 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from sosie.analysis.embedder import SIDE_PX
-from sosie.errors import InputError
 from sosie.nn.blocks import fast_precision, lay_channels_last, to_input
 from sosie.recipes.face_cache import FaceSet, open_faces
 from sosie.recipes.identity import samples
 from sosie.recipes.identity.losses import IdentityLearner, identity_losses
 from sosie.recipes.identity.measures import verification
-from sosie.recipes.identity.network import IdentityNetwork, PixelIdentity
+from sosie.recipes.identity.network import IdentityNetwork, PixelIdentity, weights_in
 from sosie.recipes.identity.teachers import Answers, IdentityTeachers, open_answers, unit
 from sosie.training.data_loader import Shuffled
-from sosie.training.export import to_onnx, unmerged, weights_of
+from sosie.training.export import to_onnx
 from sosie.training.recipe import PlainRecipe, Plan
 
 # Faces that the landmark teacher reads differently in the mirror may be aligned badly.
@@ -130,12 +128,10 @@ class IdentityRecipe(PlainRecipe):
         )
 
     def weights_from(self, file: Path) -> dict[str, torch.Tensor]:
-        network = PixelIdentity(IdentityNetwork())
-        _fill_unmerged(network, file)
         rows = self._rows[:: max(1, len(self._rows) // _FACES_TO_START)][:_FACES_TO_START]
         pixels = torch.from_numpy(np.stack([self._aligned(int(row)) for row in rows]))
-        found = unmerged(network, file, pixels)
-        return {f"network.{name.removeprefix('1.')}": value for name, value in found.items()}
+        found = weights_in(IdentityNetwork(), file, pixels)
+        return {f"network.{name}": value for name, value in found.items()}
 
     @cached_property
     def _faces(self) -> FaceSet:
@@ -186,23 +182,3 @@ class IdentityRecipe(PlainRecipe):
 
     def _aligned(self, row: int) -> samples.Pixels:
         return samples.aligned(self._faces.crops[row], self._faces.landmarks[row])[0]
-
-
-def _fill_unmerged(network: PixelIdentity, file: Path) -> None:
-    """Give the network what no batch norm was merged with: slopes, and the last layer."""
-    stored = weights_of(file)
-    graph = onnx.load(str(file)).graph
-    # The exporter stores equal weights once.
-    same = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity"}
-    values = [
-        stored[same.get(node.input[1], node.input[1])].flatten()
-        for node in graph.node
-        if node.op_type == "PRelu"
-    ]
-    values += [stored[name] for name in ("1.last.weight", "1.last.bias") if name in stored]
-    own = [module.weight for module in network.modules() if isinstance(module, nn.PReLU)]
-    own += [p for name, p in network.named_parameters() if name.startswith("1.last.")]
-    if [p.shape for p in own] != [value.shape for value in values]:
-        raise InputError(f"{file} holds another architecture: name a file of this network.")
-    for parameter, value in zip(own, values, strict=True):
-        parameter.data.copy_(value)

@@ -29,6 +29,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 _DEEPFACELAB = "sosie.methods.deepfacelab.published"
 _FACESHIFTER = "sosie.methods.faceshifter.published"
+_FACEDANCER = "sosie.methods.facedancer.published"
 _FSGAN = "sosie.methods.fsgan.published"
 _GHOST = "sosie.methods.ghost.published"
 _HIFIFACE = "sosie.methods.hififace.published"
@@ -49,6 +50,7 @@ TABLE = {
     "simswap_arcface_foamliu_r101": _SIMSWAP,
     "inswapper_reswapper_128": "sosie.methods.inswapper.published",
     "blendswap": "sosie.methods.blendswap.published",
+    "facedancer_config_c": _FACEDANCER,
     "faceshifter_tao_aei": _FACESHIFTER,
     "faceshifter_tao_hear": _FACESHIFTER,
     "faceshifter_tao_disc": _FACESHIFTER,

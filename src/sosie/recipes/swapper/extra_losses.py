@@ -1,6 +1,6 @@
-"""Losses that no method here is published with above 0, and the networks that only they need.
+"""Losses that only some methods are published with above 0, and the networks that only they need.
 
-GHOST has its eye loss at 0; the others are FaceDancer's and HifiFace's. So every swapper has them,
+GHOST has its eye loss at 0; the others are FaceDancer's and HifiFace's. Every swapper has them,
 switched on by a weight of the plan, and at 0 nothing is loaded.
 """
 
@@ -60,11 +60,15 @@ class FurtherLosses:
     def points(self, pictures: torch.Tensor) -> torch.Tensor:
         """All landmarks: N x 478 x 2, in pixels of the landmark network's square, with
         gradients."""
+        return self.mesh(pictures)[..., :2]
+
+    def mesh(self, pictures: torch.Tensor) -> torch.Tensor:
+        """The same with their depth, in the same unit: N x 478 x 3."""
         squares = cut(pictures * 2 - 1, self.square(int(pictures.shape[-1])), landmarker.SIDE_PX)
         network = self._landmarks.to(pictures.device)
         with fast_precision(pictures.device):
             points: torch.Tensor = network(squares)
-        return points[..., :2]
+        return points.float()
 
     def square(self, size_px: int) -> NDArray[np.float64]:
         """Aligned face of `size_px` -> the square that the landmark network sees: that of its mean

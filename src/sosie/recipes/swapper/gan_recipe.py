@@ -15,6 +15,7 @@ from sosie.nn.blocks import MultiScaleDiscriminator, fast_precision
 from sosie.recipes.swapper.plan import SwapPlan, small
 from sosie.recipes.swapper.recipe import Batch, SwapRecipe
 from sosie.training.losses import (
+    Form,
     attribute_loss,
     discriminator_loss,
     generator_loss,
@@ -26,11 +27,13 @@ from sosie.training.recipe import Phase
 class GanRecipe(SwapRecipe):
     """A recipe whose network has the children `generator` and `judges`, which take turns.
 
-    betas: of Adam, for both. real: what the discriminators are shown as real.
+    betas: of Adam, for both. real: what the discriminators are shown as real. told_apart: the form
+    of their loss.
     """
 
     betas: ClassVar[tuple[float, float]]
     real: ClassVar[Literal["source", "target"]]
+    told_apart: ClassVar[Form] = "hinge"
     # The rate is steady.
     ignores: ClassVar[frozenset[str]] = frozenset({"warmup"})
 
@@ -57,7 +60,7 @@ class GanRecipe(SwapRecipe):
         real = self.pictures(batch, self.real, progress).requires_grad_(penalty > 0)
         with fast_precision(real.device):
             of_real, of_made = (self.logits(network, x) for x in (real, batch["made"]))
-        terms = {"told_apart": discriminator_loss("hinge", of_real, of_made)}
+        terms = {"told_apart": discriminator_loss(self.told_apart, of_real, of_made)}
         if penalty:
             terms["penalty"] = penalty / 2 * gradient_penalty(real, of_real)
         return terms
@@ -102,7 +105,7 @@ class AeiRecipe(GanRecipe):
 
     def learner(self) -> AeiLearner:
         plan = self.settings
-        generator = SizedAei(plan.size_px, plan.width, NUMBERS, plan.depth)
+        generator = self.generator()
         # A smaller picture bears fewer halvings and scales.
         less = max(0, 256 // plan.size_px).bit_length() - 1
         judges = MultiScaleDiscriminator(
@@ -110,8 +113,21 @@ class AeiRecipe(GanRecipe):
         )
         return AeiLearner(generator, judges)
 
+    def generator(self) -> nn.Module:
+        """A fresh generator, with a child `encoder`."""
+        plan = self.settings
+        return SizedAei(plan.size_px, plan.width, NUMBERS, plan.depth)
+
     def swapped(self, network: nn.Module, target: torch.Tensor, who: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = cast(AeiLearner, network).generator(target, who)[0]
+        return self.with_maps(network, target, who)[0]
+
+    def with_maps(
+        self, network: nn.Module, target: torch.Tensor, who: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The generator's picture and the target's attribute maps."""
+        made: tuple[torch.Tensor, list[torch.Tensor]] = cast(AeiLearner, network).generator(
+            target, who
+        )
         return made
 
     def generate(
@@ -120,11 +136,10 @@ class AeiRecipe(GanRecipe):
         learner, plan = cast(AeiLearner, network), self.settings
         target = self.pictures(batch, "target", progress)
         with torch.no_grad():
-            who = self.embed(self.pictures(batch, "source", progress))
-        generator = cast(SizedAei, learner.generator)
+            who = self.describe(self.pictures(batch, "source", progress))
         with fast_precision(target.device):
-            made, maps = generator(target, who)
-            again = generator.encoder(made)
+            made, maps = self.with_maps(network, target, who)
+            again = learner.generator.get_submodule("encoder")(made)
             logits = learner.judges(made)
         batch["made"] = made.detach()
         return {

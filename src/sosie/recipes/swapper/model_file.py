@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from sosie.analysis.embedder import NUMBERS
 from sosie.output import atomic_output
 from sosie.training.export import add_card, require_same, trace
 from sosie.types import FloatArray
@@ -38,17 +37,23 @@ class SwapperCard:
     license: str = LICENSE
 
 
-def export_swapper(generator: nn.Module, card: SwapperCard, file: Path) -> float:
-    """Write a generator (target, identity -> picture) as ONNX; the batch may have any size.
+def export_swapper(
+    generator: nn.Module,
+    card: SwapperCard,
+    file: Path,
+    told: Mapping[str, FloatArray],
+    outputs: Sequence[str] = ("swapped",),
+) -> float:
+    """Write a generator (target and what it is told of the source -> picture) as ONNX; the batch
+    may have any size.
 
-    Returns and raises as `export_checked`.
+    told: made-up ones of what it is told, by name, in order, for two targets. outputs: their
+    names, the picture's first. Returns and raises as `export_checked`.
     """
     rng = np.random.default_rng(0)
     target = rng.uniform(card.low, 1, (2, 3, card.size_px, card.size_px)).astype(np.float32)
-    identity = rng.normal(0, 1, (2, NUMBERS)).astype(np.float32)
-    identity /= np.linalg.norm(identity, axis=1, keepdims=True)
-    inputs = {"target": target, "identity": identity}
-    return export_checked(generator, inputs, ("swapped",), dataclasses.asdict(card), file)
+    inputs = {"target": target, **told}
+    return export_checked(generator, inputs, outputs, dataclasses.asdict(card), file)
 
 
 def export_checked(

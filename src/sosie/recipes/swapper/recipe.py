@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from sosie.analysis.embedder import SIDE_PX, TEMPLATE
+from sosie.analysis.embedder import NUMBERS, SIDE_PX, TEMPLATE
 from sosie.datasets.people import Pair, Pairs, People, open_people
 from sosie.errors import UsageError
 from sosie.geometry import alignment
@@ -56,7 +56,8 @@ class SwapRecipe(Recipe):
     as the generator sees it, 0 or -1 (the largest is 1). same_photo: see `Pairs`. paper: of the
     method. ignores: fields of the plan that change nothing here, and are refused.
     size_step: the side of its pictures is a multiple of this. published: a published network that
-    pictures are given to alike -> where in the recipe's network its weights go.
+    pictures are given to alike -> where in the recipe's network its weights go. needs_stages:
+    whether `stages` is asked for without `consistency` too. outputs: of the exported graph.
     """
 
     method: ClassVar[str]
@@ -67,6 +68,7 @@ class SwapRecipe(Recipe):
     ignores: ClassVar[frozenset[str]] = frozenset()
     size_step: ClassVar[int] = 16
     published: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    needs_stages: ClassVar[bool] = False
     plan: ClassVar[SwapPlan]
     origins: ClassVar[Mapping[str, str]] = {
         "given": "faces that are swapped with one another",
@@ -75,6 +77,7 @@ class SwapRecipe(Recipe):
     weight_file: ClassVar[str | None] = "snapshot"
     keeps_snapshot: ClassVar[bool] = True
     license: ClassVar[str] = LICENSE
+    outputs: ClassVar[tuple[str, ...]] = ("swapped",)
 
     def __init__(self, materials: Materials, chosen: Plan | None = None) -> None:
         super().__init__(materials, chosen)
@@ -125,21 +128,30 @@ class SwapRecipe(Recipe):
 
     @abc.abstractmethod
     def swapped(self, network: nn.Module, target: torch.Tensor, who: torch.Tensor) -> torch.Tensor:
-        """The generator's picture, N x 3 x S x S in the generator's range, in training or not."""
+        """The generator's picture, N x 3 x S x S in the generator's range, in training or not.
+        who: of `describe`."""
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:  # noqa: ARG002
-        """source, target: uint8, S x S x 3. same: float32, 1 where they show one person."""
+        """source, target: uint8, S x S x 3. same: float32, 1 where they show one person. And what
+        `beside` tells of the target."""
         pair, faces = self._pairs.draw(rng), self._people.faces
         source, target = self._source(pair, rng), faces[pair.target]
+        beside = self.beside(pair.target, target)
         if rng.random() < 0.5:
             target = target[:, ::-1]
+            beside = {name: value[:, ::-1] for name, value in beside.items()}
             # One photo twice is to stay one photo; another may be mirrored by itself.
             source = source[:, ::-1] if pair.source == pair.target else source
         return {
             "source": np.array(source),
             "target": np.array(target),
             "same": np.float32(pair.same),  # type: ignore[dict-item]
+            **{name: np.array(value) for name, value in beside.items()},
         }
+
+    def beside(self, row: int, face: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:  # noqa: ARG002
+        """More planes of a target, S x S x ..., which are mirrored with it. row: of the people."""
+        return {}
 
     def _source(self, pair: Pair, rng: np.random.Generator) -> NDArray[np.uint8]:
         face = self._people.faces[pair.source]
@@ -153,13 +165,18 @@ class SwapRecipe(Recipe):
         x = batch[name].permute(0, 3, 1, 2).float() / 255 * (1 - self.low) + self.low
         return functional.avg_pool2d(x, 2) if progress < self.settings.half_until else x
 
+    def describe(self, pictures: torch.Tensor) -> torch.Tensor:
+        """What the generator is told of source pictures (of its range), as `swapped` takes it: who
+        they show, where a method wants nothing more."""
+        return self.embed(pictures)
+
     def embed(self, pictures: torch.Tensor) -> torch.Tensor:
         """Who is in pictures of the generator's range: N x 512, unit length, with gradients."""
         with nullcontext() if self._exact else fast_precision(pictures.device):
-            numbers: torch.Tensor = self._embedder(self._to_be_recognized(pictures))
+            numbers: torch.Tensor = self._embedder(self.to_be_recognized(pictures))
         return numbers.float()
 
-    def _to_be_recognized(self, pictures: torch.Tensor) -> torch.Tensor:
+    def to_be_recognized(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures of the generator's range as the identity network is shown them, -1..1."""
         # In a traced graph a size is no plain number.
         size = int(pictures.shape[-1])
@@ -176,9 +193,9 @@ class SwapRecipe(Recipe):
         found: list[torch.Tensor] = []
         for source, target in self._validation_batches(next(network.parameters()).device):
             own, wanted = self.embed(target), self.embed(source)
-            made = self.swapped(network, target, wanted)
+            made = self.swapped(network, target, self.describe(source))
             who = self.embed(made)
-            same = self.swapped(network, target, own)
+            same = self.swapped(network, target, self.describe(target))
             error = (same.float() - target).abs().mean((1, 2, 3)) / (1 - self.low)
             alike = [(a * b).sum(1) for a, b in ((who, wanted), (who, own), (own, wanted))]
             found.append(torch.stack([*alike, error]))
@@ -198,26 +215,30 @@ class SwapRecipe(Recipe):
         columns = [
             source,
             target,
-            self.swapped(network, target, self.embed(source)),
-            self.swapped(network, target, self.embed(target)),
+            self.swapped(network, target, self.describe(source)),
+            self.swapped(network, target, self.describe(target)),
         ]
         shown = [self._to_pixels(column) for column in columns]
         return grid([[column[row] for column in shown] for row in range(len(source))])
 
     def export(self, network: nn.Module, file: Path) -> None:
         """The generator as `sosie swap --method NAME --weights` runs it; see `swapper_file`."""
-        card = SwapperCard(
-            method=self.method,
-            template=self.template,
-            size_px=self.settings.size_px,
-            low=self.low,
-            paper=self.paper,
-        )
+        plan = self.settings
+        card = SwapperCard(self.method, self.template, plan.size_px, self.low, self.paper)
         self._exact = True
         try:
-            export_swapper(_Swap(self, network), card, file)
+            export_swapper(self.exported(network), card, file, self.told(2), self.outputs)
         finally:
             self._exact = False
+
+    def exported(self, network: nn.Module) -> nn.Module:
+        """What is exported: target and the inputs of `told`, in order -> picture."""
+        return _Swap(self, network)
+
+    def told(self, count: int) -> dict[str, NDArray[np.float32]]:
+        """Made-up inputs of the exported graph beside the target, by name, for so many targets."""
+        identity = np.random.default_rng(1).normal(0, 1, (count, NUMBERS)).astype(np.float32)
+        return {"identity": identity / np.linalg.norm(identity, axis=1, keepdims=True)}
 
     def identity_term(self, made: torch.Tensor, who: torch.Tensor) -> torch.Tensor:
         """The weighted identity loss of pictures that the generator made."""
@@ -258,8 +279,8 @@ class SwapRecipe(Recipe):
         target: torch.Tensor,
         progress: float,
     ) -> dict[str, torch.Tensor]:
-        """Weighted terms that no method here is published with above 0, of what the generator made
-        of the batch: those that the plan switches on.
+        """Weighted terms that only some methods are published with above 0, of what the generator
+        made of the batch: those that the plan switches on.
 
         cycle: FaceDancer and HifiFace (1 in both). eyes: GHOST (0; its authors switched it on for
         an ablation). perceptual: FaceDancer (0.2) and HifiFace (5). consistency: FaceDancer (1).
@@ -268,7 +289,7 @@ class SwapRecipe(Recipe):
         terms = {}
         if plan.cycle:
             with torch.no_grad():
-                own = self.embed(target)
+                own = self.describe(target)
             with fast_precision(target.device):
                 back = self.swapped(network, made, own)
             terms["cycle"] = plan.cycle * cycle_loss(back, target)
@@ -279,14 +300,23 @@ class SwapRecipe(Recipe):
             apart = further.perceptual(seen, wanted, batch["same"])
             terms["perceptual"] = plan.perceptual * apart
         if plan.consistency:
-            source = self.pictures(batch, "source", progress)
-            found, left, wished = (self._stages(x) for x in (made, target, source))
-            terms["consistency"] = plan.consistency * identity_consistency_loss(found, left, wished)
+            apart = self.consistency(made, target, self.pictures(batch, "source", progress))
+            terms["consistency"] = plan.consistency * apart
         return terms
 
-    def _stages(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        with fast_precision(pictures.device):
-            return self._embedder.stages(self._to_be_recognized(pictures))
+    def consistency(
+        self, made: torch.Tensor, target: torch.Tensor, source: torch.Tensor
+    ) -> torch.Tensor:
+        """How much further than allowed the identity network sees the result from the target, layer
+        by layer; FaceDancer itself allows otherwise."""
+        found, left, wished = (self.stages(x) for x in (made, target, source))
+        return identity_consistency_loss(found, left, wished)
+
+    def stages(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What each stage of the identity network sees of pictures of the generator's range; of a
+        plan with `consistency` above 0, or a recipe that needs them."""
+        with nullcontext() if self._exact else fast_precision(pictures.device):
+            return self._embedder.stages(self.to_be_recognized(pictures))
 
     def _unit(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures of the generator's range in 0..1."""
@@ -349,7 +379,7 @@ class SwapRecipe(Recipe):
 
     @cached_property
     def _embedder(self) -> FrozenIdentity:
-        stages = self.settings.consistency > 0
+        stages = self.needs_stages or self.settings.consistency > 0
         embedder = FrozenIdentity(read_embedded("identity"), stages)
         return embedder.requires_grad_(False).eval()
 
