@@ -71,6 +71,19 @@ def test_dark_and_gray_hair_is_told_from_skin_in_any_light(
     assert place[in_square(face, (0, 17))].max() < 0.5
 
 
+def test_both_halves_of_a_moustache_are_one(model_face: ModelFace) -> None:
+    face = model_face(unit_px=60, center=(128, 120))
+    picture = with_beard(face, SKIN)
+    x, y = np.round(face.landmarks[[61, 164, 2], :2].mean(0)).astype(int)
+    cv2.ellipse(picture, (x, y), (14, 6), 0, 0, 360, (60, 45, 40), -1)
+    place = beard.find(picture, face.landmarks, all_skin(), None).place
+    there = np.array([[x, y], [2 * face.landmarks[2, 0] - x, y]], np.float32)
+    seen = transform_points(there, square_matrix(region_of(face.landmarks)))
+    left, right = (place[round(float(at[1])), round(float(at[0]))] for at in seen)
+    assert min(left, right) > 0.7
+    assert abs(left - right) < 0.02
+
+
 def test_bare_skin_is_no_beard(model_face: ModelFace) -> None:
     face = model_face(unit_px=60, center=(128, 120))
     found = beard.find(with_beard(face, SKIN, 0.4), face.landmarks, all_skin(), None)

@@ -21,7 +21,8 @@ from sosie.analysis.parser import MARGIN, SIDE_PX, FaceParts, cut_square
 from sosie.geometry import mesh
 from sosie.geometry.alignment import fill_hull, transform_points
 from sosie.geometry.head_pose import region_of
-from sosie.geometry.morphable_model import smoothstep
+from sosie.geometry.morphable_model import face_shape, smoothstep
+from sosie.geometry.rasterizer import rasterize
 from sosie.models.cards import read_embedded
 from sosie.types import FloatArray
 
@@ -134,7 +135,17 @@ def _like_hair(
     red = pixels[..., 0] / (pixels.sum(2) + 0.05)
     gray = np.median(red[cheeks]) - red
     like = cv2.GaussianBlur((lit - bright + _GRAY * gray) * zone, (0, 0), _SOFT_PX)
-    return np.asarray(like, np.float64)
+    return _of_both_sides(np.asarray(like, np.float32), points)
+
+
+def _of_both_sides(like: FloatArray, points: FloatArray) -> NDArray[np.float64]:
+    """The mean of what is told on both sides of a face: half a moustache is a stain, and light from
+    one side hides the other half."""
+    shape = face_shape()
+    raster = rasterize(np.ascontiguousarray(points), shape.triangles, SIDE_PX, SIDE_PX)
+    across = raster.interpolate(np.ascontiguousarray(points[shape.mirror, :2]))
+    other = cv2.remap(like, across[..., 0], across[..., 1], cv2.INTER_LINEAR)
+    return np.asarray((like + other) / 2, np.float64)
 
 
 def _lit_skin(

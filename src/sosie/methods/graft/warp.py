@@ -16,6 +16,7 @@ from sosie.geometry.alignment import fill_polygon
 from sosie.geometry.morphable_model import Points, canonicalize, face_shape, silhouette
 from sosie.geometry.rasterizer import rasterize
 from sosie.methods.graft import unwrap
+from sosie.methods.graft.folds import near_folds, smile_beyond, without_folds
 from sosie.methods.graft.retarget import retarget
 from sosie.methods.graft.source_texture import PreparedPhoto
 from sosie.types import Crop, FloatArray, Pixels, SwappedCrop
@@ -48,7 +49,18 @@ def carried(
 
 def textured(photo: PreparedPhoto, field: Field) -> tuple[FloatArray, FloatArray]:
     """The source's texture on the mesh of a field: RGB h x w x 3, and h x w how far it is known
-    there, both 0..1. Outside the outline that goes on as at its edge."""
+    there, both 0..1. Outside the outline that goes on as at its edge. Folds of a smile that the
+    field's face has not are smoothed away."""
+    color, known = _carried(photo, field)
+    share = smile_beyond(photo.landmarks, field.points)
+    if share > 0:
+        about = field.spread(near_folds(), flat=True)
+        color = without_folds(color, known, field.points, about, share)
+    return color, known
+
+
+def _carried(photo: PreparedPhoto, field: Field) -> tuple[FloatArray, FloatArray]:
+    """As `textured`, folds and all."""
     scale = canonicalize(field.points, face_shape()).scale
     level = photo.level_for(scale)
     image, places = photo.levels[level], photo.points_at(level)
