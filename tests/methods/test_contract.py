@@ -20,7 +20,7 @@ from sosie.methods.base import Source, Swapper
 from sosie.options import SwapOptions
 from sosie.types import Crop, Face, SwappedCrop
 
-TRAINED = ("simswap", "faceshifter", "ghost", "fsgan")
+TRAINED = ("simswap", "faceshifter", "ghost", "fsgan", "megafs")
 """Whose networks users train: here they are tiny, and know nothing."""
 IMPORTED = {
     "hififace": "hififace_maum_generator",
