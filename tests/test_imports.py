@@ -138,7 +138,7 @@ ONLY_IN = {
     "onnx": ["sosie.training", "sosie.recipes", "sosie.evaluation"],
     "safetensors": [
         *("sosie.training", "sosie.recipes", "sosie.evaluation"),
-        "sosie.swapping.identity_file",
+        *("sosie.swapping.identity_file", "sosie.methods.megafs.directions"),
     ],
     "lightning_fabric": ["sosie.training.distributed"],
     "dlib": ["sosie.recipes"],

@@ -17,7 +17,7 @@ from sosie.options import SwapOptions
 
 COMMANDS = (
     *("swap", "preview", "compare", "resume", "inspect", "source", "reenact"),
-    *("bench", "doctor", "demo", "train", "export"),
+    *("bench", "doctor", "demo", "train", "export", "invert"),
 )
 GROUPS = {
     "dataset": [

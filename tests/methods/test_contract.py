@@ -29,6 +29,7 @@ TRAINED = (
     "infoswap",
     "rsgan",
     "fsgan",
+    "megafs",
 )
 """Whose networks users train: here they are tiny, and know nothing."""
 IMPORTED = {

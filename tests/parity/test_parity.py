@@ -53,6 +53,11 @@ FSGAN = {
     *("fsgan_reenactment_split_ngf64_in71", "fsgan_segmentation_unet_v2", "fsgan_disc"),
 }
 """The stages of FSGAN."""
+MEGAFS = {
+    *(f"megafs_swapper_{kind}" for kind in ("ftm", "injection", "lcr")),
+    *("megafs_hierfe", "megafs_stylegan2_1024", "megafs_stylegan2_256_small"),
+}
+"""Encoder, transfers and generators of MegaFS."""
 CHAOTIC = {name for name in ONE_SHOT if name.startswith("ghost_") and name != "ghost_disc"} | {
     "faceshifter_tao_aei"
 }
@@ -66,7 +71,7 @@ def hollow(name: str) -> dict[str, np.ndarray]:
 
 
 def test_the_families_are_complete():
-    assert set(TABLE) >= ONE_SHOT | TWO_PEOPLE | PORTRAIT | FSGAN
+    assert set(TABLE) >= ONE_SHOT | TWO_PEOPLE | PORTRAIT | FSGAN | MEGAFS
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))
@@ -97,6 +102,10 @@ def test_outputs_are_the_published_ones(name: str, shared_parity: Path):
 def test_loading_is_strict(name: str):
     load, _ = build(name)
     state = hollow(name)
+    if not state:
+        with pytest.raises(InputError, match=r"has the unknown head\.weight"):
+            load({"head.weight": np.zeros(3)})
+        return
     last = list(state)[-1]
     without = {key: value for key, value in state.items() if key != last}
     with pytest.raises(InputError, match=f"lacks {last}"):

@@ -109,3 +109,32 @@ def test_occlusion_terms():
     terms = losses.occlusion_losses(found, first, target, torch.tensor([1.0, 0.0]))
     assert float(terms["change"]) == pytest.approx(0.25)
     assert float(terms["reconstruction"]) == pytest.approx(0.5 * 0.25 / 2)
+
+
+def test_a_generator_whose_pictures_change_evenly_pays_nothing_for_its_paths():
+    torch.manual_seed(0)
+    latents = torch.randn(16, 2, 6, requires_grad=True)
+    # Of an orthogonal map the lengths are those of what is drawn.
+    turned, _ = torch.linalg.qr(torch.randn(12, 12))
+
+    def penalty(scale):
+        pictures = (latents.flatten(1) @ turned).reshape(16, 3, 2, 2) * scale
+        found, mean = losses.path_length_loss(pictures, latents, torch.tensor(0.0), pace=1.0)
+        return float(found) / float(mean) ** 2, float(mean)
+
+    even, length = penalty(torch.ones(16, 1, 1, 1))
+    uneven, _ = penalty(torch.linspace(0.1, 4, 16).reshape(-1, 1, 1, 1))
+    assert uneven > 3 * even
+    assert penalty(torch.full((16, 1, 1, 1), 3.0))[1] == pytest.approx(3 * length, rel=0.5)
+
+
+def test_the_mean_of_the_paths_is_renewed_by_a_share_and_learns_nothing():
+    latents = torch.randn(4, 1, 3, requires_grad=True)
+    mean = torch.tensor(2.0)
+    pictures = (latents.reshape(4, 3, 1, 1) * 5).square()
+    found, renewed = losses.path_length_loss(pictures, latents, mean)
+    assert not renewed.requires_grad
+    assert abs(float(renewed) - 2) < 0.2 * 50
+    assert float(renewed) != 2
+    found.backward()
+    assert latents.grad is not None

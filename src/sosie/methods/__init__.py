@@ -35,6 +35,7 @@ TABLE = {
     "vae": "sosie.methods.vae:METHOD",
     "korshunova": "sosie.methods.korshunova:METHOD",
     "fsgan": "sosie.methods.fsgan:METHOD",
+    "megafs": "sosie.methods.megafs:METHOD",
 }
 
 PERSONAL = ("dfm", "deepfacelab", "deepfakes", "vae", "korshunova")

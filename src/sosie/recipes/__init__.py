@@ -36,6 +36,9 @@ TABLE = {
     "fsgan_segmentation": "sosie.methods.fsgan.segmentation_recipe:SegmentationRecipe",
     "fsgan_inpainting": "sosie.methods.fsgan.later_recipe:InpaintingRecipe",
     "fsgan_blending": "sosie.methods.fsgan.later_recipe:BlendingRecipe",
+    "stylegan2": "sosie.recipes.stylegan2.recipe:StyleGanRecipe",
+    "megafs_encoder": "sosie.methods.megafs.recipe:EncoderRecipe",
+    "megafs_transfer": "sosie.methods.megafs.transfer_recipe:TransferRecipe",
     "dcgan": "sosie.methods.vae.gan_recipe:GanRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files, or of methods."""
@@ -51,9 +54,12 @@ NEED_TEACHERS = (
     "blendswap",
     "fsgan_inpainting",
     "fsgan_blending",
+    "megafs_encoder",
+    "megafs_transfer",
 )
 """Those that learn from teachers (FaceShifter's second stage from its first, BlendSwap from its
-encoder, FSGAN's last two from its first two); the others need pictures alone."""
+encoder, FSGAN's last two from its first two, those of MegaFS from the generator); the others need
+pictures alone."""
 
 _EXTRA = ("torch", "safetensors", "onnx", "mediapipe", "ai_edge_litert", "lightning_fabric")
 """The packages that the extra `train` installs."""

@@ -22,6 +22,7 @@ from sosie.errors import InputError
 from sosie.files import open_regular
 from sosie.training.hdf5_file import Hdf5Error, OtherFormError, is_hdf5, read_arrays
 from sosie.training.inert_pickle import DamagedError, Named, Record, Table
+from sosie.training.network_pickle import NetworkPickle, is_network_pickle
 from sosie.training.tensor_description import UNREADABLE, Tensor
 from sosie.training.torch_file import ProgramError, TorchFile, UnreadableError, is_torch_file
 
@@ -48,9 +49,9 @@ def read_checkpoint(file: Path) -> dict[str, Arrays]:
     """Every collection of weights in a checkpoint, by its place in it ("" for the file itself).
 
     file: .safetensors, or what `torch.save` wrote, whatever its ending: of tensors, of
-    dictionaries of tensors, or of a module; or the HDF5 of Keras, whose names are paths. Names lose
-    a leading "module.", which data-parallel training leaves. Tensors that share memory in the file
-    share it here; bfloat16 becomes float32.
+    dictionaries of tensors, or of a module; or the HDF5 of Keras, whose names are paths; or a
+    pickle of networks as NVIDIA publishes them. Names lose a leading "module.", which data-parallel
+    training leaves. Tensors that share memory in the file share it here; bfloat16 becomes float32.
     Raises InputError where there is no such file, where it is of another kind or damaged, where it
     holds no weights, or such as numpy has nothing for.
     """
@@ -94,11 +95,20 @@ def _read(file: Path, opened: BufferedReader) -> dict[str, Arrays]:
             f"as .safetensors; name another."
         )
     with _refusals(file):
-        stored = TorchFile(opened)
-        return {
-            place: {name: stored.array(tensor) for name, tensor in tensors.items()}
-            for place, tensors in _Search().collections(stored.root)
-        }
+        if is_network_pickle(opened):
+            return _networks(NetworkPickle(opened))
+        return _described(TorchFile(opened))
+
+
+def _described(stored: TorchFile | NetworkPickle) -> dict[str, Arrays]:
+    return {
+        place: {name: stored.array(tensor) for name, tensor in tensors.items()}
+        for place, tensors in _Search().collections(stored.root)
+    }
+
+
+def _networks(stored: NetworkPickle) -> dict[str, Arrays]:
+    return dict(stored.networks()) or _described(stored)
 
 
 def _hdf5(file: Path, opened: BufferedReader) -> Arrays:

@@ -190,6 +190,23 @@ def gradient_penalty(pictures: torch.Tensor, logits: Sequence[torch.Tensor]) -> 
     return gradient.float().square().sum((1, 2, 3)).mean()
 
 
+def path_length_loss(
+    pictures: torch.Tensor, latents: torch.Tensor, mean: torch.Tensor, pace: float = 0.01
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How unevenly a generator's pictures change with its latents (Karras et al. 2020, "Analyzing
+    and Improving the Image Quality of StyleGAN", section 3.2), and the mean length afterwards.
+
+    pictures: N x 3 x H x W, made of `latents`, N x C x L, which need gradients. mean: of the
+    lengths so far, one number, of which a share `pace` is renewed; no gradients flow to it.
+    """
+    places = pictures.shape[-2] * pictures.shape[-1]
+    drawn = torch.randn_like(pictures) / places**0.5
+    (gradient,) = torch.autograd.grad((pictures * drawn).sum(), latents, create_graph=True)
+    lengths = gradient.float().square().sum(2).mean(1).sqrt()
+    renewed = mean + pace * (lengths.detach().mean() - mean)
+    return (lengths - renewed).square().mean(), renewed
+
+
 def _pairs(
     real: Sequence[torch.Tensor], fake: Sequence[torch.Tensor]
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:

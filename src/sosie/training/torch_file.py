@@ -32,7 +32,7 @@ from sosie.training.tensor_description import (
     storage_type,
 )
 
-_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 """What a stream begins with: two pickles of a number each."""
 
 _START = 512
@@ -193,7 +193,7 @@ class TorchFile:
             return load(self._file, self._size, self._budget, make_tensor, self._find_in_stream)
 
         self._file.seek(0)
-        if pickled() != _MAGIC or pickled() != _PROTOCOL:
+        if pickled() != MAGIC or pickled() != _PROTOCOL:
             raise DamagedError("no checkpoint of PyTorch")
         pickled()  # The machine that wrote it; its values are little-endian on all.
         root, keys = pickled(), pickled()

@@ -18,6 +18,7 @@ from sosie.app.cli.demo import demo
 from sosie.app.cli.doctor import doctor
 from sosie.app.cli.export import export
 from sosie.app.cli.inspect import inspect
+from sosie.app.cli.invert import invert
 from sosie.app.cli.output import guarded_output, print_json
 from sosie.app.cli.preview import preview
 from sosie.app.cli.reenact import reenact
@@ -48,6 +49,7 @@ for _command in (
     preview,
     compare,
     inspect,
+    invert,
     source,
     bench,
     doctor,

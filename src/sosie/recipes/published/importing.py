@@ -115,6 +115,9 @@ def _recognized(
     file: Path, found: Mapping[str, Arrays], known: Mapping[str, Published], network: str | None
 ) -> tuple[str, Arrays]:
     """The network that the file holds, of `known`, and its weights."""
+    if network is not None and not published_shapes(network) and _hits(found, known):
+        # It has no parameters, and so it is in every file of its method.
+        return network, {}
     wanted = known if network is None else {network: known[network]}
     hits = _hits(found, wanted)
     names = sorted({name for name, _, _ in hits})
@@ -153,7 +156,7 @@ def _hits(
         for name, entry in networks.items():
             wanted = published_shapes(name)
             state = _with_counters(entry.from_file(arrays), wanted)
-            if _shapes(state) == wanted:
+            if wanted and _shapes(state) == wanted:
                 hits.append((name, place, state))
     return hits
 

@@ -31,6 +31,7 @@ _DEEPFACELAB = "sosie.methods.deepfacelab.published"
 _FACESHIFTER = "sosie.methods.faceshifter.published"
 _FACEDANCER = "sosie.methods.facedancer.published"
 _FSGAN = "sosie.methods.fsgan.published"
+_MEGAFS = "sosie.methods.megafs.published"
 _GHOST = "sosie.methods.ghost.published"
 _HIFIFACE = "sosie.methods.hififace.published"
 _PORTRAIT = "sosie.reenactment.portrait.published"
@@ -95,6 +96,12 @@ TABLE = {
     "fsgan_blending_v2": _FSGAN,
     "fsgan_segmentation_unet_v2": _FSGAN,
     "fsgan_disc": _FSGAN,
+    "megafs_hierfe": _MEGAFS,
+    "megafs_swapper_ftm": _MEGAFS,
+    "megafs_swapper_injection": _MEGAFS,
+    "megafs_swapper_lcr": _MEGAFS,
+    "megafs_stylegan2_1024": _MEGAFS,
+    "megafs_stylegan2_256_small": _MEGAFS,
 }
 """Name of a published network -> the module whose PUBLISHED has it. To add one, add its line."""
 
@@ -211,7 +218,7 @@ def published_shapes(name: str) -> Shapes:
 
 def candidates(shapes: Shapes, names: Sequence[str] | None = None) -> list[str]:
     """The published networks, of all or of `names`, that have exactly these names and shapes."""
-    return [name for name in names or TABLE if published_shapes(name) == dict(shapes)]
+    return [name for name in names or TABLE if shapes and published_shapes(name) == dict(shapes)]
 
 
 def seems_to_be(shapes: Shapes) -> str:

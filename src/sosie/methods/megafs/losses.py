@@ -1,0 +1,70 @@
+"""How far apart two faces are to frozen networks, as MegaFS asks for both of its trainings.
+
+Source: Zhu et al. 2021, "One Shot Face Swapping on Megapixels", sections 3.1 and 3.2. The paper
+takes ArcFace and a landmark network for the faces of its set; here both are Sosie's own.
+Pictures are N x 3 x S x S, RGB, -1..1, aligned by `TEMPLATE`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from sosie.analysis import embedder, landmarker
+from sosie.geometry import alignment
+from sosie.methods.megafs.codes import TEMPLATE
+from sosie.models.cards import read_embedded
+from sosie.nn.blocks import fast_precision
+from sosie.recipes.identity.network import FrozenIdentity
+from sosie.recipes.swapper.extra_losses import FurtherLosses, cut
+
+_SEEN_PX = 256
+"""Larger pictures are reduced to this before a frozen network looks at them."""
+
+
+class FaceDistances(nn.Module):
+    """teachers: folder of the perceptual distance's files, which are read when it is asked for."""
+
+    def __init__(self, teachers: Path) -> None:
+        super().__init__()
+        self._identity = FrozenIdentity(read_embedded("identity"))
+        self._further = FurtherLosses(TEMPLATE, teachers)
+        self.requires_grad_(False).eval()
+
+    def require_perceptual(self) -> None:
+        """Raises InputError where the teachers are not there."""
+        self._further.distance  # noqa: B018 - reads them
+
+    def embed(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Who is in the pictures: N x 512, unit length."""
+        small = reduced(pictures)
+        points = alignment.template_points(TEMPLATE, int(small.shape[-1]))
+        matrix = alignment.align_matrix(points, embedder.TEMPLATE, embedder.SIDE_PX)
+        with fast_precision(small.device):
+            numbers = self._identity(cut(small.clamp(-1, 1), matrix, embedder.SIDE_PX))
+        return functional.normalize(numbers.float())
+
+    def perceptual(self, made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """LPIPS, a mean over the batch."""
+        ours, theirs = ((reduced(x).clamp(-1, 1) + 1) / 2 for x in (made, wanted))
+        return self._further.perceptual(ours, theirs, torch.ones(len(ours), device=ours.device))
+
+    def landmarks(self, made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Mean squared distance of the 478 landmarks, in sides of the landmark network's square; no
+        gradients flow to what is wanted."""
+        with torch.no_grad():
+            theirs = self._points(wanted)
+        return (self._points(made) - theirs).square().sum(-1).mean()
+
+    def _points(self, pictures: torch.Tensor) -> torch.Tensor:
+        unit = (reduced(pictures).clamp(-1, 1) + 1) / 2
+        return self._further.points(unit).float() / landmarker.SIDE_PX
+
+
+def reduced(pictures: torch.Tensor, side_px: int = _SEEN_PX) -> torch.Tensor:
+    """Pictures of `side_px` at most; a larger side is a multiple of it."""
+    step = int(pictures.shape[-1]) // side_px
+    return functional.avg_pool2d(pictures.float(), step) if step > 1 else pictures.float()

@@ -1,0 +1,245 @@
+"""The recipe of MegaFS's transfer, which begins with a trained generator and encoder."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sosie.datasets.people import Pair, Pairs
+from sosie.errors import UsageError
+from sosie.methods.megafs.codes import TEMPLATE
+from sosie.methods.megafs.frozen_network import frozen_encoder
+from sosie.methods.megafs.network import KEPT, Encoder, Transfer, transfer_of
+from sosie.methods.megafs.recipe import (
+    AT_ONCE,
+    PAPER,
+    PREVIEWED,
+    VALIDATED,
+    Batch,
+    MegafsPlan,
+    MegafsRecipe,
+    encoded,
+)
+from sosie.options import nearest
+from sosie.recipes.augmentation import other_self
+from sosie.recipes.stylegan2.recipe import as_pictures, as_pixels
+from sosie.recipes.swapper.model_file import SwapperCard, export_checked
+from sosie.training.log import grid
+from sosie.training.losses import identity_loss, reconstruction_loss
+from sosie.training.recipe import Materials, Phase, Plan, require
+
+_LEARNING = tuple(kind for kind in get_args(Transfer) if kind != "lcr")
+
+
+@dataclass(frozen=True)
+class TransferPlan(MegafsPlan):
+    """Of the transfer. transfer: `ftm` (face transfer module) or `injection`. same: share of pairs
+    that show one person. reconstruction, norm: weights of losses; norm keeps the swap's fine
+    latents near the source's."""
+
+    identity: float = 2.0
+    transfer: str = "ftm"
+    same: float = 0.2
+    reconstruction: float = 2.0
+    norm: float = 0.5
+
+    def require_sense(self) -> None:
+        super().require_sense()
+        require(self, ("reconstruction", "norm"), least=0)
+        require(self, ("same",), least=0, most=1)
+        if self.transfer == "lcr":
+            raise UsageError("The transfer lcr has nothing to learn: choose ftm or injection.")
+        if self.transfer not in _LEARNING:
+            raise UsageError(
+                f"Unknown transfer {self.transfer!r}: {nearest(self.transfer, _LEARNING)}."
+            )
+
+
+class TransferLearner(nn.Module):
+    """The transfer; encoder and generator do not learn."""
+
+    def __init__(self, transfer: nn.Module) -> None:
+        super().__init__()
+        self.transfer = transfer
+
+
+_PUBLISHED = TransferPlan()
+
+
+class TransferRecipe(MegafsRecipe):
+    """Pairs of a source and a target, by their codes alone: no mask is needed."""
+
+    name: ClassVar[str] = "megafs_transfer"
+    summary: ClassVar[str] = "MegaFS: moves who it is from one face's latents to another's."
+    origins: ClassVar[Mapping[str, str]] = {
+        "given": "faces that are swapped with one another",
+        "sosie": "telling whether the right person is seen",
+        "sosie_landmarks": "telling whether pose and expression stay",
+    }
+    plan: ClassVar[Plan] = _PUBLISHED
+    presets: ClassVar[Mapping[str, TransferPlan]] = {
+        "published": _PUBLISHED,
+        "injection": replace(_PUBLISHED, transfer="injection"),
+        "small": replace(
+            _PUBLISHED, samples=60_000, batch=16, lr=4e-4, ema=0.998, validate_every=8_000
+        ),
+    }
+
+    def __init__(self, materials: Materials, chosen: Plan | None = None) -> None:
+        super().__init__(materials, chosen)
+        self._settings = cast(TransferPlan, self.chosen)
+
+    def prepare(self) -> None:
+        self._encoder  # noqa: B018 - refuses what is not there
+        super().prepare()
+        self._pairs  # noqa: B018 - refuses people that are too few
+        self._held  # noqa: B018
+
+    def network(self) -> TransferLearner:
+        form = self.generator.form
+        kind = cast(Transfer, self._settings.transfer)
+        return TransferLearner(transfer_of(kind, form.count, form.latent))
+
+    def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:  # noqa: ARG002
+        """source, target: uint8, S x S x 3. same: float32, 1 where they show one person."""
+        pair, faces = self._pairs.draw(rng), self.people.faces
+        source, target = faces[pair.source], faces[pair.target]
+        if pair.self_made:
+            source = other_self(source, rng)
+        if rng.random() < 0.5:
+            target = target[:, ::-1]
+        return {
+            "source": np.array(source),
+            "target": np.array(target),
+            "same": np.float32(pair.same),  # type: ignore[dict-item]
+        }
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("", self._move, betas=(0.9, 0.999), decoupled=False),)
+
+    def _move(self, network: nn.Module, batch: Batch, progress: float) -> dict[str, torch.Tensor]:  # noqa: ARG002
+        plan, transfer = self._settings, cast(TransferLearner, network).transfer
+        source, target = as_pictures(batch["source"]), as_pictures(batch["target"])
+        distances = self.distances(target.device)
+        with torch.no_grad():
+            ours, _ = self._codes(source)
+            theirs, structure = self._codes(target)
+            who = distances.embed(source)
+        moved, own = transfer(ours, theirs), transfer(theirs, theirs)
+        made, again = self.draw(structure, moved), self.draw(structure, own)
+        pixels = reconstruction_loss(made, target, batch["same"], power=2)
+        terms = {
+            "reconstruction": plan.reconstruction
+            * (pixels + 0.5 * (again - target).square().mean())
+        }
+        if plan.perceptual:
+            terms["perceptual"] = plan.perceptual * distances.perceptual(again, target)
+        if plan.identity:
+            terms["identity"] = plan.identity * identity_loss(distances.embed(made), who)
+        if plan.landmarks:
+            terms["landmarks"] = plan.landmarks * distances.landmarks(made, target)
+        if plan.norm:
+            terms["norm"] = plan.norm * (moved - ours)[:, KEPT:].square().mean()
+        return terms
+
+    def _codes(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return encoded(self._encoder.to(pictures.device), pictures)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """On people who were held out. similarity, target: of the result to source and target
+        (cosine of identities). apart: of both themselves. landmarks: mean distance of the result's
+        from the target's, in shares of the landmark network's square. reconstruction: mean absolute
+        difference, of 0..1, where the target's own latents are put in."""
+        transfer = cast(TransferLearner, network).transfer
+        found, count = [], 0
+        for source, target in self._held_pairs(next(transfer.parameters()).device):
+            made, again = self._swapped(transfer, source, target)
+            distances = self.distances(target.device)
+            who, ours, theirs = (distances.embed(x) for x in (made, source, target))
+            figures = [
+                (a * b).sum(1).mean() for a, b in ((who, ours), (who, theirs), (ours, theirs))
+            ]
+            figures.append(distances.landmarks(made, target).sqrt())
+            figures.append((again - target).abs().mean() / 2)
+            found.append(torch.stack(figures) * len(target))
+            count += len(target)
+        similarity, target_s, apart, landmarks, error = (torch.stack(found).sum(0) / count).tolist()
+        return {
+            "score": similarity - 4 * error,
+            "similarity": similarity,
+            "target": target_s,
+            "apart": apart,
+            "landmarks": landmarks,
+            "reconstruction": error,
+        }
+
+    def preview(self, network: nn.Module) -> NDArray[np.uint8]:
+        """Rows of source, target, result, and the target with its own latents put in."""
+        transfer = cast(TransferLearner, network).transfer
+        source, target = next(iter(self._held_pairs(next(transfer.parameters()).device)))
+        source, target = source[:PREVIEWED], target[:PREVIEWED]
+        shown = [as_pixels(x) for x in (source, target, *self._swapped(transfer, source, target))]
+        return grid([[column[row] for column in shown] for row in range(len(source))])
+
+    def _swapped(
+        self, transfer: nn.Module, source: torch.Tensor, target: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        ours, _ = self._codes(source)
+        theirs, structure = self._codes(target)
+        made = self.draw(structure, transfer(ours, theirs))
+        return made, self.draw(structure, transfer(theirs, theirs))
+
+    def export(self, network: nn.Module, file: Path) -> None:
+        """The transfer: latents of source and target -> of the swap."""
+        form = self.generator.form
+        rng = np.random.default_rng(0)
+        inputs = {
+            name: rng.uniform(-1, 1, (2, form.count, form.latent)).astype(np.float32)
+            for name in ("source", "target")
+        }
+        transfer = copy.deepcopy(cast(TransferLearner, network).transfer)
+        card = asdict(SwapperCard("megafs", TEMPLATE, form.size_px, -1.0, PAPER))
+        export_checked(transfer, inputs, ("latents",), card, file)
+
+    def weights_of_published(
+        self, name: str, weights: Mapping[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        wanted = f"megafs_swapper_{self._settings.transfer}"
+        if name != wanted:
+            raise UsageError(f"{name} is no part of this {self.name}: it takes {wanted}.")
+        return {f"transfer.{key}": value for key, value in weights.items()}
+
+    def _held_pairs(self, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        faces, parts = self.people.faces, []
+        for start in range(0, len(self._held), AT_ONCE):
+            part = self._held[start : start + AT_ONCE]
+            both = ([pair.source for pair in part], [pair.target for pair in part])
+            parts.append(
+                tuple(as_pictures(torch.from_numpy(np.array(faces[k]))).to(device) for k in both)
+            )
+        return cast(list[tuple[torch.Tensor, torch.Tensor]], parts)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return frozen_encoder(self.materials.teachers, self.generator.form)
+
+    @cached_property
+    def _pairs(self) -> Pairs:
+        people = self.people
+        return Pairs(people.people, people.split()[0], self._settings.same)
+
+    @cached_property
+    def _held(self) -> list[Pair]:
+        people = self.people
+        rows, rng = people.split()[1], np.random.default_rng(0)
+        drawn = Pairs(people.people, rows, 0.0)
+        return [drawn.draw(rng) for _ in range(min(VALIDATED, 4 * len(rows)))]
