@@ -117,7 +117,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         read_checkpoint(tmp_path / "absent.pth")
     file = tmp_path / "page.pth"
     file.write_text("<!DOCTYPE html> quota exceeded")
-    with pytest.raises(InputError, match=r"neither by PyTorch nor as \.safetensors"):
+    with pytest.raises(InputError, match=r"neither by PyTorch nor by Keras"):
         read_checkpoint(file)
     torch.save({"epoch": 3}, file)
     with pytest.raises(InputError, match="holds no weights"):
