@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import sys
 import types
@@ -253,6 +254,19 @@ def test_what_an_older_port_left_out_is_filled_in(tmp_path, state):
             assert np.array_equal(found[key], value)
     again = generator_from_file(TINY, read_checkpoint(tmp_path / "g.pt")["g_ema"])
     assert np.array_equal(found["noises.noise_4"], again["noises.noise_4"])
+
+
+def test_a_larger_generator_is_not_taken_for_a_smaller_one(tmp_path, nvidia, state):
+    module, rebuild = nvidia
+    contents = ({"G_ema": as_pytorch(state, rebuild)}, (as_tensorflow(state, module.Network),) * 3)
+    for number, content in enumerate(contents):
+        file = tmp_path / f"{number}.pkl"
+        file.write_bytes(pickle.dumps(content))
+        found = read_checkpoint(file)["G_ema"]
+        assert "input.input" in generator_from_file(TINY, found)
+        for smaller in ({"size_px": 8}, {"depth": 1}):
+            other = generator_from_file(dataclasses.replace(TINY, **smaller), found)
+            assert "input.input" not in other
 
 
 def test_other_files_stay_as_they_are():

@@ -69,7 +69,7 @@ def order(materials, folder):
     return make_order
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def built(untrained):
     """A folder with all three, untrained."""
     return untrained("megafs")

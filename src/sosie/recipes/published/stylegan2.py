@@ -43,6 +43,8 @@ def generator_from_file(form: Form, found: Arrays) -> Arrays:
     Names of NVIDIA become the port's. What the port's older files lack, as nothing was learned of
     it, is filled in: the filters, and noise, which is drawn by a fixed seed.
     """
+    if _is_larger(form, found):
+        return found
     if "synthesis.b4.const" in found:
         found = _of_pytorch(form, found)
     elif "synthesis/4x4/Const/const" in found:
@@ -56,6 +58,17 @@ def generator_from_file(form: Form, found: Arrays) -> Arrays:
     for number, side in enumerate(_sides(form)):
         noises[f"noises.noise_{number}"] = rng.standard_normal((1, 1, side, side), np.float32)
     return {**filters, **noises, **found}
+
+
+def _is_larger(form: Form, found: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether a file of NVIDIA has more sides or a deeper mapping: parts of it would pass for
+    `form`."""
+    side = 2 * form.size_px
+    beyond = (
+        *(f"synthesis.b{side}.conv0.weight", f"mapping.fc{form.depth}.weight"),
+        *(f"synthesis/{side}x{side}/Conv0_up/weight", f"mapping/Dense{form.depth}/weight"),
+    )
+    return any(name in found for name in beyond)
 
 
 def _sides(form: Form) -> list[int]:

@@ -128,7 +128,7 @@ class StyleGanRecipe(Recipe):
         "256": replace(_PUBLISHED, size_px=256),
         "small": replace(
             _PUBLISHED,
-            samples=400_000,
+            samples=200_000,
             batch=16,
             ema=0.998,
             validate_every=16_000,
