@@ -57,7 +57,7 @@ def compose(
     worn = crop.spectacles
     bare = mask if worn is None else mask * (1 - worn.cover)
     lit = _lit(crop, swapped, bare, there, options.color)
-    if options.color == "light":
+    if options.color == "light" and swapped.outlined:
         lit = meet_edges(lit, there, mask, bare, face_size_px(crop))
     if worn is not None and not options.remove_spectacles:
         lit = glass.seen_through(lit, there, bare, crop, worn)

@@ -124,7 +124,8 @@ def _moved(crop: Crop, swapped: SwappedCrop, onto: Crop) -> SwappedCrop:
         for one in (swapped.mask, swapped.own)
     )
     pixels = np.clip(warp(shown.astype(np.float32), change, width, height), 0, 1)
-    return SwappedCrop(np.asarray(pixels, np.float32), mask, own)
+    whole = np.asarray(pixels, np.float32)
+    return SwappedCrop(whole, mask, own, outlined=swapped.outlined)
 
 
 def _unit(pixels: Pixels) -> FloatArray:
