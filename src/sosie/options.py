@@ -78,11 +78,11 @@ class SwapOptions:
     """Every option of `sosie swap`. One that is declared here is a flag of the command, a keyword
     of the functions, and a key of saved JSON; these words are its help.
 
-    method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person), one
-        that was trained (`simswap`, `faceshifter`, `ghost`, `facedancer`, `hififace`, `infoswap`,
-        `blendswap`, `rsgan`, `fsgan`, `megafs`), trained of two people (`deepfacelab`, `deepfakes`)
-        or of your own (`vae`, `korshunova`), or one whose published weights were imported
-        (`simswap` and its like, `inswapper`).
+    method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person); a
+        network that was trained (`simswap`, `faceshifter`, `ghost`, `facedancer`, `hififace`,
+        `infoswap`, `blendswap`, `rsgan`, `fsgan`, `megafs`; of two people `deepfacelab`,
+        `deepfakes`; of your own `vae`, `korshunova`), or imported (`simswap` and its like,
+        `inswapper`).
     model: file of the swapper, for the methods `onnx` and `dfm`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
         of; of `fsgan` and `megafs` the folder that holds their networks.

@@ -58,7 +58,7 @@ def compose(
     over = crop.hair_or_rims()
     bare = mask if over is None else mask * (1 - over)
     lit = _lit(crop, swapped, bare, there, options.color)
-    if options.color == "light":
+    if options.color == "light" and swapped.bounded:
         lit = meet_edges(lit, there, mask, bare, face_size_px(crop))
     if worn is not None and not options.remove_spectacles:
         lit = glass.seen_through(lit, there, bare, crop, worn)

@@ -51,6 +51,11 @@ class ResidualDiscriminator(nn.Module):
         self.main = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
         self.side = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
         self.last = nn.Linear(16 * widths[-1], 1)
+        for layer in (self.entry, *self.main, *self.side):
+            assert isinstance(layer, nn.Conv2d)
+            # As torch begins, what twelve layers without norms say of a picture would be next to
+            # nothing (He et al. 2015, "Delving Deep into Rectifiers", equation 15).
+            nn.init.kaiming_normal_(layer.weight, 0.2)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         x = self.entry(pictures)

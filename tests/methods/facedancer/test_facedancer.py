@@ -11,10 +11,12 @@ from tests.fixtures.hdf5 import write_hdf5
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
 from sosie.errors import UsageError  # noqa: E402
+from sosie.methods import load_method  # noqa: E402
 from sosie.methods.facedancer import recipe as recipes  # noqa: E402
 from sosie.methods.facedancer.losses import distances, similarity_loss  # noqa: E402
 from sosie.methods.facedancer.network import Fusion, Generator  # noqa: E402
 from sosie.methods.facedancer.published import from_keras  # noqa: E402
+from sosie.options import SwapOptions  # noqa: E402
 from sosie.recipes import load_recipe  # noqa: E402
 from sosie.recipes.published.importing import import_weights  # noqa: E402
 from sosie.recipes.published.networks import published_shapes  # noqa: E402
@@ -141,3 +143,21 @@ def test_a_size_that_cannot_be_halved_is_refused(materials, tmp_path):
     with pytest.raises(UsageError, match="power of two from 64 on, not 96"):
         make(order)
     assert recipes.FaceDancerRecipe.plan.perceptual > 0
+
+
+def test_the_published_network_is_told_an_embedding_as_it_comes(
+    imported, model_face, source_of, crop_for
+):
+    files = imported(NETWORK)
+    options = SwapOptions.from_dict({"method": "facedancer", **files})
+    swapper = load_method("facedancer")(options)
+    assert (swapper.card.template, swapper.card.size_px) == ("arcface", 256)
+    face = model_face(unit_px=55)
+    photo, frame = (np.full((256, 256, 3), level, np.uint8) for level in (200, 100))
+    prepared = swapper.prepare([source_of(photo, face)])
+    # The mean color in 0..1, not in -1..1 and not of length 1.
+    assert np.allclose(prepared[0].identity[0, :3], 200 / 255, atol=0.01)
+    assert swapper.swap(prepared, [crop_for(frame, face, swapper.card)])[0].mask.max() == 1
+    del files["converter"]
+    with pytest.raises(UsageError, match="--converter"):
+        load_method("facedancer")(SwapOptions.from_dict({"method": "facedancer", **files}))

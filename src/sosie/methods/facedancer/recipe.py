@@ -91,7 +91,7 @@ class FaceDancerRecipe(GanRecipe):
             width=16,
             critic=8,
             same=0.3,
-            identity=6.0,
+            identity=12.0,
             reconstruction=12.0,
             penalty=1.0,
             cycle=0.0,

@@ -132,8 +132,7 @@ class SwapRecipe(Recipe):
         who: of `describe`."""
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:  # noqa: ARG002
-        """source, target: uint8, S x S x 3. same: float32, 1 where they show one person. And what
-        `beside` tells of the target."""
+        """source, target: uint8, S x S x 3. same: float32, 1 for one person. And `beside`."""
         pair, faces = self._pairs.draw(rng), self._people.faces
         source, target = self._source(pair, rng), faces[pair.target]
         beside = self.beside(pair.target, target)
@@ -313,8 +312,7 @@ class SwapRecipe(Recipe):
         return identity_consistency_loss(found, left, wished)
 
     def stages(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """What each stage of the identity network sees of pictures of the generator's range; of a
-        plan with `consistency` above 0, or a recipe that needs them."""
+        """What each stage of the identity network sees; of a recipe or plan that needs them."""
         with nullcontext() if self._exact else fast_precision(pictures.device):
             return self._embedder.stages(self.to_be_recognized(pictures))
 
