@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ from sosie.geometry.morphable_model import silhouette
 from sosie.methods.base import Card, Source
 from sosie.options import SwapOptions
 from sosie.swapping.face import LARGE_FACE_PX, Engine, FaceMemory, close_up, source_of
+from sosie.swapping.frame import STATE_CLASSES
 from sosie.timing import Stopwatch
 from sosie.types import Crop, Face, FloatArray, Patch, Pixels, SwappedCrop
 
@@ -157,6 +158,15 @@ def test_whether_a_face_has_a_beard_is_asked_in_its_first_looks_alone(
     for _ in range(4 * LOOKS):
         engine.swap_face(GRAY, face, memory, Stopwatch(), seen=False)
     assert analyzer.scored == [True] * LOOKS + [False] * LOOKS
+
+
+def test_all_that_a_video_remembers_of_a_face_can_be_kept_and_read_again() -> None:
+    """What a resumed run cannot read would be told only then."""
+    known = {one.__name__ for one in STATE_CLASSES}
+    hints = get_type_hints(FaceMemory).values()
+    kinds = {one for hint in hints for one in (get_args(hint) or (hint,)) if is_dataclass(one)}
+    assert len(kinds) >= 5
+    assert {one.__name__ for one in kinds} <= known
 
 
 class Worn:

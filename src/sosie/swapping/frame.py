@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sosie.analysis.beard import Beard
 from sosie.analysis.parser import FaceParts
 from sosie.analysis.selection import Claim, PeopleSelector, TrackSelector
 from sosie.analysis.tracking.tracks import TrackedFace
@@ -20,7 +21,7 @@ from sosie.timing import Stopwatch
 from sosie.types import Face, FloatArray, Patch, Pixels, Pose, Spectacles
 
 STATE_CLASSES = (
-    *(Face, FaceMemory, FaceParts, Pose, Refinement),
+    *(Beard, Face, FaceMemory, FaceParts, Pose, Refinement),
     *(Spectacles, Tint, TrackedFace),
 )
 """What the states of this module are made of, besides numbers and arrays."""
