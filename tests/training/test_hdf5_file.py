@@ -49,6 +49,14 @@ def test_changed_bytes_give_arrays_or_a_sentence(file):
             assert "model.h5" in str(error)
 
 
+def test_arrays_that_lie_over_one_another_are_refused(tmp_path):
+    """A small file could else fill the memory."""
+    large = np.zeros(200_000, np.float32)
+    write_hdf5(tmp_path / "bomb.h5", {f"array{number}": large for number in range(40)})
+    with pytest.raises(InputError, match="lie over one another"):
+        read_checkpoint(tmp_path / "bomb.h5")
+
+
 def test_a_newer_form_is_told_as_such(file):
     content = bytearray(file.read_bytes())
     content[8] = 2

@@ -3,8 +3,8 @@
 Only what such files of weights use is known: the older form of file and of groups (superblock 0 or
 1, symbol tables), and arrays of plain numbers that lie in one piece. Attributes, links to other
 files, filters and programs that a filter would need are not looked at. Every position is held
-against the file's length, and no group is entered twice, so a file that was made to harm ends with
-an error.
+against the file's length, no group is entered twice, and no more is read in all than a few times
+the file, so a file that was made to harm ends with an error.
 
 Source: The HDF Group, "HDF5 File Format Specification Version 3.0", sections II to IV.
 """
@@ -27,6 +27,8 @@ _DEPTH = 16
 _LONGEST_NAME = 1000
 _MOST_AXES = 8
 _NOWHERE = 2**64 - 1
+# So many times the file's length, and so many bytes, may be read in all: its parts do not overlap.
+_TIMES, _BESIDE = 3, 1 << 20
 _DATASPACE, _DATATYPE, _LAYOUT, _FILTERS, _CONTINUED, _SYMBOLS = 0x1, 0x3, 0x8, 0xB, 0x10, 0x11
 _LINK = 2
 """Of a symbol: it names another place instead of being one."""
@@ -60,6 +62,7 @@ class _File:
     def __init__(self, opened: BufferedReader) -> None:
         self._opened = opened
         self._length = opened.seek(0, 2)
+        self._left = _TIMES * self._length + _BESIDE
         self._seen: set[int] = set()
         head = self._bytes(0, 24)
         if head[8] > 1:
@@ -76,6 +79,9 @@ class _File:
     def _bytes(self, place: int, count: int) -> bytes:
         if place < 0 or count < 0 or place + count > self._length:
             raise Hdf5Error(_DAMAGED)
+        self._left -= count
+        if self._left < 0:
+            raise Hdf5Error("its parts lie over one another")
         self._opened.seek(place)
         return self._opened.read(count)
 
@@ -88,7 +94,10 @@ class _File:
             tree, heap = struct.unpack_from("<QQ", messages[_SYMBOLS])
             names = self._heap(heap)
             for name_at, inner in self._symbols(tree, 0):
-                name = names[name_at:].split(b"\0", 1)[0].decode("utf-8")
+                end = names.find(b"\0", name_at, name_at + _LONGEST_NAME)
+                if end < 0:
+                    raise Hdf5Error(_DAMAGED)
+                name = names[name_at:end].decode("utf-8")
                 whole = f"{path}/{name}" if path else name
                 if len(whole) > _LONGEST_NAME or not whole.isprintable():
                     raise Hdf5Error(_DAMAGED)
