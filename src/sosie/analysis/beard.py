@@ -37,9 +37,10 @@ _FEATURES = (
 )
 # Skin that is told by the parser to be it by this share, and how many pixels of it are needed.
 _SKIN, _ENOUGH = 0.8, 50
-# Gray counts so much, as a share of red that is missing, against the log of luma; and from the
-# first to the second of both a pixel is beard.
-_GRAY, _HAIR = 6.0, (0.1, 0.3)
+# Gray counts so much, as a share of red that is missing, against the log of luma. From the first to
+# the second of both a pixel is hair: of a face of which it is hardly known that it has a beard, and
+# of one of which it is, at these scores. A shade on a cheek is darker than a thin moustache.
+_GRAY, _DOUBTED, _KNOWN, _SURE = 6.0, (0.25, 0.5), (0.1, 0.3), (-1.2, 1.0)
 _SOFT_PX = 2.0
 
 BEARDED = (-1.6, -0.8)
@@ -56,21 +57,21 @@ _AVERAGED = 3
 
 @dataclass(frozen=True)
 class Beard:
-    """place: float32, SIDE_PX x SIDE_PX, 0..1: where in the parser's square a beard is, at the
-    face's edge and beyond what it is at the edge; 0 where the face has none. score: a logit, of
-    there being one. looks: how many it is the mean of."""
+    """like: float32, SIDE_PX x SIDE_PX, 0..1: how much like hair the face is in the parser's
+    square, where a beard can be, at its edge and beyond what it is at the edge; 0 where it has
+    none. score: a logit, of there being one. looks: how many it is the mean of."""
 
-    place: FloatArray
+    like: FloatArray
     score: float
     looks: int = 1
 
     def towards(self, later: Beard) -> Beard:
         """The same after another look."""
-        place = self.place + (later.place - self.place) / _AVERAGED
+        like = self.like + (later.like - self.like) / _AVERAGED
         if self.looks >= LOOKS:
-            return Beard(place, self.score, self.looks)
+            return Beard(like, self.score, self.looks)
         looks = self.looks + 1
-        return Beard(place, self.score + (later.score - self.score) / looks, looks)
+        return Beard(like, self.score + (later.score - self.score) / looks, looks)
 
     @property
     def seen(self) -> bool:
@@ -79,7 +80,11 @@ class Beard:
 
     def covers(self) -> FloatArray:
         """How far it covers each place of the square, 0..1: nowhere where the face has none."""
-        return np.asarray(self.place * smoothstep(np.array(self.score), *BEARDED), np.float32)
+        score = np.array(self.score)
+        sure = float(smoothstep(score, *_SURE))
+        low, high = (a + sure * (b - a) for a, b in zip(_DOUBTED, _KNOWN, strict=True))
+        hair = smoothstep(self.like.astype(np.float64), low, high)
+        return np.asarray(hair * smoothstep(score, *BEARDED), np.float32)
 
     def share_of(self, landmarks: FloatArray) -> float:
         """How much of the face with these landmarks it covers, 0..1."""
@@ -104,14 +109,12 @@ def find(
         score = float(weights @ identity + bias)
         if score <= BEARDED[0]:
             return Beard(np.zeros((SIDE_PX, SIDE_PX), np.float32), score)
-    bare = np.asarray(1 - smoothstep(_like_hair(picture, landmarks, parts), *_HAIR), np.float32)
-    clear = carried_outwards(bare, surface(landmarks))
-    return Beard(np.asarray(1 - cv2.GaussianBlur(clear, (0, 0), _SOFT_PX), np.float32), score)
+    unlike = 1 - np.clip(_like_hair(picture, landmarks, parts), 0, 1)
+    carried = carried_outwards(np.asarray(unlike, np.float32), surface(landmarks))
+    return Beard(np.asarray(1 - cv2.GaussianBlur(carried, (0, 0), _SOFT_PX), np.float32), score)
 
 
-def _like_hair(
-    picture: NDArray[np.uint8], landmarks: FloatArray, parts: FaceParts
-) -> NDArray[np.float64]:
+def _like_hair(picture: NDArray[np.uint8], landmarks: FloatArray, parts: FaceParts) -> FloatArray:
     """How much like hair each pixel of the parser's square is where a beard can be; 0 elsewhere."""
     square, matrix = cut_square(picture, region_of(landmarks))
     points = transform_points(landmarks, matrix)
@@ -128,7 +131,7 @@ def _like_hair(
     eye_height = float(_along(points, eyes)[1])
     cheeks = bare & (parts.skin > _SKIN) & (down < -0.03) & (down > eye_height + 0.06)
     if cheeks.sum() < _ENOUGH:
-        return np.zeros((SIDE_PX, SIDE_PX))
+        return np.zeros((SIDE_PX, SIDE_PX), np.float32)
     pixels = cv2.GaussianBlur(square.astype(np.float32) * np.float32(1 / 255), (0, 0), 1.0)
     bright = np.log(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) + np.float32(0.03))
     lit, cheeks = _lit_skin(bright, across, cheeks)
@@ -138,14 +141,14 @@ def _like_hair(
     return _of_both_sides(np.asarray(like, np.float32), points)
 
 
-def _of_both_sides(like: FloatArray, points: FloatArray) -> NDArray[np.float64]:
+def _of_both_sides(like: FloatArray, points: FloatArray) -> FloatArray:
     """The mean of what is told on both sides of a face: half a moustache is a stain, and light from
     one side hides the other half."""
     shape = face_shape()
     raster = rasterize(np.ascontiguousarray(points), shape.triangles, SIDE_PX, SIDE_PX)
     across = raster.interpolate(np.ascontiguousarray(points[shape.mirror, :2]))
     other = cv2.remap(like, across[..., 0], across[..., 1], cv2.INTER_LINEAR)
-    return np.asarray((like + other) / 2, np.float64)
+    return np.asarray((like + other) / 2, np.float32)
 
 
 def _lit_skin(

@@ -27,7 +27,7 @@ _NOSE = (2, 97, 326, 4, 98, 327, 129, 358)
 _FROM, _TO = 0.15, 0.5
 # Skin is smoothed over this share of the face, worked out at about so many pixels a face's side.
 _SMOOTH, _SMALL_PX = 0.06, 96
-_EDGE = 0.01
+_EDGE, _GRAIN = 0.01, 0.006
 
 
 def smile_beyond(source: FloatArray, points: FloatArray) -> float:
@@ -61,9 +61,12 @@ def without_folds(
     sigma_px = max(0.5, _SMOOTH * size_px * shrink)
     even = cv2.GaussianBlur(colors, (0, 0), sigma_px)
     even = even / (cv2.GaussianBlur(weight, (0, 0), sigma_px)[..., None] + np.float32(1e-4))
-    even = cv2.resize(even, (width, height), interpolation=cv2.INTER_LINEAR)
+    wide = cv2.resize(even, (width, height), interpolation=cv2.INTER_LINEAR)
+    # Pores and grain stay; a fold is wider.
+    grain = texture - cv2.GaussianBlur(texture, (0, 0), max(0.5, _GRAIN * size_px))
     soft = cv2.GaussianBlur(about * skin, (0, 0), max(0.5, _EDGE * size_px))
-    return mixed(texture, np.asarray(even, np.float32), np.asarray(soft * share, np.float32))
+    smooth = np.asarray(wide + grain, np.float32)
+    return mixed(texture, smooth, np.asarray(soft * share, np.float32))
 
 
 @cache
