@@ -25,7 +25,7 @@ def test_the_report_says_where_each_network_ran(hopper_path: Path, astronaut_pat
     report = swap_image(hopper_path, astronaut_path, reference=astronaut_path).report
     assert report.networks == dict.fromkeys(NETWORKS, "cpu")
     plain = swap_image(hopper_path, astronaut_path, method="mesh").report
-    assert set(plain.networks) == NETWORKS - {"identity", "swap"}
+    assert set(plain.networks) == NETWORKS - {"swap"}
 
 
 def test_a_network_is_opened_once_for_a_provider() -> None:

@@ -36,6 +36,9 @@ MakeSwap = Callable[..., FaceSwapper]
 def test_frames_in_memory_do_not_grow_with_the_video(
     studio: Any, lossless: FaceSwapper, head: np.ndarray, tmp_path: Path
 ) -> None:
+    # Other tests may have left some behind, in an error that is still held for instance.
+    gc.collect()
+    before = sum(type(thing) is VideoFrame for thing in gc.get_objects())
     peaks = []
     for count in (40, 90):
         video = studio.write(
@@ -45,14 +48,15 @@ def test_frames_in_memory_do_not_grow_with_the_video(
 
         def look(progress: Progress, alive: list[int] = alive) -> None:
             if progress.done % 8 == 0:
-                alive.append(sum(type(thing) is VideoFrame for thing in gc.get_objects()))
+                frames = sum(type(thing) is VideoFrame for thing in gc.get_objects())
+                alive.append(frames - before)
 
         lossless.video(video, tmp_path / f"{count}-out.mkv", look)
         peaks.append(max(alive))
     # 0.8 s known ahead is 20 frames; the queues hold a few more.
     assert 15 < peaks[0] <= 40
     assert peaks[1] <= max(peaks[0], 36)
-    assert sum(type(thing) is VideoFrame for thing in gc.get_objects()) == 0
+    assert sum(type(thing) is VideoFrame for thing in gc.get_objects()) <= before
 
 
 def test_large_frames_wait_on_the_disk(
