@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sosie.errors import UsageError
+from sosie.errors import UsageError, nearest
 from sosie.methods import TABLE, load_method
-from sosie.options import BLENDS, COLORS, OptionKeywords, SwapOptions, nearest
+from sosie.options import BLENDS, COLORS, OptionKeywords, SwapOptions
 
 
 def test_nearest_lists_all_and_suggests_the_closest():

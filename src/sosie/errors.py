@@ -5,7 +5,8 @@ Every message is one clear sentence that says what was wrong, and what to do abo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import difflib
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
 
@@ -20,6 +21,14 @@ def install_hint(extra: str, force: bool = False) -> str:
     """
     flag = " --force-reinstall" if force else ""
     return f"run `pip install{flag} '.[{extra}]'` in the folder of Sosie's source"
+
+
+def nearest(value: str, known: Iterable[str]) -> str:
+    """A sentence part that names the known values and the one nearest to `value`."""
+    known = list(known)
+    close = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"choose one of {', '.join(known)}{hint}"
 
 
 @contextmanager

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, get_args, get_type_hints
 
-from sosie.errors import UsageError
+from sosie.errors import UsageError, nearest
 
 BLENDS = ("multiband", "poisson", "alpha")
 COLORS = ("light", "match", "none", "rct", "lct", "mkl", "idt", "sot")
@@ -38,21 +36,15 @@ _ONLY_FOR = {
     "expression": ("graft", "mesh"),
 }
 """Options that only some methods have a use for."""
+_OF_PUBLISHED = ("interface", "encoder", "converter", "face_model")
 _NOT_FOR = {
-    "weights": (("graft", "mesh", "onnx", "dfm"), "belong to a trained method"),
-    "published": (("graft", "mesh", "dfm", *_OF_TWO_PEOPLE), "belongs to the method onnx"),
+    "weights": ("graft", "mesh", "onnx", "dfm"),
+    **dict.fromkeys(_OF_PUBLISHED, ("graft", "mesh", "dfm", *_OF_TWO_PEOPLE)),
 }
+"""Options that all methods but these may have a use for."""
 _PATHS = (*MODEL_FILES, "layers", "masks", "stages", "watch", "work")
 NO_CONVERTER = "none"
 """In place of a converter, where the encoder is the swapper's own."""
-
-
-def nearest(value: str, known: Iterable[str]) -> str:
-    """A sentence part that names the known values and the one nearest to `value`."""
-    known = list(known)
-    close = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"choose one of {', '.join(known)}{hint}"
 
 
 def _option(
@@ -113,7 +105,7 @@ class SwapOptions:
     expression: whose expression the new face has, `target` or `source`, or a number between, 0..1:
         0.3 is mostly the target's. Other than `target` for `graft` and `mesh` alone.
     remove: what is taken off the target: `spectacles`, where its eyes are seen through them;
-        `beard`, which else stays as its hair does; or `spectacles,beard`.
+        `beard`, which otherwise stays as its hair does; or `spectacles,beard`.
     shape: how much of the source's inner proportions (brows, eyes, nose, mouth) to carry, 0..1.
     blend: `multiband`, `poisson` or `alpha`.
     color: `light` moves the target's low-frequency light onto the face, `match` its mean and
@@ -215,8 +207,9 @@ class SwapOptions:
             value, known = getattr(self, one.name), one.metadata
             if known["choices"] and value is not None:
                 _one_of(one.name, value, known["choices"])
-            if known["within"] and value is not None:
-                _in_range(one.name, value, *known["within"])
+            low, high = known["within"] or (-math.inf, math.inf)
+            if known["within"] and value is not None and not low <= value <= high:
+                raise UsageError(f"{one.name} must be between {low} and {high}, not {value}.")
         start = self.start_s or 0.0
         if not (math.isfinite(start) and start >= 0):
             raise UsageError(f"start must be 0 seconds or more, not {self.start_s}.")
@@ -234,12 +227,12 @@ class SwapOptions:
 
     def _require_options_of_method(self) -> None:
         """Raises UsageError where an option is given to a method that has no use for it."""
-        for name in ("weights", "interface", "encoder", "converter", "face_model"):
-            others, theirs = _NOT_FOR["weights" if name == "weights" else "published"]
+        for name, others in _NOT_FOR.items():
             if getattr(self, name) is not None and self.method in others:
+                first = "s to the method onnx" if name in _OF_PUBLISHED else " to a trained method"
                 raise UsageError(
-                    f"{name} {theirs} or to one with imported weights, not to {self.method}: "
-                    f"choose the one that takes it, or leave {name} out."
+                    f"{name} belong{first} or to one with imported weights, not to {self.method}: "
+                    f"choose such a method, or leave {name} out."
                 )
         for one in dataclasses.fields(self):
             methods = _ONLY_FOR.get(one.name, (self.method,))
@@ -405,8 +398,3 @@ def _listed(text: str) -> tuple[str, ...]:
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise UsageError(f"Unknown {name} {value!r}: {nearest(value, known)}.")
-
-
-def _in_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UsageError(f"{name} must be between {low} and {high}, not {value}.")

@@ -7,8 +7,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from sosie.errors import UnavailableError, UsageError
-from sosie.options import nearest
+from sosie.errors import UnavailableError, UsageError, nearest
 
 
 def names_of(table: Mapping[str, str], group: str) -> list[str]:

@@ -134,8 +134,8 @@ class Analyzer(Protocol):
     def beard(self, pixels: Pixels, face: Face, parts: FaceParts, scored: bool = True) -> Beard:
         """A face's beard, if it has one.
 
-        face: as found in these pixels; parts: of its square. scored: whether its score is wanted,
-        which asks the identity network; without it is 0.
+        face: as found in these pixels; parts: of its square. scored: whether the identity
+        network is asked for its score, which is 0 otherwise.
         """
 
 

@@ -35,7 +35,7 @@ _FEATURES = (
     mesh.OUTER_LIPS,
     (*mesh.NOSE, 97, 326),
 )
-# Skin that is told by the parser to be it by this share, and how many pixels of it are needed.
+# A pixel is skin from this share of the parser's on, and so many are needed to compare with.
 _SKIN, _ENOUGH = 0.8, 50
 # Gray counts so much, as a share of red that is missing, against the log of luma. From the first to
 # the second of both a pixel is hair: of a face of which it is hardly known that it has a beard, and
@@ -45,8 +45,8 @@ _SOFT_PX = 2.0
 
 BEARDED = (-1.6, -0.8)
 """Up to the first score, a logit, a face has no beard, and from the second it has; between, its
-beard, or stubble, counts in part. Of people left out, the middle finds nine of ten beards, and one
-in twenty faces without is above it, nearly all of them unshaven men."""
+beard, or stubble, counts in part. Of people left out of the fit nine of ten with a beard are above
+the middle, and one of twenty without, nearly all of them unshaven men."""
 
 LOOKS = 8
 """A score is the mean over so many looks, and then holds."""
@@ -58,8 +58,8 @@ _AVERAGED = 3
 @dataclass(frozen=True)
 class Beard:
     """like: float32, SIDE_PX x SIDE_PX, 0..1: how much like hair the face is in the parser's
-    square, where a beard can be, at its edge and beyond what it is at the edge; 0 where it has
-    none. score: a logit, of there being one. looks: how many it is the mean of."""
+    square, where a beard can be; beyond its edge what it is at the edge. score: a logit, of there
+    being one. looks: how many it is the mean of."""
 
     like: FloatArray
     score: float
@@ -107,8 +107,6 @@ def find(
     if identity is not None:
         weights, bias = _model()
         score = float(weights @ identity + bias)
-        if score <= BEARDED[0]:
-            return Beard(np.zeros((SIDE_PX, SIDE_PX), np.float32), score)
     unlike = 1 - np.clip(_like_hair(picture, landmarks, parts), 0, 1)
     carried = carried_outwards(np.asarray(unlike, np.float32), surface(landmarks))
     return Beard(np.asarray(1 - cv2.GaussianBlur(carried, (0, 0), _SOFT_PX), np.float32), score)

@@ -13,7 +13,7 @@ from sosie.analysis import embedder
 from sosie.analysis.analyzer import Analyzer, create_analyzer, to_8_bit
 from sosie.analysis.embedder import Embedder
 from sosie.analysis.selection import select_faces
-from sosie.errors import InputError, NoFaceError, UsageError
+from sosie.errors import InputError, NoFaceError, UsageError, nearest
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import region_of
 from sosie.media.image import load_photo
@@ -21,7 +21,6 @@ from sosie.methods.megafs import directions
 from sosie.methods.megafs.codes import TEMPLATE, Codes, Networks
 from sosie.methods.megafs.files import part_file
 from sosie.models.zoo import open_network
-from sosie.options import nearest
 from sosie.types import FloatArray, Pixels
 
 COMPONENTS = 16

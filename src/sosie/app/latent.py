@@ -14,14 +14,13 @@ from PIL import Image
 
 from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.analysis.selection import select_faces
-from sosie.errors import InputError, NoFaceError, UsageError
+from sosie.errors import InputError, NoFaceError, UsageError, nearest
 from sosie.media.image import load_photo
 from sosie.media.image_write import photo_format, save_photo
 from sosie.media.photo import array_photo
 from sosie.media.picture_loop import MOVING, write_loop
 from sosie.media.sheet import draw_sheet
 from sosie.methods.vae.latent import LatentSpace
-from sosie.options import nearest
 from sosie.types import FloatArray
 
 FPS = 24

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from sosie.analysis.analyzer import Analyzer, to_8_bit
 from sosie.analysis.selection import select_faces
-from sosie.errors import InputError, NoFaceError, UsageError
+from sosie.errors import InputError, NoFaceError, UsageError, nearest
 from sosie.evaluation.dataset_index import PICTURES
 from sosie.evaluation.pairs import Pair
 from sosie.geometry import alignment
 from sosie.geometry.morphable_model import silhouette
 from sosie.media.image import load_photo
 from sosie.methods import TABLE, load_method
-from sosie.options import SwapOptions, nearest
+from sosie.options import SwapOptions
 from sosie.pipeline import FaceSwapper
 from sosie.types import Face, Pixels
 

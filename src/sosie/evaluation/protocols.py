@@ -16,12 +16,11 @@ from typing import TypeVar
 
 from sosie import foreign
 from sosie.datasets.split import is_held_out
-from sosie.errors import InputError, UsageError
+from sosie.errors import InputError, UsageError, nearest
 from sosie.evaluation.dataset_index import CELEBA_LIST, Gallery, Portrait, open_gallery
 from sosie.evaluation.image_store import Album, digest
 from sosie.evaluation.pairs import Pair, PairList
 from sosie.media.video import open_video
-from sosie.options import nearest
 
 T = TypeVar("T")
 

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sosie.errors import UsageError
+from sosie.errors import UsageError, nearest
 from sosie.geometry import mesh
-from sosie.options import nearest
 from sosie.types import FloatArray, Pixels
 
 Matrix = NDArray[np.float64]

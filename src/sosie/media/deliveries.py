@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sosie.errors import UsageError
+from sosie.errors import UsageError, nearest
 from sosie.media.encoders import PRESETS
-from sosie.options import nearest
 
 _8_BIT, _10_BIT = ("yuv420p",), ("yuv420p", "yuv420p10le")
 _PLAYED = (".mp4", ".m4v", ".mov")

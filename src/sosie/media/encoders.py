@@ -12,8 +12,7 @@ import av
 from av.codec.codec import Codec, PixFmtLoss, UnknownCodecError, find_best_pix_fmt_of_list
 from av.video.format import VideoFormat
 
-from sosie.errors import UnavailableError, UsageError
-from sosie.options import nearest
+from sosie.errors import UnavailableError, UsageError, nearest
 
 KEEP = "keep"
 """The codec that is the input's own."""

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from sosie.errors import OutputError, UsageError
+from sosie.errors import OutputError, UsageError, nearest
 from sosie.files import StrPath
 from sosie.media.photo import Photo
-from sosie.options import nearest
 from sosie.output import atomic_output, check_output
 
 _FORMATS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sosie.errors import UsageError
+from sosie.errors import UsageError, nearest
 from sosie.files import StrPath
 from sosie.media.animation_write import ANIMATION_FORMATS, AnimationPartWriter, AnimationWriter
 from sosie.media.base_writer import Writer
@@ -15,7 +15,6 @@ from sosie.media.sequence_names import SEQUENCE_SUFFIXES, sequence_name
 from sosie.media.sequence_write import SequenceWriter, check_sequence
 from sosie.media.video_part import VideoPartWriter
 from sosie.media.video_write import VideoWriter
-from sosie.options import nearest
 
 
 def open_writer(

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from sosie.errors import UsageError
-from sosie.options import nearest
+from sosie.errors import UsageError, nearest
 
 Three = tuple[float, float, float]
 

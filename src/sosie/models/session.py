@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.errors import InputError, UnavailableError, UsageError
+from sosie.errors import InputError, UnavailableError, UsageError, nearest
 from sosie.files import require_file
-from sosie.options import nearest
 
 # Else ONNX Runtime writes a database with an id of this device and paths of models into the user's
 # cache, and sends it to its makers. It reads this when it is imported; a value that is set stays.

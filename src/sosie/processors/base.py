@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sosie.errors import UsageError
-from sosie.options import SwapOptions, nearest
+from sosie.errors import UsageError, nearest
+from sosie.options import SwapOptions
 from sosie.types import Crop, Face, Pixels, SwappedCrop
 
 STAGES = ("face", "frame")

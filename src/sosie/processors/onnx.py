@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sosie.errors import InputError, UsageError
+from sosie.errors import InputError, UsageError, nearest
 from sosie.geometry.alignment import TEMPLATES
 from sosie.models.session import Session, create_session
-from sosie.options import SwapOptions, nearest
+from sosie.options import SwapOptions
 from sosie.processors.base import Card, Request
 from sosie.types import Crop, SwappedCrop
 

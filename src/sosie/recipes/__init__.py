@@ -6,8 +6,7 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from sosie.errors import UsageError, needs_extra
-from sosie.options import nearest
+from sosie.errors import UsageError, nearest, needs_extra
 
 if TYPE_CHECKING:
     from sosie.training.recipe import Recipe

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from sosie.errors import UsageError
+from sosie.errors import UsageError, nearest
 from sosie.models.cards import Card, Origin
-from sosie.options import nearest
 from sosie.output import write_whole
 from sosie.recipes import NEED_TEACHERS
 

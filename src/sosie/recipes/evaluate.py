@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from sosie.errors import UsageError
-from sosie.options import nearest
+from sosie.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from sosie.training.recipe import Materials

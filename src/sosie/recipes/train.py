@@ -18,9 +18,9 @@ from sosie.errors import (
     OutputError,
     UnavailableError,
     UsageError,
+    nearest,
 )
 from sosie.models.cards import Card
-from sosie.options import nearest
 from sosie.output import write_whole
 from sosie.recipes import card, load_recipe
 from sosie.recipes.published.files import is_snapshot, load_snapshot

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sosie.errors import UsageError
-from sosie.options import nearest
+from sosie.errors import UsageError, nearest
 
 MOTIONS = ("relative", "absolute")
 RETARGETED = ("eyes", "lips")

@@ -17,7 +17,7 @@ import numpy as np
 
 from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.blending.pixel_math import mixed
-from sosie.errors import UsageError
+from sosie.errors import UsageError, nearest
 from sosie.geometry import mesh
 from sosie.geometry.head_pose import region_of
 from sosie.geometry.morphable_model import (
@@ -29,7 +29,7 @@ from sosie.geometry.morphable_model import (
 )
 from sosie.methods.graft.retarget import keep_openings
 from sosie.methods.graft.warp import Field, own_parts
-from sosie.options import SwapOptions, nearest
+from sosie.options import SwapOptions
 from sosie.processors.base import Card, FaceProcessor, Request
 from sosie.reenactment.portrait.restorer import MOST_FACTOR, USUAL_FACTOR, PortraitRestorer
 from sosie.types import Crop, FloatArray, SwappedCrop

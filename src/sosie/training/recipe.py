@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.errors import UsageError
-from sosie.options import nearest
+from sosie.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     import torch

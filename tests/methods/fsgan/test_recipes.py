@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
-from sosie.errors import InputError, InterruptedTrainingError, UsageError  # noqa: E402
+from sosie.errors import InputError, UsageError  # noqa: E402
 from sosie.methods.fsgan import heat_maps as arrays  # noqa: E402
 from sosie.methods.fsgan import recipe as generators  # noqa: E402
 from sosie.methods.fsgan import reenactment_recipe as reenactment  # noqa: E402
@@ -22,7 +21,6 @@ from sosie.methods.fsgan.recipe import FsganPlan  # noqa: E402
 from sosie.methods.fsgan.stages import halved as halved_arrays  # noqa: E402
 from sosie.recipes import load_recipe  # noqa: E402
 from sosie.recipes.train import Order, make  # noqa: E402
-from sosie.training.loop import STATE  # noqa: E402
 from sosie.training.optimizer_steps import Steps  # noqa: E402
 
 TINY = {"samples": "12", "batch": "4", "validate_every": "8", "width": "4"}
@@ -78,27 +76,8 @@ def test_what_comes_first_is_asked_for(order, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["fsgan_reenactment", "fsgan_segmentation"])
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(order, tmp_path, monkeypatch, name):
-    whole = make(order(name))
-    other = dataclasses.replace(order(name), run=tmp_path / "other")
-    kind = load_recipe(name)
-    sample, seen = kind.sample, []
-
-    def stopping(self, index, rng):
-        seen.append(index)
-        if len(seen) == 6:
-            signal.raise_signal(signal.SIGINT)
-        return sample(self, index, rng)
-
-    monkeypatch.setattr(kind, "sample", stopping)
-    with pytest.raises(InterruptedTrainingError, match="go on with --resume"):
-        make(other)
-    monkeypatch.setattr(kind, "sample", sample)
-    resumed = make(dataclasses.replace(other, resume=True))
-    for ending in (".safetensors",):
-        a, b = (one.file.with_suffix(ending).read_bytes() for one in (whole, resumed))
-        assert a == b
-    assert (tmp_path / "other" / STATE).read_bytes() == (tmp_path / name / STATE).read_bytes()
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(order, stopped_and_resumed, name):
+    stopped_and_resumed(order(name))
 
 
 def test_a_reenactment_learns_a_batch_by_heart(materials):

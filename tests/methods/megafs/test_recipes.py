@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import signal
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ pytest.importorskip("torch", exc_type=ImportError)
 
 import torch
 
-from sosie.errors import InputError, InterruptedTrainingError, UsageError
+from sosie.errors import InputError, UsageError
 from sosie.methods.megafs import recipe as megafs_recipe
 from sosie.methods.megafs.codes import Networks
 from sosie.methods.megafs.network import KEPT, shares, transfer_of
@@ -24,7 +23,6 @@ from sosie.recipes.stylegan2.augment import augmented
 from sosie.recipes.stylegan2.recipe import frechet
 from sosie.recipes.train import Order, make
 from sosie.training.checkpoint import load_tensors
-from sosie.training.loop import STATE
 from sosie.training.optimizer_steps import Steps
 from sosie.training.recipe import Materials
 
@@ -113,28 +111,12 @@ def test_what_comes_first_is_asked_for(order, built):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(order, folder, built, monkeypatch, name):
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    order, folder, built, stopped_and_resumed, name
+):
     for part in NAMES[: NAMES.index(name)]:
         shutil.copy(built / f"{part}.safetensors", folder)
-    whole = make(order(name))
-    other = dataclasses.replace(order(name), run=folder / "other")
-    kind = load_recipe(name)
-    sample, seen = kind.sample, []
-
-    def stopping(self, index, rng):
-        seen.append(index)
-        if len(seen) == 6:
-            signal.raise_signal(signal.SIGINT)
-        return sample(self, index, rng)
-
-    monkeypatch.setattr(kind, "sample", stopping)
-    with pytest.raises(InterruptedTrainingError, match="go on with --resume"):
-        make(other)
-    monkeypatch.setattr(kind, "sample", sample)
-    resumed = make(dataclasses.replace(other, resume=True))
-    a, b = (one.file.with_suffix(".safetensors").read_bytes() for one in (whole, resumed))
-    assert a == b
-    assert (folder / "other" / STATE).read_bytes() == (folder / name / STATE).read_bytes()
+    stopped_and_resumed(order(name))
 
 
 def test_an_encoder_learns_a_batch_by_heart(built):

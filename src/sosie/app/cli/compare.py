@@ -10,8 +10,8 @@ import typer
 from sosie.app.cli.arguments import AsJson, Overwrite, offering, parse_time
 from sosie.app.cli.output import print_json, video_progress
 from sosie.app.cli.swap_flags import flag_for
-from sosie.errors import InputError, UsageError
-from sosie.options import COMPARISONS, SwapOptions, nearest
+from sosie.errors import InputError, UsageError, nearest
+from sosie.options import COMPARISONS, SwapOptions
 
 
 def compare(

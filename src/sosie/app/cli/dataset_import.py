@@ -14,8 +14,7 @@ from sosie.app.cli.dataset_extract import summary
 from sosie.app.cli.output import note_progress, print_json, video_progress
 from sosie.datasets import dataset_packages
 from sosie.datasets.extract.options import ExtractOptions, template_name
-from sosie.errors import NoFaceError, SosieError, UsageError
-from sosie.options import nearest
+from sosie.errors import NoFaceError, SosieError, UsageError, nearest
 
 _TOOLS = ("dfl", "faceswap")
 

@@ -13,8 +13,8 @@ from sosie.app.cli import swap_flags as flags
 from sosie.app.cli.arguments import AsJson, offering, parse_map, parse_time
 from sosie.app.cli.output import note_progress, print_json
 from sosie.app.input_kinds import expand
-from sosie.errors import UsageError
-from sosie.options import SwapOptions, nearest
+from sosie.errors import UsageError, nearest
+from sosie.options import SwapOptions
 
 if TYPE_CHECKING:
     from sosie.types import PreviewFrame

@@ -11,10 +11,9 @@ import typer
 
 from sosie.app.cli.arguments import AsJson, Overwrite, offering
 from sosie.app.cli.output import print_json
-from sosie.errors import SosieError, UsageError
+from sosie.errors import SosieError, UsageError, nearest
 from sosie.methods.interfaces import INTERFACES
 from sosie.models.cards import Card, Verdict, check, embedded_cards, embedded_names
-from sosie.options import nearest
 from sosie.recipes import extra_packages
 
 _MAIN_FIGURES = 4

@@ -10,10 +10,10 @@ from pathlib import Path
 from sosie.app.folder import check_folders, result_name
 from sosie.app.input_kinds import check_result, expand, files_in
 from sosie.app.swap_command import Person, SwapCommand, people_of
-from sosie.errors import InputError, UsageError
+from sosie.errors import InputError, UsageError, nearest
 from sosie.media.kinds import Kind, kind_of, require_kind
 from sosie.methods import PERSONAL
-from sosie.options import SwapOptions, nearest
+from sosie.options import SwapOptions
 from sosie.output import check_output
 
 WORDS = ("target", "source", "index", "extension")

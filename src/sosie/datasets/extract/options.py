@@ -7,8 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from sosie.errors import UsageError
-from sosie.options import nearest
+from sosie.errors import UsageError, nearest
 
 PICTURE_FORMATS = ("png", "jpg", "webp")
 

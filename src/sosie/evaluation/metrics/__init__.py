@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TypeVar
 
-from sosie.errors import UnavailableError, UsageError
+from sosie.errors import UnavailableError, UsageError, nearest
 from sosie.evaluation.metric import (
     Figure,
     Missing,
@@ -25,7 +25,6 @@ from sosie.evaluation.metric import (
     split_name,
 )
 from sosie.evaluation.metrics.base import Metric, PairMetric, SetMetric
-from sosie.options import nearest
 from sosie.types import FloatArray
 
 if TYPE_CHECKING:

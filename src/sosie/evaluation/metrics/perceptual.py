@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosie.errors import UnavailableError, UsageError
+from sosie.errors import UnavailableError, UsageError, nearest
 from sosie.evaluation.metric import Figure, Missing, Readings, Settings, variant_name
 from sosie.evaluation.sample import AnalyzedImage, Sample
 from sosie.evaluation.weight_files import (
@@ -24,7 +24,6 @@ from sosie.evaluation.weight_files import (
 )
 from sosie.geometry import alignment
 from sosie.geometry.head_pose import region_of, square_matrix
-from sosie.options import nearest
 
 if TYPE_CHECKING:
     from sosie.nn.lpips import Architecture, Lpips

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sosie.errors import InputError, UsageError
+from sosie.errors import InputError, UsageError, nearest
 from sosie.evaluation.metric import Figure
 from sosie.evaluation.report import plots
 from sosie.evaluation.report.plots import Drawn, Spot
@@ -31,7 +31,6 @@ from sosie.evaluation.report.text import cell, escape, markdown_table
 from sosie.evaluation.report.write import AGAINST, IDENTITY, label, render, save
 from sosie.evaluation.results import LINES, Line
 from sosie.evaluation.statistics import Difference, Estimate, badness, difference
-from sosie.options import nearest
 from sosie.output import make_folder
 
 _SAME = ("score", "weights", "versions")

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sosie.errors import UsageError
+from sosie.errors import UsageError, nearest
 from sosie.nn.depth_blocks import (
     Residual,
     depth_to_space,
@@ -22,7 +22,6 @@ from sosie.nn.depth_blocks import (
     residual_leaky,
     start_weights,
 )
-from sosie.options import nearest
 from sosie.recipes.two_people.network import FULL_MORPH, Pictured, TwoPeople
 
 SPLITS = ("decoders", "dense")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sosie.datasets.people import Pair, Pairs
-from sosie.errors import UsageError
+from sosie.errors import UsageError, nearest
 from sosie.methods.megafs.codes import TEMPLATE
 from sosie.methods.megafs.frozen_network import frozen_encoder
 from sosie.methods.megafs.network import KEPT, Encoder, Transfer, transfer_of
@@ -29,7 +29,6 @@ from sosie.methods.megafs.recipe import (
     MegafsRecipe,
     encoded,
 )
-from sosie.options import nearest
 from sosie.recipes.augmentation import other_self
 from sosie.recipes.stylegan2.recipe import as_pictures, as_pixels
 from sosie.recipes.swapper.model_file import SwapperCard, export_checked

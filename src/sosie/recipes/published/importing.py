@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from sosie.errors import InputError, OutputError, UsageError
+from sosie.errors import InputError, OutputError, UsageError, nearest
 from sosie.files import open_regular
 from sosie.models.onnx_matrix import last_matrix
-from sosie.options import nearest
 from sosie.recipes.published.files import (
     SnapshotCard,
     WithEmbeddingMap,

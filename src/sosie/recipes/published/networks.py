@@ -17,9 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sosie.errors import InputError, UsageError
+from sosie.errors import InputError, UsageError, nearest
 from sosie.nn.encoders import DEPTHS, IResNet, IrSe50
-from sosie.options import nearest
 from sosie.training.export import OPSET
 
 State = Mapping[str, NDArray[Any]]

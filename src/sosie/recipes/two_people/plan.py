@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sosie.errors import UsageError
+from sosie.errors import UsageError, nearest
 from sosie.geometry.face_types import FACE_TYPES
-from sosie.options import nearest
 from sosie.training.recipe import Plan, require
 
 OPTIMIZERS = ("adabelief", "rmsprop", "adam")
