@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -94,13 +94,16 @@ class ReluUNet(nn.Module):
         self.join = nn.ModuleList(relu_unit(fine, fine) for fine, _ in steps)
         self.sharpen = nn.Conv2d(quarter, 4 * half, 1)
 
-    def to_quarter(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The map at a quarter of the side, which knows of all coarser ones, and the stem's."""
+    def to_quarter(
+        self, x: torch.Tensor, bottom: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The map at a quarter of the side, which knows of all coarser ones, and the stem's.
+        bottom: what is done with the coarsest map on the way."""
         stem = self.stem(x)
         features = [stem]
         for step in self.down:
             features.append(step(features[-1]))
-        x = features[-1]
+        x = features[-1] if bottom is None else bottom(features[-1])
         for narrow, join, finer in zip(self.narrow, self.join, features[-2:0:-1], strict=True):
             x = join(functional.interpolate(narrow(x), scale_factor=2.0, mode="nearest") + finer)
         return x, stem

@@ -1,8 +1,9 @@
 """Processor `expression`: the target's expression on the swapped face.
 
-Without files it is geometry alone: what the swapped face is read to lack of the target's expression
-is added over the mesh, and its eyes and mouth are the target's own, moved to where they now belong.
-With LivePortrait's files these do it.
+What the swapped face is read to lack of the target's expression is added over the mesh, and its
+eyes and mouth are the target's own, moved to where they now belong. A small network (`expression`)
+then paints what no motion of a mesh makes: folds, cheeks, the corners of eyes and lips. With
+LivePortrait's files these do it instead.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sosie.analysis.analyzer import Analyzer, create_analyzer
 from sosie.blending.pixel_math import mixed
@@ -28,11 +31,18 @@ from sosie.geometry.morphable_model import (
     smoothstep,
 )
 from sosie.methods.graft.retarget import keep_openings
+from sosie.methods.graft.view import as_unit
 from sosie.methods.graft.warp import Field, own_parts
+from sosie.models.session import Session
+from sosie.models.zoo import open_network
 from sosie.options import SwapOptions
 from sosie.processors.base import Card, FaceProcessor, Request
+from sosie.reenactment import expression_view
 from sosie.reenactment.portrait.restorer import MOST_FACTOR, USUAL_FACTOR, PortraitRestorer
-from sosie.types import Crop, FloatArray, SwappedCrop
+from sosie.types import Crop, Face, FloatArray, Pixels, SwappedCrop
+
+MODEL = "expression"
+"""Name of the network's weight file."""
 
 AREAS = ("upper", "lower")
 """Eyes and brows; the mouth and what is below it."""
@@ -42,11 +52,15 @@ _FACTOR = 1.0
 _FALLOFF = 0.12
 # Canonical height between the eyes and the mouth, from which on a point belongs to the lower part.
 _MIDDLE = (0.15, 0.45)
+# The mesh moves as far as it is to where the face's expression is farther than the second from the
+# target's (Euclidean, of 52 weights), and not at all below the first: so near, most of it is
+# misread, and each motion costs likeness.
+_MOVED = (0.3, 0.8)
 # A face that is read further off than this share of its width is not the one that was swapped.
 _LOST = 0.25
 _CARD = Card(
     name="expression",
-    summary="the target's expression on the swapped face, by geometry",
+    summary="the target's expression on the swapped face, by geometry and a small network",
     license="Apache-2.0",
     stage="face",
 )
@@ -64,44 +78,78 @@ class ExpressionRestorer:
         self, options: SwapOptions, factor: float = _FACTOR, areas: Sequence[str] = AREAS
     ) -> None:
         self._options, self._factor, self._areas = options, factor, tuple(areas)
+        self._providers: dict[str, str] = {}
 
     @property
     def providers(self) -> Mapping[str, str]:
-        """That of the landmark network is told by the swap's own analysis."""
-        return {}
+        """Of the network that paints, once it was needed; that of the landmark network is told by
+        the swap's own analysis."""
+        return self._providers
 
     def process(self, crops: Sequence[Crop], faces: Sequence[SwappedCrop]) -> list[SwappedCrop]:
         """Each face moved; one that is not found again stays as it is."""
         return [self._restored(crop, face) for crop, face in zip(crops, faces, strict=True)]
 
     def _restored(self, crop: Crop, face: SwappedCrop) -> SwappedCrop:
-        top = np.float32(np.iinfo(crop.pixels.dtype).max)
-        target = crop.pixels.astype(np.float32) / top
-        whole = mixed(target, face.pixels, face.mask)
-        picture = np.asarray(np.rint(np.clip(whole, 0, 1) * 255), np.uint8)
-        read = self._analyzer.landmarks(picture, region_of(crop.landmarks))
-        if read is None or _is_lost(read.landmarks, crop.landmarks):
+        seen = self._read(_whole(crop, face), crop.landmarks)
+        there = self._read(crop.pixels, crop.landmarks)
+        if seen is None or there is None or _is_lost(seen.landmarks, crop.landmarks):
             return face
-        seen = read.landmarks
-        points = self._aimed(seen, crop.landmarks)
-        pixels, mask = _moved(face, seen, points)
+        points = self._aimed(seen, there, crop.landmarks)
+        pixels, mask = _moved(face, seen.landmarks, points)
         own, parts = own_parts(crop.pixels, crop.landmarks, points)
         own *= np.float32(min(1.0, self._factor)) * self._shown(points, own.shape)
-        pixels = mixed(pixels, parts, own)
-        kept = np.maximum(face.own, own)
-        return replace(face, pixels=pixels, mask=np.maximum(mask, own), own=kept)
+        pixels, mask = mixed(pixels, parts, own), np.maximum(mask, own)
+        moved = replace(face, pixels=pixels, mask=mask, own=np.maximum(face.own, own))
+        return self._painted(crop, moved, there, own, points)
 
-    def _aimed(self, seen: FloatArray, target: FloatArray) -> FloatArray:
-        """Where the swapped face's landmarks, 478 x 3, are to go."""
+    def _read(self, picture: Pixels, landmarks: FloatArray) -> Face | None:
+        return self._analyzer.landmarks(picture, region_of(landmarks))
+
+    def _aimed(self, seen: Face, there: Face, target: FloatArray) -> FloatArray:
+        """Where the swapped face's landmarks are to go: 478 x 3, in the crop. seen, there: the
+        swapped face and the target's, as they are read; target: the target's landmarks."""
         shape = face_shape()
-        now, wanted = canonicalize(seen, shape), canonicalize(target, shape)
+        now, wanted = canonicalize(seen.landmarks, shape), canonicalize(target, shape)
         change = shape.expression_change(wanted.points - now.points)
-        share = self._factor * smoothstep(distance_from_contour(), 0.0, _FALLOFF) * self._share()
-        points = np.asarray(seen + now.to_picture(change * share[:, None]), np.float32)
+        apart = np.linalg.norm(_expression(there) - _expression(seen))
+        factor = self._factor * float(smoothstep(np.array(apart), *_MOVED))
+        share = factor * smoothstep(distance_from_contour(), 0.0, _FALLOFF) * self._share()
+        points = np.asarray(seen.landmarks + now.to_picture(change * share[:, None]), np.float32)
         rings = {"upper": (mesh.RIGHT_EYE, mesh.LEFT_EYE), "lower": (mesh.INNER_LIPS,)}
         chosen = [ring for area in self._areas for ring in rings[area]]
         keep_openings(points, target, min(1.0, self._factor), chosen)
         return points
+
+    def _painted(
+        self,
+        crop: Crop,
+        face: SwappedCrop,
+        there: Face,
+        own: FloatArray,
+        points: FloatArray,
+    ) -> SwappedCrop:
+        """The moved face as the network paints it. there: the target's face; own: where it is the
+        target's own, h x w; points: of the moved face, 478 x 3."""
+        whole = mixed(as_unit(crop.pixels), face.pixels, face.mask)
+        seen = self._read(_whole(crop, face), points)
+        if seen is None:
+            return face
+        has = _expression(seen)
+        wanted = has + np.float32(self._factor) * (_expression(there) - has)
+        height, width = face.mask.shape
+        shown = face.mask * crop.visible * self._shown(points, (height, width))
+        matrix = expression_view.square(points)
+        given: dict[str, NDArray[Any]] = {
+            "shown": expression_view.shown_to_network(whole, shown, own, points, matrix)[None],
+            "has": has[None],
+            "wanted": wanted[None],
+        }
+        answer = self._session.run(given)
+        pixels = expression_view.answered(
+            face.pixels, shown, answer["flow"][0], answer["detail"][0], matrix
+        )
+        return replace(face, pixels=pixels)
 
     def _share(self) -> Points:
         """How far each point belongs to what moves, 478."""
@@ -119,6 +167,23 @@ class ExpressionRestorer:
     @cached_property
     def _analyzer(self) -> Analyzer:
         return create_analyzer(self._options.threads, self._options.provider)
+
+    @cached_property
+    def _session(self) -> Session:
+        session = open_network(MODEL, self._options.provider, self._options.threads)
+        self._providers[MODEL] = session.provider
+        return session
+
+
+def _whole(crop: Crop, face: SwappedCrop) -> NDArray[np.uint8]:
+    """The swapped face in the target's surroundings."""
+    whole = mixed(as_unit(crop.pixels), face.pixels, face.mask)
+    return np.asarray(np.rint(np.clip(whole, 0, 1) * 255), np.uint8)
+
+
+def _expression(face: Face) -> FloatArray:
+    assert face.expression is not None, "the landmark network reads it"
+    return face.expression
 
 
 def _is_lost(seen: FloatArray, target: FloatArray) -> bool:

@@ -32,22 +32,24 @@ _MIN_VALUES = 256
 
 def to_onnx(
     network: nn.Module,
-    example: torch.Tensor,
+    example: torch.Tensor | Mapping[str, torch.Tensor],
     file: Path,
     *,
     outputs: tuple[str, ...],
     free_axes: tuple[int, ...] = (0,),
     storage: Storage = "float16",
 ) -> None:
-    """Write a network of one input, `pixels`, as ONNX with its weights in few bytes.
+    """Write a network as ONNX with its weights in few bytes.
 
-    example: an input. free_axes: axes of the input, and so of all outputs, that may have any size.
+    example: its one input, which is called `pixels`, or its inputs by name, in order. free_axes:
+    axes of the inputs, and so of all outputs, that may have any size.
     storage: how weights lie in the file; they are float32 again when a session has loaded it. int8
     has a scale for each output channel.
     """
     network = copy.deepcopy(network).cpu().float().eval()
+    inputs = {"pixels": example} if isinstance(example, torch.Tensor) else example
     with atomic_output(file, overwrite=True) as pending:
-        trace(network, {"pixels": example}, outputs, pending.path, free_axes)
+        trace(network, inputs, outputs, pending.path, free_axes)
         model = onnx.load(str(pending.path))
         _shrink(model.graph, storage)
         onnx.checker.check_model(model)
@@ -208,12 +210,12 @@ Weights = tuple[torch.Tensor, torch.Tensor | None]
 
 
 def unmerged(
-    network: nn.Module, file: Path | bytes, pixels: torch.Tensor
+    network: nn.Module, file: Path | bytes, *inputs: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """Parameters with which a network computes what a file of `to_onnx` does.
 
     network: of the file's architecture, its convolutions without a bias followed by a batch norm
-    each, those with one by none; it is changed. pixels: a batch of inputs. Each batch norm gets the
+    each, those with one by none; it is changed. inputs: a batch of each. Each batch norm gets the
     statistics that it meets on them, and the scale and offset that undo its normalizing, so that
     training goes on from where the file is. Slopes and the like keep the network's values. Raises
     InputError where the file is of another architecture.
@@ -233,8 +235,8 @@ def unmerged(
         else:
             module.bias.data.copy_(bias)
 
-    def undo(module: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
-        variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+    def undo(module: nn.BatchNorm2d, given: tuple[torch.Tensor]) -> None:
+        variance, mean = torch.var_mean(given[0], (0, 2, 3), correction=0)
         statistics = zip((module.running_mean, module.running_var), (mean, variance), strict=True)
         for own, seen in statistics:
             assert own is not None, "the batch norm keeps statistics"
@@ -249,7 +251,7 @@ def unmerged(
             hook = hooks.get(type(module))
             if hook is not None:
                 stack.callback(module.register_forward_pre_hook(hook).remove)
-        network.eval()(pixels)
+        network.eval()(*inputs)
     if next(stored, None) is not None or pending:
         raise other
     return network.state_dict()

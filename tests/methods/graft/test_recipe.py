@@ -9,13 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the training packages", exc_type=ImportError)
 
-from sosie.analysis.landmarker import SIDE_PX as VIEW_PX  # noqa: E402
-from sosie.datasets.split import is_held_out, is_validation  # noqa: E402
 from sosie.methods.graft import losses, view  # noqa: E402
 from sosie.methods.graft import recipe as recipes  # noqa: E402
 from sosie.methods.graft.network import ExportedGraft, GraftLearner  # noqa: E402
 from sosie.methods.graft.samples import CROSS, PAIR, SELF  # noqa: E402
-from sosie.methods.graft.store import CROP_PX, SwapFaces, cut  # noqa: E402
+from sosie.methods.graft.store import SwapFaces  # noqa: E402
 from sosie.models.session import create_session  # noqa: E402
 from sosie.recipes.occluders.library import KINDS, Library  # noqa: E402
 from sosie.training.recipe import Materials  # noqa: E402
@@ -50,32 +48,8 @@ class Bright(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def faces(model_face, paint) -> SwapFaces:
-    """Twelve people of CelebA, three pictures each, every one in a color of skin."""
-    rng = np.random.default_rng(0)
-    names = (f"celeba/{n}" for n in range(1000))
-    people = [name for name in names if not is_held_out(name)]
-    chosen = [n for n in people if not is_validation(n)][:8]
-    chosen += [n for n in people if is_validation(n)][:4]
-    crops, landmarks, who = [], [], []
-    for person in chosen:
-        tone = rng.uniform(80, 220, 3)
-        for yaw in (-15, 0, 20):
-            face = model_face(yaw, unit_px=80, center=(160, 160))
-            pixels, points = cut(paint(face, tone, side_px=CROP_PX), face.landmarks)
-            crops.append(pixels)
-            landmarks.append(points)
-            who.append(person)
-    identity = rng.normal(size=(len(who), 512)).astype(np.float32)
-    return SwapFaces(
-        np.stack(crops),
-        np.stack(landmarks),
-        np.full((len(who), VIEW_PX, VIEW_PX), 255, np.uint8),
-        identity / np.linalg.norm(identity, axis=1, keepdims=True),
-        np.array(who),
-        np.full(len(who), "celeba"),
-        np.array([is_validation(person) for person in who]),
-    )
+def faces(swap_faces) -> SwapFaces:
+    return swap_faces("celeba")
 
 
 @pytest.fixture

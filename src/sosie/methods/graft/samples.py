@@ -64,14 +64,14 @@ class CachedFace:
 
 @dataclass(frozen=True)
 class Target:
-    """A face in the network's square: pixels (uint8, SIDE_PX squared x 3), landmarks, visible."""
+    """A face in a network's square: pixels (uint8, RGB, side x side x 3), landmarks, visible."""
 
     pixels: Pixels
     landmarks: FloatArray
     visible: FloatArray
 
 
-def in_square(face: CachedFace, rng: np.random.Generator | None) -> Target:
+def in_square(face: CachedFace, rng: np.random.Generator | None, side_px: int = SIDE_PX) -> Target:
     """A cached face cut to the network's square, laid as the landmarks tell; with `rng` a little
     off that."""
     region = head_pose.region_of(face.landmarks)
@@ -83,11 +83,11 @@ def in_square(face: CachedFace, rng: np.random.Generator | None) -> Target:
             region.size_px * float(np.exp(rng.normal(0, 0.03))),
             region.roll_deg + float(rng.normal(0, 3)),
         )
-    matrix = head_pose.square_matrix(region, MARGIN, SIDE_PX)
-    pixels = np.asarray(alignment.crop(face.crop, matrix, SIDE_PX), np.uint8)
+    matrix = head_pose.square_matrix(region, MARGIN, side_px)
+    pixels = np.asarray(alignment.crop(face.crop, matrix, side_px), np.uint8)
     landmarks = alignment.transform_points(face.landmarks, matrix)
     shown = np.asarray(face.view.astype(np.float32) / 255, np.float32)
-    return Target(pixels, landmarks, occlusion.place_view(shown, landmarks, SIDE_PX, SIDE_PX))
+    return Target(pixels, landmarks, occlusion.place_view(shown, landmarks, side_px, side_px))
 
 
 def make_sample(

@@ -145,7 +145,9 @@ def corrected(
     the base has one gain for all channels, and keeps its contrast to the light.
     """
     height, width = made.base.shape[:2]
-    gain, offset = (_enlarged(light[..., k : k + 3], matrix, width, height) for k in (0, 3))
+    gain, offset = (
+        laid_over(light[..., k : k + 3], SIDE_PX, matrix, width, height) for k in (0, 3)
+    )
     sigma_px = max(0.5, FINE * SIDE_PX / MARGIN / alignment.scale_of(matrix))
     slow = blurred(made.base, sigma_px)
     fine = made.base - slow
@@ -158,7 +160,7 @@ def corrected(
     # detail follows the light, and no channel of it more than another.
     kept = np.clip((_mean(lit) + FLOOR) / (_mean(slow) + FLOOR), 0, FINE_GAIN)
     lit += times(fine, np.maximum(kept, common))
-    lit += _enlarged(detail, matrix, width, height)
+    lit += laid_over(detail, SIDE_PX, matrix, width, height)
     return lit
 
 
@@ -191,9 +193,12 @@ def _laid(picture: NDArray[np.uint8], matrix: alignment.Matrix) -> NDArray[np.ui
     return np.asarray(alignment.warp(picture, matrix, SIDE_PX, SIDE_PX), np.uint8)
 
 
-def _enlarged(answer: FloatArray, matrix: alignment.Matrix, width: int, height: int) -> FloatArray:
-    """An answer of the network (a square map of any side) laid over the crop."""
-    shrink = answer.shape[0] / SIDE_PX
+def laid_over(
+    answer: FloatArray, side_px: int, matrix: alignment.Matrix, width: int, height: int
+) -> FloatArray:
+    """An answer of a network (a square map of any side) laid over the crop. side_px: of the
+    network's square; matrix: crop -> square."""
+    shrink = answer.shape[0] / side_px
     to_map = np.array([[shrink, 0, 0.5 * shrink - 0.5], [0, shrink, 0.5 * shrink - 0.5]])
     placed = cv2.warpAffine(
         np.ascontiguousarray(answer),
@@ -234,7 +239,7 @@ def _surface(field: Field, matrix: alignment.Matrix) -> FloatArray:
     """Normals and places of the mesh in the square, SIDE_PX x SIDE_PX x 4, 0..1. matrix: crop ->
     square."""
     points = alignment.transform_points(field.points, matrix)
-    values = np.column_stack([normals(points)[:, :2], _places()]).astype(np.float32)
+    values = np.column_stack([normals(points)[:, :2], places()]).astype(np.float32)
     return field.spread_onto(values * np.float32(0.5), matrix, SIDE_PX, SIDE_PX) + np.float32(0.5)
 
 
@@ -255,6 +260,6 @@ def normals(points: NDArray[Any]) -> Points:
 
 
 @cache
-def _places() -> Points:
+def places() -> Points:
     """x and y of each point on the mean face, about -1..1."""
     return np.asarray(face_shape().mean[:, :2] / _FARTHEST)
