@@ -161,6 +161,33 @@ def test_damage_in_a_broadcast_is_told(make_clip: Any) -> None:
     assert note.startswith("The video is damaged: ")
 
 
+def test_blocks_of_matroska_that_ffmpeg_passes_over_in_silence(make_clip: Any, kinds: Any) -> None:
+    path = noisy(make_clip, "video.mkv", sounds=(kinds.sound(),))
+    with av.open(str(path)) as container:
+        packets = sorted((p.pos, p.size) for p in container.demux(video=0) if p.size)
+    data = bytearray(path.read_bytes())
+    first, (last, size) = packets[40][0], packets[44]
+    data[first : last + size] = bytes(last + size - first)
+    path.write_bytes(bytes(data))
+    with open_video(path) as video:
+        times = [frame.time_s for frame in video.frames()]
+        (note,) = video.notes
+    lost = [n / 25 for n in range(len(packets)) if not np.isclose(times, n / 25, atol=1e-3).any()]
+    assert len(lost) >= 5
+    assert note == (
+        f"The video is damaged: its pictures from {lost[0]:.2f} to {lost[-1] + 0.04:.2f} s are "
+        "lost."
+    )
+
+
+def test_a_matroska_of_uneven_rate_is_not_called_damaged(make_clip: Any, kinds: Any) -> None:
+    clip = {"frames": 60, "pts": [*range(20), *range(60, 100)], "time_base": Fraction(1, 25)}
+    path = make_clip("video.mkv", sounds=(kinds.sound(),), **clip)
+    with open_video(path) as video:
+        assert len(list(video.frames())) == 60
+        assert not video.notes
+
+
 def test_damage_to_the_end(make_clip: Any) -> None:
     path = noisy(make_clip, "video.mp4")
     with av.open(str(path)) as container:

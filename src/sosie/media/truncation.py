@@ -18,6 +18,11 @@ MISSING_S = Fraction(1, 2)
 # Decoders in several threads tell of a fault some frames later than it is.
 _NEAR_S = 1
 _FAILURES, _MOST_TOLD = 16, 8
+# Containers of whose broken blocks FFmpeg tells nothing: it looks for the next one. Between two
+# packets of theirs lie no more bytes than these, but where blocks carry transparency beside.
+_SILENT, _BETWEEN_BYTES = "matroska,webm", 2048
+ALPHA_MODE = ("alpha_mode", "ALPHA_MODE")
+"""Names under which a stream of that container says that it is transparent, by "1"."""
 _STATED_DURATION = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
 
@@ -105,14 +110,40 @@ def readable(
             on_error(error, failures < _FAILURES)
 
 
+def passed_over(container: Any) -> list[tuple[Fraction, Fraction]]:
+    """Where FFmpeg passes over bytes of a video in silence: times of the packets before and after,
+    in seconds of the video's clock. All of the file is read, and nothing decoded."""
+    streams = list(container.streams)
+    marks = [stream.metadata.get(key) for stream in streams for key in ALPHA_MODE]
+    if container.format.name != _SILENT or "1" in marks:
+        return []
+    found: list[tuple[Fraction, Fraction]] = []
+    last: tuple[int, Fraction] | None = None
+    for packet in readable(container, streams, lambda _error, _is_tried_further: None):
+        if packet.pos is None or packet.pts is None:
+            continue
+        time = packet.pts * packet.time_base
+        if last is not None and packet.pos - last[0] > _BETWEEN_BYTES:
+            found.append((last[1], time))
+        last = packet.pos + packet.size, time
+    return found
+
+
+def _no_holes() -> list[tuple[Fraction, Fraction]]:
+    return []
+
+
 class Damage:
     """What of a video's pictures was lost: told of every fault and every frame, as they come.
 
     Times are in seconds of the video's clock. A video may have gaps of its own; only one beside a
-    fault counts as lost.
+    fault counts as lost, or over bytes that were passed over.
+
+    holes: tells where that is so; it is asked when there is a gap without a fault.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, holes: Callable[[], list[tuple[Fraction, Fraction]]] = _no_holes) -> None:
+        self._holes = holes
         self._faults: list[Fraction] = []
         self._lost: list[tuple[Fraction, Fraction]] = []
         self._seen_until: Fraction | None = None
@@ -161,7 +192,9 @@ class Damage:
         return f"The video is damaged: {', and '.join(parts)}." if parts else None
 
     def _is_near(self, low: Fraction, high: Fraction) -> bool:
-        return any(low - _NEAR_S <= time <= high + _NEAR_S for time in self._faults)
+        if any(low - _NEAR_S <= time <= high + _NEAR_S for time in self._faults):
+            return True
+        return any(before < high and after > low for before, after in self._holes())
 
 
 def _listed(items: list[str]) -> str:

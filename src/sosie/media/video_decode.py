@@ -15,11 +15,13 @@ from av.stream import Discard
 from sosie.errors import InputError
 from sosie.media.probe import LARGE_PIXELS, check_frame_size, codec_name, opened, video_stream
 from sosie.media.truncation import (
+    ALPHA_MODE,
     MISSING_S,
     Damage,
     cut_short,
     damaged,
     declared_end,
+    passed_over,
     readable,
 )
 
@@ -44,10 +46,11 @@ class VideoDecoder:
     ) -> None:
         """origin: timestamp of the video's start, seconds. span_s: start and end of the part,
         seconds since that, None for no limit. threads: None uses all."""
-        self.damage = Damage()
+        self.damage = Damage(self._holes)
         self._path, self._origin, self._span_s = path, origin, span_s
         self._threads = threads or 0
         self._end = Fraction(0)
+        self._found_holes: list[tuple[Fraction, Fraction]] | None = None
 
     def frames(self, at_s: Fraction | None = None) -> Iterator[Any]:
         """Decoded frames inside the span, all of one size, in order; from `at_s` on where that is
@@ -74,6 +77,13 @@ class VideoDecoder:
                 if packet.pts is not None:
                     last = max(last, packet.pts * packet.time_base)
         return float(last - self._origin)
+
+    def _holes(self) -> list[tuple[Fraction, Fraction]]:
+        """Where FFmpeg passes over broken bytes in silence."""
+        if self._found_holes is None:
+            with opened(self._path) as container:
+                self._found_holes = passed_over(container)
+        return self._found_holes
 
     def _highest(self, at_s: Fraction | float) -> Fraction:
         """The highest timestamp that a frame at a time may have."""
@@ -141,7 +151,7 @@ class VideoDecoder:
     def _decode_packets(self, container: Any, stream: Any) -> Iterator[Any]:
         """Decoded frames, without those that are damaged. Raises InputError where the file ends
         before the video does."""
-        self.damage = damage = Damage()
+        self.damage = damage = Damage(self._holes)
         self._end = self._origin
         decoded = is_cut = False
         decoder = _decoder(stream)
@@ -182,7 +192,7 @@ def _decoder(stream: Any) -> Any:
     """What decodes a stream: the stream itself, but for VP8 and VP9 with transparency, which
     FFmpeg's own decoders leave out."""
     name = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(codec_name(stream))
-    marks = [stream.metadata.get(key) for key in ("alpha_mode", "ALPHA_MODE")]
+    marks = [stream.metadata.get(key) for key in ALPHA_MODE]
     if name is None or "1" not in marks:
         return stream
     decoder = av.CodecContext.create(name, "r")
