@@ -79,9 +79,10 @@ class ReluUNet(nn.Module):
     way down. H and W are multiples of 2 ** len(channels).
 
     inputs: channels of the picture; channels: at a half, a quarter, an eighth, ... of its side.
+    fine: whether its map at half of the side is wanted too.
     """
 
-    def __init__(self, inputs: int, channels: tuple[int, ...]) -> None:
+    def __init__(self, inputs: int, channels: tuple[int, ...], fine: bool = True) -> None:
         super().__init__()
         half, quarter = channels[:2]
         self.stem = relu_unit(inputs, half, kernel=5, stride=2)
@@ -92,7 +93,8 @@ class ReluUNet(nn.Module):
         steps = list(pairwise(channels[1:]))[::-1]
         self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
         self.join = nn.ModuleList(relu_unit(fine, fine) for fine, _ in steps)
-        self.sharpen = nn.Conv2d(quarter, 4 * half, 1)
+        if fine:
+            self.sharpen = nn.Conv2d(quarter, 4 * half, 1)
 
     def to_quarter(
         self, x: torch.Tensor, bottom: Callable[[torch.Tensor], torch.Tensor] | None = None

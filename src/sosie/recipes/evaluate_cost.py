@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sosie.analysis.detector import Detector
 from sosie.analysis.embedder import Embedder
-from sosie.analysis.landmarker import Landmarker
+from sosie.analysis.landmarker import EXPRESSIONS, Landmarker
 from sosie.analysis.parser import Parser
 from sosie.models.cards import embedded_names, read_embedded
 from sosie.models.session import Session, create_session
@@ -82,12 +82,22 @@ def _correct(session: Session, picture: Pixels) -> Call:
     return lambda: session.run({"pixels": shown})
 
 
+def _express(session: Session, picture: Pixels) -> Call:
+    """The picture's colors, again and again, for all that the network is shown."""
+    _, height, width, channels = session.inputs["shown"]
+    assert height is not None and width is not None and channels is not None
+    weights = np.zeros((1, len(EXPRESSIONS)), np.float32)
+    shown = np.resize(_resized(picture, width, height), (1, height, width, channels))
+    return lambda: session.run({"shown": shown, "has": weights, "wanted": weights})
+
+
 SUBJECTS = (
     Subject("detector", _detect, 1.5, 12.0, DETECTOR_FILE),
     Subject("landmarks", _of_square(lambda s: Landmarker(s).read), 5.0, 5.0, LANDMARKER_FILE),
     Subject("identity", _of_square(lambda s: Embedder(s).embed), 12.0, 15.0, _IDENTITY_FILE),
     Subject("parser", _of_square(lambda s: Parser(s).parts), 4.0, 9.0, None),
     Subject("swap", _correct, 15.0, 140.0, None),
+    Subject("expression", _express, 3.0, 40.0, None),
 )
 
 

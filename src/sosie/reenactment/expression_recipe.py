@@ -116,8 +116,8 @@ class ExpressionRecipe(Recipe):
                 judges.read(pictures, batch["looked"])[2] for pictures in (given[:, :3], target)
             )
         with fast_precision(given.device):
-            flow, detail = network(batch["shown"], has, wanted)
-        result = applied(batch["shown"], flow, detail)
+            flow = network(batch["shown"], has, wanted)
+        result = applied(batch["shown"], flow)
         return Made(given[:, :3], given[:, 3:4], target, result, flow.float(), has, wanted)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -156,7 +156,7 @@ class ExpressionRecipe(Recipe):
             "has": none,
             "wanted": none,
         }
-        to_onnx(ExportedExpression(network), inputs, file, outputs=("flow", "detail"))
+        to_onnx(ExportedExpression(network), inputs, file, outputs=("flow",))
 
     def weights_from(self, file: Path) -> Tensors:
         network = ExportedExpression(self.network())

@@ -1,7 +1,7 @@
 """What the expression network is shown of a swapped face, and what becomes of its answer.
 
-It looks at an upright square around the face. It answers with a slow motion of the face's pixels
-and a detail that is added to them; both are enlarged onto the crop, whose own sharpness stays.
+It looks at an upright square around the face. It answers with a slow motion of the face's pixels,
+which is enlarged onto the crop, whose own sharpness stays.
 """
 
 from __future__ import annotations
@@ -56,14 +56,13 @@ def answered(
     pixels: FloatArray,
     shown: FloatArray,
     flow: FloatArray,
-    detail: FloatArray,
     matrix: alignment.Matrix,
 ) -> FloatArray:
     """The face's pixels (RGB, h x w x 3, 0..1) with the network's answer, as far as they are
     `shown` (h x w, 0..1).
 
-    flow: S x S x 2, from where in the square each pixel comes, as a shift in the square's pixels;
-    detail: SIDE_PX x SIDE_PX x 3, added. matrix: crop -> square.
+    flow: S x S x 2, from where in the square each pixel comes, as a shift in the square's pixels.
+    matrix: crop -> square.
     """
     height, width = pixels.shape[:2]
     back = alignment.invert(matrix)[:, :2]
@@ -73,8 +72,7 @@ def answered(
     x = x + np.arange(width, dtype=np.float32)
     y = y + np.arange(height, dtype=np.float32)[:, None]
     moved = cv2.remap(pixels, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    detail = laid_over(detail, SIDE_PX, matrix, width, height) * shown[..., None]
-    return np.asarray(np.clip(moved + detail, 0, 1), np.float32)
+    return np.asarray(np.clip(moved, 0, 1), np.float32)
 
 
 def _laid(picture: FloatArray, matrix: alignment.Matrix) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 What the swapped face is read to lack of the target's expression is added over the mesh, and its
 eyes and mouth are the target's own, moved to where they now belong. A small network (`expression`)
-then paints what no motion of a mesh makes: folds, cheeks, the corners of eyes and lips. With
+then moves what is finer than the mesh: lids, brows, the corners of eyes and lips. With
 LivePortrait's files these do it instead.
 """
 
@@ -82,7 +82,7 @@ class ExpressionRestorer:
 
     @property
     def providers(self) -> Mapping[str, str]:
-        """Of the network that paints, once it was needed; that of the landmark network is told by
+        """Of the network, once it was needed; that of the landmark network is told by
         the swap's own analysis."""
         return self._providers
 
@@ -101,7 +101,7 @@ class ExpressionRestorer:
         own *= np.float32(min(1.0, self._factor)) * self._shown(points, own.shape)
         pixels, mask = mixed(pixels, parts, own), np.maximum(mask, own)
         moved = replace(face, pixels=pixels, mask=mask, own=np.maximum(face.own, own))
-        return self._painted(crop, moved, there, own, points)
+        return self._finished(crop, moved, there, own, points)
 
     def _read(self, picture: Pixels, landmarks: FloatArray) -> Face | None:
         return self._analyzer.landmarks(picture, region_of(landmarks))
@@ -121,7 +121,7 @@ class ExpressionRestorer:
         keep_openings(points, target, min(1.0, self._factor), chosen)
         return points
 
-    def _painted(
+    def _finished(
         self,
         crop: Crop,
         face: SwappedCrop,
@@ -129,8 +129,8 @@ class ExpressionRestorer:
         own: FloatArray,
         points: FloatArray,
     ) -> SwappedCrop:
-        """The moved face as the network paints it. there: the target's face; own: where it is the
-        target's own, h x w; points: of the moved face, 478 x 3."""
+        """The moved face as the network moves it further. there: the target's face; own: where it
+        is the target's own, h x w; points: of the moved face, 478 x 3."""
         whole = mixed(as_unit(crop.pixels), face.pixels, face.mask)
         seen = self._read(_whole(crop, face), points)
         if seen is None:
@@ -145,10 +145,8 @@ class ExpressionRestorer:
             "has": has[None],
             "wanted": wanted[None],
         }
-        answer = self._session.run(given)
-        pixels = expression_view.answered(
-            face.pixels, shown, answer["flow"][0], answer["detail"][0], matrix
-        )
+        flow = self._session.run(given)["flow"][0]
+        pixels = expression_view.answered(face.pixels, shown, flow, matrix)
         return replace(face, pixels=pixels)
 
     def _share(self) -> Points:
