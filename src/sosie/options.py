@@ -72,12 +72,12 @@ class SwapOptions:
 
     method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person); a
         network that was trained (`simswap`, `faceshifter`, `ghost`, `facedancer`, `hififace`,
-        `infoswap`, `blendswap`, `rsgan`, `fsgan`, `megafs`; of two people `deepfacelab`,
-        `deepfakes`; of your own `vae`, `korshunova`), or imported (`simswap` and its like,
-        `inswapper`).
+        `infoswap`, `blendswap`, `rsgan`, `fsgan`, `megafs`, `fslsd`; of two people
+        `deepfacelab`, `deepfakes`; of your own `vae`, `korshunova`), or imported (`simswap` and its
+        like, `inswapper`).
     model: file of the swapper, for the methods `onnx` and `dfm`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
-        of; of `fsgan` and `megafs` the folder that holds their networks.
+        of; of `fsgan`, `megafs` and `fslsd` the folder that holds their networks.
     interface: how a published swapper is called, where it is not known by its file.
     encoder: ONNX file of the face encoder that a published swapper takes its identity from.
     converter: ONNX file that turns embeddings of arcface into those of the swapper's own encoder;

@@ -48,10 +48,13 @@ class FaceDistances(nn.Module):
             numbers = self._identity(cut(small.clamp(-1, 1), matrix, embedder.SIDE_PX))
         return functional.normalize(numbers.float())
 
-    def perceptual(self, made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        """LPIPS, a mean over the batch."""
+    def perceptual(
+        self, made: torch.Tensor, wanted: torch.Tensor, same: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """LPIPS, a mean over the batch. same: N, 0 where a pair does not count."""
         ours, theirs = ((reduced(x).clamp(-1, 1) + 1) / 2 for x in (made, wanted))
-        return self._further.perceptual(ours, theirs, torch.ones(len(ours), device=ours.device))
+        every = torch.ones(len(ours), device=ours.device)
+        return self._further.perceptual(ours, theirs, every if same is None else same)
 
     def landmarks(self, made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         """Mean squared distance of the 478 landmarks, in sides of the landmark network's square; no
