@@ -13,9 +13,10 @@ from sosie.errors import UsageError
 from sosie.geometry import alignment
 from sosie.methods.base import Card, Source, nearest_pose, soft_edge
 from sosie.methods.fslsd.codes import TEMPLATE, Codes, Networks
+from sosie.methods.fslsd.trajectory import following
 from sosie.methods.imported import refuse
 from sosie.options import SwapOptions
-from sosie.types import Crop, Pose, SwappedCrop
+from sosie.types import Crop, Pixels, Pose, SwappedCrop
 
 # Towards the crop's edge the swapped face gives way to the target over this share of its side.
 _EDGE = 0.04
@@ -36,7 +37,8 @@ class Prepared:
 
 
 class FslsdSwapper:
-    """The networks at work. Of the options it uses `weights`, `provider` and `threads`.
+    """The networks at work. Of the options it uses `weights`, `provider`, `threads`,
+    `code_trajectory` and `flow_trajectory`.
 
     Raises UsageError where there are no weights, or options that belong to other methods;
     InputError where a file is not what it should be.
@@ -50,6 +52,7 @@ class FslsdSwapper:
             **{key: getattr(options, key) for key in ("encoder", "converter", "face_model")},
             interface=options.interface,
         )
+        self._code, self._flow = options.code_trajectory, options.flow_trajectory
         self._networks = Networks(Path(options.weights), options.provider, options.threads)
         self.providers: Mapping[str, str] = {
             f"fslsd_{part}": session.provider for part, session in self._networks.sessions.items()
@@ -63,6 +66,7 @@ class FslsdSwapper:
             template=TEMPLATE,
             size_px=self._networks.size_px,
             drafts=0,
+            carries=self._code > 0 or self._flow > 0,
         )
 
     def prepare(self, sources: Sequence[Source]) -> tuple[Prepared, ...]:
@@ -84,9 +88,24 @@ class FslsdSwapper:
         return Prepared(self._networks.encode(pixels, landmarks), source.face.pose)
 
     def _swap(self, source: Codes, crop: Crop) -> SwappedCrop:
-        networks = self._networks
+        networks, before = self._networks, crop.carried
         target = networks.encode(crop.pixels, crop.landmarks)
-        drawn = networks.draw(source, target, crop.pixels, crop.landmarks)
+        drawn = networks.draw(
+            source, target, crop.pixels, crop.landmarks, before.get("moved"), self._code
+        )
         unit = np.clip((drawn.picture.transpose(1, 2, 0) + 1) / 2, 0, 1)
+        made, carried = np.ascontiguousarray(unit, np.float32), {}
+        if self._code:
+            carried["moved"] = drawn.moved
+        if self._flow:
+            seen = _as_8_bits(crop.pixels)
+            if "picture" in before:
+                made = following(made, seen, before["picture"], before["target"], self._flow)
+            carried |= {"picture": made, "target": seen}
         mask = soft_edge(networks.size_px, _EDGE)
-        return SwappedCrop(np.ascontiguousarray(unit, np.float32), mask, np.zeros_like(mask))
+        return SwappedCrop(made, mask, np.zeros_like(mask), carried=carried)
+
+
+def _as_8_bits(pixels: Pixels) -> Pixels:
+    """uint8 or uint16 -> uint8, which flow is found in."""
+    return pixels if pixels.dtype == np.uint8 else np.asarray(pixels // 257, np.uint8)
