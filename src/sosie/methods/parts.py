@@ -12,12 +12,20 @@ from sosie.models.cards import with_license
 from sosie.models.session import Session
 
 
-def part_file(method: str, folder: Path, part: str, names: Sequence[str], ending: str) -> Path:
+def part_file(
+    method: str,
+    folder: Path,
+    part: str,
+    names: Sequence[str],
+    ending: str,
+    ways: Sequence[str] = ("train", "import"),
+) -> Path:
     """The file of a part of a method in a folder or in one of its folders.
 
     part: as messages call it. names: of its files, without their ending; the first is that of
-    `sosie train`. ending: `.onnx` or `.safetensors`. Raises InputError where there is none, or more
-    than one.
+    `sosie train`. ending: `.onnx` or `.safetensors`. ways: how such a file comes about.
+
+    Raises InputError where there is none, or more than one.
     """
     found = sorted(
         path
@@ -25,10 +33,13 @@ def part_file(method: str, folder: Path, part: str, names: Sequence[str], ending
         for path in (*folder.glob(f"{name}{ending}"), *folder.glob(f"*/{name}{ending}"))
     )
     if not found:
+        told = {
+            "train": f"train it with `sosie train {names[0]} --run {folder / part}`",
+            "import": f"import a published one with `sosie weights import {method}`",
+        }
         raise InputError(
-            f"There is no {names[0]}{ending} in {folder}, or in a folder of it: train it with "
-            f"`sosie train {names[0]} --run {folder / part}`, or import a published one with "
-            f"`sosie weights import {method}`."
+            f"There is no {names[0]}{ending} in {folder}, or in a folder of it: "
+            f"{', or '.join(told[way] for way in ways)}."
         )
     if len(found) > 1:
         raise InputError(

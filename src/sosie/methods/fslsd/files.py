@@ -22,13 +22,17 @@ others do, which are imported."""
 IMPORTED = ("landmarks", "maps", "target", "decoder")
 """The parts that an imported swap takes; `bald` is in addition where it is there."""
 
+_TRAINED = ("generator", "inverter", "swap")
+
 
 def part_file(folder: Path, part: str, ending: str) -> Path:
     """The file of a part in a folder or in one of its folders. ending: `.onnx` or `.safetensors`.
 
     Raises InputError where there is none, or more than one.
     """
-    return parts.part_file("fslsd", folder, part, PARTS[part], ending)
+    trained, imported = part in _TRAINED, part != "inverter"
+    ways = [way for way, is_one in (("train", trained), ("import", imported)) if is_one]
+    return parts.part_file("fslsd", folder, part, PARTS[part], ending, ways)
 
 
 def has_part(folder: Path, part: str) -> bool:
