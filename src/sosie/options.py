@@ -32,6 +32,8 @@ _ONLY_FOR = {
     "model": ("onnx", "dfm"),
     "face_type": ("dfm",),
     "region": ("rsgan",),
+    "code_trajectory": ("fslsd",),
+    "flow_trajectory": ("fslsd",),
     "direction": _OF_TWO_PEOPLE,
     "expression": ("graft", "mesh"),
 }
@@ -72,12 +74,12 @@ class SwapOptions:
 
     method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person); a
         network that was trained (`simswap`, `faceshifter`, `ghost`, `facedancer`, `hififace`,
-        `infoswap`, `blendswap`, `rsgan`, `fsgan`, `megafs`; of two people `deepfacelab`,
-        `deepfakes`; of your own `vae`, `korshunova`), or imported (`simswap` and its like,
-        `inswapper`).
+        `infoswap`, `blendswap`, `rsgan`, `fsgan`, `megafs`, `fslsd`; of two people
+        `deepfacelab`, `deepfakes`; of your own `vae`, `korshunova`), or imported (`simswap` and its
+        like, `inswapper`).
     model: file of the swapper, for the methods `onnx` and `dfm`.
     weights: snapshot that `sosie train` or `sosie weights import` wrote, for the method that it is
-        of; of `fsgan` and `megafs` the folder that holds their networks.
+        of; of `fsgan`, `megafs` and `fslsd` the folder that holds their networks.
     interface: how a published swapper is called, where it is not known by its file.
     encoder: ONNX file of the face encoder that a published swapper takes its identity from.
     converter: ONNX file that turns embeddings of arcface into those of the swapper's own encoder;
@@ -90,6 +92,8 @@ class SwapOptions:
     learned_mask: where such a network's face shows: where the mask that it learned of the `target`
         says so, that of the `source`, or `both`.
     region: what of the source `rsgan` puts in: its `face`, its `hair`, or `both`.
+    code_trajectory, flow_trajectory: of `fslsd` in a video, 0..0.95: how far the swapped face keeps
+        to the frame before, its latents moved as the target's move; its pixels, by optical flow.
     direction: of a network that was trained of two people, `forward` puts the source's face onto
         the target, `back` the target's onto the source.
     processors: what acts on the swapped face before it is blended, or on the frame after, in this
@@ -162,6 +166,8 @@ class SwapOptions:
     morph: float = _option(1.0, within=(0, 1))
     learned_mask: str = _option("both", choices=("both", "target", "source"))
     region: str = _option("face", choices=("face", "hair", "both"))
+    code_trajectory: float = _option(0.0, within=(0, 0.95))
+    flow_trajectory: float = _option(0.0, within=(0, 0.95))
     direction: str = _option("forward", choices=("forward", "back"))
     processors: tuple[str, ...] = _option(
         (), offers="sosie.processors:processor_names", flag="processor"
@@ -349,6 +355,8 @@ class OptionKeywords(TypedDict, total=False):
     morph: float
     learned_mask: str
     region: str
+    code_trajectory: float
+    flow_trajectory: float
     direction: str
     processors: tuple[str, ...]
     faces: str

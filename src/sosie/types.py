@@ -99,6 +99,8 @@ class Crop:
         where that is not known.
     beard: float32, h x w, 0..1: a beard of the target's that the swapped face is made over, and
         that says nothing of the light on its skin; None where there is none, or it stays.
+    carried: what the method left of this face in the frame before (`SwappedCrop.carried`); empty at
+        a track's first frame, in a photo, and where another source photo is taken than before.
     """
 
     pixels: Pixels
@@ -111,6 +113,7 @@ class Crop:
     spectacles: Spectacles | None = None
     skin_beyond: FloatArray | None = None
     beard: FloatArray | None = None
+    carried: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def hair_or_rims(self) -> FloatArray | None:
         """What covers skin that the swapped face is made over: a beard, and rims of spectacles, as
@@ -135,6 +138,8 @@ class SwappedCrop:
         target's, as a jaw does that opens further; None where it stays inside.
     bounded: whether the target's face bounds what is shown, and what lies in front of it stays. A
         method that paints hair says itself, by `mask`, where all of it is.
+    carried: what the method wants back with the crop of this face in the next frame; empty unless
+        its card says that it carries something.
     """
 
     pixels: FloatArray
@@ -143,6 +148,7 @@ class SwappedCrop:
     stages: Mapping[str, Pixels] = field(default_factory=dict)
     outline: FloatArray | None = None
     bounded: bool = True
+    carried: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

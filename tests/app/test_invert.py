@@ -16,7 +16,8 @@ import torch
 
 from sosie.app.cli.entry import run
 from sosie.methods.megafs.directions import components, limited
-from sosie.methods.megafs.frozen_network import frozen_generator
+from sosie.methods.megafs.files import part_file
+from sosie.recipes.stylegan2.frozen import frozen_generator
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def test_directions_of_a_file_have_their_names(invert, astronaut_path, tmp_path)
 def test_components_are_those_of_the_generators_latents(weights):
     found = components(weights / "stylegan2.safetensors", 8)
     assert list(found) == [f"pc{k}" for k in range(1, 9)]
-    generator = frozen_generator(weights)
+    generator = frozen_generator(part_file(weights, "generator", ".safetensors"))
     torch.manual_seed(1)
     latents = generator.map(torch.randn(20000, 8)).numpy()
     spreads = [float(np.linalg.norm(one)) for one in found.values()]

@@ -30,6 +30,7 @@ TRAINED = (
     "rsgan",
     "fsgan",
     "megafs",
+    "fslsd",
 )
 """Whose networks users train: here they are tiny, and know nothing."""
 IMPORTED = {

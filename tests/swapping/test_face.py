@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sosie import records
 from sosie.analysis import occlusion
 from sosie.analysis.analyzer import create_analyzer
 from sosie.analysis.beard import LOOKS, Beard
@@ -167,6 +169,41 @@ def test_all_that_a_video_remembers_of_a_face_can_be_kept_and_read_again() -> No
     kinds = {one for hint in hints for one in (get_args(hint) or (hint,)) if is_dataclass(one)}
     assert len(kinds) >= 5
     assert {one.__name__ for one in kinds} <= known
+
+
+class Counting(White):
+    """A method that carries how often in a row it has swapped a face, and from which photo."""
+
+    card = dataclasses.replace(White.card, carries=True)
+
+    def choose(self, prepared: Any, crop: Crop, before: int | None = None) -> int:
+        return int(crop.pixels[0, 0, 0] > 100)
+
+    def swap(self, prepared: Any, crops: Sequence[Crop]) -> list[SwappedCrop]:
+        return [
+            dataclasses.replace(made, carried={"count": crop.carried.get("count", np.zeros(1)) + 1})
+            for made, crop in zip(super().swap(prepared, crops), crops, strict=True)
+        ]
+
+
+def test_what_a_method_carries_comes_back_until_another_photo_is_taken(
+    monkeypatch: pytest.MonkeyPatch, model_face: ModelFace
+) -> None:
+    monkeypatch.setattr("sosie.swapping.face.load_method", lambda name: Counting)
+    options, face = SwapOptions(blend="alpha", color="none"), model_face(unit_px=60)
+    engine, bright = Engine([[]], options, Told(told())), GRAY + 60
+    memory = FaceMemory()
+
+    def count(frame: Pixels, way: str = "swap_face") -> float:
+        getattr(engine, way)(frame, face, memory, Stopwatch(), seen=False)
+        return float(memory.carried["count"][0])
+
+    assert [count(GRAY), count(GRAY)] == [1, 2]
+    # Another process that goes on, or that only finds what is remembered.
+    kept = records.pack(memory)
+    assert [count(GRAY), count(bright), count(bright), count(GRAY)] == [3, 1, 2, 1]
+    memory = records.unpack(kept, STATE_CLASSES)
+    assert [count(GRAY, "follow_face"), count(GRAY)] == [3, 4]
 
 
 class Worn:

@@ -37,8 +37,19 @@ ANNOTATED = (
 # fmt: on
 """The mesh point for each of the 68 that faces are commonly annotated with (jaw, brows, nose, eyes,
 lips): symmetric, and the nearest to them on average over frames of YouTube Faces."""
+OUTLINE = 33
+"""Points of the outline, ear to ear, in sets with a finer one than the 68 have; see `outline`."""
 RIGHT_IRIS = (468, 469, 470, 471, 472)
 LEFT_IRIS = (473, 474, 475, 476, 477)
+
+
+def outline(values: NDArray[Any]) -> NDArray[Any]:
+    """What is known of each mesh point (478 x N), at each of `OUTLINE` points: at every other one
+    as it is there, and between two of those their mean."""
+    jaw = values[list(ANNOTATED[:17])]
+    found = np.empty((OUTLINE, values.shape[1]), values.dtype)
+    found[::2], found[1::2] = jaw, (jaw[:-1] + jaw[1:]) / 2
+    return found
 
 
 def edges(ring: tuple[int, ...]) -> tuple[list[int], list[int]]:

@@ -36,6 +36,7 @@ TABLE = {
     "korshunova": "sosie.methods.korshunova:METHOD",
     "fsgan": "sosie.methods.fsgan:METHOD",
     "megafs": "sosie.methods.megafs:METHOD",
+    "fslsd": "sosie.methods.fslsd:METHOD",
 }
 
 PERSONAL = ("dfm", "deepfacelab", "deepfakes", "vae", "korshunova")

@@ -43,6 +43,8 @@ class Card:
     drafts: how many drafts of a face are read and aimed again at first; 0 for a method that does
         not go where `Crop.aim` says. Each brings expression and pose nearer to the target's, and
         takes some of the likeness.
+    carries: whether the swap of a frame builds on that of the frame before (`Crop.carried`), so
+        that all frames of a track are swapped, one after the other.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Card:
     size_px: int | None
     drafts: int = 2
     stages: tuple[str, ...] = ()
+    carries: bool = False
 
 
 class Swapper(Protocol):

@@ -104,8 +104,9 @@ class ConvExcite(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fc1 = nn.Conv2d(channels, channels // _REDUCTION, 1, bias=False)
-        self.fc2 = nn.Conv2d(channels // _REDUCTION, channels, 1, bias=False)
+        hidden = max(1, channels // _REDUCTION)
+        self.fc1 = nn.Conv2d(channels, hidden, 1, bias=False)
+        self.fc2 = nn.Conv2d(hidden, channels, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         squeezed = functional.relu(self.fc1(x.mean((2, 3), keepdim=True)))

@@ -39,6 +39,8 @@ TABLE = {
     "stylegan2": "sosie.recipes.stylegan2.recipe:StyleGanRecipe",
     "megafs_encoder": "sosie.methods.megafs.recipe:EncoderRecipe",
     "megafs_transfer": "sosie.methods.megafs.transfer_recipe:TransferRecipe",
+    "fslsd_inverter": "sosie.methods.fslsd.inverter_recipe:FslsdInverterRecipe",
+    "fslsd": "sosie.methods.fslsd.recipe:FslsdSwapRecipe",
     "dcgan": "sosie.methods.vae.gan_recipe:GanRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files, or of methods."""
@@ -57,10 +59,12 @@ NEED_TEACHERS = (
     "fsgan_blending",
     "megafs_encoder",
     "megafs_transfer",
+    "fslsd_inverter",
+    "fslsd",
 )
 """Those that learn from teachers (FaceShifter's second stage from its first, BlendSwap from its
-encoder, FSGAN's last two from its first two, those of MegaFS from the generator); the others need
-pictures alone."""
+encoder, FSGAN's last two from its first two, those of MegaFS and FSLSD from the generator); the
+others need pictures alone."""
 
 _EXTRA = ("torch", "safetensors", "onnx", "mediapipe", "ai_edge_litert", "lightning_fabric")
 """The packages that the extra `train` installs."""

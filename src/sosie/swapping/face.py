@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sosie.analysis import occlusion
 from sosie.analysis.analyzer import Analyzer
@@ -60,7 +62,7 @@ class FaceMemory:
     may be painted over (`occlusion.paintable`). spectacles: what lies over that
     (`occlusion.clear_spectacles`). skin_beyond: where skin goes on beyond it. covered: where other
     faces lie before it in this frame (`occlusion.covered`). source: the source photo that was taken
-    last. frames: swapped so far.
+    last. carried: what the method left of the frame before. frames: swapped so far.
     """
 
     person: int = 0
@@ -73,6 +75,7 @@ class FaceMemory:
     covered: FloatArray | None = None
     tint: Tint = field(default_factory=no_tint)
     source: int | None = None
+    carried: dict[str, NDArray[Any]] = field(default_factory=dict)
     frames: int = 0
 
 
@@ -170,9 +173,9 @@ class Engine:
         before: Sequence[Face] = (),
     ) -> None:
         """Update `memory` as `swap_face` does, and swap no more than that needs: every third frame
-        of a face, of which the result is read."""
+        of a face, of which the result is read, or all where a swap builds on the one before."""
         due, first = self._is_due(memory, seen), memory.frames == 0
-        if due and not first:
+        if self._swapper.card.carries or (due and not first):
             self.swap_face(pixels, face, memory, watch, seen, drawn, before)
             return
         memory.covered = _covered(face, before)
@@ -202,6 +205,7 @@ class Engine:
         memory.frames += 1
         with watch("swap"):
             crop, swapped = self._swapped(pixels, face, memory)
+            memory.carried = dict(swapped.carried)
             stages = swapped.stages
         if self.processing.acts_on_faces:
             with watch("process"):
@@ -254,8 +258,11 @@ class Engine:
         card = self._swapper.card
         crop = self._crop(pixels, face, memory, card.template, card.size_px)
         prepared = self._prepared[memory.person]
-        memory.source = self._swapper.choose(prepared, crop, memory.source)
-        return replace(crop, source=memory.source)
+        before = memory.source
+        memory.source = self._swapper.choose(prepared, crop, before)
+        if memory.source != before:
+            memory.carried = {}
+        return replace(crop, source=memory.source, carried=memory.carried)
 
     def _crop(
         self,

@@ -13,11 +13,11 @@ pytest.importorskip("torch", exc_type=ImportError)
 import torch
 
 from sosie.errors import InputError, UsageError
-from sosie.methods.megafs import recipe as megafs_recipe
 from sosie.methods.megafs.codes import Networks
 from sosie.methods.megafs.network import KEPT, shares, transfer_of
 from sosie.recipes import load_recipe
 from sosie.recipes.published.importing import import_weights
+from sosie.recipes.stylegan2 import inversion
 from sosie.recipes.stylegan2 import recipe as stylegan_recipe
 from sosie.recipes.stylegan2.augment import augmented
 from sosie.recipes.stylegan2.recipe import frechet
@@ -38,10 +38,10 @@ OWN = {
 @pytest.fixture(autouse=True)
 def faces(monkeypatch, some_people):
     drawn = some_people(24)
-    for module in (stylegan_recipe, megafs_recipe):
+    for module in (stylegan_recipe, inversion):
         monkeypatch.setattr(module, "open_people", lambda *_: drawn)
     monkeypatch.setattr(stylegan_recipe, "_MADE", 8)
-    monkeypatch.setattr(megafs_recipe, "VALIDATED", 4)
+    monkeypatch.setattr(inversion, "VALIDATED", 4)
 
 
 @pytest.fixture

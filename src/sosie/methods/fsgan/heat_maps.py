@@ -21,13 +21,11 @@ from sosie.geometry.mesh import (
     RIGHT_BROW,
     RIGHT_EYE,
     RIGHT_IRIS,
+    outline,
 )
 from sosie.types import FloatArray
 
 POINTS = 98
-
-OUTLINE = 33
-"""The first so many lie along the outline, ear to ear; every other one is an annotated one."""
 
 LEAST = 0.8
 """Where the falling disc is less, its map is 0."""
@@ -60,10 +58,7 @@ def points_98(landmarks: FloatArray) -> FloatArray:
     """The 98 points of a face's landmarks (478 x 3, or x 2): float32, 98 x 2, in the same pixels,
     numbered as in WFLW."""
     xy = landmarks[:, :2]
-    jaw = xy[list(ANNOTATED[:17])]
-    outline = np.empty((OUTLINE, 2), np.float32)
-    outline[::2], outline[1::2] = jaw, (jaw[:-1] + jaw[1:]) / 2
-    return np.asarray(np.concatenate([outline, xy[list(_AFTER_OUTLINE)]]), np.float32)
+    return np.asarray(np.concatenate([outline(xy), xy[list(_AFTER_OUTLINE)]]), np.float32)
 
 
 def heat_maps(points: FloatArray, points_px: float, side_px: int) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from sosie.methods.base import Card, Source, nearest_pose, soft_edge
 from sosie.methods.fsgan import stages
 from sosie.methods.fsgan.appearance import AppearanceMap
 from sosie.methods.fsgan.heat_maps import points_98
-from sosie.methods.imported import CARD, refuse
-from sosie.models.cards import with_license
+from sosie.methods.imported import refuse
+from sosie.methods.parts import licenses_of
 from sosie.options import SwapOptions
 from sosie.types import Crop, FloatArray, Pixels, SwappedCrop
 
@@ -73,7 +72,7 @@ class FsganSwapper:
         self.card = Card(
             name="fsgan",
             summary="moves the source's face as the target's, completes it and blends it in",
-            license=licenses(self._networks),
+            license=licenses_of(sessions.values()),
             paper="Nirkin et al. 2022, FSGANv2: Improved Subject Agnostic Face Swapping and "
             "Reenactment",
             template=BOX,
@@ -130,20 +129,6 @@ def upright_view(source: Source, roll_deg: float, size_px: int) -> Pixels:
     turned = alignment.transform_points(source.face.landmarks, rotation)
     matrix = alignment.compose(box_matrix(turned, size_px), rotation)
     return alignment.crop(source.pixels, matrix, size_px)
-
-
-def licenses(networks: stages.Networks) -> str:
-    """What the networks' files say of their licenses."""
-    cards = [session.metadata.get(CARD, "{}") for session in networks.sessions.values()]
-    return "; ".join(sorted({_license(card) for card in cards}))
-
-
-def _license(card: str) -> str:
-    """What a file says of its license."""
-    try:
-        return str(with_license(json.loads(card)).get("license", "unknown"))
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return "unknown"
 
 
 def as_signed(pixels: Pixels) -> FloatArray:

@@ -3,7 +3,6 @@ of them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,8 @@ import numpy as np
 
 from sosie.errors import InputError
 from sosie.geometry import alignment
-from sosie.methods.imported import CARD
 from sosie.methods.megafs.files import part_file
-from sosie.models.cards import with_license
+from sosie.methods.parts import licenses_of
 from sosie.models.session import Session, create_session
 from sosie.types import FloatArray, Pixels
 
@@ -129,15 +127,7 @@ class Networks:
     @property
     def licenses(self) -> str:
         """What the files say of their licenses."""
-        cards = [session.metadata.get(CARD, "{}") for session in self.sessions.values()]
-        return "; ".join(sorted({_license(card) for card in cards}))
-
-
-def _license(card: str) -> str:
-    try:
-        return str(with_license(json.loads(card)).get("license", "unknown"))
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return "unknown"
+        return licenses_of(self.sessions.values())
 
 
 def _wrong(file: Path, part: str) -> InputError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sosie.errors import InputError
+from sosie.methods import parts
 
 PARTS = {
     "generator": ("stylegan2", "megafs_stylegan2_*"),
@@ -20,21 +20,4 @@ def part_file(folder: Path, part: str, ending: str) -> Path:
 
     Raises InputError where there is none, or more than one.
     """
-    trained = PARTS[part][0]
-    found = sorted(
-        path
-        for name in PARTS[part]
-        for path in (*folder.glob(f"{name}{ending}"), *folder.glob(f"*/{name}{ending}"))
-    )
-    if not found:
-        raise InputError(
-            f"There is no {trained}{ending} in {folder}, or in a folder of it: train it with "
-            f"`sosie train {trained} --run {folder / part}`, or import a published one with `sosie "
-            f"weights import megafs`."
-        )
-    if len(found) > 1:
-        raise InputError(
-            f"{folder} holds the {part} of MegaFS more than once ({found[0]}, {found[1]}): keep "
-            f"the one that is meant there."
-        )
-    return found[0]
+    return parts.part_file("megafs", folder, part, PARTS[part], ending)

@@ -1,4 +1,4 @@
-"""The trained networks of MegaFS that a later training builds on, and does not change."""
+"""The trained encoder of MegaFS that a later training builds on, and does not change."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from torch import nn
 from sosie.errors import InputError
 from sosie.methods.megafs.files import part_file
 from sosie.methods.megafs.network import Encoder, EncoderForm
-from sosie.nn.stylegan2.generator import Form, Generator
+from sosie.nn.stylegan2.generator import Form
 from sosie.recipes.published.files import is_snapshot, load_snapshot
-from sosie.recipes.stylegan2.recipe import Adversaries, StyleGanPlan
 from sosie.training.checkpoint import fitting, load_tensors
 
 _DEPTHS = (3, 4, 6, 3, 2)
@@ -22,26 +21,6 @@ def encoder_form(form: Form, width: int, blocks: int) -> EncoderForm:
     convolution. blocks: residual blocks of a size at most; 6 are as many as are published."""
     depths = tuple(min(depth, blocks) for depth in _DEPTHS)
     return EncoderForm(form, min(form.size_px, 256), width, depths)
-
-
-def frozen_generator(folder: Path) -> Generator:
-    """The generator in a folder. Raises InputError where there is none."""
-    file = part_file(folder, "generator", ".safetensors")
-    if is_snapshot(file):
-        network: nn.Module = load_snapshot(file)[0]
-    else:
-        tensors, facts = load_tensors(file)
-        if facts.get("name") != "stylegan2":
-            raise InputError(f"{file} is no trained stylegan2: name the folder of its run.")
-        with fitting(file):
-            both = Adversaries(StyleGanPlan(**facts["plan"]).form)
-            both.load_state_dict(tensors)
-        network = both.generator
-    if not isinstance(network, Generator):
-        raise InputError(f"{file} is no generator of StyleGAN2: name another folder.")
-    if network.form.size_px < 64:
-        raise InputError(f"{file} makes pictures of {network.form.size_px} px: 64 are the least.")
-    return network.requires_grad_(False).eval()
 
 
 def frozen_encoder(folder: Path, form: Form) -> Encoder:

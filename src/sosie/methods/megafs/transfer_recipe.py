@@ -19,17 +19,15 @@ from sosie.errors import UsageError, nearest
 from sosie.methods.megafs.codes import TEMPLATE
 from sosie.methods.megafs.frozen_network import frozen_encoder
 from sosie.methods.megafs.network import KEPT, Encoder, Transfer, transfer_of
-from sosie.methods.megafs.recipe import (
+from sosie.methods.megafs.recipe import PAPER, MegafsRecipe, encoded
+from sosie.recipes.augmentation import other_self
+from sosie.recipes.stylegan2.inversion import (
     AT_ONCE,
-    PAPER,
     PREVIEWED,
     VALIDATED,
     Batch,
-    MegafsPlan,
-    MegafsRecipe,
-    encoded,
+    LatentPlan,
 )
-from sosie.recipes.augmentation import other_self
 from sosie.recipes.stylegan2.recipe import as_pictures, as_pixels
 from sosie.recipes.swapper.model_file import SwapperCard, export_checked
 from sosie.training.log import grid
@@ -40,7 +38,7 @@ _LEARNING = tuple(kind for kind in get_args(Transfer) if kind != "lcr")
 
 
 @dataclass(frozen=True)
-class TransferPlan(MegafsPlan):
+class TransferPlan(LatentPlan):
     """Of the transfer. transfer: `ftm` (face transfer module) or `injection`. same: share of pairs
     that show one person. reconstruction, norm: weights of losses; norm keeps the swap's fine
     latents near the source's."""
@@ -134,7 +132,7 @@ class TransferRecipe(MegafsRecipe):
             theirs, structure = self._codes(target)
             who = distances.embed(source)
         moved, own = transfer(ours, theirs), transfer(theirs, theirs)
-        made, again = self.draw(structure, moved), self.draw(structure, own)
+        made, again = self.draw(moved, structure), self.draw(own, structure)
         pixels = reconstruction_loss(made, target, batch["same"], power=2)
         terms = {
             "reconstruction": plan.reconstruction
@@ -194,8 +192,8 @@ class TransferRecipe(MegafsRecipe):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ours, _ = self._codes(source)
         theirs, structure = self._codes(target)
-        made = self.draw(structure, transfer(ours, theirs))
-        return made, self.draw(structure, transfer(theirs, theirs))
+        made = self.draw(transfer(ours, theirs), structure)
+        return made, self.draw(transfer(theirs, theirs), structure)
 
     def export(self, network: nn.Module, file: Path) -> None:
         """The transfer: latents of source and target -> of the swap."""

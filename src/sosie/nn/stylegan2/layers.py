@@ -62,26 +62,34 @@ class EqualLinear(nn.Module):
 
 class EqualConv(nn.Module):
     """N x in x H x W -> N x out x H x W, or of half of the size. down: whether it is halved, behind
-    a low-pass filter. active: whether a bias and the activation follow; else neither does."""
+    a low-pass filter. active: whether a bias and the activation follow; else neither does. stored:
+    whether the filter lies among the weights, as published ones have it."""
 
     kernel: torch.Tensor
 
     def __init__(
-        self, inputs: int, outputs: int, side: int, *, down: bool = False, active: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        side: int,
+        *,
+        down: bool = False,
+        active: bool = True,
+        stored: bool = False,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, side, side))
         self.bias = nn.Parameter(torch.zeros(outputs)) if active else None
         self._scale, self._side, self._down = 1 / math.sqrt(inputs * side**2), side, down
         if down:
-            self.register_buffer("kernel", low_pass(1), persistent=False)
+            self.register_buffer("kernel", low_pass(1), persistent=stored)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight = self.weight * self._scale
         if self._down:
             # The filter's four taps and the kernel's reach on both sides.
             pad = (self._side + 1) // 2
-            x = functional.conv2d(_blurred(x, self.kernel, pad), weight, stride=2)
+            x = functional.conv2d(blurred(x, self.kernel, pad), weight, stride=2)
         else:
             x = functional.conv2d(x, weight, padding=self._side // 2)
         return x if self.bias is None else leaky(x + self.bias[:, None, None])
@@ -121,7 +129,7 @@ class ModulatedConv(nn.Module):
         x = x * style[:, :, None, None]
         if self._up:
             x = functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-            x = _blurred(x, self.kernel, 1)
+            x = blurred(x, self.kernel, 1)
         else:
             x = functional.conv2d(x, weight, padding=self._side // 2)
         if self._demodulated:
@@ -169,7 +177,7 @@ class PictureLayer(nn.Module):
         return made if below is None else made + _enlarged(below, self.kernel)
 
 
-def _blurred(x: torch.Tensor, kernel: torch.Tensor, pad: int) -> torch.Tensor:
+def blurred(x: torch.Tensor, kernel: torch.Tensor, pad: int) -> torch.Tensor:
     """Each channel filtered; `pad` places of 0 are added on all sides, and three lost in all."""
     # In a traced graph a size is no plain number.
     channels = int(x.shape[1])

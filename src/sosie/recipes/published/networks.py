@@ -31,6 +31,7 @@ _FACESHIFTER = "sosie.methods.faceshifter.published"
 _FACEDANCER = "sosie.methods.facedancer.published"
 _FSGAN = "sosie.methods.fsgan.published"
 _MEGAFS = "sosie.methods.megafs.published"
+_FSLSD = "sosie.methods.fslsd.published"
 _GHOST = "sosie.methods.ghost.published"
 _HIFIFACE = "sosie.methods.hififace.published"
 _PORTRAIT = "sosie.reenactment.portrait.published"
@@ -101,6 +102,12 @@ TABLE = {
     "megafs_swapper_lcr": _MEGAFS,
     "megafs_stylegan2_1024": _MEGAFS,
     "megafs_stylegan2_256_small": _MEGAFS,
+    "fslsd_landmark_encoder": _FSLSD,
+    "fslsd_target_encoder": _FSLSD,
+    "fslsd_f_mapping": _FSLSD,
+    "fslsd_generator_feats": _FSLSD,
+    "fslsd_decoder_32": _FSLSD,
+    "fslsd_decoder_1024": _FSLSD,
 }
 """Name of a published network -> the module whose PUBLISHED has it. To add one, add its line."""
 

@@ -1,7 +1,8 @@
-"""How far apart two faces are to frozen networks, as MegaFS asks for both of its trainings.
+"""How far apart two faces are to frozen networks, as trainings around a generator ask for.
 
-Source: Zhu et al. 2021, "One Shot Face Swapping on Megapixels", sections 3.1 and 3.2. The paper
-takes ArcFace and a landmark network for the faces of its set; here both are Sosie's own.
+Sources: Zhu et al. 2021, "One Shot Face Swapping on Megapixels", sections 3.1 and 3.2; Xu et al.
+2022, "High-resolution Face Swapping via Latent Semantics Disentanglement". The papers take ArcFace
+and a landmark network for the faces of their sets; here both are Sosie's own.
 Pictures are N x 3 x S x S, RGB, -1..1, aligned by `TEMPLATE`.
 """
 
@@ -15,10 +16,10 @@ from torch.nn import functional
 
 from sosie.analysis import embedder, landmarker
 from sosie.geometry import alignment
-from sosie.methods.megafs.codes import TEMPLATE
 from sosie.models.cards import read_embedded
 from sosie.nn.blocks import fast_precision
 from sosie.recipes.identity.network import FrozenIdentity
+from sosie.recipes.stylegan2.recipe import TEMPLATE
 from sosie.recipes.swapper.extra_losses import FurtherLosses, cut
 
 _SEEN_PX = 256
@@ -47,10 +48,13 @@ class FaceDistances(nn.Module):
             numbers = self._identity(cut(small.clamp(-1, 1), matrix, embedder.SIDE_PX))
         return functional.normalize(numbers.float())
 
-    def perceptual(self, made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        """LPIPS, a mean over the batch."""
+    def perceptual(
+        self, made: torch.Tensor, wanted: torch.Tensor, same: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """LPIPS, a mean over the batch. same: N, 0 where a pair does not count."""
         ours, theirs = ((reduced(x).clamp(-1, 1) + 1) / 2 for x in (made, wanted))
-        return self._further.perceptual(ours, theirs, torch.ones(len(ours), device=ours.device))
+        every = torch.ones(len(ours), device=ours.device)
+        return self._further.perceptual(ours, theirs, every if same is None else same)
 
     def landmarks(self, made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         """Mean squared distance of the 478 landmarks, in sides of the landmark network's square; no
@@ -58,6 +62,15 @@ class FaceDistances(nn.Module):
         with torch.no_grad():
             theirs = self._points(wanted)
         return (self._points(made) - theirs).square().sum(-1).mean()
+
+    @torch.no_grad()
+    def places(self, pictures: torch.Tensor) -> torch.Tensor:
+        """The 478 landmarks, N x 478 x 2, in pixels of the pictures."""
+        size = int(pictures.shape[-1])
+        back = alignment.invert(self._further.square(size))
+        matrix = torch.from_numpy(back).to(pictures.device, torch.float32)
+        found = self._points(pictures) * landmarker.SIDE_PX
+        return found @ matrix[:, :2].T + matrix[:, 2]
 
     def _points(self, pictures: torch.Tensor) -> torch.Tensor:
         unit = (reduced(pictures).clamp(-1, 1) + 1) / 2

@@ -1,0 +1,227 @@
+"""Recipes that build on a trained StyleGAN2, which does not learn: what they share, and the recipe
+of an encoder into its latents.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sosie.datasets.people import People, open_people
+from sosie.nn.blocks import fast_precision
+from sosie.nn.stylegan2.generator import Generator, truncated
+from sosie.recipes.stylegan2.face_distances import FaceDistances
+from sosie.recipes.stylegan2.frozen import frozen_generator
+from sosie.recipes.stylegan2.recipe import TEMPLATE, as_pictures, as_pixels, parted
+from sosie.recipes.swapper.model_file import LICENSE
+from sosie.training.log import grid
+from sosie.training.losses import identity_loss
+from sosie.training.recipe import Materials, Phase, Plan, Recipe, require
+
+Batch = dict[str, torch.Tensor]
+
+VALIDATED, PREVIEWED, AT_ONCE = 64, 6, 16
+
+_TRUNCATED = 0.7
+"""How far from the mean face the generator's own faces are that an encoder learns from too."""
+
+
+@dataclass(frozen=True)
+class LatentPlan(Plan):
+    """A plan with what such trainings decide; as it stands, for 1024 px. The generator decides the
+    size of the pictures.
+
+    perceptual, identity, landmarks: weights of losses; 0 leaves one out.
+    """
+
+    samples: int = 1_000_000
+    batch: int = 8
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    clip: float = 10.0
+    validate_every: int = 20_000
+    perceptual: float = 0.8
+    identity: float = 1.0
+    landmarks: float = 100.0
+
+    def require_sense(self) -> None:
+        super().require_sense()
+        require(self, ("perceptual", "identity", "landmarks"), least=0)
+        # Batch norms take more than one.
+        require(self, ("batch",), least=2)
+
+
+@dataclass(frozen=True)
+class InverterPlan(LatentPlan):
+    """Of an encoder. made: share of the faces that are the generator's own. pixel: weight of a
+    loss."""
+
+    samples: int = 2_000_000
+    made: float = 0.3
+    pixel: float = 1.0
+
+    def require_sense(self) -> None:
+        super().require_sense()
+        require(self, ("pixel",), least=0)
+        require(self, ("made",), least=0, most=1)
+
+
+class LatentRecipe(Recipe):
+    """A recipe that builds on a trained generator, which it finds among the teachers."""
+
+    keeps_snapshot: ClassVar[bool] = True
+    license: ClassVar[str] = LICENSE
+
+    def __init__(self, materials: Materials, chosen: Plan | None = None) -> None:
+        super().__init__(materials, chosen)
+        self.losses = cast(LatentPlan, self.chosen)
+        self.distances_of: dict[torch.device, FaceDistances] = {}
+
+    def uses(self) -> Mapping[str, str]:
+        """What this very training learns from."""
+        if not self.losses.perceptual:
+            return self.origins
+        return {
+            **self.origins,
+            "squeezenet": "perceptual distance from the face that was given",
+            "lpips": "weights of that distance",
+        }
+
+    def prepare(self) -> None:
+        self.generator  # noqa: B018 - refuses what is not there
+        if self.losses.perceptual:
+            self.distances(torch.device("cpu")).require_perceptual()
+        self.people  # noqa: B018 - cuts the faces out
+
+    def distances(self, device: torch.device) -> FaceDistances:
+        """The frozen networks of the losses, where they are needed."""
+        if device not in self.distances_of:
+            self.distances_of[device] = FaceDistances(self.materials.teachers).to(device)
+        return self.distances_of[device]
+
+    @abc.abstractmethod
+    def generator_file(self) -> Path:
+        """The file of the generator. Raises InputError where there is none."""
+
+    def draw(self, latents: torch.Tensor, structure: torch.Tensor | None = None) -> torch.Tensor:
+        """The frozen generator's picture, N x 3 x S x S, float32, with gradients to both."""
+        generator = self.generator.to(latents.device)
+        with fast_precision(latents.device):
+            picture = generator.synthesize(latents, structure).picture
+        return picture.float()
+
+    @cached_property
+    def generator(self) -> Generator:
+        return frozen_generator(self.generator_file())
+
+    @cached_property
+    def people(self) -> People:
+        materials = self.materials
+        size = self.generator.form.size_px
+        return open_people(materials.data, materials.cache, TEMPLATE, size, materials.workers)
+
+
+class InverterRecipe(LatentRecipe):
+    """Faces, and some that the generator makes: each is to be made again of its codes."""
+
+    def __init__(self, materials: Materials, chosen: Plan | None = None) -> None:
+        super().__init__(materials, chosen)
+        self._settings = cast(InverterPlan, self.chosen)
+
+    @abc.abstractmethod
+    def remade(self, network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures, N x 3 x S x S, as they are drawn again of the codes that are found for them."""
+
+    def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:  # noqa: ARG002
+        """face: uint8, S x S x 3. made: float32, 1 where the generator's face of `drawn`, L, takes
+        its place."""
+        face = self.people.faces[int(rng.choice(self._rows[0]))]
+        plan, latent = self._settings, self.generator.form.latent
+        return {
+            "face": np.array(face[:, ::-1] if rng.random() < 0.5 else face),
+            "drawn": rng.normal(size=latent).astype(np.float32),
+            "made": np.float32(rng.random() < plan.made),  # type: ignore[dict-item]
+        }
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("", self._invert, betas=(0.9, 0.999), decoupled=False),)
+
+    def _invert(self, network: nn.Module, batch: Batch, progress: float) -> dict[str, torch.Tensor]:  # noqa: ARG002
+        wanted = self._wanted(batch)
+        return self.terms(self.remade(network, wanted), wanted)
+
+    def terms(self, made: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The weighted losses of faces that were made again."""
+        plan, distances = self._settings, self.distances(made.device)
+        terms = {"pixel": plan.pixel * (made - wanted).square().mean()}
+        if plan.perceptual:
+            terms["perceptual"] = plan.perceptual * distances.perceptual(made, wanted)
+        if plan.identity:
+            with torch.no_grad():
+                who = distances.embed(wanted)
+            terms["identity"] = plan.identity * identity_loss(distances.embed(made), who)
+        if plan.landmarks:
+            terms["landmarks"] = plan.landmarks * distances.landmarks(made, wanted)
+        return terms
+
+    @torch.no_grad()
+    def _wanted(self, batch: Batch) -> torch.Tensor:
+        pictures = as_pictures(batch["face"])
+        chosen = batch["made"] > 0.5
+        if not bool(chosen.any()):
+            return pictures
+        generator = self.generator.to(pictures.device)
+        near = truncated(
+            generator.map(batch["drawn"][chosen]), self._mean.to(pictures.device), _TRUNCATED
+        )
+        pictures[chosen] = generator.synthesize(generator.spread(near)).picture.float().clamp(-1, 1)
+        return pictures
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """On people who were held out. similarity: of the face that is made again to the face
+        (cosine of identities). error: mean absolute difference, of 0..1. landmarks: mean distance
+        of the landmarks, in shares of the landmark network's square."""
+        found = []
+        for pictures in parted(self._held(next(network.parameters()).device), AT_ONCE):
+            made, distances = self.remade(network, pictures), self.distances(pictures.device)
+            alike = (distances.embed(made) * distances.embed(pictures)).sum(1).mean()
+            error = (made - pictures).abs().mean() / 2
+            figures = torch.stack([alike, error, distances.landmarks(made, pictures).sqrt()])
+            found.append(figures * len(pictures))
+        similarity, apart, landmarks = (torch.stack(found).sum(0) / self._held_count).tolist()
+        return {
+            "score": similarity - 4 * apart,
+            "similarity": similarity,
+            "error": apart,
+            "landmarks": landmarks,
+        }
+
+    def preview(self, network: nn.Module) -> NDArray[np.uint8]:
+        """Faces, and below them what is made of their codes."""
+        pictures = self._held(next(network.parameters()).device)[:PREVIEWED]
+        return grid([list(as_pixels(x)) for x in (pictures, self.remade(network, pictures))])
+
+    def _held(self, device: torch.device) -> torch.Tensor:
+        rows = self._rows[1][: self._held_count]
+        return as_pictures(torch.from_numpy(np.array(self.people.faces[rows]))).to(device)
+
+    @property
+    def _held_count(self) -> int:
+        return min(VALIDATED, len(self._rows[1]))
+
+    @cached_property
+    def _rows(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        return self.people.split()
+
+    @cached_property
+    def _mean(self) -> torch.Tensor:
+        return self.generator.mean_latent()
