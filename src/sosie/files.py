@@ -105,3 +105,13 @@ def shortened_path(path: StrPath) -> str:
     """A path for a message: in the middle of a very long one stands `...`."""
     text = os.fspath(path)
     return text if len(text) <= 160 else f"{text[:70]}...{text[-70:]}"
+
+
+def with_absolute_file(processor: str) -> str:
+    """What is asked of a processor, `NAME:FILE,setting=value`, with the whole path of the file or
+    folder."""
+    name, colon, rest = processor.partition(":")
+    file, comma, settings = rest.partition(",")
+    if not file or not Path(file).exists():
+        return processor
+    return f"{name}{colon}{Path(file).absolute()}{comma}{settings}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypedDict, get_args, get_type_hints
 
 from sosie.errors import UsageError, nearest
+from sosie.files import with_absolute_file
 
 BLENDS = ("multiband", "poisson", "alpha")
 COLORS = ("light", "match", "none", "rct", "lct", "mkl", "idt", "sot")
@@ -298,7 +299,7 @@ class SwapOptions:
             for name, path in given.items()
             if path is not None and (name, path) != ("converter", NO_CONVERTER)
         }
-        processors = tuple(map(_with_absolute_file, self.processors))
+        processors = tuple(map(with_absolute_file, self.processors))
         return dataclasses.replace(self, processors=processors, **known)
 
     def to_dict(self) -> dict[str, Any]:
@@ -387,16 +388,6 @@ class OptionKeywords(TypedDict, total=False):
     restart: bool
     workers: int | None
     scheduler: str | None
-
-
-def _with_absolute_file(processor: str) -> str:
-    """What is asked of a processor, `NAME:FILE,setting=value`, with the whole path of the file or
-    folder."""
-    name, colon, rest = processor.partition(":")
-    file, comma, settings = rest.partition(",")
-    if not file or not Path(file).exists():
-        return processor
-    return f"{name}{colon}{Path(file).absolute()}{comma}{settings}"
 
 
 def _listed(text: str) -> tuple[str, ...]:

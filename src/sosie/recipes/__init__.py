@@ -17,7 +17,7 @@ TABLE = {
     "identity": "sosie.recipes.identity.recipe:IdentityRecipe",
     "parser": "sosie.recipes.parser.recipe:ParserRecipe",
     "swap": "sosie.methods.graft.recipe:SwapRecipe",
-    "expression": "sosie.reenactment.expression_recipe:ExpressionRecipe",
+    "expression": "sosie.reenactment.expression.recipe:ExpressionRecipe",
     "simswap": "sosie.methods.simswap.recipe:SimSwapRecipe",
     "faceshifter": "sosie.methods.faceshifter.recipe:FaceShifterRecipe",
     "faceshifter_hear": "sosie.methods.faceshifter.recipe:HearRecipe",

@@ -23,7 +23,8 @@ from sosie.methods.base import Source, soft_edge
 from sosie.methods.fsgan.heat_maps import points_98
 from sosie.methods.fsgan.soft_mask import soft_erosion
 from sosie.methods.fsgan.stages import Networks
-from sosie.methods.fsgan.swapper import as_signed, as_unit, licenses, upright_view
+from sosie.methods.fsgan.swapper import as_signed, as_unit, upright_view
+from sosie.methods.parts import licenses_of
 from sosie.reenactment.base import Card, DrivingFrame
 from sosie.reenactment.mesh import MeshReenactor, refuse_retargeting
 from sosie.reenactment.options import ReenactOptions
@@ -63,7 +64,7 @@ class FsganReenactor:
         self.card = Card(
             name="fsgan",
             summary="FSGAN's reenactment paints the photo's face as the driver's landmarks say",
-            license=licenses(self._networks),
+            license=licenses_of(self._networks.sessions.values()),
             paper="Nirkin et al. 2022, FSGANv2: Improved Subject Agnostic Face Swapping and "
             "Reenactment",
         )

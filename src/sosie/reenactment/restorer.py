@@ -37,7 +37,7 @@ from sosie.models.session import Session
 from sosie.models.zoo import open_network
 from sosie.options import SwapOptions
 from sosie.processors.base import Card, FaceProcessor, Request
-from sosie.reenactment import expression_view
+from sosie.reenactment.expression import view as expression_view
 from sosie.reenactment.portrait.restorer import MOST_FACTOR, USUAL_FACTOR, PortraitRestorer
 from sosie.types import Crop, Face, FloatArray, Pixels, SwappedCrop
 

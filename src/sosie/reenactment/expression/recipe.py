@@ -34,9 +34,9 @@ from sosie.recipes.card import FACES
 from sosie.recipes.likeness import PerceptualDistance, aligned_matrix, described, identified
 from sosie.recipes.teachers_dlib import DlibModule, find_dlib_file
 from sosie.recipes.teachers_onnx import OnnxModule
-from sosie.reenactment.expression_losses import Judges, Made, expression_losses
-from sosie.reenactment.expression_network import ExportedExpression, ExpressionNetwork, applied
-from sosie.reenactment.expression_view import CHANNELS, SIDE_PX, shown_to_network
+from sosie.reenactment.expression.losses import Judges, Made, expression_losses
+from sosie.reenactment.expression.network import ExportedExpression, ExpressionNetwork, applied
+from sosie.reenactment.expression.view import CHANNELS, SIDE_PX, shown_to_network
 from sosie.training.data_loader import Shuffled
 from sosie.training.export import to_onnx, unmerged, weights_of
 from sosie.training.recipe import Phase, Plan, Recipe

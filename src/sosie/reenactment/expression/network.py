@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sosie.analysis.landmarker import EXPRESSIONS
 from sosie.nn.unet import ReluUNet
-from sosie.reenactment.expression_view import CHANNELS, FLOW_PX
+from sosie.reenactment.expression.view import CHANNELS, FLOW_PX
 
 # Channels at a half, a quarter, an eighth, a sixteenth and a thirty-second of the square's side.
 _CHANNELS = (24, 40, 64, 96, 128)
@@ -24,7 +24,7 @@ _TOLD = 96
 class ExpressionNetwork(ReluUNet):
     """What is shown (uint8, N x H x W x CHANNELS, sides multiples of 32), the expression that the
     face has and the one that it is to have (N x 52 each) -> flow, N x 2 x H/4 x W/4, in pixels; see
-    `expression_view.answered`.
+    `view.answered`.
 
     channels: at a half, a quarter, an eighth, ... of the side.
     """
@@ -63,7 +63,7 @@ class ExportedExpression(nn.Module):
 
 def applied(shown: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """The answer applied to the picture that was shown, within the face: N x 3 x H x W, 0..1; as
-    `expression_view.answered` does it."""
+    `view.answered` does it."""
     given = shown.permute(0, 3, 1, 2).float() / 255
     picture, mask = given[:, :3], given[:, 3:4]
     height, width = picture.shape[2:]

@@ -1,0 +1,1 @@
+"""The network `expression`: it moves a swapped face to the expression of its target."""
