@@ -1,4 +1,4 @@
-"""The processor `expression` without files: the target's expression comes back by geometry."""
+"""The processor `expression` without files: the target's expression comes back."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ def test_the_targets_smile_comes_back(swapped, analyzer, astronaut):
     assert lost < there - 0.3
     assert lost < half < whole
     assert abs(whole - there) < 0.5 * abs(lost - there)
+
+
+def test_a_face_that_has_its_targets_expression_stays_whose_it_is(analyzer, hopper, astronaut):
+    plain, moved = (
+        sosie.swap_image(hopper, astronaut, method="mesh", processors=processors).image
+        for processors in ((), ("expression",))
+    )
+    before, after = (analyzer.identify(one, analyzer.analyze(one)[0]) for one in (plain, moved))
+    assert float(before @ after) > 0.97
+    assert np.abs(moved.astype(int) - plain).max() > 10
 
 
 def test_nothing_beyond_the_face_changes(swapped, astronaut):

@@ -17,8 +17,8 @@ from typing import Any
 from sosie.errors import InputError
 
 SHIPPED = (
-    *("beard", "detector", "face_shape", "face_texture", "identity", "landmarks", "parser"),
-    "swap",
+    *("beard", "detector", "expression", "face_shape", "face_texture", "identity", "landmarks"),
+    *("parser", "swap"),
 )
 """The models without which the package is not whole: a file and a card each."""
 

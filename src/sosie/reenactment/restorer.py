@@ -55,7 +55,10 @@ _MIDDLE = (0.15, 0.45)
 # The mesh moves as far as it is to where the face's expression is farther than the second from the
 # target's (Euclidean, of 52 weights), and not at all below the first: so near, most of it is
 # misread, and each motion costs likeness.
-_MOVED = (0.3, 0.8)
+_MOVED = (0.6, 1.0)
+# So much of the network's motion is taken: the rest costs likeness and hardly brings the expression
+# nearer, as other networks read it.
+_OF_NETWORK = 0.6
 # A face that is read further off than this share of its width is not the one that was swapped.
 _LOST = 0.25
 _CARD = Card(
@@ -146,6 +149,7 @@ class ExpressionRestorer:
             "wanted": wanted[None],
         }
         flow = self._session.run(given)["flow"][0]
+        flow = np.asarray(flow * np.float32(_OF_NETWORK), np.float32)
         pixels = expression_view.answered(face.pixels, shown, flow, matrix)
         return replace(face, pixels=pixels)
 

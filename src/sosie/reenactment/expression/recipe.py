@@ -70,12 +70,12 @@ class ExpressionRecipe(Recipe):
         "lpips": "weights of that distance",
     }
     plan: ClassVar[Plan] = Plan(
-        samples=12_000,
+        samples=16_000,
         batch=8,
         lr=1e-3,
         weight_decay=0.01,
         warmup=0.02,
-        ema=0.998,
+        ema=0.99,
         validate_every=1_500,
     )
 
