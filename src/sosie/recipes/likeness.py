@@ -11,6 +11,7 @@ published: distances are not comparable with published ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,12 @@ from torch import nn
 
 from sosie.analysis import embedder
 from sosie.geometry import alignment, head_pose
+from sosie.models.cards import read_embedded
 from sosie.nn.blocks import fast_precision
 from sosie.nn.lpips import Lpips
 from sosie.recipes.teachers import teacher_file
-from sosie.recipes.teachers_dlib import CHIP_PX, DlibModule, chip_matrix
+from sosie.recipes.teachers_dlib import CHIP_PX, DlibModule, chip_matrix, find_dlib_file
+from sosie.recipes.teachers_onnx import OnnxModule
 from sosie.types import FloatArray
 
 FEATURES_FILE = "squeezenet1_1_features.safetensors"
@@ -65,6 +68,34 @@ class PictureFeatures(nn.Module):
     def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         found: list[torch.Tensor] = self._network(pictures)
         return found
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The frozen networks that losses look through. identity: Sosie's own, aligned faces -> 512
+    numbers; landmarks: Sosie's own (`analysis.landmarker`); dlib: chips of faces -> 128."""
+
+    perceptual: nn.Module
+    identity: nn.Module
+    landmarks: nn.Module
+    dlib: nn.Module
+
+    @classmethod
+    def opened(cls, teachers: Path) -> Judges:
+        """Those of the package, and of the teachers. Raises InputError where a file lacks."""
+        judges = cls(
+            PerceptualDistance(teachers),
+            OnnxModule(read_embedded("identity")),
+            OnnxModule(read_embedded("landmarks")),
+            DlibModule(find_dlib_file()),
+        )
+        for judge in vars(judges).values():
+            judge.requires_grad_(False).eval()
+        return judges
+
+    def to(self, device: torch.device) -> Judges:
+        """The same, moved."""
+        return Judges(*(network.to(device) for network in vars(self).values()))
 
 
 _AT_ONCE = 32
@@ -114,7 +145,7 @@ def identified(
     return F.normalize(numbers.float(), dim=1)
 
 
-def described(pictures: torch.Tensor, aligned: torch.Tensor, dlib: DlibModule) -> torch.Tensor:
+def described(pictures: torch.Tensor, aligned: torch.Tensor, dlib: nn.Module) -> torch.Tensor:
     """dlib's numbers for the same faces, of unit length: N x 128."""
     chip = np.vstack([chip_matrix(), (0, 0, 1)])
     back = torch.from_numpy(np.linalg.inv(chip)[:2].astype(np.float32)).to(pictures.device)
@@ -123,7 +154,7 @@ def described(pictures: torch.Tensor, aligned: torch.Tensor, dlib: DlibModule) -
 
 
 def describe_all(
-    crops: Sequence[NDArray[np.uint8]], landmarks: Sequence[FloatArray], dlib: DlibModule
+    crops: Sequence[NDArray[np.uint8]], landmarks: Sequence[FloatArray], dlib: nn.Module
 ) -> NDArray[np.float32]:
     """dlib's numbers for faces as they are: N x 128. crops: RGB; landmarks: 478 x 3 in each."""
 

@@ -14,10 +14,10 @@ from sosie.analysis import embedder, landmarker  # noqa: E402
 from sosie.methods.graft.samples import CachedFace  # noqa: E402
 from sosie.methods.graft.store import SwapFaces  # noqa: E402
 from sosie.models.session import create_session  # noqa: E402
+from sosie.recipes.likeness import Judges  # noqa: E402
 from sosie.reenactment.expression import network as network_module  # noqa: E402
 from sosie.reenactment.expression import recipe as recipes  # noqa: E402
 from sosie.reenactment.expression import view as view  # noqa: E402
-from sosie.reenactment.expression.losses import Judges  # noqa: E402
 from sosie.reenactment.expression.network import ExpressionNetwork, applied  # noqa: E402
 from sosie.training.recipe import Materials  # noqa: E402
 

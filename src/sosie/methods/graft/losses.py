@@ -18,14 +18,12 @@ from sosie.methods.graft.samples import CROSS
 from sosie.methods.graft.view import CHANNELS, MARGIN
 from sosie.nn.blocks import fast_precision
 from sosie.recipes.likeness import (
-    PerceptualDistance,
+    Judges,
     aligned_faces,
     described,
     identified,
     jittered,
 )
-from sosie.recipes.teachers_dlib import DlibModule
-from sosie.recipes.teachers_onnx import OnnxModule
 from sosie.training.losses import discriminator_loss, generator_loss
 
 # Weights of the terms: color at full size and blurred twice over, edges, the perceptual distance;
@@ -47,21 +45,6 @@ _LIGHT_SIGMA, _LIGHT_PX = 0.2 / MARGIN, 32
 _KNOWN, _SHOWN, _OWN = ([CHANNELS.index(name)] for name in ("known", "shown", "own"))
 # Width of the band along the face's edge in which the seam is judged, in pixels of a quarter size.
 _BAND_PX = 5
-
-
-@dataclass(frozen=True)
-class Judges:
-    """The frozen networks that the losses need. identity: Sosie's own, aligned faces -> 512
-    numbers; landmarks: Sosie's own (`analysis.landmarker`); dlib: chips of faces -> 128."""
-
-    perceptual: PerceptualDistance
-    identity: OnnxModule
-    landmarks: OnnxModule
-    dlib: DlibModule
-
-    def to(self, device: torch.device) -> Judges:
-        """The same, moved."""
-        return Judges(*(network.to(device) for network in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -165,7 +148,7 @@ def judge_losses(
     return {"told_apart": discriminator_loss("hinge", [real], [fake])}
 
 
-def _mean(perceptual: PerceptualDistance, ours: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
+def _mean(perceptual: nn.Module, ours: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
     with fast_precision(ours.device):
         distances: torch.Tensor = perceptual(ours.clamp(0, 1), answer)
     return distances.float().mean()
@@ -189,7 +172,7 @@ def likeness_by_dlib(made: Batch, batch: dict[str, torch.Tensor], judges: Judges
 
 
 def misread(
-    made: Batch, batch: dict[str, torch.Tensor], landmarks: OnnxModule
+    made: Batch, batch: dict[str, torch.Tensor], landmarks: nn.Module
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """How far the results' expression weights are from the targets' (Euclidean), and their points
     from where they are meant to be (mean, pixels of the landmark network), of the crosses."""
@@ -203,7 +186,7 @@ def misread(
 
 
 def _read(
-    pictures: torch.Tensor, looked: torch.Tensor, landmarks: OnnxModule
+    pictures: torch.Tensor, looked: torch.Tensor, landmarks: nn.Module
 ) -> tuple[torch.Tensor, ...]:
     squares = aligned_faces(pictures, looked, LANDMARKS_PX)
     answer: tuple[torch.Tensor, ...] = landmarks(squares.clamp(0, 1).permute(0, 2, 3, 1) * 255)

@@ -15,7 +15,6 @@ from torch import nn
 from sosie.geometry import head_pose
 from sosie.methods.graft import samples
 from sosie.methods.graft.losses import (
-    Judges,
     corrected,
     graft_losses,
     judge_losses,
@@ -27,15 +26,13 @@ from sosie.methods.graft.network import ExportedGraft, GraftLearner
 from sosie.methods.graft.samples import CROSS, PAIR, SELF, CachedFace
 from sosie.methods.graft.store import SwapFaces, open_swap_faces
 from sosie.methods.graft.view import CHANNELS, SIDE_PX
-from sosie.models.cards import read_embedded
 from sosie.nn.blocks import lay_channels_last
 from sosie.recipes.card import FACES
 from sosie.recipes.face_cache import open_faces
 from sosie.recipes.identity.teachers import IDENTITY_FILE
-from sosie.recipes.likeness import PerceptualDistance, aligned_matrix, describe_all, identified
+from sosie.recipes.likeness import Judges, aligned_matrix, describe_all, identified
 from sosie.recipes.occluders.library import Library, open_library
 from sosie.recipes.teachers import teacher_file
-from sosie.recipes.teachers_dlib import DlibModule, find_dlib_file
 from sosie.recipes.teachers_onnx import OnnxModule
 from sosie.training.data_loader import Shuffled
 from sosie.training.export import to_onnx, unmerged
@@ -221,15 +218,7 @@ class SwapRecipe(Recipe):
 
     @cached_property
     def _judges(self) -> Judges:
-        judges = Judges(
-            PerceptualDistance(self.materials.teachers),
-            OnnxModule(read_embedded("identity")),
-            OnnxModule(read_embedded("landmarks")),
-            DlibModule(find_dlib_file()),
-        )
-        for judge in vars(judges).values():
-            judge.requires_grad_(False).eval()
-        return judges
+        return Judges.opened(self.materials.teachers)
 
     @cached_property
     def _mobile(self) -> OnnxModule:

@@ -9,47 +9,23 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own documents call it F
+from torch import nn
 
 from sosie.analysis.landmarker import SIDE_PX as LANDMARKS_PX
 from sosie.nn.blocks import fast_precision
 from sosie.recipes.likeness import (
-    PerceptualDistance,
+    Judges,
     aligned_faces,
     described,
     identified,
     jittered,
 )
-from sosie.recipes.teachers_dlib import DlibModule
-from sosie.recipes.teachers_onnx import OnnxModule
 
 # Weights of the terms: the known answer; the expression, and where the points are to be; that it is
 # the face that was given, by two networks and to the pixel; its grain; a motion without steps.
 _COLOR, _PERCEPTUAL, _EXPRESSION, _PLACES = 4.0, 3.0, 3.0, 0.3
 _SAME, _SAME_BY_DLIB, _NEAR, _GRAIN, _STEPS = 16.0, 6.0, 2.0, 8.0, 0.2
 _GRAIN_PX = 12
-
-
-@dataclass(frozen=True)
-class Judges:
-    """The frozen networks that the losses need. identity: Sosie's own, aligned faces -> 512
-    numbers; landmarks: Sosie's own (`analysis.landmarker`); dlib: chips of faces -> 128."""
-
-    perceptual: PerceptualDistance
-    identity: OnnxModule
-    landmarks: OnnxModule
-    dlib: DlibModule
-
-    def to(self, device: torch.device) -> Judges:
-        """The same, moved."""
-        return Judges(*(network.to(device) for network in vars(self).values()))
-
-    def read(self, pictures: torch.Tensor, looked: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Points, presence and expression that the landmark network reads."""
-        squares = aligned_faces(pictures, looked, LANDMARKS_PX, halve=False)
-        answer: tuple[torch.Tensor, ...] = self.landmarks(
-            squares.clamp(0, 1).permute(0, 2, 3, 1) * 255
-        )
-        return answer
 
 
 @dataclass(frozen=True)
@@ -69,6 +45,16 @@ class Made:
     wanted: torch.Tensor
 
 
+def read(
+    pictures: torch.Tensor, looked: torch.Tensor, landmarks: nn.Module
+) -> tuple[torch.Tensor, ...]:
+    """Points, presence and expression that the landmark network reads. looked: N x 2 x 3, from its
+    square to the picture."""
+    squares = aligned_faces(pictures, looked, LANDMARKS_PX, halve=False)
+    answer: tuple[torch.Tensor, ...] = landmarks(squares.clamp(0, 1).permute(0, 2, 3, 1) * 255)
+    return answer
+
+
 def expression_losses(
     made: Made, batch: dict[str, torch.Tensor], judges: Judges
 ) -> dict[str, torch.Tensor]:
@@ -77,11 +63,11 @@ def expression_losses(
     area = made.face.mean().clamp_min(0.01)
     # Read a little askew: what is read from one place alone, no other network reads.
     looked = jittered(batch["looked"])
-    points, _, read = judges.read(made.result, looked)
+    points, _, ours = read(made.result, looked, judges.landmarks)
     with torch.no_grad():
-        there, _, wanted = judges.read(made.target, looked)
+        there, _, wanted = read(made.target, looked, judges.landmarks)
     apart = (points - there - batch["moved"])[..., :2].square().sum(2).add(1e-2).sqrt().mean(1)
-    distance = (read - wanted).square().sum(1).add(1e-4).sqrt()
+    distance = (ours - wanted).square().sum(1).add(1e-4).sqrt()
     terms = {"expression": _EXPRESSION * distance.mean(), "places": _PLACES * apart.mean()}
     # Where the answer is known, so is whose face it is.
     answer = torch.where(known[:, None, None, None], made.target, made.given)

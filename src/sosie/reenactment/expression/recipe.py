@@ -28,13 +28,10 @@ from sosie.methods.graft.samples import CachedFace
 from sosie.methods.graft.source_texture import prepare_photo
 from sosie.methods.graft.store import SwapFaces, open_swap_faces
 from sosie.methods.graft.view import as_unit, draft
-from sosie.models.cards import read_embedded
 from sosie.nn.blocks import fast_precision, lay_channels_last
 from sosie.recipes.card import FACES
-from sosie.recipes.likeness import PerceptualDistance, aligned_matrix, described, identified
-from sosie.recipes.teachers_dlib import DlibModule, find_dlib_file
-from sosie.recipes.teachers_onnx import OnnxModule
-from sosie.reenactment.expression.losses import Judges, Made, expression_losses
+from sosie.recipes.likeness import Judges, aligned_matrix, described, identified
+from sosie.reenactment.expression.losses import Made, expression_losses, read
 from sosie.reenactment.expression.network import ExportedExpression, ExpressionNetwork, applied
 from sosie.reenactment.expression.view import CHANNELS, SIDE_PX, shown_to_network
 from sosie.training.data_loader import Shuffled
@@ -113,7 +110,8 @@ class ExpressionRecipe(Recipe):
         target = batch["target"].permute(0, 3, 1, 2).float() / 255
         with torch.no_grad():
             has, wanted = (
-                judges.read(pictures, batch["looked"])[2] for pictures in (given[:, :3], target)
+                read(pictures, batch["looked"], judges.landmarks)[2]
+                for pictures in (given[:, :3], target)
             )
         with fast_precision(given.device):
             flow = network(batch["shown"], has, wanted)
@@ -127,9 +125,9 @@ class ExpressionRecipe(Recipe):
         for batch in self._validation:
             there = {name: value.to(device) for name, value in batch.items()}
             made = self._made(network, there)
-            read = judges.read(made.result, there["looked"])[2]
+            found = read(made.result, there["looked"], judges.landmarks)[2]
             before.append((made.has - made.wanted).norm(dim=1))
-            after.append((read - made.wanted).norm(dim=1))
+            after.append((found - made.wanted).norm(dim=1))
             ours, given = (
                 identified(pictures, there["aligned"], judges.identity)
                 for pictures in (made.result, made.given)
@@ -203,15 +201,7 @@ class ExpressionRecipe(Recipe):
 
     @cached_property
     def _judges(self) -> Judges:
-        judges = Judges(
-            PerceptualDistance(self.materials.teachers),
-            OnnxModule(read_embedded("identity")),
-            OnnxModule(read_embedded("landmarks")),
-            DlibModule(find_dlib_file()),
-        )
-        for judge in vars(judges).values():
-            judge.requires_grad_(False).eval()
-        return judges
+        return Judges.opened(self.materials.teachers)
 
     @cached_property
     def _validation(self) -> list[Tensors]:
