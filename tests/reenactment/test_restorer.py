@@ -55,6 +55,14 @@ def test_a_face_that_has_its_targets_expression_stays_whose_it_is(analyzer, hopp
     assert np.abs(moved.astype(int) - plain).max() > 10
 
 
+def test_a_factor_of_0_leaves_the_new_face_as_it_is(hopper, astronaut):
+    plain, same = (
+        sosie.swap_image(hopper, astronaut, method="mesh", processors=processors).image
+        for processors in ((), ("expression:factor=0",))
+    )
+    assert np.abs(same.astype(int) - plain).max() <= 1
+
+
 def test_nothing_beyond_the_face_changes(swapped, astronaut):
     changed = (swapped[("expression",)] != astronaut).any(2)
     rows, columns = np.nonzero(changed)

@@ -52,9 +52,9 @@ _FACTOR = 1.0
 _FALLOFF = 0.12
 # Canonical height between the eyes and the mouth, from which on a point belongs to the lower part.
 _MIDDLE = (0.15, 0.45)
-# The mesh moves as far as it is to where the face's expression is farther than the second from the
-# target's (Euclidean, of 52 weights), and not at all below the first: so near, most of it is
-# misread, and each motion costs likeness.
+# The mesh stays where the face's expression is nearer than the first to the target's (Euclidean, of
+# 52 weights), and moves all the way from the second on: so near, most of the difference is misread,
+# and each motion costs likeness.
 _MOVED = (0.6, 1.0)
 # So much of the network's motion is taken: the rest costs likeness and hardly brings the expression
 # nearer, as other networks read it.
@@ -85,8 +85,8 @@ class ExpressionRestorer:
 
     @property
     def providers(self) -> Mapping[str, str]:
-        """Of the network, once it was needed; that of the landmark network is told by
-        the swap's own analysis."""
+        """Of the network, once it was needed; that of the landmark network is told by the swap's
+        own analysis."""
         return self._providers
 
     def process(self, crops: Sequence[Crop], faces: Sequence[SwappedCrop]) -> list[SwappedCrop]:
@@ -94,7 +94,7 @@ class ExpressionRestorer:
         return [self._restored(crop, face) for crop, face in zip(crops, faces, strict=True)]
 
     def _restored(self, crop: Crop, face: SwappedCrop) -> SwappedCrop:
-        seen = self._read(_whole(crop, face), crop.landmarks)
+        seen = self._read(_as_bytes(_whole(crop, face)), crop.landmarks)
         there = self._read(crop.pixels, crop.landmarks)
         if seen is None or there is None or _is_lost(seen.landmarks, crop.landmarks):
             return face
@@ -134,22 +134,20 @@ class ExpressionRestorer:
     ) -> SwappedCrop:
         """The moved face as the network moves it further. there: the target's face; own: where it
         is the target's own, h x w; points: of the moved face, 478 x 3."""
-        whole = mixed(as_unit(crop.pixels), face.pixels, face.mask)
-        seen = self._read(_whole(crop, face), points)
+        whole = _whole(crop, face)
+        seen = self._read(_as_bytes(whole), points)
         if seen is None:
             return face
-        has = _expression(seen)
-        wanted = has + np.float32(self._factor) * (_expression(there) - has)
         height, width = face.mask.shape
         shown = face.mask * crop.visible * self._shown(points, (height, width))
         matrix = expression_view.square(points)
         given: dict[str, NDArray[Any]] = {
             "shown": expression_view.shown_to_network(whole, shown, own, points, matrix)[None],
-            "has": has[None],
-            "wanted": wanted[None],
+            "has": _expression(seen)[None],
+            "wanted": _expression(there)[None],
         }
         flow = self._session.run(given)["flow"][0]
-        flow = np.asarray(flow * np.float32(_OF_NETWORK), np.float32)
+        flow = np.asarray(flow * np.float32(_OF_NETWORK * self._factor), np.float32)
         pixels = expression_view.answered(face.pixels, shown, flow, matrix)
         return replace(face, pixels=pixels)
 
@@ -177,10 +175,13 @@ class ExpressionRestorer:
         return session
 
 
-def _whole(crop: Crop, face: SwappedCrop) -> NDArray[np.uint8]:
+def _whole(crop: Crop, face: SwappedCrop) -> FloatArray:
     """The swapped face in the target's surroundings."""
-    whole = mixed(as_unit(crop.pixels), face.pixels, face.mask)
-    return np.asarray(np.rint(np.clip(whole, 0, 1) * 255), np.uint8)
+    return mixed(as_unit(crop.pixels), face.pixels, face.mask)
+
+
+def _as_bytes(picture: FloatArray) -> NDArray[np.uint8]:
+    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255), np.uint8)
 
 
 def _expression(face: Face) -> FloatArray:

@@ -22,7 +22,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sosie.datasets.people import Pair, Pairs
 from sosie.methods.fslsd import losses
 from sosie.methods.fslsd.codes import SWAP_OUTPUTS, TEMPLATE
 from sosie.methods.fslsd.heat_maps import POINTS
@@ -39,8 +38,12 @@ from sosie.methods.fslsd.network import COARSE, MOST_SEEN_PX, STRUCTURE, Encoder
 from sosie.methods.fslsd.swap_network import Drawing, Learner, SwapGraph, drawn, seen_of
 from sosie.methods.fslsd.trajectory import flow_back
 from sosie.nn.encoders import IR_SE_STAGES
-from sosie.recipes.augmentation import other_self
-from sosie.recipes.stylegan2.inversion import AT_ONCE, PREVIEWED, VALIDATED, Batch, LatentPlan
+from sosie.recipes.stylegan2.inversion import (
+    PREVIEWED,
+    Batch,
+    PairPlan,
+    PairRecipe,
+)
 from sosie.recipes.stylegan2.recipe import as_pictures, as_pixels
 from sosie.recipes.swapper.model_file import SwapperCard, export_checked
 from sosie.training.log import grid
@@ -69,9 +72,9 @@ _WEIGHTS = (
 
 
 @dataclass(frozen=True)
-class FslsdPlan(LatentPlan):
+class FslsdPlan(PairPlan):
     """Of the swap. structure: how many latents are the structure's. width, units: of the landmark
-    encoder; see `stages`. same: share of pairs that show one person.
+    encoder; see `stages`.
 
     Weights of losses: adversarial, pixel (l2), perceptual (lpips), identity, landmarks (lmk),
     histogram (hm), features (fd), variation (tv), outside (mask); penalty: of R1. code_trajectory,
@@ -82,7 +85,6 @@ class FslsdPlan(LatentPlan):
     structure: int = STRUCTURE
     width: int = IR_SE_STAGES[0][0]
     units: int = 14
-    same: float = 0.2
     perceptual: float = 5.0
     identity: float = 10.0
     landmarks: float = 0.1
@@ -99,7 +101,6 @@ class FslsdPlan(LatentPlan):
     def require_sense(self) -> None:
         super().require_sense()
         require(self, _WEIGHTS, least=0)
-        require(self, ("same",), least=0, most=1)
         require(self, ("structure", "width", "units"), least=1)
 
     @property
@@ -111,7 +112,7 @@ class FslsdPlan(LatentPlan):
 _PUBLISHED = FslsdPlan()
 
 
-class FslsdSwapRecipe(FslsdRecipe):
+class FslsdSwapRecipe(PairRecipe, FslsdRecipe):
     """Pairs of a source and a target. The generator and the inverter do not learn."""
 
     name: ClassVar[str] = "fslsd"
@@ -149,8 +150,6 @@ class FslsdSwapRecipe(FslsdRecipe):
         require_structure(self._settings.structure, self.generator.form)
         self._inverter  # noqa: B018 - refuses what is not there
         super().prepare()
-        self._pairs  # noqa: B018 - refuses people that are too few
-        self._held  # noqa: B018
 
     def network(self) -> Learner:
         plan, form = self._settings, self.generator.form
@@ -163,24 +162,14 @@ class FslsdSwapRecipe(FslsdRecipe):
         )
         return Learner(encoder, form, judged=plan.adversarial > 0)
 
-    def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:  # noqa: ARG002
+    def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         """source, target: uint8, S x S x 3. same: float32, 1 where they show one person. Where a
         video is to be steady, later: the target a frame later, and flow: float32, S x S x 2, from
         there back to the target."""
-        pair, faces = self._pairs.draw(rng), self.people.faces
-        source, target = faces[pair.source], np.array(faces[pair.target])
-        if pair.self_made:
-            source = other_self(source, rng)
-        if rng.random() < 0.5:
-            target = np.ascontiguousarray(target[:, ::-1])
-        made: dict[str, Any] = {
-            "source": np.array(source),
-            "target": target,
-            "same": np.float32(pair.same),
-        }
+        made = super().sample(index, rng)
         if self._settings.is_of_video:
-            later = moved_picture(target, rng)
-            made["later"], made["flow"] = later, flow_back(target, later)
+            made["later"] = moved_picture(made["target"], rng)
+            made["flow"] = flow_back(made["target"], made["later"])
         return made
 
     def phases(self) -> tuple[Phase, ...]:
@@ -263,7 +252,7 @@ class FslsdSwapRecipe(FslsdRecipe):
         difference, of 0..1, where the target itself is the source."""
         learner = cast(Learner, network)
         found, count = [], 0
-        for source, target in self._held_pairs(next(learner.parameters()).device):
+        for source, target in self.held_pairs(next(learner.parameters()).device):
             made, again = self._swapped(learner, source, target)
             distances = self.distances(target.device)
             who, ours, theirs = (distances.embed(x) for x in (made, source, target))
@@ -287,7 +276,7 @@ class FslsdSwapRecipe(FslsdRecipe):
     def preview(self, network: nn.Module) -> NDArray[np.uint8]:
         """Rows of source, target, result, and the target swapped with itself."""
         learner = cast(Learner, network)
-        source, target = next(iter(self._held_pairs(next(learner.parameters()).device)))
+        source, target = next(iter(self.held_pairs(next(learner.parameters()).device)))
         source, target = source[:PREVIEWED], target[:PREVIEWED]
         shown = [as_pixels(x) for x in (source, target, *self._swapped(learner, source, target))]
         return grid([[column[row] for column in shown] for row in range(len(source))])
@@ -334,31 +323,9 @@ class FslsdSwapRecipe(FslsdRecipe):
             return super().weights_of_published(name, weights)
         return {f"{parts[name]}.{key}": value for key, value in weights.items()}
 
-    def _held_pairs(self, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        faces, parts = self.people.faces, []
-        for start in range(0, len(self._held), AT_ONCE):
-            part = self._held[start : start + AT_ONCE]
-            both = ([pair.source for pair in part], [pair.target for pair in part])
-            parts.append(
-                tuple(as_pictures(torch.from_numpy(np.array(faces[k]))).to(device) for k in both)
-            )
-        return cast(list[tuple[torch.Tensor, torch.Tensor]], parts)
-
     @cached_property
     def _inverter(self) -> Inverter:
         return frozen_inverter(self.materials.teachers, self.generator.form)
-
-    @cached_property
-    def _pairs(self) -> Pairs:
-        people = self.people
-        return Pairs(people.people, people.split()[0], self._settings.same)
-
-    @cached_property
-    def _held(self) -> list[Pair]:
-        people = self.people
-        rows, rng = people.split()[1], np.random.default_rng(0)
-        drawn_pairs = Pairs(people.people, rows, 0.0)
-        return [drawn_pairs.draw(rng) for _ in range(min(VALIDATED, 4 * len(rows)))]
 
 
 def moved_picture(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

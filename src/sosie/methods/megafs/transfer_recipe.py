@@ -7,26 +7,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, cast, get_args
+from typing import ClassVar, cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sosie.datasets.people import Pair, Pairs
 from sosie.errors import UsageError, nearest
 from sosie.methods.megafs.codes import TEMPLATE
 from sosie.methods.megafs.frozen_network import frozen_encoder
 from sosie.methods.megafs.network import KEPT, Encoder, Transfer, transfer_of
 from sosie.methods.megafs.recipe import PAPER, MegafsRecipe, encoded
-from sosie.recipes.augmentation import other_self
 from sosie.recipes.stylegan2.inversion import (
-    AT_ONCE,
     PREVIEWED,
-    VALIDATED,
     Batch,
-    LatentPlan,
+    PairPlan,
+    PairRecipe,
 )
 from sosie.recipes.stylegan2.recipe import as_pictures, as_pixels
 from sosie.recipes.swapper.model_file import SwapperCard, export_checked
@@ -38,21 +35,18 @@ _LEARNING = tuple(kind for kind in get_args(Transfer) if kind != "lcr")
 
 
 @dataclass(frozen=True)
-class TransferPlan(LatentPlan):
-    """Of the transfer. transfer: `ftm` (face transfer module) or `injection`. same: share of pairs
-    that show one person. reconstruction, norm: weights of losses; norm keeps the swap's fine
-    latents near the source's."""
+class TransferPlan(PairPlan):
+    """Of the transfer. transfer: `ftm` (face transfer module) or `injection`. reconstruction, norm:
+    weights of losses; norm keeps the swap's fine latents near the source's."""
 
     identity: float = 2.0
     transfer: str = "ftm"
-    same: float = 0.2
     reconstruction: float = 2.0
     norm: float = 0.5
 
     def require_sense(self) -> None:
         super().require_sense()
         require(self, ("reconstruction", "norm"), least=0)
-        require(self, ("same",), least=0, most=1)
         if self.transfer == "lcr":
             raise UsageError("The transfer lcr has nothing to learn: choose ftm or injection.")
         if self.transfer not in _LEARNING:
@@ -72,7 +66,7 @@ class TransferLearner(nn.Module):
 _PUBLISHED = TransferPlan()
 
 
-class TransferRecipe(MegafsRecipe):
+class TransferRecipe(PairRecipe, MegafsRecipe):
     """Pairs of a source and a target, by their codes alone: no mask is needed."""
 
     name: ClassVar[str] = "megafs_transfer"
@@ -98,27 +92,11 @@ class TransferRecipe(MegafsRecipe):
     def prepare(self) -> None:
         self._encoder  # noqa: B018 - refuses what is not there
         super().prepare()
-        self._pairs  # noqa: B018 - refuses people that are too few
-        self._held  # noqa: B018
 
     def network(self) -> TransferLearner:
         form = self.generator.form
         kind = cast(Transfer, self._settings.transfer)
         return TransferLearner(transfer_of(kind, form.count, form.latent))
-
-    def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:  # noqa: ARG002
-        """source, target: uint8, S x S x 3. same: float32, 1 where they show one person."""
-        pair, faces = self._pairs.draw(rng), self.people.faces
-        source, target = faces[pair.source], faces[pair.target]
-        if pair.self_made:
-            source = other_self(source, rng)
-        if rng.random() < 0.5:
-            target = target[:, ::-1]
-        return {
-            "source": np.array(source),
-            "target": np.array(target),
-            "same": np.float32(pair.same),  # type: ignore[dict-item]
-        }
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("", self._move, betas=(0.9, 0.999), decoupled=False),)
@@ -158,7 +136,7 @@ class TransferRecipe(MegafsRecipe):
         difference, of 0..1, where the target's own latents are put in."""
         transfer = cast(TransferLearner, network).transfer
         found, count = [], 0
-        for source, target in self._held_pairs(next(transfer.parameters()).device):
+        for source, target in self.held_pairs(next(transfer.parameters()).device):
             made, again = self._swapped(transfer, source, target)
             distances = self.distances(target.device)
             who, ours, theirs = (distances.embed(x) for x in (made, source, target))
@@ -182,7 +160,7 @@ class TransferRecipe(MegafsRecipe):
     def preview(self, network: nn.Module) -> NDArray[np.uint8]:
         """Rows of source, target, result, and the target with its own latents put in."""
         transfer = cast(TransferLearner, network).transfer
-        source, target = next(iter(self._held_pairs(next(transfer.parameters()).device)))
+        source, target = next(iter(self.held_pairs(next(transfer.parameters()).device)))
         source, target = source[:PREVIEWED], target[:PREVIEWED]
         shown = [as_pixels(x) for x in (source, target, *self._swapped(transfer, source, target))]
         return grid([[column[row] for column in shown] for row in range(len(source))])
@@ -215,28 +193,6 @@ class TransferRecipe(MegafsRecipe):
             raise UsageError(f"{name} is no part of this {self.name}: it takes {wanted}.")
         return {f"transfer.{key}": value for key, value in weights.items()}
 
-    def _held_pairs(self, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        faces, parts = self.people.faces, []
-        for start in range(0, len(self._held), AT_ONCE):
-            part = self._held[start : start + AT_ONCE]
-            both = ([pair.source for pair in part], [pair.target for pair in part])
-            parts.append(
-                tuple(as_pictures(torch.from_numpy(np.array(faces[k]))).to(device) for k in both)
-            )
-        return cast(list[tuple[torch.Tensor, torch.Tensor]], parts)
-
     @cached_property
     def _encoder(self) -> Encoder:
         return frozen_encoder(self.materials.teachers, self.generator.form)
-
-    @cached_property
-    def _pairs(self) -> Pairs:
-        people = self.people
-        return Pairs(people.people, people.split()[0], self._settings.same)
-
-    @cached_property
-    def _held(self) -> list[Pair]:
-        people = self.people
-        rows, rng = people.split()[1], np.random.default_rng(0)
-        drawn = Pairs(people.people, rows, 0.0)
-        return [drawn.draw(rng) for _ in range(min(VALIDATED, 4 * len(rows)))]

@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sosie.datasets.people import People, open_people
+from sosie.datasets.people import Pair, Pairs, People, open_people
 from sosie.nn.blocks import fast_precision
 from sosie.nn.stylegan2.generator import Generator, truncated
+from sosie.recipes.augmentation import other_self
 from sosie.recipes.stylegan2.face_distances import FaceDistances
 from sosie.recipes.stylegan2.frozen import frozen_generator
 from sosie.recipes.stylegan2.recipe import TEMPLATE, as_pictures, as_pixels, parted
@@ -75,6 +76,17 @@ class InverterPlan(LatentPlan):
         require(self, ("made",), least=0, most=1)
 
 
+@dataclass(frozen=True)
+class PairPlan(LatentPlan):
+    """Of a swap. same: share of pairs that show one person."""
+
+    same: float = 0.2
+
+    def require_sense(self) -> None:
+        super().require_sense()
+        require(self, ("same",), least=0, most=1)
+
+
 class LatentRecipe(Recipe):
     """A recipe that builds on a trained generator, which it finds among the teachers."""
 
@@ -128,6 +140,52 @@ class LatentRecipe(Recipe):
         materials = self.materials
         size = self.generator.form.size_px
         return open_people(materials.data, materials.cache, TEMPLATE, size, materials.workers)
+
+
+class PairRecipe(LatentRecipe):
+    """A recipe of a swap: pairs of a source and a target."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self._pairs  # noqa: B018 - refuses people that are too few
+        self._held  # noqa: B018
+
+    def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:  # noqa: ARG002
+        """source, target: uint8, S x S x 3. same: float32, 1 where they show one person."""
+        pair, faces = self._pairs.draw(rng), self.people.faces
+        source, target = faces[pair.source], faces[pair.target]
+        if pair.self_made:
+            source = other_self(source, rng)
+        if rng.random() < 0.5:
+            target = np.ascontiguousarray(target[:, ::-1])
+        return {
+            "source": np.array(source),
+            "target": np.array(target),
+            "same": np.float32(pair.same),  # type: ignore[dict-item]
+        }
+
+    def held_pairs(self, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Batches of sources and targets among people who were held out, N x 3 x S x S, -1..1."""
+        faces, parts = self.people.faces, []
+        for start in range(0, len(self._held), AT_ONCE):
+            part = self._held[start : start + AT_ONCE]
+            both = ([pair.source for pair in part], [pair.target for pair in part])
+            parts.append(
+                tuple(as_pictures(torch.from_numpy(np.array(faces[k]))).to(device) for k in both)
+            )
+        return cast(list[tuple[torch.Tensor, torch.Tensor]], parts)
+
+    @cached_property
+    def _pairs(self) -> Pairs:
+        people = self.people
+        return Pairs(people.people, people.split()[0], cast(PairPlan, self.chosen).same)
+
+    @cached_property
+    def _held(self) -> list[Pair]:
+        people = self.people
+        rows, rng = people.split()[1], np.random.default_rng(0)
+        drawn = Pairs(people.people, rows, 0.0)
+        return [drawn.draw(rng) for _ in range(min(VALIDATED, 4 * len(rows)))]
 
 
 class InverterRecipe(LatentRecipe):

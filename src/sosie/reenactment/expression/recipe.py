@@ -45,7 +45,7 @@ _SHARP = ("celeba", "hires")
 # and how much of it at most; how many are misread.
 _KNOWN, _LACKING, _MOST_LACK, _MISREAD = 0.35, 0.6, 0.7, 0.5
 _VALIDATION, _BATCH = 96, 16
-# What a lost hundredth of likeness weighs against the share of the distance that is left.
+# What lost likeness (a cosine) weighs against the share of the distance that is left.
 _OF_LIKENESS = 8.0
 
 Tensors = dict[str, torch.Tensor]
