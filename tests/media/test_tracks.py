@@ -175,6 +175,27 @@ def test_pcm_of_matroska_into_mp4(make_clip: Any, kinds: Any, tmp_path: Path) ->
     np.testing.assert_array_equal(wave(path, 1), wave(tmp_path / "out.mp4", 1))
 
 
+def test_sound_that_ffmpeg_passes_over_in_silence_is_told(
+    make_clip: Any, kinds: Any, tmp_path: Path
+) -> None:
+    path = make_clip("video.mkv", frames=75, sounds=(kinds.sound("pcm_s16le"),))
+    assert rewrite(path, tmp_path / "whole.mkv") == ()
+    with av.open(str(path)) as container:
+        found = [p for p in container.demux(audio=0) if p.size]
+        times = [float(p.pts * p.time_base) for p in found]
+        places = [(p.pos, p.size) for p in found]
+    data = bytearray(path.read_bytes())
+    position, size = places[8]
+    data[position - 4 : position + size] = bytes([255]) * (size + 4)
+    path.write_bytes(bytes(data))
+    (note,) = rewrite(path, tmp_path / "out.mkv")
+    heard = [float(time) for time, _ in packets(tmp_path / "out.mkv", 1)]
+    lost = [k for k, time in enumerate(times) if not np.isclose(heard, time, atol=1e-3).any()]
+    assert lost[0] == 8
+    low, high = times[8], times[lost[-1] + 1]
+    assert note == f"The video is damaged: its sound from {low:.2f} to {high:.2f} s is lost."
+
+
 def test_what_avi_cannot_hold_is_said(rich: Any, tmp_path: Path) -> None:
     notes = rewrite(rich("video.mkv"), tmp_path / "out.avi")
     assert sum("subrip" in note and "was left out" in note for note in notes) == 2

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeE
 from av.stream import Discard, Disposition
 
 from sosie.errors import InputError
-from sosie.media.probe import codec_name, is_chapter_track, is_cover, opened
+from sosie.media.probe import codec_name, is_chapter_track, is_cover, opened, video_origin
 from sosie.media.streams import (
     LAYOUTS,
     ConvertedSound,
@@ -26,7 +27,7 @@ from sosie.media.streams import (
     add_sound,
     add_text,
 )
-from sosie.media.truncation import decoding, readable
+from sosie.media.truncation import Damage, decoding, passed_over, readable
 
 # What a track is converted to where the container cannot hold it as it is.
 _AUDIO_CODECS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus", "avi": "ac3"}
@@ -79,6 +80,7 @@ class Tracks:
         self._shift = shift
         self._span = span
         self._tracks: dict[int, Track] = {}
+        self._heard: dict[int, Damage] = {}
         self._covers: list[Any] = []
         self._waiting: Any = None
         self._reader: Iterator[Any] | None = None
@@ -122,6 +124,10 @@ class Tracks:
     def finish(self) -> None:
         """Writes what converted tracks still hold back. Nothing can be written afterwards."""
         self._waiting = None
+        for damage in self._heard.values():
+            note = damage.note(video_origin(self._source), "sound")
+            if note is not None and note not in self.notes:
+                self.notes.append(note)
         while self._tracks:
             index, track = self._tracks.popitem()
             self._write(track, track.rest())
@@ -260,6 +266,9 @@ class Tracks:
                 continue
             if low is not None and start < low and not _clip(packet, low):
                 continue
+            if packet.stream.type == "audio" and packet.duration:
+                heard = self._heard.setdefault(packet.stream_index, Damage(lambda: self._holes))
+                heard.frame(start, start + packet.duration * packet.time_base)
             if self._is_lead_in(packet):
                 continue
             if packet.stream.type == "video" and packet.stream_index not in begun:
@@ -267,6 +276,12 @@ class Tracks:
                     continue
                 begun.add(packet.stream_index)
             yield packet
+
+    @cached_property
+    def _holes(self) -> list[tuple[Fraction, Fraction]]:
+        """Where FFmpeg passes over broken bytes in silence: asked where a sound has a gap."""
+        with opened(self._path) as again:
+            return passed_over(again)
 
     def _note_damage(self, error: FFmpegError, is_tried_further: bool) -> None:
         if not is_tried_further:

@@ -23,6 +23,7 @@ _FAILURES, _MOST_TOLD = 16, 8
 _SILENT, _BETWEEN_BYTES = "matroska,webm", 2048
 ALPHA_MODE = ("alpha_mode", "ALPHA_MODE")
 """Names under which a stream of that container says that it is transparent, by "1"."""
+_IS = {"pictures": "are", "sound": "is"}
 _STATED_DURATION = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
 
@@ -134,7 +135,8 @@ def _no_holes() -> list[tuple[Fraction, Fraction]]:
 
 
 class Damage:
-    """What of a video's pictures was lost: told of every fault and every frame, as they come.
+    """What of a video's pictures, or of one of its sounds, was lost: told of every fault and every
+    frame, as they come.
 
     Times are in seconds of the video's clock. A video may have gaps of its own; only one beside a
     fault counts as lost, or over bytes that were passed over.
@@ -175,8 +177,8 @@ class Damage:
         self._lost.append((last, end))
         return None
 
-    def note(self, origin: Fraction) -> str | None:
-        """A sentence on what was lost, by times since the video's start."""
+    def note(self, origin: Fraction, of: str = "pictures") -> str | None:
+        """A sentence on what was lost of what is called `of`, by times since the video's start."""
         shown = [
             time
             for time in self._faults
@@ -185,7 +187,7 @@ class Damage:
         parts = []
         if self._lost:
             spans = [f"{float(a - origin):.2f} to {float(b - origin):.2f}" for a, b in self._lost]
-            parts.append(f"its pictures from {_listed(spans)} s are lost")
+            parts.append(f"its {of} from {_listed(spans)} s {_IS[of]} lost")
         if shown:
             places = dict.fromkeys(f"{max(0.0, float(t - origin)):.1f}" for t in sorted(shown))
             parts.append(f"those at about {_listed(list(places))} s may show it")
