@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from sosie.errors import UsageError, nearest
 from sosie.files import with_absolute_file
@@ -28,11 +28,15 @@ REMOVABLE = ("spectacles", "beard")
 """What may be taken off a target."""
 MODEL_FILES = ("model", "weights", "encoder", "converter", "face_model")
 """Options that name a file of weights."""
+WHOLE_REGIONS = ("face", "hair", "both")
+"""What of a source is put in."""
+FACE_REGIONS = ("eyes", "brows", "nose", "mouth", "skin", "ears")
+"""Parts of its face that `e4s` puts in."""
 _OF_TWO_PEOPLE = ("deepfacelab", "deepfakes")
 _ONLY_FOR = {
     "model": ("onnx", "dfm"),
     "face_type": ("dfm",),
-    "region": ("rsgan",),
+    "region": ("rsgan", "e4s"),
     "code_trajectory": ("fslsd",),
     "flow_trajectory": ("fslsd",),
     "direction": _OF_TWO_PEOPLE,
@@ -75,7 +79,7 @@ class SwapOptions:
 
     method: what makes the new face: `graft`, `mesh`, `onnx`, `dfm` (a model of one person); a
         network that was trained (`simswap`, `faceshifter`, `ghost`, `facedancer`, `hififace`,
-        `infoswap`, `blendswap`, `rsgan`, `fsgan`, `megafs`, `fslsd`; of two people
+        `infoswap`, `blendswap`, `rsgan`, `fsgan`, `megafs`, `fslsd`, `e4s`; of two people
         `deepfacelab`, `deepfakes`; of your own `vae`, `korshunova`), or imported (`simswap` and its
         like, `inswapper`).
     model: file of the swapper, for the methods `onnx` and `dfm`.
@@ -92,7 +96,9 @@ class SwapOptions:
         more of the target's expression.
     learned_mask: where such a network's face shows: where the mask that it learned of the `target`
         says so, that of the `source`, or `both`.
-    region: what of the source `rsgan` puts in: its `face`, its `hair`, or `both`.
+    region: what of the source is put in, by methods that can choose: its `face`, its `hair`, or
+        `both`; of `e4s` parts of the face too, `eyes`, `brows`, `nose`, `mouth`, `skin` and `ears`,
+        or several, `eyes,hair`.
     code_trajectory, flow_trajectory: of `fslsd` in a video, 0..0.95: how far the swapped face keeps
         to the frame before, its latents moved as the target's move; its pixels, by optical flow.
     direction: of a network that was trained of two people, `forward` puts the source's face onto
@@ -166,7 +172,7 @@ class SwapOptions:
     face_type: str | None = _option(None, choices=FACE_TYPES)
     morph: float = _option(1.0, within=(0, 1))
     learned_mask: str = _option("both", choices=("both", "target", "source"))
-    region: str = _option("face", choices=("face", "hair", "both"))
+    region: str = _option("face", offers=(*WHOLE_REGIONS, *FACE_REGIONS))
     code_trajectory: float = _option(0.0, within=(0, 0.95))
     flow_trajectory: float = _option(0.0, within=(0, 0.95))
     direction: str = _option("forward", choices=("forward", "back"))
@@ -230,6 +236,7 @@ class SwapOptions:
         for name in self.removed():
             _one_of("thing to remove", name, REMOVABLE)
         self.expression_share()
+        self.regions()
         self._require_options_of_method()
 
     def _require_options_of_method(self) -> None:
@@ -277,6 +284,16 @@ class SwapOptions:
     def removed(self) -> tuple[str, ...]:
         """What is taken off the target."""
         return _listed(self.remove)
+
+    def regions(self) -> tuple[str, ...]:
+        """What of the source is put in: one of WHOLE_REGIONS, or several regions by `e4s`."""
+        known: tuple[str, ...] = WHOLE_REGIONS
+        found: tuple[str, ...] = (self.region,)
+        if self.method == "e4s":
+            known, found = (*WHOLE_REGIONS, *FACE_REGIONS), _listed(self.region) or ("",)
+        for name in found:
+            _one_of("region", name, known)
+        return found
 
     def expression_share(self) -> float:
         """How much of the source's expression the new face has, 0..1."""
@@ -340,54 +357,6 @@ class SwapOptions:
         pattern = rf"^    (?:\w+, )*{name}(?:, \w+)*: (.+(?:\n        .+)*)"
         described = re.search(pattern, cls.__doc__ or "", re.MULTILINE)
         return " ".join(described[1].split()) if described else ""
-
-
-class OptionKeywords(TypedDict, total=False):
-    """The fields of SwapOptions as keyword arguments of a function, for type checkers."""
-
-    method: str
-    model: str | None
-    weights: str | None
-    interface: str | None
-    encoder: str | None
-    converter: str | None
-    face_model: str | None
-    face_type: str | None
-    morph: float
-    learned_mask: str
-    region: str
-    code_trajectory: float
-    flow_trajectory: float
-    direction: str
-    processors: tuple[str, ...]
-    faces: str
-    keep: str
-    expression: str
-    remove: str
-    shape: float
-    blend: str
-    color: str
-    texture: str
-    mask_feather: float
-    mask_erode: float
-    start_s: float | None
-    end_s: float | None
-    sequence: str | None
-    layers: str | None
-    masks: str | None
-    compare: str | None
-    stages: str | None
-    watch: str | None
-    codec: str
-    crf: int
-    preset: str
-    threads: int | None
-    provider: str
-    overwrite: bool
-    work: str | None
-    restart: bool
-    workers: int | None
-    scheduler: str | None
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ TRAINED = (
     "fsgan",
     "megafs",
     "fslsd",
+    "e4s",
 )
 """Whose networks users train: here they are tiny, and know nothing."""
 IMPORTED = {

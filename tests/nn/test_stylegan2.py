@@ -192,3 +192,20 @@ def test_a_picture_of_1024_px_is_made_in_less_than_8_gb():
         [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 8_000_000
+
+
+def test_weights_that_are_settled_compute_the_same(generator):
+    torch.manual_seed(2)
+    drawn = torch.randn(2, 8)
+
+    def made():
+        with torch.no_grad():
+            return generator.synthesize(generator.spread(generator.map(drawn))).picture
+
+    before, stored = made(), generator.layers[0].conv.weight.clone()
+    assert layers.settle(generator) is generator
+    assert torch.allclose(made(), before, atol=1e-5)
+    once = generator.layers[0].conv.weight.clone()
+    assert not torch.equal(once, stored)
+    layers.settle(generator)
+    assert torch.equal(generator.layers[0].conv.weight, once)

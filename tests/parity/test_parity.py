@@ -63,7 +63,9 @@ FSLSD = {
     *("fslsd_generator_feats", "fslsd_decoder_32"),
 }
 """The networks of FSLSD."""
-ABSENT = {"fslsd_decoder_1024"}
+E4S = {"e4s_net3_256"}
+"""The network of E4S."""
+ABSENT = {"fslsd_decoder_1024", "e4s_net3_1024"}
 """Networks of a form that the kit has at another size alone."""
 NAMED = {"fslsd_landmark_encoder"}
 """Those of which the kit has names and shapes alone."""
@@ -80,7 +82,7 @@ def hollow(name: str) -> dict[str, np.ndarray]:
 
 
 def test_the_families_are_complete():
-    assert set(TABLE) >= ONE_SHOT | TWO_PEOPLE | PORTRAIT | FSGAN | MEGAFS | FSLSD
+    assert set(TABLE) >= ONE_SHOT | TWO_PEOPLE | PORTRAIT | FSGAN | MEGAFS | FSLSD | E4S
 
 
 @pytest.mark.parametrize("name", sorted(set(TABLE) - ABSENT))

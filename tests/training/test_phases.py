@@ -66,6 +66,18 @@ def test_each_phase_moves_its_own_networks_alone(two):
     assert not torch.equal(after["judge.weight"], two.state_dict()["judge.weight"])
 
 
+def test_a_phase_rests_in_steps_that_are_not_its_turn(two):
+    making, judging = phases()
+    judging = dataclasses.replace(judging, due=lambda progress: progress < 0.5)
+    steps = Steps(two, (making, judging), PLAN)
+    assert "judge/judged" in steps.take([{"x": torch.ones(4, 2)}], 0.4)
+    before = copies(two)
+    assert set(steps.take([{"x": torch.ones(4, 2)}], 0.5)) == {"make/made"}
+    after = copies(two)
+    assert torch.equal(before["judge.weight"], after["judge.weight"])
+    assert not torch.equal(before["maker.weight"], after["maker.weight"])
+
+
 def test_a_phase_whose_network_is_not_there(two):
     phase = dataclasses.replace(phases()[0], trains=("critic",))
     with pytest.raises(UsageError, match="trains critic, which the network lacks"):

@@ -126,6 +126,12 @@ def align_matrix(points5: ArrayLike, template: str, size_px: int) -> Matrix:
     return fit_similarity(points5, template_points(template, size_px))
 
 
+def resize_matrix(scale: float) -> Matrix:
+    """A picture -> the same, `scale` times as large."""
+    shift = scale / 2 - 0.5
+    return np.array([[scale, 0, shift], [0, scale, shift]])
+
+
 def invert(matrix: ArrayLike) -> Matrix:
     """The inverse of a 2 x 3 transform."""
     m = np.asarray(matrix, np.float64)

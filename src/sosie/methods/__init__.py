@@ -37,6 +37,7 @@ TABLE = {
     "fsgan": "sosie.methods.fsgan:METHOD",
     "megafs": "sosie.methods.megafs:METHOD",
     "fslsd": "sosie.methods.fslsd:METHOD",
+    "e4s": "sosie.methods.e4s:METHOD",
 }
 
 PERSONAL = ("dfm", "deepfacelab", "deepfakes", "vae", "korshunova")

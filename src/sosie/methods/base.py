@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from sosie.analysis.parser import FaceParts
@@ -101,3 +102,23 @@ def soft_edge(size_px: int, share: float) -> FloatArray:
     rise = np.clip(from_edge / (share * size_px), 0, 1)
     rise = rise * rise * (3 - 2 * rise)
     return np.asarray(np.minimum.outer(rise, rise), np.float32)
+
+
+def grown_mask(shares: FloatArray, grown: float, soft: float) -> FloatArray:
+    """Where shares, S x S, are above a half, a little larger and softer: float32, 0..1. grown,
+    soft: by how much, as shares of the side."""
+    side = shares.shape[0]
+    reach = 2 * max(1, round(grown * side)) + 1
+    wide = cv2.dilate(np.asarray(shares > 0.5, np.float32), np.ones((reach, reach), np.uint8))
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), max(0.5, soft * side)), np.float32)
+
+
+def as_signed(pixels: Pixels) -> FloatArray:
+    """RGB, S x S x 3, uint8 or uint16 -> 3 x S x S, -1..1."""
+    unit = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    return np.ascontiguousarray(unit.transpose(2, 0, 1) * 2 - 1, np.float32)
+
+
+def as_unit(picture: FloatArray) -> FloatArray:
+    """3 x S x S, -1..1 -> RGB, S x S x 3, 0..1."""
+    return np.ascontiguousarray(np.clip((picture.transpose(1, 2, 0) + 1) / 2, 0, 1), np.float32)

@@ -53,9 +53,9 @@ _INSTALL = {
     "qnn": "pip install onnxruntime-qnn",
 }
 
-_MOST_BYTES = 900_000_000
-"""What a network from a file may take for what it computes: far more than any swapper needs. A file
-of a hundred bytes can ask for any amount."""
+_MOST_BYTES = 1_050_000_000
+"""What a network from a file may take for what it computes: as much as E4S at 1024 px needs, which
+is the most of all swappers. A file of a hundred bytes can ask for any amount."""
 
 _FLOATS = {"tensor(float16)": np.float16, "tensor(double)": np.float64}
 """Types of inputs that float32 is turned into."""

@@ -15,6 +15,8 @@ Learning", for the depths; Hu et al. 2018, "Squeeze-and-Excitation Networks", eq
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -114,23 +116,30 @@ class ConvExcite(nn.Module):
 
 
 class IrSeUnit(nn.Module):
-    """N x in x H x W -> N x out x H/stride x W/stride; no activation after the sum."""
+    """N x in x H x W -> N x out x H/stride x W/stride; no activation after the sum. norm: of the
+    channels."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
         # Where the width stays, the side path only leaves pixels out.
         self.shortcut_layer: nn.Module = nn.MaxPool2d(1, stride)
         if in_channels != out_channels:
             self.shortcut_layer = nn.Sequential(
                 nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
-                nn.BatchNorm2d(out_channels),
+                norm(out_channels),
             )
         self.res_layer = nn.Sequential(
-            nn.BatchNorm2d(in_channels),
+            norm(in_channels),
             nn.Conv2d(in_channels, out_channels, 3, 1, 1, bias=False),
             nn.PReLU(out_channels),
             nn.Conv2d(out_channels, out_channels, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(out_channels),
+            norm(out_channels),
             ConvExcite(out_channels),
         )
 

@@ -41,6 +41,7 @@ TABLE = {
     "megafs_transfer": "sosie.methods.megafs.transfer_recipe:TransferRecipe",
     "fslsd_inverter": "sosie.methods.fslsd.inverter_recipe:FslsdInverterRecipe",
     "fslsd": "sosie.methods.fslsd.recipe:FslsdSwapRecipe",
+    "e4s": "sosie.methods.e4s.recipe:E4sRecipe",
     "dcgan": "sosie.methods.vae.gan_recipe:GanRecipe",
 }
 """Name of a network -> its recipe. The names are those of the weight files, or of methods."""
@@ -61,10 +62,11 @@ NEED_TEACHERS = (
     "megafs_transfer",
     "fslsd_inverter",
     "fslsd",
+    "e4s",
 )
 """Those that learn from teachers (FaceShifter's second stage from its first, BlendSwap from its
-encoder, FSGAN's last two from its first two, those of MegaFS and FSLSD from the generator); the
-others need pictures alone."""
+encoder, FSGAN's last two from its first two, those of MegaFS, FSLSD and E4S from the generator);
+the others need pictures alone."""
 
 _EXTRA = ("torch", "safetensors", "onnx", "mediapipe", "ai_edge_litert", "lightning_fabric")
 """The packages that the extra `train` installs."""

@@ -42,7 +42,8 @@ class OnnxModule(nn.Module):
     constants alone is computed once, and batch norms are folded into the convolutions before them:
     such a convolution's value is known by its batch norm's name. Gradients flow to the input, and
     what follows a value that `changes` names is computed of what that makes of it.
-    Raises InputError on a file that cannot be read or whose operators are not known here.
+    Raises InputError on a file that cannot be read, or whose operators on the way to `outputs` are
+    not known here.
 
     file: a path, or the content of a file.
     """
@@ -57,8 +58,9 @@ class OnnxModule(nn.Module):
             tensor.name: torch.from_numpy(np.array(numpy_helper.to_array(tensor)))
             for tensor in graph.initializer
         }
-        steps = _computed([_step(node) for node in graph.node], constants, name)
         self.outputs = outputs or tuple(value.name for value in graph.output)
+        steps = _needed([_step(node) for node in graph.node], self.outputs, name)
+        steps = _computed(steps, constants, name)
         (self._input,) = (v.name for v in graph.input if v.name not in constants)
         self._steps = _needed(_folded(steps, constants), self.outputs, name)
         self._constants: dict[str, str] = {}

@@ -19,11 +19,11 @@ from sosie.errors import UsageError
 from sosie.geometry import alignment
 from sosie.geometry.face_types import box_matrix
 from sosie.geometry.head_pose import head_pose
-from sosie.methods.base import Source, soft_edge
+from sosie.methods.base import Source, as_signed, as_unit, soft_edge
 from sosie.methods.fsgan.heat_maps import points_98
 from sosie.methods.fsgan.soft_mask import soft_erosion
 from sosie.methods.fsgan.stages import Networks
-from sosie.methods.fsgan.swapper import as_signed, as_unit, upright_view
+from sosie.methods.fsgan.swapper import upright_view
 from sosie.methods.parts import licenses_of
 from sosie.reenactment.base import Card, DrivingFrame
 from sosie.reenactment.mesh import MeshReenactor, refuse_retargeting

@@ -24,6 +24,7 @@ from sosie.geometry.alignment import (
     fill_hull,
     fill_polygon,
     fit_similarity,
+    resize_matrix,
     transform_points,
 )
 from sosie.geometry.head_pose import region_of
@@ -197,7 +198,7 @@ def _places(placed: Placed, moved: MovedFace, width: int, height: int, above: in
     soft = blurred(inside, max(1.0, _MEET * face_px * shrink))
     smooth = max(1.0, _SMOOTH * face_px * shrink)
     field = cv2.merge([_outside_smooth(one, soft, smooth) for one in (x, y)])
-    to_small = np.array([[shrink, 0, 0.5 * shrink - 0.5], [0, shrink, 0.5 * shrink - 0.5]])
+    to_small = resize_matrix(shrink)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = (width, height)
     spread = cv2.warpAffine(field, to_small, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)

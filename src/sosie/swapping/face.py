@@ -19,6 +19,7 @@ from sosie.blending.composer import ComposeOptions, compose
 from sosie.blending.tint import Tint, measure_tint, no_tint
 from sosie.errors import UsageError
 from sosie.geometry import alignment
+from sosie.geometry import close_up as near
 from sosie.geometry.alignment import transform_points, warp
 from sosie.geometry.face_types import face_matrix
 from sosie.geometry.head_pose import region_of
@@ -309,7 +310,7 @@ class Engine:
         matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
         width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
         small = warp(pixels, matrix, width, height)
-        there = _moved(face, matrix)
+        there = near.moved_face(face, matrix)
 
         def drafted() -> FloatArray | None:
             draft = small.copy()
@@ -326,7 +327,7 @@ class Engine:
         x0, y0 = min(x0, patch.x), min(y0, patch.y)
         result = pixels[y0 : max(y1, patch.y + height), x0 : max(x1, patch.x + width)].copy()
         paste.paste(result, replace(patch, x=patch.x - x0, y=patch.y - y0))
-        there = _moved(face, np.array([[1.0, 0, -x0], [0, 1.0, -y0]]))
+        there = near.moved_face(face, np.array([[1.0, 0, -x0], [0, 1.0, -y0]]))
         memory.refinement.update(
             there.landmarks, lambda: self._landmarks(result, there), 1, first=False
         )
@@ -362,21 +363,4 @@ def _tint(pixels: Pixels, face: Face, memory: FaceMemory) -> Tint:
 def close_up(pixels: Pixels, face: Face) -> tuple[Pixels, Face, alignment.Matrix]:
     """The surroundings of a face, reduced where it is larger than `LARGE_FACE_PX`: their pixels,
     the face in them, and the transform from the picture to them."""
-    x0, y0, x1, y1 = alignment.face_window(face.landmarks, _CLOSE_UP_MARGIN, pixels.shape)
-    scale = min(1.0, LARGE_FACE_PX / face.size_px)
-    matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
-    if scale == 1:
-        return pixels[y0:y1, x0:x1], _moved(face, matrix), matrix
-    small = warp(pixels, matrix, round((x1 - x0) * scale), round((y1 - y0) * scale))
-    return small, _moved(face, matrix), matrix
-
-
-def _moved(face: Face, matrix: alignment.Matrix) -> Face:
-    """A face in another picture, by the transform from its own to that."""
-    points = transform_points(face.landmarks, matrix)
-    return replace(
-        face,
-        landmarks=points,
-        points5=transform_points(face.points5, matrix),
-        box=np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]),
-    )
+    return near.close_up(pixels, face, _CLOSE_UP_MARGIN, LARGE_FACE_PX)

@@ -48,7 +48,8 @@ class Steps:
         return self._lost == 0
 
     def take(self, parts: Sequence[Batch], progress: float) -> dict[str, float]:
-        """All phases once. parts: the batch, in as many parts as are to be accumulated.
+        """All phases that are due, once. parts: the batch, in as many parts as are to be
+        accumulated.
 
         Returns the mean of each term. A phase whose gradient is no number changes no weight. Raises
         LostTrainingError where that has gone on for long, or has spoiled the network's statistics.
@@ -57,6 +58,8 @@ class Steps:
         found: dict[str, float] = {}
         sound = True
         for number, phase in enumerate(self._phases):
+            if phase.due is not None and not phase.due(progress):
+                continue
             terms, well = self._turn(number, phase, parts, progress)
             prefix = f"{phase.name}/" if phase.name else ""
             found |= {prefix + name: value for name, value in terms.items()}

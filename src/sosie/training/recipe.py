@@ -122,6 +122,7 @@ class Phase:
     rate, where it goes otherwise than both. decoupled: weight decay as of AdamW; otherwise it is
     part of the gradient, of every parameter, as of the older Adam.
     optimizer: makes another one of the parameters and the rate; betas and decay then have no use.
+    due: progress -> whether it is this step's turn; None takes all steps.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Phase:
     decoupled: bool = True
     pace: Callable[[float], float] | None = None
     optimizer: Callable[[Sequence[nn.Parameter], float], torch.optim.Optimizer] | None = None
+    due: Callable[[float], bool] | None = None
 
 
 class Recipe(abc.ABC):

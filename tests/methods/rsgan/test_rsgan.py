@@ -105,7 +105,7 @@ def test_a_snapshot_swaps_what_it_is_told_to(
 
 
 def test_region_belongs_to_this_method():
-    with pytest.raises(UsageError, match="region belongs to the method rsgan"):
+    with pytest.raises(UsageError, match="region belongs to the methods rsgan and e4s"):
         SwapOptions(method="graft", region="hair")
     with pytest.raises(UsageError, match="did you mean 'hair'"):
         SwapOptions(method="rsgan", region="hairs")

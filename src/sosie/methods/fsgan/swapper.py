@@ -12,7 +12,7 @@ from sosie.errors import UsageError
 from sosie.geometry import alignment
 from sosie.geometry.face_types import BOX, box_matrix
 from sosie.geometry.head_pose import turned_deg
-from sosie.methods.base import Card, Source, nearest_pose, soft_edge
+from sosie.methods.base import Card, Source, as_signed, as_unit, nearest_pose, soft_edge
 from sosie.methods.fsgan import stages
 from sosie.methods.fsgan.appearance import AppearanceMap
 from sosie.methods.fsgan.heat_maps import points_98
@@ -129,17 +129,6 @@ def upright_view(source: Source, roll_deg: float, size_px: int) -> Pixels:
     turned = alignment.transform_points(source.face.landmarks, rotation)
     matrix = alignment.compose(box_matrix(turned, size_px), rotation)
     return alignment.crop(source.pixels, matrix, size_px)
-
-
-def as_signed(pixels: Pixels) -> FloatArray:
-    """RGB, S x S x 3, uint8 or uint16 -> 3 x S x S, -1..1."""
-    unit = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-    return np.ascontiguousarray(unit.transpose(2, 0, 1) * 2 - 1, np.float32)
-
-
-def as_unit(picture: FloatArray) -> FloatArray:
-    """3 x S x S, -1..1 -> RGB, S x S x 3, 0..1."""
-    return np.ascontiguousarray(np.clip((picture.transpose(1, 2, 0) + 1) / 2, 0, 1), np.float32)
 
 
 def _shown(stage: FloatArray) -> Pixels:

@@ -13,6 +13,7 @@ import numpy as np
 
 from sosie.errors import InputError
 from sosie.geometry import alignment
+from sosie.methods.base import as_signed
 from sosie.methods.fslsd.files import IMPORTED, has_part, part_file
 from sosie.methods.fslsd.heat_maps import POINTS, heat_maps, points_106
 from sosie.methods.fslsd.masks import face_mask
@@ -193,7 +194,7 @@ class Networks:
             "source": source.latents,
             "target": target.latents,
             "landmarks": np.concatenate(maps),
-            "picture": _as_signed(crop),
+            "picture": as_signed(crop),
             "mask": face_mask(landmarks, size, size)[None],
             "before": none if before is None else before,
             "share": np.full((1, 1), 0.0 if before is None else share, np.float32),
@@ -206,7 +207,7 @@ class Networks:
         return drawn
 
     def _latents(self, crop: Pixels) -> FloatArray:
-        signed, side = _as_signed(crop), self._seen_px
+        signed, side = as_signed(crop), self._seen_px
         if signed.shape[-1] != side:
             way = cv2.INTER_AREA if signed.shape[-1] > side else cv2.INTER_CUBIC
             resized = cv2.resize(signed.transpose(1, 2, 0), (side, side), interpolation=way)
@@ -222,12 +223,6 @@ def _first(session: Session, values: FloatArray) -> FloatArray:
 def _first_of(session: Session, given: Mapping[str, FloatArray]) -> FloatArray:
     inputs = {name: np.ascontiguousarray(values, np.float32) for name, values in given.items()}
     return np.asarray(next(iter(session.run(inputs).values())), np.float32)
-
-
-def _as_signed(pixels: Pixels) -> FloatArray:
-    """RGB, S x S x 3, uint8 or uint16 -> 3 x S x S, -1..1."""
-    unit = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-    return np.ascontiguousarray(unit.transpose(2, 0, 1) * 2 - 1, np.float32)
 
 
 def _size_of(count: int) -> int:

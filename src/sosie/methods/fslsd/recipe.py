@@ -38,15 +38,9 @@ from sosie.methods.fslsd.network import COARSE, MOST_SEEN_PX, STRUCTURE, Encoder
 from sosie.methods.fslsd.swap_network import Drawing, Learner, SwapGraph, drawn, seen_of
 from sosie.methods.fslsd.trajectory import flow_back
 from sosie.nn.encoders import IR_SE_STAGES
-from sosie.recipes.stylegan2.inversion import (
-    PREVIEWED,
-    Batch,
-    PairPlan,
-    PairRecipe,
-)
-from sosie.recipes.stylegan2.recipe import as_pictures, as_pixels
+from sosie.recipes.stylegan2.inversion import Batch, PairPlan, PairRecipe
+from sosie.recipes.stylegan2.recipe import as_pictures
 from sosie.recipes.swapper.model_file import SwapperCard, export_checked
-from sosie.training.log import grid
 from sosie.training.losses import (
     discriminator_loss,
     generator_loss,
@@ -245,46 +239,11 @@ class FslsdSwapRecipe(PairRecipe, FslsdRecipe):
         generator = self.generator.to(target.device)
         return drawn(learner, generator, codes[0], codes[1], maps, target, mask)
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
-        """On people who were held out. similarity, target: of the result to source and target
-        (cosine of identities). apart: of both themselves. landmarks: mean distance of the result's
-        from the target's, in shares of the landmark network's square. reconstruction: mean absolute
-        difference, of 0..1, where the target itself is the source."""
-        learner = cast(Learner, network)
-        found, count = [], 0
-        for source, target in self.held_pairs(next(learner.parameters()).device):
-            made, again = self._swapped(learner, source, target)
-            distances = self.distances(target.device)
-            who, ours, theirs = (distances.embed(x) for x in (made, source, target))
-            figures = [
-                (a * b).sum(1).mean() for a, b in ((who, ours), (who, theirs), (ours, theirs))
-            ]
-            figures.append(distances.landmarks(made, target).sqrt())
-            figures.append((again - target).abs().mean() / 2)
-            found.append(torch.stack(figures) * len(target))
-            count += len(target)
-        similarity, target_s, apart, landmarks, error = (torch.stack(found).sum(0) / count).tolist()
-        return {
-            "score": similarity - 4 * error,
-            "similarity": similarity,
-            "target": target_s,
-            "apart": apart,
-            "landmarks": landmarks,
-            "reconstruction": error,
-        }
-
-    def preview(self, network: nn.Module) -> NDArray[np.uint8]:
-        """Rows of source, target, result, and the target swapped with itself."""
-        learner = cast(Learner, network)
-        source, target = next(iter(self.held_pairs(next(learner.parameters()).device)))
-        source, target = source[:PREVIEWED], target[:PREVIEWED]
-        shown = [as_pixels(x) for x in (source, target, *self._swapped(learner, source, target))]
-        return grid([[column[row] for column in shown] for row in range(len(source))])
-
     @torch.no_grad()
-    def _swapped(
-        self, learner: Learner, source: torch.Tensor, target: torch.Tensor
+    def swapped(
+        self, network: nn.Module, source: torch.Tensor, target: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        learner = cast(Learner, network)
         made = (self._of_pictures(learner, x, target).picture.float() for x in (source, target))
         first, again = made
         return first, again

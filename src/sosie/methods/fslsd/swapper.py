@@ -11,7 +11,7 @@ import numpy as np
 
 from sosie.errors import UsageError
 from sosie.geometry import alignment
-from sosie.methods.base import Card, Source, nearest_pose, soft_edge
+from sosie.methods.base import Card, Source, as_unit, nearest_pose, soft_edge
 from sosie.methods.fslsd.codes import TEMPLATE, Codes, Networks
 from sosie.methods.fslsd.trajectory import following
 from sosie.methods.imported import refuse
@@ -93,8 +93,7 @@ class FslsdSwapper:
         drawn = networks.draw(
             source, target, crop.pixels, crop.landmarks, before.get("moved"), self._code
         )
-        unit = np.clip((drawn.picture.transpose(1, 2, 0) + 1) / 2, 0, 1)
-        made, carried = np.ascontiguousarray(unit, np.float32), {}
+        made, carried = as_unit(drawn.picture), {}
         if self._code:
             carried["moved"] = drawn.moved
         if self._flow:

@@ -12,6 +12,7 @@ import numpy as np
 
 from sosie.errors import InputError
 from sosie.geometry import alignment
+from sosie.methods.base import as_unit
 from sosie.methods.megafs.files import part_file
 from sosie.methods.parts import licenses_of
 from sosie.models.session import Session, create_session
@@ -121,8 +122,7 @@ class Networks:
         made = next(iter(self.sessions["generator"].run(inputs).values()))
         if made.shape != (1, 3, self.size_px, self.size_px):
             raise InputError("The generator gives no picture: its file is damaged; get it again.")
-        unit = (made[0].transpose(1, 2, 0) + 1) / 2
-        return np.ascontiguousarray(np.clip(unit, 0, 1), np.float32)
+        return as_unit(made[0])
 
     @property
     def licenses(self) -> str:

@@ -11,7 +11,6 @@ from typing import ClassVar, cast, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from sosie.errors import UsageError, nearest
@@ -19,15 +18,9 @@ from sosie.methods.megafs.codes import TEMPLATE
 from sosie.methods.megafs.frozen_network import frozen_encoder
 from sosie.methods.megafs.network import KEPT, Encoder, Transfer, transfer_of
 from sosie.methods.megafs.recipe import PAPER, MegafsRecipe, encoded
-from sosie.recipes.stylegan2.inversion import (
-    PREVIEWED,
-    Batch,
-    PairPlan,
-    PairRecipe,
-)
-from sosie.recipes.stylegan2.recipe import as_pictures, as_pixels
+from sosie.recipes.stylegan2.inversion import Batch, PairPlan, PairRecipe
+from sosie.recipes.stylegan2.recipe import as_pictures
 from sosie.recipes.swapper.model_file import SwapperCard, export_checked
-from sosie.training.log import grid
 from sosie.training.losses import identity_loss, reconstruction_loss
 from sosie.training.recipe import Materials, Phase, Plan, require
 
@@ -129,45 +122,11 @@ class TransferRecipe(PairRecipe, MegafsRecipe):
     def _codes(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return encoded(self._encoder.to(pictures.device), pictures)
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
-        """On people who were held out. similarity, target: of the result to source and target
-        (cosine of identities). apart: of both themselves. landmarks: mean distance of the result's
-        from the target's, in shares of the landmark network's square. reconstruction: mean absolute
-        difference, of 0..1, where the target's own latents are put in."""
-        transfer = cast(TransferLearner, network).transfer
-        found, count = [], 0
-        for source, target in self.held_pairs(next(transfer.parameters()).device):
-            made, again = self._swapped(transfer, source, target)
-            distances = self.distances(target.device)
-            who, ours, theirs = (distances.embed(x) for x in (made, source, target))
-            figures = [
-                (a * b).sum(1).mean() for a, b in ((who, ours), (who, theirs), (ours, theirs))
-            ]
-            figures.append(distances.landmarks(made, target).sqrt())
-            figures.append((again - target).abs().mean() / 2)
-            found.append(torch.stack(figures) * len(target))
-            count += len(target)
-        similarity, target_s, apart, landmarks, error = (torch.stack(found).sum(0) / count).tolist()
-        return {
-            "score": similarity - 4 * error,
-            "similarity": similarity,
-            "target": target_s,
-            "apart": apart,
-            "landmarks": landmarks,
-            "reconstruction": error,
-        }
-
-    def preview(self, network: nn.Module) -> NDArray[np.uint8]:
-        """Rows of source, target, result, and the target with its own latents put in."""
-        transfer = cast(TransferLearner, network).transfer
-        source, target = next(iter(self.held_pairs(next(transfer.parameters()).device)))
-        source, target = source[:PREVIEWED], target[:PREVIEWED]
-        shown = [as_pixels(x) for x in (source, target, *self._swapped(transfer, source, target))]
-        return grid([[column[row] for column in shown] for row in range(len(source))])
-
-    def _swapped(
-        self, transfer: nn.Module, source: torch.Tensor, target: torch.Tensor
+    @torch.no_grad()
+    def swapped(
+        self, network: nn.Module, source: torch.Tensor, target: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        transfer = cast(TransferLearner, network).transfer
         ours, _ = self._codes(source)
         theirs, structure = self._codes(target)
         made = self.draw(transfer(ours, theirs), structure)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from sosie.errors import InputError
-from sosie.methods.base import soft_edge
+from sosie.methods.base import grown_mask, soft_edge
 from sosie.methods.weights import PictureSwapper, Prepared
 from sosie.models.session import Session
 from sosie.options import SwapOptions
-from sosie.types import Crop, FloatArray, SwappedCrop
+from sosie.types import Crop, SwappedCrop
 
 _TAKEN = {"face": (1.0, 0.0), "hair": (0.0, 1.0), "both": (1.0, 1.0)}
 """Of `region`: how much of the source's face and of its hair is taken."""
@@ -55,14 +54,6 @@ class RsganSwapper(PictureSwapper):
             # The face's own outline bounds it, and it is given the target's light.
             return SwappedCrop(pixels, mask, np.zeros_like(mask))
         shown = regions[0, 1] if self._region == "hair" else regions[0].max(0)
-        mask = np.asarray(mask * _soft(shown), np.float32)
+        mask = np.asarray(mask * grown_mask(shown, _GROWN, _SOFT), np.float32)
         # Light that is moved onto hair would give it back the color that it had.
         return SwappedCrop(pixels, mask, np.ones_like(mask), bounded=False)
-
-
-def _soft(shares: FloatArray) -> FloatArray:
-    """A mask that is a little larger and softer: float32, S x S, 0..1."""
-    side = shares.shape[0]
-    reach = 2 * max(1, round(_GROWN * side)) + 1
-    grown = cv2.dilate(np.asarray(shares > 0.5, np.float32), np.ones((reach, reach), np.uint8))
-    return np.asarray(cv2.GaussianBlur(grown, (0, 0), max(0.5, _SOFT * side)), np.float32)

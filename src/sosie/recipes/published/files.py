@@ -33,6 +33,7 @@ class SnapshotCard:
     """What there is to know about an imported network; for the fields see `Published`.
 
     network: its name in the table of published networks. parameters: how many numbers it has.
+    inputs, outputs: of its ONNX file.
     origin, sha256: name of the file that it came from, and the hash of that.
     embedding_map: whether the ONNX file multiplies the identity by the map of inswapper itself.
     """
@@ -64,10 +65,11 @@ def make_card(
     shared = {field.name for field in dataclasses.fields(SnapshotCard)} & {
         field.name for field in dataclasses.fields(Published)
     }
-    facts = {field: getattr(entry, field) for field in shared - {"inputs"}}
+    facts = {field: getattr(entry, field) for field in shared - {"inputs", "outputs"}}
     return SnapshotCard(
         network=name,
-        inputs=dict(entry.inputs),
+        inputs=dict(entry.exported_inputs or entry.inputs),
+        outputs=entry.exported_outputs or entry.outputs,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         origin=origin,
         sha256=sha256,

@@ -27,6 +27,7 @@ State = Mapping[str, NDArray[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
 
 _DEEPFACELAB = "sosie.methods.deepfacelab.published"
+_E4S = "sosie.methods.e4s.published"
 _FACESHIFTER = "sosie.methods.faceshifter.published"
 _FACEDANCER = "sosie.methods.facedancer.published"
 _FSGAN = "sosie.methods.fsgan.published"
@@ -96,6 +97,8 @@ TABLE = {
     "fsgan_blending_v2": _FSGAN,
     "fsgan_segmentation_unet_v2": _FSGAN,
     "fsgan_disc": _FSGAN,
+    "e4s_net3_256": _E4S,
+    "e4s_net3_1024": _E4S,
     "megafs_hierfe": _MEGAFS,
     "megafs_swapper_ftm": _MEGAFS,
     "megafs_swapper_injection": _MEGAFS,
@@ -140,6 +143,8 @@ class Published:
     published_name: one of our own parameter names -> the published one.
     from_file: what the published file holds (its wrappers taken off) -> the network's own entries.
     exported: the network -> what its ONNX file computes. opset: the version of ONNX that it needs.
+    exported_inputs, exported_outputs: of that file, as `inputs` and `outputs`, where they are not
+        the network's own.
     """
 
     method: str
@@ -157,6 +162,8 @@ class Published:
     from_file: Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]] = _unchanged
     exported: Callable[[nn.Module], nn.Module] = _itself
     opset: int = OPSET
+    exported_inputs: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    exported_outputs: tuple[str, ...] = ()
 
 
 def find_published(name: str) -> Published:

@@ -27,11 +27,12 @@ _SEEN_PX = 256
 
 
 class FaceDistances(nn.Module):
-    """teachers: folder of the perceptual distance's files, which are read when it is asked for."""
+    """teachers: folder of the perceptual distance's files, which are read when it is asked for.
+    stages: whether `identity_stages` is asked for."""
 
-    def __init__(self, teachers: Path) -> None:
+    def __init__(self, teachers: Path, stages: bool = False) -> None:
         super().__init__()
-        self._identity = FrozenIdentity(read_embedded("identity"))
+        self._identity = FrozenIdentity(read_embedded("identity"), stages=stages)
         self._further = FurtherLosses(TEMPLATE, teachers)
         self.requires_grad_(False).eval()
 
@@ -41,18 +42,25 @@ class FaceDistances(nn.Module):
 
     def embed(self, pictures: torch.Tensor) -> torch.Tensor:
         """Who is in the pictures: N x 512, unit length."""
-        small = reduced(pictures)
-        points = alignment.template_points(TEMPLATE, int(small.shape[-1]))
-        matrix = alignment.align_matrix(points, embedder.TEMPLATE, embedder.SIDE_PX)
-        with fast_precision(small.device):
-            numbers = self._identity(cut(small.clamp(-1, 1), matrix, embedder.SIDE_PX))
+        with fast_precision(pictures.device):
+            numbers = self._identity(_upright(pictures))
         return functional.normalize(numbers.float())
 
+    def identity_stages(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        """What the identity network sees on its way to that: N x C x H x W each."""
+        with fast_precision(pictures.device):
+            return [one.float() for one in self._identity.stages(_upright(pictures))]
+
     def perceptual(
-        self, made: torch.Tensor, wanted: torch.Tensor, same: torch.Tensor | None = None
+        self,
+        made: torch.Tensor,
+        wanted: torch.Tensor,
+        same: torch.Tensor | None = None,
+        most_px: int = _SEEN_PX,
     ) -> torch.Tensor:
-        """LPIPS, a mean over the batch. same: N, 0 where a pair does not count."""
-        ours, theirs = ((reduced(x).clamp(-1, 1) + 1) / 2 for x in (made, wanted))
+        """LPIPS, a mean over the batch. same: N, 0 where a pair does not count. most_px: larger
+        pictures are reduced to this."""
+        ours, theirs = ((reduced(x, most_px).clamp(-1, 1) + 1) / 2 for x in (made, wanted))
         every = torch.ones(len(ours), device=ours.device)
         return self._further.perceptual(ours, theirs, every if same is None else same)
 
@@ -66,15 +74,26 @@ class FaceDistances(nn.Module):
     @torch.no_grad()
     def places(self, pictures: torch.Tensor) -> torch.Tensor:
         """The 478 landmarks, N x 478 x 2, in pixels of the pictures."""
-        size = int(pictures.shape[-1])
-        back = alignment.invert(self._further.square(size))
+        back = alignment.invert(self.square(int(pictures.shape[-1])))
         matrix = torch.from_numpy(back).to(pictures.device, torch.float32)
         found = self._points(pictures) * landmarker.SIDE_PX
         return found @ matrix[:, :2].T + matrix[:, 2]
 
+    def square(self, size_px: int) -> alignment.Matrix:
+        """Pictures of `size_px` -> the square that the landmark network sees."""
+        return self._further.square(size_px)
+
     def _points(self, pictures: torch.Tensor) -> torch.Tensor:
         unit = (reduced(pictures).clamp(-1, 1) + 1) / 2
         return self._further.points(unit).float() / landmarker.SIDE_PX
+
+
+def _upright(pictures: torch.Tensor) -> torch.Tensor:
+    """The faces as the identity network sees them."""
+    small = reduced(pictures)
+    points = alignment.template_points(TEMPLATE, int(small.shape[-1]))
+    matrix = alignment.align_matrix(points, embedder.TEMPLATE, embedder.SIDE_PX)
+    return cut(small.clamp(-1, 1), matrix, embedder.SIDE_PX)
 
 
 def reduced(pictures: torch.Tensor, side_px: int = _SEEN_PX) -> torch.Tensor:

@@ -142,13 +142,79 @@ class LatentRecipe(Recipe):
         return open_people(materials.data, materials.cache, TEMPLATE, size, materials.workers)
 
 
-class PairRecipe(LatentRecipe):
-    """A recipe of a swap: pairs of a source and a target."""
+class LatentSwapRecipe(LatentRecipe):
+    """A recipe of a swap: what is measured and shown of one on people who were held out."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self._held  # noqa: B018 - refuses people that are too few
+
+    @abc.abstractmethod
+    def swapped(
+        self, network: nn.Module, source: torch.Tensor, target: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The sources put into the targets, and the targets put into themselves: N x 3 x S x S in
+        -1..1 all, float32, without gradients."""
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """On people who were held out. similarity, target: of the result to source and target
+        (cosine of identities). apart: of both themselves. landmarks: mean distance of the result's
+        from the target's, in shares of the landmark network's square. reconstruction: mean absolute
+        difference, of 0..1, where the target itself is put in."""
+        found, count = [], 0
+        for source, target in self.held_pairs(next(network.parameters()).device):
+            made, again = self.swapped(network, source, target)
+            distances = self.distances(target.device)
+            who, ours, theirs = (distances.embed(x) for x in (made, source, target))
+            figures = [
+                (a * b).sum(1).mean() for a, b in ((who, ours), (who, theirs), (ours, theirs))
+            ]
+            figures.append(distances.landmarks(made, target).sqrt())
+            figures.append((again - target).abs().mean() / 2)
+            found.append(torch.stack(figures) * len(target))
+            count += len(target)
+        similarity, target_s, apart, landmarks, error = (torch.stack(found).sum(0) / count).tolist()
+        return {
+            "score": similarity - 4 * error,
+            "similarity": similarity,
+            "target": target_s,
+            "apart": apart,
+            "landmarks": landmarks,
+            "reconstruction": error,
+        }
+
+    def preview(self, network: nn.Module) -> NDArray[np.uint8]:
+        """Rows of source, target, result, and the target put into itself."""
+        source, target = next(iter(self.held_pairs(next(network.parameters()).device)))
+        source, target = source[:PREVIEWED], target[:PREVIEWED]
+        shown = [as_pixels(x) for x in (source, target, *self.swapped(network, source, target))]
+        return grid([[column[row] for column in shown] for row in range(len(source))])
+
+    def held_pairs(self, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Batches of sources and targets among people who were held out, N x 3 x S x S, -1..1."""
+        faces, parts = self.people.faces, []
+        for start in range(0, len(self._held), AT_ONCE):
+            part = self._held[start : start + AT_ONCE]
+            both = ([pair.source for pair in part], [pair.target for pair in part])
+            parts.append(
+                tuple(as_pictures(torch.from_numpy(np.array(faces[k]))).to(device) for k in both)
+            )
+        return cast(list[tuple[torch.Tensor, torch.Tensor]], parts)
+
+    @cached_property
+    def _held(self) -> list[Pair]:
+        people = self.people
+        rows, rng = people.split()[1], np.random.default_rng(0)
+        drawn = Pairs(people.people, rows, 0.0)
+        return [drawn.draw(rng) for _ in range(min(VALIDATED, 4 * len(rows)))]
+
+
+class PairRecipe(LatentSwapRecipe):
+    """A recipe of a swap that learns from pairs of a source and a target."""
 
     def prepare(self) -> None:
         super().prepare()
         self._pairs  # noqa: B018 - refuses people that are too few
-        self._held  # noqa: B018
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:  # noqa: ARG002
         """source, target: uint8, S x S x 3. same: float32, 1 where they show one person."""
@@ -164,28 +230,10 @@ class PairRecipe(LatentRecipe):
             "same": np.float32(pair.same),  # type: ignore[dict-item]
         }
 
-    def held_pairs(self, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches of sources and targets among people who were held out, N x 3 x S x S, -1..1."""
-        faces, parts = self.people.faces, []
-        for start in range(0, len(self._held), AT_ONCE):
-            part = self._held[start : start + AT_ONCE]
-            both = ([pair.source for pair in part], [pair.target for pair in part])
-            parts.append(
-                tuple(as_pictures(torch.from_numpy(np.array(faces[k]))).to(device) for k in both)
-            )
-        return cast(list[tuple[torch.Tensor, torch.Tensor]], parts)
-
     @cached_property
     def _pairs(self) -> Pairs:
         people = self.people
         return Pairs(people.people, people.split()[0], cast(PairPlan, self.chosen).same)
-
-    @cached_property
-    def _held(self) -> list[Pair]:
-        people = self.people
-        rows, rng = people.split()[1], np.random.default_rng(0)
-        drawn = Pairs(people.people, rows, 0.0)
-        return [drawn.draw(rng) for _ in range(min(VALIDATED, 4 * len(rows)))]
 
 
 class InverterRecipe(LatentRecipe):
