@@ -107,7 +107,7 @@ ORDER = (
         "errors",
         "files",
         "foreign",
-        "option_keywords",
+        "option_rules",
         "options",
         "output",
         "plugins",

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from sosie.errors import UsageError, nearest
 from sosie.methods import TABLE, load_method
-from sosie.option_keywords import OptionKeywords
-from sosie.options import BLENDS, COLORS, SwapOptions
+from sosie.options import BLENDS, COLORS, OptionKeywords, SwapOptions
 
 
 def test_nearest_lists_all_and_suggests_the_closest():

@@ -7,10 +7,11 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypedDict, get_args, get_type_hints
 
 from sosie.errors import UsageError, nearest
 from sosie.files import with_absolute_file
+from sosie.option_rules import NOT_FOR, OF_PUBLISHED, ONLY_FOR, one_of, values_in
 
 BLENDS = ("multiband", "poisson", "alpha")
 COLORS = ("light", "match", "none", "rct", "lct", "mkl", "idt", "sot")
@@ -32,23 +33,6 @@ WHOLE_REGIONS = ("face", "hair", "both")
 """What of a source is put in."""
 FACE_REGIONS = ("eyes", "brows", "nose", "mouth", "skin", "ears")
 """Parts of its face that `e4s` puts in."""
-_OF_TWO_PEOPLE = ("deepfacelab", "deepfakes")
-_ONLY_FOR = {
-    "model": ("onnx", "dfm"),
-    "face_type": ("dfm",),
-    "region": ("rsgan", "e4s"),
-    "code_trajectory": ("fslsd",),
-    "flow_trajectory": ("fslsd",),
-    "direction": _OF_TWO_PEOPLE,
-    "expression": ("graft", "mesh"),
-}
-"""Options that only some methods have a use for."""
-_OF_PUBLISHED = ("interface", "encoder", "converter", "face_model")
-_NOT_FOR = {
-    "weights": ("graft", "mesh", "onnx", "dfm"),
-    **dict.fromkeys(_OF_PUBLISHED, ("graft", "mesh", "dfm", *_OF_TWO_PEOPLE)),
-}
-"""Options that all methods but these may have a use for."""
 _PATHS = (*MODEL_FILES, "layers", "masks", "stages", "watch", "work")
 NO_CONVERTER = "none"
 """In place of a converter, where the encoder is the swapper's own."""
@@ -219,7 +203,7 @@ class SwapOptions:
         for one in dataclasses.fields(self):
             value, known = getattr(self, one.name), one.metadata
             if known["choices"] and value is not None:
-                _one_of(one.name, value, known["choices"])
+                one_of(one.name, value, known["choices"])
             low, high = known["within"] or (-math.inf, math.inf)
             if known["within"] and value is not None and not low <= value <= high:
                 raise UsageError(f"{one.name} must be between {low} and {high}, not {value}.")
@@ -231,25 +215,25 @@ class SwapOptions:
         if self.workers is not None and self.scheduler is not None:
             raise UsageError("A scheduler has its own workers: give either workers or scheduler.")
         self.face_positions()
-        for name in _listed(self.keep):
-            _one_of("thing to keep", name, (*KEPT, *KEPT_PARTS))
+        for name in values_in(self.keep):
+            one_of("thing to keep", name, (*KEPT, *KEPT_PARTS))
         for name in self.removed():
-            _one_of("thing to remove", name, REMOVABLE)
+            one_of("thing to remove", name, REMOVABLE)
         self.expression_share()
         self.regions()
         self._require_options_of_method()
 
     def _require_options_of_method(self) -> None:
         """Raises UsageError where an option is given to a method that has no use for it."""
-        for name, others in _NOT_FOR.items():
+        for name, others in NOT_FOR.items():
             if getattr(self, name) is not None and self.method in others:
-                first = "s to the method onnx" if name in _OF_PUBLISHED else " to a trained method"
+                first = "s to the method onnx" if name in OF_PUBLISHED else " to a trained method"
                 raise UsageError(
                     f"{name} belong{first} or to one with imported weights, not to {self.method}: "
                     f"choose such a method, or leave {name} out."
                 )
         for one in dataclasses.fields(self):
-            methods = _ONLY_FOR.get(one.name, (self.method,))
+            methods = ONLY_FOR.get(one.name, (self.method,))
             if getattr(self, one.name) != one.default and self.method not in methods:
                 some = len(methods) > 1
                 raise UsageError(
@@ -275,24 +259,24 @@ class SwapOptions:
 
     def kept(self) -> tuple[str, ...]:
         """What stays on the source's face."""
-        return tuple(name for name in _listed(self.keep) if name in KEPT)
+        return tuple(name for name in values_in(self.keep) if name in KEPT)
 
     def kept_parts(self) -> tuple[str, ...]:
         """What of the target's face stays its own."""
-        return tuple(name for name in _listed(self.keep) if name in KEPT_PARTS)
+        return tuple(name for name in values_in(self.keep) if name in KEPT_PARTS)
 
     def removed(self) -> tuple[str, ...]:
         """What is taken off the target."""
-        return _listed(self.remove)
+        return values_in(self.remove)
 
     def regions(self) -> tuple[str, ...]:
         """What of the source is put in: one of WHOLE_REGIONS, or several regions by `e4s`."""
         known: tuple[str, ...] = WHOLE_REGIONS
         found: tuple[str, ...] = (self.region,)
         if self.method == "e4s":
-            known, found = (*WHOLE_REGIONS, *FACE_REGIONS), _listed(self.region) or ("",)
+            known, found = (*WHOLE_REGIONS, *FACE_REGIONS), values_in(self.region) or ("",)
         for name in found:
-            _one_of("region", name, known)
+            one_of("region", name, known)
         return found
 
     def expression_share(self) -> float:
@@ -344,7 +328,7 @@ class SwapOptions:
             return tuple(text.split())
         kind = next(iter(get_args(hint)), hint)
         if kind is bool:
-            _one_of(name, text, ("true", "false"))
+            one_of(name, text, ("true", "false"))
             return text == "true"
         try:
             return kind(text)
@@ -359,10 +343,49 @@ class SwapOptions:
         return " ".join(described[1].split()) if described else ""
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+class OptionKeywords(TypedDict, total=False):
+    """The fields of SwapOptions as keyword arguments of a function, for type checkers."""
 
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UsageError(f"Unknown {name} {value!r}: {nearest(value, known)}.")
+    method: str
+    model: str | None
+    weights: str | None
+    interface: str | None
+    encoder: str | None
+    converter: str | None
+    face_model: str | None
+    face_type: str | None
+    morph: float
+    learned_mask: str
+    region: str
+    code_trajectory: float
+    flow_trajectory: float
+    direction: str
+    processors: tuple[str, ...]
+    faces: str
+    keep: str
+    expression: str
+    remove: str
+    shape: float
+    blend: str
+    color: str
+    texture: str
+    mask_feather: float
+    mask_erode: float
+    start_s: float | None
+    end_s: float | None
+    sequence: str | None
+    layers: str | None
+    masks: str | None
+    compare: str | None
+    stages: str | None
+    watch: str | None
+    codec: str
+    crf: int
+    preset: str
+    threads: int | None
+    provider: str
+    overwrite: bool
+    work: str | None
+    restart: bool
+    workers: int | None
+    scheduler: str | None

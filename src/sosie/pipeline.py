@@ -26,8 +26,7 @@ from sosie.media.targets import open_target, pending_result
 from sosie.media.watch_file import show_once
 from sosie.methods import PERSONAL
 from sosie.models import session
-from sosie.option_keywords import OptionKeywords
-from sosie.options import SwapOptions
+from sosie.options import OptionKeywords, SwapOptions
 from sosie.output import check_output
 from sosie.swapping.assignment import (
     People,
